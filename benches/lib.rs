@@ -1,0 +1,1 @@
+//! One criterion file for each station of the packet's way.

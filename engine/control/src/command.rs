@@ -1,0 +1,165 @@
+//! What the control plane may ask of a shard.
+
+use std::net::SocketAddr;
+
+use media_units::{Direction, Encoding, RtpTimestamp, SequenceNumber, Ssrc};
+
+use crate::{RoomKey, SessionKey, SessionReport, ShardReport, TapSink};
+
+/// How RTCP travels beside RTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RtcpTransport {
+    /// On the RTP port (RFC 5761).
+    Mux,
+    /// On its own pair of ports; the address is the endpoint's (RFC 3605 or RTP port + 1).
+    Separate(SocketAddr),
+}
+
+/// What offer and answer agreed on for one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteMedia {
+    /// Payload format of both directions.
+    pub encoding: Encoding,
+    /// Payload type we expect to receive.
+    pub receive_payload_type: u8,
+    /// Payload type the endpoint expects from us.
+    pub send_payload_type: u8,
+    /// Payload type of RFC 4733 digits that we receive, where negotiated.
+    pub telephone_event: Option<u8>,
+    /// Where the endpoint said it listens. An unspecified address (`0.0.0.0`) or port 0 means it
+    /// said nothing usable: we wait for its packets and answer where they come from.
+    pub rtp: SocketAddr,
+    /// Where RTCP goes.
+    pub rtcp: RtcpTransport,
+    /// Which way media flows, seen from the server.
+    pub direction: Direction,
+    /// Packet time that the endpoint wants to receive, in milliseconds (20 unless negotiated;
+    /// this engine sends 20 ms packets and accepts 10 to 60 ms).
+    pub packet_time_ms: u8,
+}
+
+/// What a session's sound is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// Nothing: what it receives is kept for taps and levels, it is sent silence.
+    Idle,
+    /// Itself: what it receives, after playout.
+    Echo,
+    /// A steady test tone (1 kHz, -16 dBm0).
+    Tone,
+    /// A room: everyone in it but itself.
+    Room(RoomKey),
+}
+
+/// Everything a shard needs to know to open a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionOpen {
+    /// Our SSRC in this session, random (RFC 3550 section 8).
+    pub ssrc: Ssrc,
+    /// First sequence number we send, random (RFC 3550 section 5.1).
+    pub sequence: SequenceNumber,
+    /// RTP timestamp at the engine's start, random (RFC 3550 section 5.1).
+    pub timestamp: RtpTimestamp,
+    /// What was negotiated.
+    pub media: RemoteMedia,
+    /// What it is connected to.
+    pub route: Route,
+}
+
+/// Where a copy of the sound is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TapPoint {
+    /// One session as received: decoded, after playout, before the mix.
+    Received(SessionKey),
+    /// One room's whole sum.
+    Room(RoomKey),
+}
+
+/// One request to a shard. Applied in order at the start of the next tick.
+#[derive(Debug)]
+pub enum Command {
+    /// Opens a session in a free slot.
+    OpenSession {
+        /// The slot and generation, taken from the control plane's pool.
+        session: SessionKey,
+        /// Boxed: the largest command decides the ring's size. Returned in `SessionOpened`.
+        open: Box<SessionOpen>,
+    },
+    /// Applies a new offer/answer to a session: hold, resume, another address or codec.
+    UpdateSession {
+        /// Which session.
+        session: SessionKey,
+        /// Returned in [`crate::Event::MediaReturned`].
+        media: Box<RemoteMedia>,
+    },
+    /// Connects a session to something else.
+    RouteSession {
+        /// Which session.
+        session: SessionKey,
+        /// To what.
+        route: Route,
+    },
+    /// Mutes or unmutes what a session says. It still hears.
+    MuteSession {
+        /// Which session.
+        session: SessionKey,
+        /// Whether it is to be silent.
+        muted: bool,
+    },
+    /// Ends a session: an RTCP BYE is sent, its taps end, `SessionClosed` follows.
+    CloseSession {
+        /// Which session.
+        session: SessionKey,
+    },
+    /// Opens a room in a free slot.
+    OpenRoom {
+        /// The slot and generation, taken from the control plane's pool.
+        room: RoomKey,
+    },
+    /// Closes a room: members still in it become idle, its taps end, `RoomClosed` follows.
+    CloseRoom {
+        /// Which room.
+        room: RoomKey,
+    },
+    /// Starts copying sound into a ring. At most one tap per point.
+    StartTap {
+        /// Where.
+        point: TapPoint,
+        /// The ring's writing end. Returned in `TapEnded`.
+        sink: Box<TapSink>,
+    },
+    /// Stops a tap: `TapEnded` follows.
+    StopTap {
+        /// Where.
+        point: TapPoint,
+    },
+    /// Fills in one report for each session in it (their keys say which) and sends it back.
+    ReportSessions {
+        /// Donated; returned in `SessionsReported`, gone sessions removed.
+        reports: Box<Vec<SessionReport>>,
+    },
+    /// Fills in the shard's report and sends it back.
+    ReportShard {
+        /// Donated; returned in `ShardReported`.
+        report: Box<ShardReport>,
+    },
+}
+
+/// Why a command could not be honoured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The key is of an earlier tenant, or of none.
+    Gone,
+    /// The slot is in use: a fault of the control plane.
+    Occupied,
+    /// Every slot, port or list of that kind is in use.
+    Full,
+    /// A ring between control plane and shard has no room; nothing was sent.
+    Busy,
+    /// The point has a tap already.
+    Tapped,
+    /// Session and room live on different shards.
+    OtherShard,
+    /// The media socket could not be opened (all ports of the block are taken by others).
+    NoPort,
+}

@@ -1,0 +1,110 @@
+//! What a shard tells the control plane. Facts: never lost.
+
+use std::net::SocketAddr;
+
+use crate::{
+    Refusal, RemoteMedia, RoomKey, SessionKey, SessionOpen, SessionReport, ShardReport, TapPoint,
+    TapSink,
+};
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseCause {
+    /// It was asked to.
+    Command,
+    /// An invariant of ours broke inside it; the shard lives on.
+    Fault,
+}
+
+/// One fact.
+#[derive(Debug)]
+pub enum Event {
+    /// A session is open: its box comes home.
+    SessionOpened {
+        /// Which session.
+        session: SessionKey,
+        /// The donated memory.
+        open: Box<SessionOpen>,
+    },
+    /// The box of an update comes home.
+    MediaReturned {
+        /// Which session.
+        session: SessionKey,
+        /// The donated memory.
+        media: Box<RemoteMedia>,
+    },
+    /// The endpoint's media arrives from this address and is sent there from now on.
+    Latched {
+        /// Which session.
+        session: SessionKey,
+        /// The source of its packets.
+        source: SocketAddr,
+        /// Whether another address was latched before.
+        again: bool,
+    },
+    /// A digit was pressed (RFC 4733); reported once, at its end.
+    Digit {
+        /// Which session.
+        session: SessionKey,
+        /// `0`-`9`, `*`, `#`, `A`-`D`.
+        digit: char,
+        /// How long, in milliseconds.
+        duration_ms: u16,
+    },
+    /// The endpoint began to speak.
+    TalkStarted {
+        /// Which session.
+        session: SessionKey,
+    },
+    /// The endpoint fell silent.
+    TalkStopped {
+        /// Which session.
+        session: SessionKey,
+    },
+    /// No media came for `Limits::media_timeout` although some was expected. Reported once.
+    MediaTimedOut {
+        /// Which session.
+        session: SessionKey,
+    },
+    /// The endpoint said goodbye by RTCP.
+    RtcpBye {
+        /// Which session.
+        session: SessionKey,
+    },
+    /// A session is closed; its slot and port may be given to another.
+    SessionClosed {
+        /// Which session.
+        session: SessionKey,
+        /// Why.
+        cause: CloseCause,
+    },
+    /// A room is closed; its slot may be given to another.
+    RoomClosed {
+        /// Which room.
+        room: RoomKey,
+    },
+    /// A tap ended (by command, or because what it tapped is gone): its ring comes home.
+    TapEnded {
+        /// Where.
+        point: TapPoint,
+        /// The writing end; dropping it tells the reader that no more will come.
+        sink: Box<TapSink>,
+    },
+    /// Reports that were asked for.
+    SessionsReported {
+        /// The donated memory, filled in.
+        reports: Box<Vec<SessionReport>>,
+    },
+    /// The report that was asked for.
+    ShardReported {
+        /// The donated memory, filled in.
+        report: Box<ShardReport>,
+    },
+    /// A command was refused; what it donated comes home in it.
+    Refused {
+        /// The command, unchanged.
+        command: crate::Command,
+        /// Why.
+        refusal: Refusal,
+    },
+}

@@ -1,0 +1,22 @@
+//! The contract between the control plane and the shards: keys, commands, events, limits.
+//!
+//! Signaling and the server speak to a shard in these words only. Commands are imperative and
+//! apply in order at the start of the next tick; events are facts in the past tense. Nothing
+//! here makes a system call; memory that a shard needs is built outside, donated in a command's
+//! `Box`, and comes back in an event to be dropped outside (a shard never allocates nor frees).
+
+mod command;
+mod event;
+mod key;
+mod limits;
+mod ports;
+mod report;
+mod tap;
+
+pub use command::{Command, Refusal, RemoteMedia, Route, RtcpTransport, SessionOpen, TapPoint};
+pub use event::{CloseCause, Event};
+pub use key::{RoomKey, SessionKey, SlotPool};
+pub use limits::Limits;
+pub use ports::{MediaAddress, PortPlan};
+pub use report::{LATENESS_BOUNDS, Lateness, SessionReport, ShardReport};
+pub use tap::{TapBlock, TapReader, TapSink, tap};

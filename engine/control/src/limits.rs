@@ -1,0 +1,51 @@
+//! Every capacity of a shard, with its name. Checked by the server before a shard sees it.
+
+use std::time::Duration;
+
+/// How much one shard holds and how long it waits. All of it is reserved when it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions (each has a port pair and a slot in the slab).
+    pub sessions_max: u32,
+    /// Rooms.
+    pub rooms_max: u32,
+    /// Sessions in one room.
+    pub room_members_max: u32,
+    /// Taps at one time.
+    pub taps_max: u32,
+    /// Commands waiting for the next tick.
+    pub commands_max: u32,
+    /// Events waiting for the control plane.
+    pub events_max: u32,
+    /// Least playout delay aimed at.
+    pub playout_delay_min: Duration,
+    /// Most playout delay allowed: older packets are dropped.
+    pub playout_delay_max: Duration,
+    /// Silence on the wire after which `MediaTimedOut` is reported. Zero: never.
+    pub media_timeout: Duration,
+    /// A latched source must have been silent for this long before another may take its place.
+    pub relatch_after: Duration,
+    /// Consecutive valid packets that a new source must send to be latched.
+    pub relatch_packets: u8,
+    /// Mean interval between RTCP reports of one session (RFC 3550 section 6.2: 5 s).
+    pub rtcp_interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_max: 4096,
+            rooms_max: 1024,
+            room_members_max: 4096,
+            taps_max: 1024,
+            commands_max: 4096,
+            events_max: 16384,
+            playout_delay_min: Duration::ZERO,
+            playout_delay_max: Duration::from_millis(300),
+            media_timeout: Duration::from_secs(30),
+            relatch_after: Duration::from_secs(3),
+            relatch_packets: 3,
+            rtcp_interval: Duration::from_secs(5),
+        }
+    }
+}

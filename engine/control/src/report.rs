@@ -1,0 +1,163 @@
+//! Numbers out of a shard: filled in on request, so that a shard never waits for a reader.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use media_units::{DISCARDS, Encoding, Ssrc};
+
+use crate::{Route, SessionKey};
+
+/// One session, as it is now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SessionReport {
+    /// Which session.
+    pub session: SessionKey,
+    /// What it is connected to.
+    pub route: Route,
+    /// Its payload format.
+    pub encoding: Encoding,
+    /// Where its packets come from, once they came.
+    pub remote: Option<SocketAddr>,
+    /// The endpoint's SSRC, once it sent.
+    pub remote_ssrc: Option<Ssrc>,
+    /// Whether it is muted by us.
+    pub muted: bool,
+    /// Whether it speaks.
+    pub talking: bool,
+    /// Level of what it says, in dB below full scale (0 loudest, 127 silent; RFC 6464).
+    pub level_dbov: u8,
+    /// RTP packets received.
+    pub packets_received: u64,
+    /// RTP payload octets received.
+    pub octets_received: u64,
+    /// Packets that never came (RFC 3550 appendix A.3; may be negative with duplicates).
+    pub packets_lost: i64,
+    /// Interarrival jitter (RFC 3550 appendix A.8).
+    pub jitter: Duration,
+    /// Present playout delay.
+    pub playout_delay: Duration,
+    /// Blocks played from received sound.
+    pub blocks_played: u64,
+    /// Blocks invented because sound was missing.
+    pub blocks_concealed: u64,
+    /// RTP packets sent.
+    pub packets_sent: u64,
+    /// RTP payload octets sent.
+    pub octets_sent: u64,
+    /// Share lost of what we sent, as last reported by the endpoint, in 1/256.
+    pub remote_fraction_lost: u8,
+    /// Round trip from the endpoint's RTCP (RFC 3550 section 6.4.1), once known.
+    pub round_trip: Option<Duration>,
+    /// Datagrams not used, by reason ([`DISCARDS`]).
+    pub discards: [u32; DISCARDS.len()],
+}
+
+impl SessionReport {
+    /// An empty report to be filled in by the shard.
+    pub fn of(session: SessionKey) -> Self {
+        Self {
+            session,
+            route: Route::Idle,
+            encoding: Encoding::Pcmu,
+            remote: None,
+            remote_ssrc: None,
+            muted: false,
+            talking: false,
+            level_dbov: 127,
+            packets_received: 0,
+            octets_received: 0,
+            packets_lost: 0,
+            jitter: Duration::ZERO,
+            playout_delay: Duration::ZERO,
+            blocks_played: 0,
+            blocks_concealed: 0,
+            packets_sent: 0,
+            octets_sent: 0,
+            remote_fraction_lost: 0,
+            round_trip: None,
+            discards: [0; DISCARDS.len()],
+        }
+    }
+}
+
+/// Upper bounds of the tick lateness histogram, in microseconds; one more bucket holds the rest.
+pub const LATENESS_BOUNDS: [u32; 10] =
+    [50, 100, 250, 500, 1000, 2500, 5000, 10_000, 20_000, 50_000];
+
+/// How late ticks were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lateness {
+    /// Ticks per bucket of [`LATENESS_BOUNDS`], the last one beyond all bounds.
+    pub buckets: [u64; LATENESS_BOUNDS.len() + 1],
+    /// Sum of all lateness in microseconds.
+    pub sum_us: u64,
+    /// The latest of all, in microseconds.
+    pub max_us: u64,
+}
+
+impl Lateness {
+    /// Counts one tick.
+    pub fn record(&mut self, late: Duration) {
+        let us = late.as_micros() as u64;
+        let bucket = LATENESS_BOUNDS.iter().position(|&bound| us <= u64::from(bound));
+        self.buckets[bucket.unwrap_or(LATENESS_BOUNDS.len())] += 1;
+        self.sum_us += us;
+        self.max_us = self.max_us.max(us);
+    }
+}
+
+/// One shard, as it is now. Counters count from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ShardReport {
+    /// Which shard.
+    pub shard: u8,
+    /// Sessions open.
+    pub sessions: u32,
+    /// Rooms open.
+    pub rooms: u32,
+    /// Ticks run.
+    pub ticks: u64,
+    /// How late they were.
+    pub lateness: Lateness,
+    /// Time spent working (receive, tick, send), not waiting.
+    pub busy: Duration,
+    /// RTP packets received.
+    pub rtp_received: u64,
+    /// RTP packets sent.
+    pub rtp_sent: u64,
+    /// RTCP packets received.
+    pub rtcp_received: u64,
+    /// RTCP packets sent.
+    pub rtcp_sent: u64,
+    /// Datagrams that the kernel refused to send.
+    pub send_failures: u64,
+    /// Datagrams not used, by reason ([`DISCARDS`]), of all sessions past and present.
+    pub discards: [u64; DISCARDS.len()],
+    /// Blocks played from received sound.
+    pub blocks_played: u64,
+    /// Blocks invented because sound was missing.
+    pub blocks_concealed: u64,
+    /// Sum of the playout delay over all blocks played, for the mean.
+    pub playout_delay_sum: Duration,
+    /// Blocks that taps lost because their ring was full.
+    pub tap_overruns: u64,
+    /// Sessions retired because an invariant of ours broke.
+    pub faults: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lateness_falls_into_its_bucket() {
+        let mut lateness = Lateness::default();
+        lateness.record(Duration::from_micros(50));
+        lateness.record(Duration::from_micros(51));
+        lateness.record(Duration::from_secs(1));
+        assert_eq!(lateness.buckets[0], 1);
+        assert_eq!(lateness.buckets[1], 1);
+        assert_eq!(lateness.buckets[LATENESS_BOUNDS.len()], 1);
+        assert_eq!(lateness.max_us, 1_000_000);
+    }
+}

@@ -1,0 +1,1 @@
+//! media-kernels: not written yet.

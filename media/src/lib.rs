@@ -1,0 +1,1 @@
+//! media: not written yet.

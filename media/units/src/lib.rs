@@ -1,0 +1,19 @@
+//! The quantities of the media path, as types.
+//!
+//! Floor 0: arithmetic only. Nothing here reads a clock, draws a random number or allocates.
+//! Packet words come from RFC 3550, stream words from RFC 7656; direction is always seen from
+//! the server (receive = endpoint to us, send = us to the endpoint).
+
+mod block;
+mod discard;
+mod encoding;
+mod rtp;
+mod time;
+
+pub use block::{BLOCK_SAMPLES, Block, Sum};
+pub use discard::{DISCARDS, Discard};
+pub use encoding::{Direction, Encoding};
+pub use rtp::{ExtendedSequence, RtpTimestamp, SequenceNumber, Ssrc};
+pub use time::{
+    CLOCK_RATE, Instant, NtpTime, PERIOD, PHASES, PeriodIndex, SAMPLE_RATE, TICK, WallClock,
+};

@@ -1,0 +1,1 @@
+//! mixer: not written yet.

@@ -1,0 +1,1 @@
+//! recorder: not written yet.

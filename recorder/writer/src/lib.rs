@@ -1,0 +1,1 @@
+//! recorder-writer: not written yet.

@@ -1,0 +1,64 @@
+//! What the front end needs from the world: the wire below it, the engine beside it.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint};
+
+/// What carries a SIP message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    /// A datagram.
+    Udp,
+    /// A TCP connection that exists, by the transport's number for it.
+    Tcp(u64),
+    /// TCP, but no connection to this peer exists yet: the transport opens one.
+    TcpNew,
+}
+
+/// The other end of a SIP message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// How it is reached.
+    pub carrier: Carrier,
+    /// Its address.
+    pub remote: SocketAddr,
+}
+
+/// What a recording is of, for its name and its metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// What is tapped.
+    pub point: TapPoint,
+    /// Name of the room, or the user part of who called the recorder.
+    pub subject: String,
+    /// The SIP Call-ID, where one call is recorded.
+    pub call_id: Option<String>,
+}
+
+/// The world, as the front end sees it. Implemented by the server and by the simulator.
+pub trait Outside {
+    /// Puts one whole SIP message on the wire.
+    fn transmit(&mut self, to: Peer, message: Bytes);
+
+    /// Reserves a session slot with its sockets: on the shard of `room`, or on the least loaded
+    /// one. `toward` is the endpoint's media address, so that the right local address is given.
+    fn open_media(
+        &mut self,
+        room: Option<RoomKey>,
+        toward: SocketAddr,
+    ) -> Result<(SessionKey, MediaAddress), Refusal>;
+
+    /// Gives back a slot from `open_media` for which no `OpenSession` was ever sent.
+    fn abandon_media(&mut self, session: SessionKey);
+
+    /// Reserves a room slot on the least loaded shard.
+    fn open_room(&mut self) -> Result<RoomKey, Refusal>;
+
+    /// Sends a command to the shard it is for.
+    fn command(&mut self, command: Command) -> Result<(), Refusal>;
+
+    /// Starts recording: makes the tap and its file, sends `StartTap`. The recording ends by
+    /// itself when what it taps is closed.
+    fn record(&mut self, recording: Recording) -> Result<(), Refusal>;
+}
