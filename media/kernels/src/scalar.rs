@@ -1,0 +1,147 @@
+//! The plain loops: the definition of what every other level computes.
+//!
+//! The `*_loop` functions are also inlined into the other levels, where the compiler vectorises
+//! them for the wider registers.
+
+use media_units::{Block, Sum};
+
+use crate::Set;
+
+pub(crate) const SET: Set = Set {
+    decode_ulaw,
+    decode_alaw,
+    encode_ulaw,
+    encode_alaw,
+    add: add_loop,
+    narrow: narrow_loop,
+    minus: minus_loop,
+    energy: energy_loop,
+    peak: peak_loop,
+};
+
+static ULAW: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        table[code] = ulaw_to_linear(code as u8);
+        code += 1;
+    }
+    table
+};
+
+static ALAW: [i16; 256] = {
+    let mut table = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        table[code] = alaw_to_linear(code as u8);
+        code += 1;
+    }
+    table
+};
+
+pub(crate) fn decode_ulaw(codes: &[u8], samples: &mut [i16]) {
+    for (sample, &code) in samples.iter_mut().zip(codes) {
+        *sample = ULAW[code as usize];
+    }
+}
+
+pub(crate) fn decode_alaw(codes: &[u8], samples: &mut [i16]) {
+    for (sample, &code) in samples.iter_mut().zip(codes) {
+        *sample = ALAW[code as usize];
+    }
+}
+
+pub(crate) fn encode_ulaw(samples: &[i16], codes: &mut [u8]) {
+    for (code, &sample) in codes.iter_mut().zip(samples) {
+        *code = linear_to_ulaw(sample);
+    }
+}
+
+pub(crate) fn encode_alaw(samples: &[i16], codes: &mut [u8]) {
+    for (code, &sample) in codes.iter_mut().zip(samples) {
+        *code = linear_to_alaw(sample);
+    }
+}
+
+/// What is added to a magnitude so that every mu-law segment starts at a power of two.
+pub(crate) const ULAW_BIAS: i16 = 132;
+
+/// The greatest magnitude that mu-law holds.
+pub(crate) const ULAW_MAGNITUDE_MAX: i16 = i16::MAX - ULAW_BIAS;
+
+/// G.711 table 2b: the value of a mu-law code, on the scale of 16 bits.
+const fn ulaw_to_linear(code: u8) -> i16 {
+    let code = !code;
+    let exponent = code >> 4 & 7;
+    let mantissa = (code & 15) as i16;
+    let magnitude = ((mantissa << 3 | 132) << exponent) - ULAW_BIAS;
+    if code & 0x80 == 0 { magnitude } else { -magnitude }
+}
+
+/// G.711 table 1b: the value of an A-law code, on the scale of 16 bits.
+const fn alaw_to_linear(code: u8) -> i16 {
+    let code = code ^ 0x55;
+    let exponent = code >> 4 & 7;
+    let mantissa = (code & 15) as i16;
+    let magnitude = match exponent {
+        0 => mantissa << 4 | 8,
+        _ => (mantissa << 4 | 0x108) << (exponent - 1),
+    };
+    if code & 0x80 == 0 { -magnitude } else { magnitude }
+}
+
+const fn linear_to_ulaw(sample: i16) -> u8 {
+    let sign = sample >> 15;
+    let magnitude = sample ^ sign;
+    let capped = if magnitude > ULAW_MAGNITUDE_MAX { ULAW_MAGNITUDE_MAX } else { magnitude };
+    let biased = (capped + ULAW_BIAS) as u16;
+    let exponent = 8 - biased.leading_zeros();
+    let mantissa = biased >> (exponent + 3) & 15;
+    !(sign as u8 & 0x80 | (exponent << 4) as u8 | mantissa as u8)
+}
+
+const fn linear_to_alaw(sample: i16) -> u8 {
+    let sign = sample >> 15;
+    let magnitude = (sample ^ sign) as u16;
+    // The lowest two segments have the same step.
+    let exponent = 8_u32.saturating_sub(magnitude.leading_zeros());
+    let shift = if exponent == 0 { 4 } else { exponent + 3 };
+    let mantissa = magnitude >> shift & 15;
+    (!sign as u8 & 0x80 | (exponent << 4) as u8 | mantissa as u8) ^ 0x55
+}
+
+#[inline(always)]
+pub(crate) fn add_loop(sum: &mut Sum, block: &Block) {
+    for (total, &sample) in sum.0.iter_mut().zip(&block.0) {
+        *total = total.wrapping_add(i32::from(sample));
+    }
+}
+
+#[inline(always)]
+pub(crate) fn narrow_loop(sum: &Sum, block: &mut Block) {
+    for (sample, &total) in block.0.iter_mut().zip(&sum.0) {
+        *sample = saturate(total);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn minus_loop(sum: &Sum, own: &Block, block: &mut Block) {
+    for ((sample, &total), &own) in block.0.iter_mut().zip(&sum.0).zip(&own.0) {
+        *sample = saturate(total.wrapping_sub(i32::from(own)));
+    }
+}
+
+#[inline(always)]
+pub(crate) fn energy_loop(block: &Block) -> u64 {
+    block.0.iter().map(|&sample| u64::from((i32::from(sample) * i32::from(sample)) as u32)).sum()
+}
+
+#[inline(always)]
+pub(crate) fn peak_loop(block: &Block) -> u16 {
+    block.0.iter().fold(0, |peak, sample| peak.max(sample.unsigned_abs()))
+}
+
+#[inline(always)]
+fn saturate(value: i32) -> i16 {
+    value.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
+}
