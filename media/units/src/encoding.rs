@@ -73,6 +73,12 @@ impl Direction {
         }
     }
 
+    /// What is left of it where only `limit` is wanted: our own hold on top of the endpoint's.
+    #[must_use]
+    pub const fn restricted_to(self, limit: Self) -> Self {
+        Self::of(self.sends() && limit.sends(), self.receives() && limit.receives())
+    }
+
     /// The same direction seen from the other side.
     #[must_use]
     pub const fn reversed(self) -> Self {
