@@ -25,8 +25,10 @@ pub struct Datagram<'a> {
     pub source: SocketAddr,
     /// When the kernel received it.
     pub arrival: Instant,
-    /// The payload of the datagram.
+    /// The payload of the datagram, or its beginning where it was truncated.
     pub bytes: &'a [u8],
+    /// Whether the datagram was larger than the receive buffer: it is to be discarded.
+    pub truncated: bool,
 }
 
 /// Takes what a shard produces. Passed into every call, so that nothing waits to be drained.
