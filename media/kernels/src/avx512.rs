@@ -1,18 +1,98 @@
+//! AVX-512: G.711 by arithmetic in 32 lanes of 16 bits, the rest as the compiler vectorises it.
+
+use std::arch::x86_64::{
+    __m256i, __m512i, _mm_setr_epi8, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi16,
+    _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi16_epi8, _mm512_cvtepu8_epi16,
+    _mm512_loadu_si512, _mm512_mask_sub_epi16, _mm512_maskz_set1_epi16, _mm512_max_epu8,
+    _mm512_max_epu16, _mm512_min_epi16, _mm512_or_si512, _mm512_set1_epi16, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_sllv_epi16, _mm512_srai_epi16,
+    _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_subs_epu16,
+    _mm512_test_epi16_mask, _mm512_xor_si512,
+};
+
 use media_units::{Block, Sum};
 
+use crate::scalar::{ULAW_BIAS, ULAW_MAGNITUDE_MAX};
 use crate::{Set, scalar};
 
-pub(crate) const SET: Set = Set {
-    decode_ulaw: scalar::decode_ulaw,
-    decode_alaw: scalar::decode_alaw,
-    encode_ulaw: scalar::encode_ulaw,
-    encode_alaw: scalar::encode_alaw,
-    add,
-    narrow,
-    minus,
-    energy,
-    peak,
-};
+pub(crate) const SET: Set =
+    Set { decode_ulaw, decode_alaw, encode_ulaw, encode_alaw, add, narrow, minus, energy, peak };
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn decode_ulaw(codes: &[u8], samples: &mut [i16]) {
+    let (code_chunks, code_rest) = codes.as_chunks::<32>();
+    let (sample_chunks, sample_rest) = samples.as_chunks_mut::<32>();
+    for (samples, codes) in sample_chunks.iter_mut().zip(code_chunks) {
+        let code = _mm512_xor_si512(load_codes(codes), _mm512_set1_epi16(0xff));
+        let mantissa = _mm512_slli_epi16::<3>(_mm512_and_si512(code, _mm512_set1_epi16(15)));
+        let exponent = _mm512_and_si512(_mm512_srli_epi16::<4>(code), _mm512_set1_epi16(7));
+        let biased = _mm512_sllv_epi16(_mm512_or_si512(mantissa, bias()), exponent);
+        store(samples, signed(code, _mm512_sub_epi16(biased, bias())));
+    }
+    scalar::decode_ulaw(code_rest, sample_rest);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn decode_alaw(codes: &[u8], samples: &mut [i16]) {
+    let (code_chunks, code_rest) = codes.as_chunks::<32>();
+    let (sample_chunks, sample_rest) = samples.as_chunks_mut::<32>();
+    for (samples, codes) in sample_chunks.iter_mut().zip(code_chunks) {
+        // 0x55 is the code's own mask; 0x80 more makes a set bit 7 mean negative.
+        let code = _mm512_xor_si512(load_codes(codes), _mm512_set1_epi16(0xd5));
+        let mantissa = _mm512_slli_epi16::<4>(_mm512_and_si512(code, _mm512_set1_epi16(15)));
+        // All segments but the lowest have a leading one above the mantissa.
+        let upper = _mm512_test_epi16_mask(code, _mm512_set1_epi16(0x70));
+        let leading = _mm512_maskz_set1_epi16(upper, 0x100);
+        let start = _mm512_or_si512(leading, _mm512_set1_epi16(8));
+        let exponent = _mm512_and_si512(_mm512_srli_epi16::<4>(code), _mm512_set1_epi16(7));
+        let shift = _mm512_subs_epu16(exponent, _mm512_set1_epi16(1));
+        store(samples, signed(code, _mm512_sllv_epi16(_mm512_or_si512(mantissa, start), shift)));
+    }
+    scalar::decode_alaw(code_rest, sample_rest);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn encode_ulaw(samples: &[i16], codes: &mut [u8]) {
+    let (sample_chunks, sample_rest) = samples.as_chunks::<32>();
+    let (code_chunks, code_rest) = codes.as_chunks_mut::<32>();
+    for (codes, samples) in code_chunks.iter_mut().zip(sample_chunks) {
+        let samples = load(samples);
+        let sign = _mm512_srai_epi16::<15>(samples);
+        let magnitude = _mm512_xor_si512(samples, sign);
+        let capped = _mm512_min_epi16(magnitude, _mm512_set1_epi16(ULAW_MAGNITUDE_MAX));
+        let biased = _mm512_add_epi16(capped, bias());
+        let exponent = exponent(biased);
+        let shift = _mm512_add_epi16(exponent, _mm512_set1_epi16(3));
+        // The mantissa still has its leading one, 16; so this is 255 or 127 less the value.
+        let mantissa = _mm512_srlv_epi16(biased, shift);
+        let value = _mm512_add_epi16(_mm512_slli_epi16::<4>(exponent), mantissa);
+        let positive = _mm512_sub_epi16(_mm512_set1_epi16(255 + 16), value);
+        let code = _mm512_add_epi16(positive, _mm512_and_si512(sign, _mm512_set1_epi16(-128)));
+        store_codes(codes, code);
+    }
+    scalar::encode_ulaw(sample_rest, code_rest);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn encode_alaw(samples: &[i16], codes: &mut [u8]) {
+    let (sample_chunks, sample_rest) = samples.as_chunks::<32>();
+    let (code_chunks, code_rest) = codes.as_chunks_mut::<32>();
+    for (codes, samples) in code_chunks.iter_mut().zip(sample_chunks) {
+        let samples = load(samples);
+        let sign = _mm512_srai_epi16::<15>(samples);
+        let magnitude = _mm512_xor_si512(samples, sign);
+        let exponent = exponent(magnitude);
+        // The lowest two segments have the same step.
+        let step = _mm512_max_epu16(exponent, _mm512_set1_epi16(1));
+        let shift = _mm512_add_epi16(step, _mm512_set1_epi16(3));
+        let mantissa = _mm512_and_si512(_mm512_srlv_epi16(magnitude, shift), _mm512_set1_epi16(15));
+        let value = _mm512_or_si512(_mm512_slli_epi16::<4>(exponent), mantissa);
+        let mask = _mm512_and_si512(sign, _mm512_set1_epi16(0x80));
+        let mask = _mm512_xor_si512(mask, _mm512_set1_epi16(0xd5));
+        store_codes(codes, _mm512_xor_si512(value, mask));
+    }
+    scalar::encode_alaw(sample_rest, code_rest);
+}
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn add(sum: &mut Sum, block: &Block) {
@@ -37,4 +117,61 @@ fn energy(block: &Block) -> u64 {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn peak(block: &Block) -> u16 {
     scalar::peak_loop(block)
+}
+
+/// How many of the upper 7 bits of each (15-bit) lane are in use: the segment of its magnitude.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn exponent(magnitude: __m512i) -> __m512i {
+    let low = _mm512_and_si512(_mm512_srli_epi16::<8>(magnitude), _mm512_set1_epi16(15));
+    let high = _mm512_srli_epi16::<12>(magnitude);
+    let by_low = _mm_setr_epi8(0, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4);
+    let by_high = _mm_setr_epi8(0, 5, 6, 6, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0);
+    _mm512_max_epu8(
+        _mm512_shuffle_epi8(_mm512_broadcast_i32x4(by_low), low),
+        _mm512_shuffle_epi8(_mm512_broadcast_i32x4(by_high), high),
+    )
+}
+
+/// The magnitudes, negative where bit 7 of the code is set.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn signed(code: __m512i, magnitude: __m512i) -> __m512i {
+    let negative = _mm512_test_epi16_mask(code, _mm512_set1_epi16(0x80));
+    _mm512_mask_sub_epi16(magnitude, negative, _mm512_setzero_si512(), magnitude)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn bias() -> __m512i {
+    _mm512_set1_epi16(ULAW_BIAS)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn load_codes(codes: &[u8; 32]) -> __m512i {
+    // SAFETY: reads the 32 bytes of the array; the load has no alignment.
+    _mm512_cvtepu8_epi16(unsafe { _mm256_loadu_si256(codes.as_ptr().cast::<__m256i>()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn load(samples: &[i16; 32]) -> __m512i {
+    // SAFETY: reads the 64 bytes of the array; the load has no alignment.
+    unsafe { _mm512_loadu_si512(samples.as_ptr().cast::<__m512i>()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn store(samples: &mut [i16; 32], values: __m512i) {
+    // SAFETY: writes the 64 bytes of the array; the store has no alignment.
+    unsafe { _mm512_storeu_si512(samples.as_mut_ptr().cast::<__m512i>(), values) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn store_codes(codes: &mut [u8; 32], values: __m512i) {
+    let packed = _mm512_cvtepi16_epi8(values);
+    // SAFETY: writes the 32 bytes of the array; the store has no alignment.
+    unsafe { _mm256_storeu_si256(codes.as_mut_ptr().cast::<__m256i>(), packed) }
 }
