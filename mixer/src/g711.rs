@@ -1,0 +1,40 @@
+//! One period of sound as a G.711 frame.
+
+use media_kernels::Kernels;
+use media_units::{BLOCK_SAMPLES, Block, Encoding};
+
+/// One encoded block: an octet for each sample (RFC 3551 section 4.5.14).
+pub type Frame = [u8; BLOCK_SAMPLES];
+
+const SILENCE_PCMU: Frame = [0xff; BLOCK_SAMPLES];
+const SILENCE_PCMA: Frame = [0xd5; BLOCK_SAMPLES];
+
+/// Encodes one block.
+pub fn encode(kernels: Kernels, encoding: Encoding, block: &Block, frame: &mut Frame) {
+    match encoding {
+        Encoding::Pcmu => kernels.encode_ulaw(&block.0, frame),
+        Encoding::Pcma => kernels.encode_alaw(&block.0, frame),
+    }
+}
+
+/// The frame of digital silence: the same octets that [`encode`] makes of it.
+pub const fn silence(encoding: Encoding) -> &'static Frame {
+    match encoding {
+        Encoding::Pcmu => &SILENCE_PCMU,
+        Encoding::Pcma => &SILENCE_PCMA,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_what_the_encoder_makes_of_it() {
+        for encoding in Encoding::ALL {
+            let mut frame = [0; BLOCK_SAMPLES];
+            encode(Kernels::SCALAR, encoding, &Block::SILENCE, &mut frame);
+            assert_eq!(&frame, silence(encoding));
+        }
+    }
+}

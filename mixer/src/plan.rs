@@ -1,0 +1,85 @@
+//! Who may say and hear what in a room, as data.
+
+use media_units::Encoding;
+
+/// One member's part in its room. Members are numbers here; whose, the engine knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which member.
+    pub member: u32,
+    /// Whether the others may hear it: it is allowed to send to us and is not muted.
+    pub says: bool,
+    /// Whether it is sent anything.
+    pub hears: bool,
+    /// Whether a tap listens to it: it must be decoded then.
+    pub tapped: bool,
+    /// Payload format of what it is sent and of what it sends.
+    pub encoding: Encoding,
+}
+
+/// The way a room's sound takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Way {
+    /// Decode, sum, subtract, encode.
+    #[default]
+    Mix,
+    /// Two members that hear only each other, in the same payload format: each one's frames are
+    /// passed to the other as they came.
+    Relay,
+}
+
+impl Way {
+    /// The way for a room of these parts. A relay is possible where exactly two members both say
+    /// and hear in one payload format and nobody else listens.
+    pub fn of(parts: &[Part], room_tapped: bool) -> Self {
+        match parts {
+            [one, other]
+                if !room_tapped
+                    && one.encoding == other.encoding
+                    && one.is_plain()
+                    && other.is_plain() =>
+            {
+                Self::Relay
+            }
+            _ => Self::Mix,
+        }
+    }
+}
+
+impl Part {
+    const fn is_plain(&self) -> bool {
+        self.says && self.hears && !self.tapped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Part =
+        Part { member: 0, says: true, hears: true, tapped: false, encoding: Encoding::Pcmu };
+
+    #[test]
+    fn two_plain_members_of_one_encoding_are_a_relay() {
+        let other = Part { member: 7, ..PLAIN };
+        assert_eq!(Way::of(&[PLAIN, other], false), Way::Relay);
+    }
+
+    #[test]
+    fn anything_else_is_a_mix() {
+        let other = Part { member: 7, ..PLAIN };
+        assert_eq!(Way::of(&[], false), Way::Mix);
+        assert_eq!(Way::of(&[PLAIN], false), Way::Mix);
+        assert_eq!(Way::of(&[PLAIN, other, Part { member: 8, ..PLAIN }], false), Way::Mix);
+        assert_eq!(Way::of(&[PLAIN, other], true), Way::Mix, "the room is tapped");
+        for different in [
+            Part { says: false, ..other },
+            Part { hears: false, ..other },
+            Part { tapped: true, ..other },
+            Part { encoding: Encoding::Pcma, ..other },
+        ] {
+            assert_eq!(Way::of(&[PLAIN, different], false), Way::Mix, "{different:?}");
+            assert_eq!(Way::of(&[different, PLAIN], false), Way::Mix, "{different:?}");
+        }
+    }
+}
