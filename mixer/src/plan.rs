@@ -47,7 +47,7 @@ impl Way {
 }
 
 impl Part {
-    const fn is_plain(&self) -> bool {
+    const fn is_plain(self) -> bool {
         self.says && self.hears && !self.tapped
     }
 }
