@@ -52,7 +52,9 @@ impl Instant {
 
     /// This instant on an RTP clock of `clock_rate` Hz that started with the engine.
     pub const fn as_rtp_units(self, clock_rate: u32) -> u32 {
-        ((self.0 as u128 * clock_rate as u128) / 1_000_000_000) as u32
+        // Seconds and the rest apart: exact, and 64 bits are enough (this runs for every packet).
+        let (seconds, rest) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000);
+        (seconds * clock_rate as u64 + rest * clock_rate as u64 / 1_000_000_000) as u32
     }
 }
 
