@@ -1,1 +1,9 @@
-//! sim: not written yet.
+//! The other side of the wire in virtual time.
+
+pub mod code;
+pub mod g711;
+pub mod phone;
+pub mod rtp;
+mod seed;
+
+pub use seed::Seed;
