@@ -1,5 +1,6 @@
 //! The other side of the wire in virtual time.
 
+pub mod caller;
 pub mod code;
 pub mod g711;
 pub mod phone;
