@@ -1,0 +1,65 @@
+//! What an engine is started with.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use engine_control::{Limits, PortPlan};
+use media_kernels::Kernels;
+
+/// Which system calls carry the packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DriverChoice {
+    /// `io_uring` where the system allows it, else plain, with a warning.
+    #[default]
+    Auto,
+    /// `io_uring` or no start.
+    IoUring,
+    /// `recv` and `send`.
+    Plain,
+}
+
+/// Everything an engine needs to know to start. Checked by [`crate::Engine::start`].
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// One entry for each shard (1 to 255): the core it is pinned to, or `None` to let the
+    /// scheduler choose.
+    pub shards: Vec<Option<usize>>,
+    /// Capacities of each shard.
+    pub limits: Limits,
+    /// Which UDP ports belong to which session.
+    pub ports: PortPlan,
+    /// The address that media sockets are bound to.
+    pub bind: IpAddr,
+    /// Which system calls carry the packets.
+    pub driver: DriverChoice,
+    /// Whether shard threads ask for `SCHED_FIFO`. Where it is not permitted: a warning.
+    pub realtime: bool,
+    /// The SIMD kernels.
+    pub kernels: Kernels,
+    /// What each shard's randomness is derived from.
+    pub seed: u64,
+    /// Receive buffer of each media socket (`SO_RCVBUF`; the kernel doubles it). 16 KiB hold
+    /// about 39 packets of G.711.
+    pub receive_buffer_bytes: usize,
+    /// Whether each packet's arrival is the kernel's time stamp, or else the time of the tick
+    /// that read it. Stamps make RTCP's jitter finer than a tick; their price is in
+    /// docs/performance.md.
+    pub arrival_timestamps: bool,
+}
+
+impl EngineConfig {
+    /// One shard on any core, its media on the loopback address, everything else at its default.
+    pub fn new(ports: PortPlan) -> Self {
+        Self {
+            shards: vec![None],
+            limits: Limits::default(),
+            ports,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            driver: DriverChoice::Auto,
+            realtime: false,
+            kernels: Kernels::detect(),
+            seed: 0,
+            receive_buffer_bytes: 16 * 1024,
+            arrival_timestamps: false,
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! The control plane's side: starts the shards, gives out slots and ports, routes commands.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use engine::Port;
+use engine_control::{
+    Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, SlotPool, TapPoint,
+};
+use media_units::{Instant, WallClock};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::clock::EngineClock;
+use crate::config::{DriverChoice, EngineConfig};
+use crate::failure::StartFailure;
+use crate::host;
+use crate::network::Network;
+use crate::plain::Plain;
+use crate::plan::MemoryPlan;
+use crate::rings::{ControlEnds, Notice, Order, ShardEnds, Shared, rings};
+use crate::sockets::{SocketPair, SocketPlan};
+use crate::thread::{ShardThread, ThreadPlan, settle};
+use crate::uring::Uring;
+
+/// Slots tried for one session where others hold the ports.
+const PORTS_TRIED_MAX: usize = 32;
+
+/// The shards, as the control plane sees them. Used by one thread; dropping it stops them.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    driver: &'static str,
+    clock: EngineClock,
+    sockets: SocketPlan,
+    shared: Arc<Shared>,
+    shards: Vec<ShardHandle>,
+    tenants: HashMap<SessionKey, Tenant>,
+    /// Whose ring is read first, so that none is starved.
+    first_read: usize,
+}
+
+#[derive(Debug)]
+struct ShardHandle {
+    sessions: SlotPool,
+    rooms: SlotPool,
+    ends: ControlEnds,
+    thread: JoinHandle<()>,
+}
+
+/// A session slot that is taken.
+#[derive(Debug)]
+enum Tenant {
+    /// Its sockets wait here for the command that opens it.
+    Reserved(SocketPair),
+    /// The shard has its sockets.
+    Open { has_rtcp_socket: bool },
+}
+
+impl Engine {
+    /// Starts one thread for each shard and waits until each has reserved its memory.
+    ///
+    /// The engine's clock starts a moment after the call ([`Instant::START`] is the same for all
+    /// shards), so that no tick is late because of the start.
+    pub fn start(config: EngineConfig) -> Result<Self, StartFailure> {
+        check(&config)?;
+        let memory = MemoryPlan::of(&config);
+        let networks = networks(&config)?;
+        let driver = if networks.is_some() { "io_uring" } else { "plain" };
+        let shared = Arc::new(Shared::new().map_err(|error| StartFailure::Thread {
+            shard: 0,
+            call: "eventfd",
+            error: error.into(),
+        })?);
+        let mut engine = Self {
+            driver,
+            // Touching the memory for the first time takes about a millisecond per MiB.
+            clock: EngineClock::starting_in(
+                Duration::from_millis(20) + Duration::from_nanos(memory.reserved_bytes() as u64),
+            ),
+            sockets: SocketPlan {
+                bind: config.bind,
+                receive_buffer_bytes: config.receive_buffer_bytes,
+                rtp_stamps: config.arrival_timestamps,
+            },
+            shared,
+            shards: Vec::with_capacity(config.shards.len()),
+            tenants: HashMap::new(),
+            first_read: 0,
+            config,
+        };
+        engine.start_shards(networks)?;
+        tracing::info!(driver, shards = engine.shards.len(), "media engine started");
+        Ok(engine)
+    }
+
+    /// Which driver carries the packets: `io_uring` or `plain`.
+    pub fn driver(&self) -> &'static str {
+        self.driver
+    }
+
+    /// The present on the engine's clock.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// What the wall clock showed at the engine's start.
+    pub fn wall(&self) -> WallClock {
+        self.clock.wall()
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Session slots of a shard that are taken.
+    pub fn sessions(&self, shard: u8) -> usize {
+        self.shards.get(usize::from(shard)).map_or(0, |shard| shard.sessions.taken())
+    }
+
+    /// Session slots of all shards that are free.
+    pub fn sessions_free(&self) -> usize {
+        self.shards.iter().map(|shard| shard.sessions.free()).sum()
+    }
+
+    /// The memory of all shards, by part.
+    pub fn memory_plan(&self) -> MemoryPlan {
+        MemoryPlan::of(&self.config)
+    }
+
+    /// Facts dropped because the control plane did not read them for too long: digits, talking
+    /// and latches only.
+    pub fn events_lost(&self) -> u64 {
+        self.shared.events_lost()
+    }
+
+    /// A shard whose thread has ended although it should not have: a fault of ours.
+    pub fn dead_shard(&self) -> Option<u8> {
+        self.shards.iter().position(|shard| shard.thread.is_finished()).map(|index| index as u8)
+    }
+
+    /// Takes a slot for a session, on the room's shard or the least loaded one, and opens its
+    /// sockets. Slots whose ports are held by other programs are passed over.
+    pub fn reserve(&mut self, room: Option<RoomKey>) -> Result<SessionKey, Refusal> {
+        let shard = match room {
+            Some(room) => usize::from(room.shard()),
+            None => self.least_loaded(),
+        };
+        let pool = &mut self.shards.get_mut(shard).ok_or(Refusal::Gone)?.sessions;
+        let mut passed_over = Vec::new();
+        let mut reserved = Err(Refusal::Full);
+        while passed_over.len() < PORTS_TRIED_MAX
+            && let Some(session) = pool.take_session()
+        {
+            match open_pair(self.sockets, self.config.ports.rtp_port(session)) {
+                Ok(pair) => {
+                    self.tenants.insert(session, Tenant::Reserved(pair));
+                    reserved = Ok(session);
+                    break;
+                }
+                Err(error) => {
+                    passed_over.push(session);
+                    reserved = Err(Refusal::NoPort);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        break;
+                    }
+                }
+            }
+        }
+        for session in passed_over {
+            pool.give_back(session.slot(), session.generation());
+        }
+        reserved
+    }
+
+    /// The RTP port of a session; RTCP without multiplexing uses the next one.
+    pub fn rtp_port(&self, session: SessionKey) -> u16 {
+        self.config.ports.rtp_port(session)
+    }
+
+    /// Gives back a reservation that was never opened. Open sessions are not touched.
+    pub fn abandon(&mut self, session: SessionKey) {
+        if let Some(Tenant::Reserved(_)) = self.tenants.get(&session) {
+            self.release(session);
+        }
+    }
+
+    /// Takes a slot for a room on the least loaded shard.
+    pub fn reserve_room(&mut self) -> Result<RoomKey, Refusal> {
+        let shard = self.least_loaded();
+        self.shards[shard].rooms.take_room().ok_or(Refusal::Full)
+    }
+
+    /// Sends a command to its shard, where it applies at the next tick. A session must have been
+    /// reserved before it is opened; where the shard refuses to open it, its slot is given back.
+    pub fn command(&mut self, command: Command) -> Result<(), (Command, Refusal)> {
+        let shard = match shard_of(&command) {
+            Ok(shard) => usize::from(shard),
+            Err(refusal) => return Err((command, refusal)),
+        };
+        match self.shards.get(shard) {
+            Some(shard) if shard.ends.orders.is_abandoned() => {
+                return Err((command, Refusal::Gone));
+            }
+            Some(shard) if shard.ends.orders.is_full() => return Err((command, Refusal::Busy)),
+            Some(_) => {}
+            None => return Err((command, Refusal::Gone)),
+        }
+        let sockets = match self.sockets_beside(&command) {
+            Ok(sockets) => sockets,
+            Err(refusal) => return Err((command, refusal)),
+        };
+        let sent = self.shards[shard].ends.orders.push(Order { command, sockets });
+        sent.map_err(|rtrb::PushError::Full(order)| (order.command, Refusal::Busy))
+    }
+
+    /// The next fact of any shard. Slots and sockets that it sets free are free when it returns.
+    pub fn next_event(&mut self) -> Option<Event> {
+        let event = self.pop().or_else(|| {
+            // Re-armed before the last look, so that no fact comes unnoticed in between.
+            self.shared.rearm();
+            self.pop()
+        })?;
+        match &event {
+            Event::SessionClosed { session, .. }
+            | Event::Refused { command: Command::OpenSession { session, .. }, .. } => {
+                self.release(*session);
+            }
+            Event::RoomClosed { room }
+            | Event::Refused { command: Command::OpenRoom { room }, .. } => {
+                if let Some(shard) = self.shards.get_mut(usize::from(room.shard())) {
+                    shard.rooms.give_back(room.slot(), room.generation());
+                }
+            }
+            _ => {}
+        }
+        Some(event)
+    }
+
+    /// Readable while facts may wait. Read it no other way than by [`Engine::next_event`], until
+    /// that returns `None`.
+    pub fn events_fd(&self) -> BorrowedFd<'_> {
+        self.shared.wake_fd()
+    }
+
+    /// Stops all shards and waits for their threads. What is open ends without a word: close
+    /// sessions first.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    fn start_shards(&mut self, networks: Option<Vec<Uring>>) -> Result<(), StartFailure> {
+        let mut networks = networks.map(Vec::into_iter);
+        let mut ready = Vec::new();
+        for index in 0..self.config.shards.len() {
+            let network = networks.as_mut().and_then(Iterator::next);
+            ready.push(match network {
+                Some(ring) => self.start_shard(index as u8, ring)?,
+                None => self.start_shard(index as u8, Plain::new())?,
+            });
+        }
+        for (shard, ready) in (0..).zip(ready) {
+            match ready.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err((call, error))) => return Err(StartFailure::Thread { shard, call, error }),
+                Err(mpsc::RecvError) => return Err(StartFailure::Died { shard }),
+            }
+        }
+        Ok(())
+    }
+
+    fn start_shard<N: Network + Send + 'static>(
+        &mut self,
+        index: u8,
+        network: N,
+    ) -> Result<mpsc::Receiver<Ready>, StartFailure> {
+        let limits = self.config.limits.clone();
+        let (ends, shard_ends) = rings(&limits, &self.shared);
+        let handle = |thread| ShardHandle {
+            sessions: SlotPool::new(index, limits.sessions_max),
+            rooms: SlotPool::new(index, limits.rooms_max),
+            ends,
+            thread,
+        };
+        let plan = ThreadPlan {
+            index,
+            core: self.config.shards[usize::from(index)],
+            realtime: self.config.realtime,
+            limits: limits.clone(),
+            kernels: self.config.kernels,
+            seed: self.config.seed.wrapping_add(u64::from(index)),
+            sockets: self.sockets,
+            clock: self.clock,
+        };
+        let (report, ready) = mpsc::channel();
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{index}"))
+            .spawn(move || shard_main(&plan, network, shard_ends, shared, &report))
+            .map_err(|error| StartFailure::Thread { shard: index, call: "clone", error })?;
+        self.shards.push(handle(thread));
+        Ok(ready)
+    }
+
+    fn least_loaded(&self) -> usize {
+        let load = |index: &usize| {
+            let shard = &self.shards[*index];
+            shard.sessions.taken() + shard.rooms.taken()
+        };
+        (0..self.shards.len()).min_by_key(load).unwrap_or(0)
+    }
+
+    /// The sockets that a command needs on its way.
+    fn sockets_beside(&mut self, command: &Command) -> Result<SocketPair, Refusal> {
+        match command {
+            Command::OpenSession { session, open } => {
+                let tenant = self.tenants.get_mut(session).ok_or(Refusal::Gone)?;
+                let Tenant::Reserved(pair) = tenant else { return Err(Refusal::Occupied) };
+                let mut pair = std::mem::take(pair);
+                if open.media.rtcp == RtcpTransport::Mux {
+                    pair.rtcp = None;
+                }
+                *tenant = Tenant::Open { has_rtcp_socket: pair.rtcp.is_some() };
+                Ok(pair)
+            }
+            Command::UpdateSession { session, media } => {
+                let Some(Tenant::Open { has_rtcp_socket }) = self.tenants.get_mut(session) else {
+                    return Err(Refusal::Gone);
+                };
+                if *has_rtcp_socket || media.rtcp == RtcpTransport::Mux {
+                    return Ok(SocketPair::default());
+                }
+                // It was multiplexed until now: the port above was closed, and is wanted again.
+                let port = self.config.ports.rtp_port(*session) + 1;
+                let rtcp = self.sockets.open(Port::Rtcp, port).map_err(|_| Refusal::NoPort)?;
+                *has_rtcp_socket = true;
+                Ok(SocketPair { rtp: None, rtcp: Some(rtcp) })
+            }
+            _ => Ok(SocketPair::default()),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        let count = self.shards.len();
+        for offset in 0..count {
+            let index = (self.first_read + offset) % count;
+            if let Ok(Notice { event, sockets }) = self.shards[index].ends.notices.pop() {
+                drop(sockets);
+                self.first_read = index + 1;
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    /// Closes what is still here of a session and gives its slot back.
+    fn release(&mut self, session: SessionKey) {
+        if self.tenants.remove(&session).is_some()
+            && let Some(shard) = self.shards.get_mut(usize::from(session.shard()))
+        {
+            shard.sessions.give_back(session.slot(), session.generation());
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shared.stop();
+        for (index, shard) in self.shards.drain(..).enumerate() {
+            if shard.thread.join().is_err() {
+                tracing::error!(shard = index, "the shard's thread had panicked");
+            }
+        }
+    }
+}
+
+/// What a shard's thread says once: that it runs, or which call failed.
+type Ready = Result<(), (&'static str, io::Error)>;
+
+fn shard_main<N: Network>(
+    plan: &ThreadPlan,
+    mut network: N,
+    ends: ShardEnds,
+    shared: Arc<Shared>,
+    ready: &mpsc::Sender<Ready>,
+) {
+    let settled = settle(plan)
+        .and_then(|()| network.adopt().map_err(|error| ("io_uring_register(ENABLE)", error)));
+    let runs = settled.is_ok();
+    let thread = runs.then(|| ShardThread::new(plan, network, ends, shared));
+    // Nobody listens where the start has failed already: then the stop flag is set, too.
+    let _ = ready.send(settled);
+    if let Some(thread) = thread {
+        thread.run();
+    }
+}
+
+/// Refuses what cannot work before anything is started.
+fn check(config: &EngineConfig) -> Result<(), StartFailure> {
+    let shards = config.shards.len();
+    if !(1..=255).contains(&shards) {
+        return Err(StartFailure::Shards { asked: shards });
+    }
+    let above_first = 65_536 - u32::from(config.ports.first);
+    let sessions_with_ports =
+        config.ports.sessions_per_shard().min(above_first / shards as u32 / 2);
+    let sessions_max = config.limits.sessions_max;
+    if sessions_max > sessions_with_ports {
+        return Err(StartFailure::Ports { sessions_max, sessions_with_ports });
+    }
+    host::allow_sockets(shards as u64, sessions_max).map_err(
+        |(needed, allowed, sessions_max)| StartFailure::Files { needed, allowed, sessions_max },
+    )?;
+    let any_port = SocketAddr::new(config.bind, 0);
+    Socket::new(Domain::for_address(any_port), Type::DGRAM, None)
+        .and_then(|socket| socket.bind(&SockAddr::from(any_port)))
+        .map_err(|error| StartFailure::Bind { address: config.bind, error })
+}
+
+/// A ring for each shard, or `None` for the plain driver.
+fn networks(config: &EngineConfig) -> Result<Option<Vec<Uring>>, StartFailure> {
+    if config.driver == DriverChoice::Plain {
+        return Ok(None);
+    }
+    let ring = |index| {
+        Uring::new().map_err(|(call, error)| StartFailure::IoUring {
+            shard: index as u8,
+            call,
+            error,
+        })
+    };
+    let rings = Uring::probe()
+        .map_err(|(call, error)| StartFailure::IoUring { shard: 0, call, error })
+        .and_then(|()| (0..config.shards.len()).map(ring).collect::<Result<Vec<_>, _>>());
+    match rings {
+        Ok(rings) => Ok(Some(rings)),
+        Err(failure) if config.driver == DriverChoice::Auto => {
+            tracing::warn!(%failure, "using the plain driver");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn open_pair(sockets: SocketPlan, rtp_port: u16) -> io::Result<SocketPair> {
+    let rtp = sockets.open(Port::Rtp, rtp_port)?;
+    let rtcp = sockets.open(Port::Rtcp, rtp_port + 1)?;
+    Ok(SocketPair { rtp: Some(rtp), rtcp: Some(rtcp) })
+}
+
+/// The shard that a command is for.
+fn shard_of(command: &Command) -> Result<u8, Refusal> {
+    let of_point = |point: &TapPoint| match point {
+        TapPoint::Received(session) => session.shard(),
+        TapPoint::Room(room) => room.shard(),
+    };
+    Ok(match command {
+        Command::OpenSession { session, .. }
+        | Command::UpdateSession { session, .. }
+        | Command::RouteSession { session, .. }
+        | Command::MuteSession { session, .. }
+        | Command::CloseSession { session } => session.shard(),
+        Command::OpenRoom { room } | Command::CloseRoom { room } => room.shard(),
+        Command::StartTap { point, .. } | Command::StopTap { point } => of_point(point),
+        Command::ReportShard { report } => report.shard,
+        Command::ReportSessions { reports } => {
+            let shard = reports.first().ok_or(Refusal::Gone)?.session.shard();
+            if reports.iter().any(|report| report.session.shard() != shard) {
+                return Err(Refusal::OtherShard);
+            }
+            shard
+        }
+    })
+}

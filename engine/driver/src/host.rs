@@ -1,0 +1,65 @@
+//! What the operating system is asked for on behalf of a shard: files, a core, priority.
+
+use std::io;
+use std::num::NonZeroU64;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
+
+/// Files beside media sockets: SIP, API, recordings, rings, logs.
+const FILES_MARGIN: u64 = 512;
+
+/// Raises the limit of open files as far as it goes. `Err`: needed, allowed, and how many
+/// sessions per shard would fit.
+pub(crate) fn allow_sockets(shards: u64, sessions_max: u32) -> Result<(), (u64, u64, u32)> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // May be refused where the hard limit is above the kernel's own (fs.nr_open).
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let needed = 2 * shards * u64::from(sessions_max) + FILES_MARGIN;
+    if needed <= allowed {
+        return Ok(());
+    }
+    let fit = allowed.saturating_sub(FILES_MARGIN) / (2 * shards);
+    Err((needed, allowed, u32::try_from(fit).unwrap_or(u32::MAX)))
+}
+
+/// Ties the calling thread to one core.
+pub(crate) fn pin(core: usize) -> io::Result<()> {
+    if core >= CpuSet::MAX_CPU {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    Ok(sched_setaffinity(None, &cores)?)
+}
+
+/// Asks that the calling thread runs whenever it can, before all ordinary threads.
+pub(crate) fn make_realtime() -> io::Result<()> {
+    // SAFETY: all zeros is a valid parameter block.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = 1;
+    // SAFETY: the parameters outlive the call; 0 is the calling thread.
+    let returned = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+    if returned == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Asks that the calling thread is woken when its deadline passes, not up to 50 us later.
+pub(crate) fn wake_precisely() {
+    // Refused by no kernel that knows the call; where it is unknown, ticks are a little late.
+    let _ = set_current_timer_slack(NonZeroU64::new(1));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_sessions_are_refused_with_the_number_that_fits() {
+        let (needed, allowed, fit) = allow_sockets(255, u32::MAX).unwrap_err();
+        assert!(needed > allowed);
+        assert!(allow_sockets(255, fit).is_ok());
+    }
+}

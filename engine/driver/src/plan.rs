@@ -1,0 +1,74 @@
+//! How much memory an engine takes, by part.
+
+use std::fmt;
+
+use engine::Shard;
+use engine_control::Limits;
+
+use crate::batch::Batch;
+use crate::config::EngineConfig;
+use crate::rings;
+use crate::sockets::SocketTable;
+use crate::uring::Uring;
+
+/// What the kernel keeps for an open UDP socket, measured on Linux 6.18.
+const KERNEL_SOCKET_BYTES: usize = 2664;
+
+/// One part of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryPart {
+    /// What it is.
+    pub name: &'static str,
+    /// Its bytes, over all shards.
+    pub bytes: usize,
+    /// Whether it is reserved at start, or taken by the kernel as sessions come.
+    pub reserved: bool,
+}
+
+/// The memory of all shards, by part. Its `Display` is a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// The parts.
+    pub parts: Vec<MemoryPart>,
+}
+
+impl MemoryPlan {
+    pub(crate) fn of(config: &EngineConfig) -> Self {
+        let limits: &Limits = &config.limits;
+        let sockets = 2 * limits.sessions_max as usize;
+        let part = |name, bytes, reserved| MemoryPart {
+            name,
+            bytes: bytes * config.shards.len(),
+            reserved,
+        };
+        Self {
+            parts: vec![
+                part("sessions and rooms", Shard::memory_bytes(limits), true),
+                part("command and event rings", rings::memory_bytes(limits), true),
+                part("socket tables", SocketTable::memory_bytes(limits.sessions_max), true),
+                part("packet buffers", Batch::memory_bytes() + Uring::memory_bytes(), true),
+                part("kernel: sockets, all in use", sockets * KERNEL_SOCKET_BYTES, false),
+                part(
+                    "kernel: receive queues, all full",
+                    sockets * 2 * config.receive_buffer_bytes,
+                    false,
+                ),
+            ],
+        }
+    }
+
+    /// Bytes reserved at start.
+    pub fn reserved_bytes(&self) -> usize {
+        self.parts.iter().filter(|part| part.reserved).map(|part| part.bytes).sum()
+    }
+}
+
+impl fmt::Display for MemoryPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.parts {
+            let when = if part.reserved { "reserved" } else { "at most" };
+            writeln!(f, "{:>10} KiB {when:<8}  {}", part.bytes.div_ceil(1024), part.name)?;
+        }
+        write!(f, "{:>10} KiB reserved  in all", self.reserved_bytes().div_ceil(1024))
+    }
+}
