@@ -1,0 +1,228 @@
+//! What we know about a stream that we receive: RFC 3550 appendix A.1, A.3 and A.8.
+//!
+//! A new SSRC from the same source restarts the stream at once: the source address was checked
+//! (latched) before, so probation would only lose sound. A jump of the sequence number beyond
+//! `MAX_DROPOUT` is believed when the next packet confirms it, as in appendix A.1.
+
+use std::time::Duration;
+
+use media_units::{
+    CLOCK_RATE, Discard, ExtendedSequence, Instant, NtpTime, RtpTimestamp, SequenceNumber, Ssrc,
+};
+
+use crate::rtcp::ReportBlock;
+use crate::rtp::RtpView;
+
+/// A gap of fewer packets is loss (RFC 3550 appendix A.1).
+const MAX_DROPOUT: i16 = 3000;
+
+/// A packet at most so much older is reordered (RFC 3550 appendix A.1).
+const MAX_MISORDER: i16 = 100;
+
+/// The first extended sequence number of a stream: one cycle, so that older ones fit below it.
+const FIRST_CYCLE: u64 = 1 << 16;
+
+/// Where a packet belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its place in the stream.
+    pub extended: ExtendedSequence,
+    /// The stream began anew with this packet (the first of all, another SSRC, a sequence jump):
+    /// what is kept of the packets before belongs to another stream.
+    pub restarted: bool,
+}
+
+/// Statistics of one receive stream.
+#[derive(Debug, Clone, Default)]
+pub struct Reception {
+    source: Option<Source>,
+    /// Of all sources so far.
+    packets: u64,
+    octets: u64,
+    /// Of the sources before the present one.
+    lost_before: i64,
+}
+
+/// The present source.
+#[derive(Debug, Clone)]
+struct Source {
+    ssrc: Ssrc,
+    first: ExtendedSequence,
+    highest: ExtendedSequence,
+    /// The sequence number that would confirm a jump.
+    confirms_jump: Option<SequenceNumber>,
+    received: u64,
+    expected_reported: u64,
+    received_reported: u64,
+    jitter: Jitter,
+    sender_report: Option<(NtpTime, Instant)>,
+}
+
+impl Reception {
+    /// Nothing received yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Accounts for one packet. A packet after an unconfirmed sequence jump is not valid
+    /// ([`Discard::MalformedRtp`], RFC 3550 appendix A.1).
+    pub fn packet(&mut self, packet: &RtpView<'_>, arrival: Instant) -> Result<Arrival, Discard> {
+        let sequence = packet.sequence();
+        let placed = match &mut self.source {
+            Some(source) if source.ssrc == packet.ssrc() => source.place(sequence)?,
+            _ => None,
+        };
+        let extended = placed.unwrap_or_else(|| self.restart(packet));
+        self.packets += 1;
+        self.octets += packet.payload().len() as u64;
+        if let Some(source) = &mut self.source {
+            source.received += 1;
+            source.jitter.packet(packet.timestamp(), arrival);
+        }
+        Ok(Arrival { extended, restarted: placed.is_none() })
+    }
+
+    /// Notes the source's sender report: the next report block refers to it.
+    pub fn sender_report(&mut self, ssrc: Ssrc, ntp: NtpTime, arrival: Instant) {
+        if let Some(source) = self.source.as_mut().filter(|source| source.ssrc == ssrc) {
+            source.sender_report = Some((ntp, arrival));
+        }
+    }
+
+    /// What to report to the source now (RFC 3550 section 6.4.1). Begins a new interval of the
+    /// fraction lost. `None` before the first packet.
+    pub fn report_block(&mut self, now: Instant) -> Option<ReportBlock> {
+        self.source.as_mut().map(|source| source.report(now))
+    }
+
+    /// The present source.
+    pub fn ssrc(&self) -> Option<Ssrc> {
+        self.source.as_ref().map(|source| source.ssrc)
+    }
+
+    /// Packets received, of all sources.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Payload octets received, of all sources.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Packets lost, of all sources. Duplicates count as received, so it can be negative.
+    pub fn lost(&self) -> i64 {
+        self.lost_before + self.source.as_ref().map_or(0, Source::lost)
+    }
+
+    /// The interarrival jitter of the present source.
+    pub fn jitter(&self) -> Duration {
+        let units = self.source.as_ref().map_or(0, |source| source.jitter.units());
+        Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(CLOCK_RATE))
+    }
+
+    fn restart(&mut self, packet: &RtpView<'_>) -> ExtendedSequence {
+        self.lost_before = self.lost();
+        let first = ExtendedSequence(FIRST_CYCLE + u64::from(packet.sequence().0));
+        self.source = Some(Source {
+            ssrc: packet.ssrc(),
+            first,
+            highest: first,
+            confirms_jump: None,
+            received: 0,
+            expected_reported: 0,
+            received_reported: 0,
+            jitter: Jitter::default(),
+            sender_report: None,
+        });
+        first
+    }
+}
+
+impl Source {
+    /// The packet's place, or `None` where it confirms a jump and the stream is to restart.
+    fn place(&mut self, sequence: SequenceNumber) -> Result<Option<ExtendedSequence>, Discard> {
+        let steps = sequence.distance_from(SequenceNumber(self.highest.0 as u16));
+        if !(-MAX_MISORDER..MAX_DROPOUT).contains(&steps) {
+            if self.confirms_jump == Some(sequence) {
+                return Ok(None);
+            }
+            self.confirms_jump = Some(sequence.plus(1));
+            return Err(Discard::MalformedRtp);
+        }
+        self.confirms_jump = None;
+        let extended = self.highest.nearest(sequence);
+        self.highest = self.highest.max(extended);
+        self.first = self.first.min(extended);
+        Ok(Some(extended))
+    }
+
+    fn expected(&self) -> u64 {
+        self.highest.0 - self.first.0 + 1
+    }
+
+    fn lost(&self) -> i64 {
+        self.expected() as i64 - self.received as i64
+    }
+
+    fn report(&mut self, now: Instant) -> ReportBlock {
+        let expected = self.expected();
+        let expected_interval = expected - self.expected_reported;
+        let received_interval = self.received - self.received_reported;
+        self.expected_reported = expected;
+        self.received_reported = self.received;
+        let lost_interval = expected_interval.saturating_sub(received_interval);
+        let fraction = (lost_interval << 8).checked_div(expected_interval).unwrap_or(0);
+        let (last_sr, delay_since_last_sr) = match self.sender_report {
+            Some((ntp, arrival)) => (ntp.middle(), as_ntp_middle(now.since(arrival))),
+            None => (0, 0),
+        };
+        ReportBlock {
+            ssrc: self.ssrc,
+            fraction_lost: fraction.min(255) as u8,
+            cumulative_lost: self.lost().clamp(-0x80_0000, 0x7f_ffff) as i32,
+            highest_sequence: (self.highest.0 - FIRST_CYCLE) as u32,
+            jitter: self.jitter.units(),
+            last_sr,
+            delay_since_last_sr,
+        }
+    }
+}
+
+/// Interarrival jitter in units of the RTP clock, as RFC 3550 appendix A.8 estimates it.
+#[derive(Debug, Clone, Default)]
+struct Jitter {
+    last: Option<(RtpTimestamp, RtpTimestamp)>,
+    /// Scaled by 16.
+    estimate: u32,
+}
+
+impl Jitter {
+    /// Packets of one instant (digits repeat their timestamp) and jumps of the sender's clock by
+    /// more than a second say nothing about the network and are left out.
+    fn packet(&mut self, timestamp: RtpTimestamp, arrival: Instant) {
+        let arrival = RtpTimestamp(arrival.as_rtp_units(CLOCK_RATE));
+        if let Some((last_timestamp, last_arrival)) = self.last {
+            if last_timestamp == timestamp {
+                return;
+            }
+            let transit = arrival.distance_from(last_arrival);
+            let difference = transit.wrapping_sub(timestamp.distance_from(last_timestamp));
+            let difference = difference.unsigned_abs();
+            if difference < CLOCK_RATE {
+                self.estimate = self.estimate + difference - ((self.estimate + 8) >> 4);
+            }
+        }
+        self.last = Some((timestamp, arrival));
+    }
+
+    fn units(&self) -> u32 {
+        self.estimate >> 4
+    }
+}
+
+/// A duration in 1/65536 s.
+fn as_ntp_middle(duration: Duration) -> u32 {
+    let units = (duration.as_nanos() << 16) / 1_000_000_000;
+    u32::try_from(units).unwrap_or(u32::MAX)
+}

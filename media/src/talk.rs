@@ -1,0 +1,137 @@
+//! Who speaks: the level of a block and a decision with hysteresis. Integers only.
+
+use media_units::BLOCK_SAMPLES;
+
+/// The level of digital silence (RFC 6464).
+pub const SILENT_DBOV: u8 = 127;
+
+/// Whatever is louder is speech, whatever the noise, in -dBov.
+const SURELY_SPEECH_DBOV: u32 = 25;
+
+/// Whatever is softer is not, in -dBov.
+const NEVER_SPEECH_DBOV: u32 = 50;
+
+/// Speech is so much louder than the line's noise.
+const ABOVE_NOISE_DB: u32 = 9;
+
+/// Speech goes on until it is so much softer than it began.
+const HYSTERESIS_DB: u32 = 3;
+
+/// Blocks of speech that begin a talkspurt: 40 ms.
+const BEGIN_BLOCKS: u8 = 2;
+
+/// Blocks without that end it: 400 ms.
+const END_BLOCKS: u8 = 20;
+
+/// Fractions of a decibel in which the noise is followed.
+const NOISE_STEPS: u32 = 256;
+
+/// How the noise estimate rises: 3 dB a second, in steps a block.
+const NOISE_RISE: u32 = 3 * NOISE_STEPS / 50;
+
+/// A change of who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Talk {
+    /// Began to speak.
+    Started,
+    /// Fell silent.
+    Stopped,
+}
+
+/// Decides whether one source speaks.
+#[derive(Debug, Clone)]
+pub struct TalkDetector {
+    level_dbov: u8,
+    talking: bool,
+    /// Blocks in a row that contradict `talking`.
+    against: u8,
+    /// Level of the line between words, in -dBov times `NOISE_STEPS`; unknown at first.
+    noise: Option<u32>,
+}
+
+impl Default for TalkDetector {
+    fn default() -> Self {
+        Self { level_dbov: SILENT_DBOV, talking: false, against: 0, noise: None }
+    }
+}
+
+impl TalkDetector {
+    /// Silent, and nothing known of the line.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the energy (sum of squares) of the next block.
+    pub fn block(&mut self, energy: u64) -> Option<Talk> {
+        self.level_dbov = level_dbov(energy);
+        let level = u32::from(self.level_dbov);
+        let noise = self.follow_noise(level);
+        let begin = noise.saturating_sub(ABOVE_NOISE_DB);
+        let begin = begin.clamp(SURELY_SPEECH_DBOV, NEVER_SPEECH_DBOV);
+        let (contradicts, blocks) = if self.talking {
+            (level > begin + HYSTERESIS_DB, END_BLOCKS)
+        } else {
+            (level <= begin, BEGIN_BLOCKS)
+        };
+        self.against = if contradicts { self.against + 1 } else { 0 };
+        if self.against < blocks {
+            return None;
+        }
+        self.against = 0;
+        self.talking = !self.talking;
+        Some(if self.talking { Talk::Started } else { Talk::Stopped })
+    }
+
+    /// Level of the last block in -dBov: 0 is the loudest, 127 silence (RFC 6464).
+    pub fn level_dbov(&self) -> u8 {
+        self.level_dbov
+    }
+
+    /// Whether it speaks.
+    pub fn is_talking(&self) -> bool {
+        self.talking
+    }
+
+    /// The noise falls to a softer block half way at once, and rises slowly: pauses between
+    /// words show the line as it is. Returns it in -dBov.
+    fn follow_noise(&mut self, level: u32) -> u32 {
+        // Below what is never speech, softer noise changes nothing, and would take long to rise.
+        let level = level.min(NEVER_SPEECH_DBOV + ABOVE_NOISE_DB) * NOISE_STEPS;
+        let noise = match self.noise {
+            None => level,
+            Some(noise) if level > noise => noise.midpoint(level),
+            Some(noise) => noise.saturating_sub(NOISE_RISE).max(level),
+        };
+        self.noise = Some(noise);
+        noise / NOISE_STEPS
+    }
+}
+
+/// The level of a block with this energy (sum of squares), rounded to whole -dBov: 0 dBov is a
+/// square wave at full scale (RFC 6464, RFC 6465).
+pub fn level_dbov(energy: u64) -> u8 {
+    LEAST_ENERGY.partition_point(|&least| energy < least) as u8
+}
+
+/// The least energy of each level from 0 to 126: full scale times `10^(-(n + 1/2) / 10)`.
+const LEAST_ENERGY: [u64; SILENT_DBOV as usize] = least_energies();
+
+const fn least_energies() -> [u64; SILENT_DBOV as usize] {
+    const FULL_SCALE: u64 = BLOCK_SAMPLES as u64 * 32767 * 32767;
+    /// 10^-0.05 and 10^-0.1 in units of 10^-12: the error after 127 steps is far below a 1e-9th.
+    const HALF_DECIBEL: u128 = 891_250_938_134;
+    const DECIBEL: u128 = 794_328_234_724;
+    const ONE: u128 = 1_000_000_000_000;
+    let mut least = [0; SILENT_DBOV as usize];
+    // With 30 more bits, so that small energies keep their precision.
+    let mut energy = ((FULL_SCALE as u128) << 30) * HALF_DECIBEL / ONE;
+    let mut level = 0;
+    while level < least.len() {
+        let rounded = ((energy + (1 << 29)) >> 30) as u64;
+        // Silence is never louder than 127, although the last levels round to nothing.
+        least[level] = if rounded == 0 { 1 } else { rounded };
+        energy = energy * DECIBEL / ONE;
+        level += 1;
+    }
+    least
+}
