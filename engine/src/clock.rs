@@ -24,8 +24,8 @@ impl Clock {
     }
 
     /// The phase that the next tick runs.
-    pub(crate) const fn phase(self) -> usize {
-        (self.tick % PHASES) as usize
+    pub(crate) const fn phase(self) -> u8 {
+        (self.tick % PHASES) as u8
     }
 
     /// The period in which the next tick lies.
@@ -50,9 +50,9 @@ mod tests {
             clock.advance();
         }
         for period in 1..100 {
-            for phase in 0..PHASES as usize {
+            for phase in 0..PHASES as u8 {
                 assert_eq!((clock.period(), clock.phase()), (period, phase));
-                assert_eq!(clock.due().as_nanos(), (period * 4 + phase as u64) * 5_000_000);
+                assert_eq!(clock.due().as_nanos(), (period * 4 + u64::from(phase)) * 5_000_000);
                 clock.advance();
             }
         }

@@ -1,8 +1,28 @@
 //! A shard: sessions and rooms run here. Pure: time is an argument, output is passed in.
+//!
+//! Packets are only stored on arrival ([`Shard::receive`]); everything audible happens in a tick
+//! ([`Shard::tick`]); commands apply before one ([`Shard::command`]). A shard never allocates nor
+//! frees after [`Shard::new`]: memory that it needs comes in a command's box and goes home in an
+//! event. Network input can neither panic nor fail: what is not used is counted by reason.
+//!
+//! Every session has exactly one turn in every period of 20 ms, in one of four phases of 5 ms.
+//! A room's members share its phase.
 
 mod clock;
+mod commands;
+mod latch;
+mod moment;
 mod output;
+mod receive;
+mod report;
+mod roster;
+mod rtcp;
+mod send;
+mod session;
 mod shard;
+mod taps;
+mod tick;
+mod turn;
 
 pub use output::{Datagram, Output, Port};
 pub use shard::Shard;

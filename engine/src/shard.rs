@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use engine_control::{Command, Limits};
+use engine_control::{Limits, RoomKey, ShardReport};
+use media::Random;
 use media_kernels::Kernels;
-use media_units::{Instant, WallClock};
+use media_units::{Discard, Instant, WallClock};
+use mixer::Mix;
 
 use crate::clock::Clock;
+use crate::moment::{Moment, Rules};
+use crate::roster::Roster;
+use crate::session::Session;
+use crate::taps::{TapIndex, Taps};
+use crate::tick::Run;
 use crate::{Datagram, Output};
 
 /// One shard's sessions and rooms.
@@ -16,50 +23,88 @@ use crate::{Datagram, Output};
 /// [`Shard::next_tick`] (not at all where it has passed: late ticks run one after the other).
 #[derive(Debug)]
 pub struct Shard {
-    index: u8,
-    kernels: Kernels,
-    wall: WallClock,
-    seed: u64,
-    clock: Clock,
-    due: Vec<u32>,
-    busy: Duration,
-    send_failures: u64,
+    pub(crate) index: u8,
+    pub(crate) room_members_max: u32,
+    pub(crate) rules: Rules,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) totals: ShardReport,
+    pub(crate) taps: Taps,
+    pub(crate) roster: Roster,
+    pub(crate) rooms: Vec<Room>,
+    pub(crate) sessions: Vec<Session>,
+    mix: Mix,
+}
+
+/// A room's place in the slab, with its present or last tenant. Its members are in the roster.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) key: RoomKey,
+    pub(crate) is_open: bool,
+    pub(crate) phase: u8,
+    pub(crate) members: u32,
+    pub(crate) tap: Option<TapIndex>,
+}
+
+impl Room {
+    fn vacant(shard: u8, slot: u32) -> Self {
+        let key = RoomKey::new(shard, slot, 0);
+        Self { key, is_open: false, phase: 0, members: 0, tap: None }
+    }
 }
 
 impl Shard {
     /// An empty shard. Everything it will ever need is reserved here.
-    pub fn new(index: u8, _limits: &Limits, kernels: Kernels, wall: WallClock, seed: u64) -> Self {
+    pub fn new(index: u8, limits: &Limits, kernels: Kernels, wall: WallClock, seed: u64) -> Self {
         Self {
             index,
-            kernels,
-            wall,
-            seed,
+            room_members_max: limits.room_members_max,
+            rules: Rules::new(limits, kernels, wall),
             clock: Clock::new(),
-            due: Vec::new(),
-            busy: Duration::ZERO,
-            send_failures: 0,
+            random: Random::new(seed),
+            totals: ShardReport { shard: index, ..ShardReport::default() },
+            taps: Taps::new(limits.taps_max),
+            roster: Roster::new(limits.sessions_max, limits.rooms_max),
+            rooms: (0..limits.rooms_max).map(|slot| Room::vacant(index, slot)).collect(),
+            sessions: (0..limits.sessions_max)
+                .map(|slot| Session::vacant(index, slot, limits))
+                .collect(),
+            mix: Mix::new(kernels, limits.room_members_max),
         }
     }
 
     /// What [`Shard::new`] reserves under these limits, for the printed memory plan.
-    pub fn memory_bytes(_limits: &Limits) -> usize {
+    pub fn memory_bytes(limits: &Limits) -> usize {
         size_of::<Self>()
+            + Taps::memory_bytes(limits.taps_max)
+            + Roster::memory_bytes(limits.sessions_max, limits.rooms_max)
+            + limits.rooms_max as usize * size_of::<Room>()
+            + limits.sessions_max as usize * size_of::<Session>()
+            + Mix::memory_bytes(limits.room_members_max)
     }
 
-    /// Applies one command. Call it at the start of a tick, before the sockets are read.
-    pub fn command(&mut self, _command: Command, _now: Instant, _output: &mut impl Output) {}
-
-    /// The slots whose sockets are to be read before the coming tick, in the order in which their
-    /// memory is best walked.
+    /// The slots whose sockets are to be read before the coming tick, room by room.
     pub fn due(&self) -> &[u32] {
-        &self.due
+        self.roster.phase(self.clock.phase()).slots()
     }
 
     /// Stores one datagram. Never sends sound.
-    pub fn receive(&mut self, _datagram: Datagram<'_>, _output: &mut impl Output) {}
+    pub fn receive(&mut self, datagram: Datagram<'_>, output: &mut impl Output) {
+        let (sessions, mut moment) = self.around(datagram.arrival, output);
+        match sessions.get_mut(datagram.slot as usize) {
+            Some(session) if session.is_open => session.receive(&datagram, &mut moment),
+            // It waited in the socket of a session that is closed by now.
+            _ => moment.discard(Discard::Unroutable),
+        }
+    }
 
     /// Runs the due phase: playout, taps, mix, encode, packets, RTCP, timeouts.
-    pub fn tick(&mut self, _now: Instant, _output: &mut impl Output) {
+    pub fn tick(&mut self, now: Instant, output: &mut impl Output) {
+        self.totals.ticks += 1;
+        self.totals.lateness.record(now.since(self.clock.due()));
+        let phase = self.clock.phase();
+        self.roster.phase_mut(phase).plan();
+        self.run(now, output).phase(phase);
         self.clock.advance();
     }
 
@@ -70,11 +115,48 @@ impl Shard {
 
     /// The driver's account of time spent working (not waiting).
     pub fn worked(&mut self, busy: Duration) {
-        self.busy += busy;
+        self.totals.busy += busy;
     }
 
     /// The driver's account of datagrams that the kernel refused to send.
     pub fn send_failed(&mut self, datagrams: u64) {
-        self.send_failures += datagrams;
+        self.totals.send_failures += datagrams;
+    }
+
+    /// The sessions, and the shard around them.
+    pub(crate) fn around<'a, O>(
+        &'a mut self,
+        now: Instant,
+        output: &'a mut O,
+    ) -> (&'a mut [Session], Moment<'a, O>) {
+        let moment = Moment {
+            now,
+            period: self.clock.period(),
+            rules: &self.rules,
+            totals: &mut self.totals,
+            taps: &mut self.taps,
+            random: &mut self.random,
+            output,
+        };
+        (&mut self.sessions, moment)
+    }
+
+    /// What runs sessions and rooms at this moment.
+    pub(crate) fn run<'a, O: Output>(&'a mut self, now: Instant, output: &'a mut O) -> Run<'a, O> {
+        Run {
+            sessions: &mut self.sessions,
+            rooms: &self.rooms,
+            roster: &self.roster,
+            mix: &mut self.mix,
+            moment: Moment {
+                now,
+                period: self.clock.period(),
+                rules: &self.rules,
+                totals: &mut self.totals,
+                taps: &mut self.taps,
+                random: &mut self.random,
+                output,
+            },
+        }
     }
 }

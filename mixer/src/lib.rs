@@ -6,10 +6,10 @@
 //! people. Sums are integers (see [`media_units::Sum`]), so what a member hears is exactly the
 //! others: the sum minus its own block, narrowed once. Never allocates after [`Mix::new`].
 
-mod g711;
+mod frame;
 mod mix;
 mod plan;
 
-pub use g711::{Frame, encode, silence};
+pub use frame::{Frame, encode, silence};
 pub use mix::Mix;
 pub use plan::{Part, Way};

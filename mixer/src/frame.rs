@@ -1,20 +1,18 @@
 //! One period of sound as a G.711 frame.
 
+use media::g711;
 use media_kernels::Kernels;
 use media_units::{BLOCK_SAMPLES, Block, Encoding};
 
 /// One encoded block: an octet for each sample (RFC 3551 section 4.5.14).
 pub type Frame = [u8; BLOCK_SAMPLES];
 
-const SILENCE_PCMU: Frame = [0xff; BLOCK_SAMPLES];
-const SILENCE_PCMA: Frame = [0xd5; BLOCK_SAMPLES];
+const SILENCE_PCMU: Frame = [g711::silence(Encoding::Pcmu); BLOCK_SAMPLES];
+const SILENCE_PCMA: Frame = [g711::silence(Encoding::Pcma); BLOCK_SAMPLES];
 
 /// Encodes one block.
 pub fn encode(kernels: Kernels, encoding: Encoding, block: &Block, frame: &mut Frame) {
-    match encoding {
-        Encoding::Pcmu => kernels.encode_ulaw(&block.0, frame),
-        Encoding::Pcma => kernels.encode_alaw(&block.0, frame),
-    }
+    g711::encode(encoding, &kernels, &block.0, frame);
 }
 
 /// The frame of digital silence: the same octets that [`encode`] makes of it.

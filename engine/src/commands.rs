@@ -1,0 +1,250 @@
+//! Commands: checked first, so that a refused one goes home unchanged; then applied whole.
+
+use engine_control::{
+    CloseCause, Command, Event, Refusal, RoomKey, Route, SessionKey, SessionOpen, TapPoint, TapSink,
+};
+use media_units::Instant;
+
+use crate::Output;
+use crate::session::Session;
+use crate::shard::{Room, Shard};
+use crate::taps::TapIndex;
+
+impl Shard {
+    /// Applies one command. Call it at the start of a tick, before the sockets are read.
+    pub fn command(&mut self, command: Command, now: Instant, output: &mut impl Output) {
+        match self.check(&command) {
+            Ok(()) => self.apply(command, now, output),
+            Err(refusal) => output.event(Event::Refused { command, refusal }),
+        }
+    }
+
+    fn check(&self, command: &Command) -> Result<(), Refusal> {
+        match command {
+            Command::OpenSession { session, open } => {
+                self.check_vacant_session(*session)?;
+                self.check_route(open.route)
+            }
+            Command::UpdateSession { session, .. }
+            | Command::MuteSession { session, .. }
+            | Command::CloseSession { session } => self.session(*session).map(|_| ()),
+            Command::RouteSession { session, route } => {
+                let present = self.session(*session)?.route;
+                if present == *route { Ok(()) } else { self.check_route(*route) }
+            }
+            Command::OpenRoom { room } => self.check_vacant_room(*room),
+            Command::CloseRoom { room } => self.room(*room).map(|_| ()),
+            Command::StartTap { point, .. } => match self.tap_at(*point)? {
+                Some(_) => Err(Refusal::Tapped),
+                None => Ok(()),
+            },
+            Command::StopTap { point } => self.tap_at(*point)?.map(|_| ()).ok_or(Refusal::Gone),
+            Command::ReportSessions { .. } | Command::ReportShard { .. } => Ok(()),
+        }
+    }
+
+    /// Applies a command that was checked.
+    fn apply(&mut self, command: Command, now: Instant, output: &mut impl Output) {
+        match command {
+            Command::OpenSession { session, open } => {
+                self.open_session(session, &open, now, output);
+                output.event(Event::SessionOpened { session, open });
+            }
+            Command::UpdateSession { session, media } => {
+                let (sessions, mut moment) = self.around(now, output);
+                sessions[session.slot() as usize].update(&media, &mut moment);
+                self.revise_part(session.slot());
+                output.event(Event::MediaReturned { session, media });
+            }
+            Command::RouteSession { session, route } => {
+                self.route_session(session.slot(), route, now, output);
+            }
+            Command::MuteSession { session, muted } => {
+                self.sessions[session.slot() as usize].muted = muted;
+                self.revise_part(session.slot());
+            }
+            Command::CloseSession { session } => self.close_session(session, now, output),
+            Command::OpenRoom { room } => self.open_room(room),
+            Command::CloseRoom { room } => self.close_room(room, now, output),
+            Command::StartTap { point, sink } => self.start_tap(point, sink, output),
+            Command::StopTap { point } => self.end_tap(point, output),
+            Command::ReportSessions { mut reports } => {
+                self.fill_sessions(&mut reports);
+                output.event(Event::SessionsReported { reports });
+            }
+            Command::ReportShard { mut report } => {
+                self.fill_shard(&mut report);
+                output.event(Event::ShardReported { report });
+            }
+        }
+    }
+
+    fn open_session(
+        &mut self,
+        key: SessionKey,
+        open: &SessionOpen,
+        now: Instant,
+        output: &mut impl Output,
+    ) {
+        let phase = match open.route {
+            Route::Room(room) => self.rooms[room.slot() as usize].phase,
+            Route::Idle | Route::Echo | Route::Tone => self.roster.least_loaded(),
+        };
+        let (sessions, mut moment) = self.around(now, output);
+        let session = &mut sessions[key.slot() as usize];
+        session.open(key, open, phase, &mut moment);
+        self.enter(key.slot());
+        self.totals.sessions += 1;
+    }
+
+    fn close_session(&mut self, key: SessionKey, now: Instant, output: &mut impl Output) {
+        self.end_tap(TapPoint::Received(key), output);
+        self.leave(key.slot());
+        let (sessions, mut moment) = self.around(now, output);
+        sessions[key.slot() as usize].close(&mut moment);
+        self.totals.sessions -= 1;
+        output.event(Event::SessionClosed { session: key, cause: CloseCause::Command });
+    }
+
+    /// Connects a session to something else. It goes to the phase of a room that it enters; where
+    /// that one's turn has passed in this period and its own has not, it has its turn alone, now:
+    /// so it has one turn in every period, whatever happens.
+    fn route_session(&mut self, slot: u32, route: Route, now: Instant, output: &mut impl Output) {
+        self.leave(slot);
+        let current = self.clock.phase();
+        let period = self.clock.period();
+        let phase = match route {
+            Route::Room(room) => self.rooms[room.slot() as usize].phase,
+            Route::Idle | Route::Echo | Route::Tone => self.sessions[slot as usize].phase,
+        };
+        if phase < current && self.sessions[slot as usize].last_turn < period {
+            self.run(now, output).alone(slot);
+        }
+        let session = &mut self.sessions[slot as usize];
+        session.route = route;
+        session.phase = phase;
+        self.enter(slot);
+    }
+
+    /// Enters a session into the plan of its phase.
+    fn enter(&mut self, slot: u32) {
+        let session = &self.sessions[slot as usize];
+        if let Route::Room(room) = session.route {
+            self.rooms[room.slot() as usize].members += 1;
+        }
+        self.roster.phase_mut(session.phase).insert(session.room(), session.part());
+    }
+
+    /// Takes a session out of the plan of its phase.
+    fn leave(&mut self, slot: u32) {
+        let session = &self.sessions[slot as usize];
+        if let Route::Room(room) = session.route {
+            self.rooms[room.slot() as usize].members -= 1;
+        }
+        self.roster.phase_mut(session.phase).remove(session.room(), slot);
+    }
+
+    /// A session may say or hear something else than before.
+    fn revise_part(&mut self, slot: u32) {
+        let session = &self.sessions[slot as usize];
+        self.roster.phase_mut(session.phase).update(session.room(), session.part());
+    }
+
+    fn open_room(&mut self, key: RoomKey) {
+        let phase = self.roster.least_loaded();
+        self.roster.phase_mut(phase).adopt();
+        self.rooms[key.slot() as usize] = Room { key, is_open: true, phase, members: 0, tap: None };
+        self.totals.rooms += 1;
+    }
+
+    fn close_room(&mut self, key: RoomKey, now: Instant, output: &mut impl Output) {
+        self.end_tap(TapPoint::Room(key), output);
+        let phase = self.rooms[key.slot() as usize].phase;
+        while let Some(&slot) = self.roster.phase(phase).members(key.slot()).first() {
+            self.route_session(slot, Route::Idle, now, output);
+        }
+        self.roster.phase_mut(phase).abandon();
+        self.rooms[key.slot() as usize].is_open = false;
+        self.totals.rooms -= 1;
+        output.event(Event::RoomClosed { room: key });
+    }
+
+    fn start_tap(&mut self, point: TapPoint, sink: Box<TapSink>, output: &mut impl Output) {
+        match self.taps.start(point, sink) {
+            Ok(index) => match point {
+                TapPoint::Received(session) => {
+                    self.sessions[session.slot() as usize].tap = Some(index);
+                    self.revise_part(session.slot());
+                }
+                TapPoint::Room(key) => {
+                    let room = &mut self.rooms[key.slot() as usize];
+                    room.tap = Some(index);
+                    self.roster.phase_mut(room.phase).tap(key.slot());
+                }
+            },
+            Err(sink) => {
+                let command = Command::StartTap { point, sink };
+                output.event(Event::Refused { command, refusal: Refusal::Full });
+            }
+        }
+    }
+
+    /// Ends the tap at an open point, if there is one.
+    fn end_tap(&mut self, point: TapPoint, output: &mut impl Output) {
+        let index = match point {
+            TapPoint::Received(session) => self.sessions[session.slot() as usize].tap.take(),
+            TapPoint::Room(room) => self.rooms[room.slot() as usize].tap.take(),
+        };
+        let Some((_, sink)) = index.and_then(|index| self.taps.end(index)) else { return };
+        match point {
+            TapPoint::Received(session) => self.revise_part(session.slot()),
+            TapPoint::Room(key) => {
+                let phase = self.rooms[key.slot() as usize].phase;
+                self.roster.phase_mut(phase).untap(key.slot());
+            }
+        }
+        output.event(Event::TapEnded { point, sink });
+    }
+
+    fn session(&self, key: SessionKey) -> Result<&Session, Refusal> {
+        self.check_shard(key.shard())?;
+        let session = self.sessions.get(key.slot() as usize).ok_or(Refusal::Gone)?;
+        if session.is_open && session.key == key { Ok(session) } else { Err(Refusal::Gone) }
+    }
+
+    fn room(&self, key: RoomKey) -> Result<&Room, Refusal> {
+        self.check_shard(key.shard())?;
+        let room = self.rooms.get(key.slot() as usize).ok_or(Refusal::Gone)?;
+        if room.is_open && room.key == key { Ok(room) } else { Err(Refusal::Gone) }
+    }
+
+    fn check_vacant_session(&self, key: SessionKey) -> Result<(), Refusal> {
+        self.check_shard(key.shard())?;
+        let session = self.sessions.get(key.slot() as usize).ok_or(Refusal::Full)?;
+        if session.is_open { Err(Refusal::Occupied) } else { Ok(()) }
+    }
+
+    fn check_vacant_room(&self, key: RoomKey) -> Result<(), Refusal> {
+        self.check_shard(key.shard())?;
+        let room = self.rooms.get(key.slot() as usize).ok_or(Refusal::Full)?;
+        if room.is_open { Err(Refusal::Occupied) } else { Ok(()) }
+    }
+
+    fn check_route(&self, route: Route) -> Result<(), Refusal> {
+        let Route::Room(key) = route else { return Ok(()) };
+        let room = self.room(key)?;
+        if room.members < self.room_members_max { Ok(()) } else { Err(Refusal::Full) }
+    }
+
+    fn check_shard(&self, shard: u8) -> Result<(), Refusal> {
+        if shard == self.index { Ok(()) } else { Err(Refusal::OtherShard) }
+    }
+
+    /// The tap at a point that exists.
+    fn tap_at(&self, point: TapPoint) -> Result<Option<TapIndex>, Refusal> {
+        match point {
+            TapPoint::Received(session) => self.session(session).map(|session| session.tap),
+            TapPoint::Room(room) => self.room(room).map(|room| room.tap),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a session sees of its shard while something happens to it.
+
+use std::time::Duration;
+
+use engine_control::{Limits, ShardReport};
+use media::Random;
+use media_kernels::Kernels;
+use media_units::{Discard, Instant, PERIOD, PeriodIndex, WallClock};
+
+use crate::latch::LatchRule;
+use crate::taps::Taps;
+
+/// What never changes while the shard lives.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) kernels: Kernels,
+    pub(crate) wall: WallClock,
+    pub(crate) latch: LatchRule,
+    /// Periods without media after which that is reported; `None`: never.
+    pub(crate) media_timeout: Option<PeriodIndex>,
+    pub(crate) rtcp_interval: Duration,
+}
+
+impl Rules {
+    /// The rules of these limits, with times counted in periods, rounded up.
+    pub(crate) fn new(limits: &Limits, kernels: Kernels, wall: WallClock) -> Self {
+        Self {
+            kernels,
+            wall,
+            latch: LatchRule {
+                relatch_after: periods(limits.relatch_after).max(1),
+                relatch_packets: limits.relatch_packets,
+            },
+            media_timeout: Some(periods(limits.media_timeout)).filter(|&timeout| timeout > 0),
+            rtcp_interval: limits.rtcp_interval,
+        }
+    }
+}
+
+fn periods(duration: Duration) -> PeriodIndex {
+    duration.as_nanos().div_ceil(PERIOD.as_nanos()) as PeriodIndex
+}
+
+/// The shard around a session, at one moment.
+pub(crate) struct Moment<'a, O> {
+    pub(crate) now: Instant,
+    pub(crate) period: PeriodIndex,
+    pub(crate) rules: &'a Rules,
+    pub(crate) totals: &'a mut ShardReport,
+    pub(crate) taps: &'a mut Taps,
+    pub(crate) random: &'a mut Random,
+    pub(crate) output: &'a mut O,
+}
+
+impl<O> Moment<'_, O> {
+    /// Counts a datagram that was not used.
+    pub(crate) fn discard(&mut self, reason: Discard) {
+        self.totals.discards[reason as usize] += 1;
+    }
+}

@@ -1,0 +1,178 @@
+//! What arrives for a session: told apart, checked, accounted for, stored. Nothing is sent here
+//! and nothing is heard before the next tick.
+
+use engine_control::Event;
+use media::dtmf::{Digit, DigitReceiver};
+use media::rtcp::{Compound, Fact};
+use media::rtp::RtpView;
+use media::{Demux, demux};
+use media_units::{Discard, Instant, PeriodIndex};
+
+use crate::latch::{Caller, Verdict};
+use crate::moment::Moment;
+use crate::session::Session;
+use crate::{Datagram, Output, Port};
+
+/// Periods after an event packet in which a digit may still end by silence: half a second, more
+/// than [`DigitReceiver`] waits.
+const DIGIT_PERIODS: PeriodIndex = 25;
+
+/// What the payload type of a packet says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sound,
+    Digit,
+}
+
+impl Session {
+    /// Takes one datagram in, or counts why not.
+    pub(crate) fn receive<O: Output>(
+        &mut self,
+        datagram: &Datagram<'_>,
+        moment: &mut Moment<'_, O>,
+    ) {
+        let taken = match (demux(datagram.bytes), datagram.port) {
+            _ if datagram.truncated => Err(Discard::Truncated),
+            (Demux::Rtp, Port::Rtp) => self.receive_rtp(datagram, moment),
+            (Demux::Rtcp, _) => self.receive_rtcp(datagram, moment),
+            _ => Err(Discard::Unroutable),
+        };
+        if let Err(reason) = taken {
+            self.discard(reason, moment);
+        }
+    }
+
+    fn receive_rtp<O: Output>(
+        &mut self,
+        datagram: &Datagram<'_>,
+        moment: &mut Moment<'_, O>,
+    ) -> Result<(), Discard> {
+        moment.totals.rtp_received += 1;
+        let packet = RtpView::parse(datagram.bytes)?;
+        let kind = self.admit(datagram, &packet, moment)?;
+        let arrival = self.reception.packet(&packet, datagram.arrival)?;
+        if arrival.restarted {
+            self.restart(moment);
+        }
+        self.in_digit = kind == Kind::Digit;
+        match kind {
+            Kind::Sound => self.playout.insert(&packet, arrival.extended, datagram.arrival),
+            Kind::Digit => {
+                self.digit_until = moment.period + DIGIT_PERIODS;
+                let digit = self.record.digits.packet(&packet, datagram.arrival)?;
+                self.tell_digit(digit, moment.output);
+                Ok(())
+            }
+        }
+    }
+
+    /// Another stream begins: nothing of the one before continues in it.
+    fn restart<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
+        self.playout.reset();
+        if moment.period <= self.digit_until {
+            let pressed = self.record.digits.expire(Instant::from_nanos(u64::MAX));
+            self.tell_digit(pressed, moment.output);
+        }
+        self.record.digits = DigitReceiver::new();
+    }
+
+    /// Whether the packet is the session's, and of what kind (the rule is in [`crate::latch`]).
+    fn admit<O: Output>(
+        &mut self,
+        datagram: &Datagram<'_>,
+        packet: &RtpView<'_>,
+        moment: &mut Moment<'_, O>,
+    ) -> Result<Kind, Discard> {
+        let settled = self.latch.is_settled_on(datagram.source);
+        if !settled && self.latch.is_latched() {
+            return Err(Discard::Stranger);
+        }
+        if !self.media.direction.receives() {
+            return Err(Discard::Unwanted);
+        }
+        if settled {
+            self.latch.hear(moment.period);
+            self.timed_out = false;
+        }
+        let kind = match packet.payload_type() {
+            number if number == self.media.receive_payload_type => Kind::Sound,
+            number if Some(number) == self.media.telephone_event => Kind::Digit,
+            _ => return Err(Discard::PayloadType),
+        };
+        if !settled {
+            self.judge(datagram, packet, moment)?;
+            self.timed_out = false;
+        }
+        Ok(kind)
+    }
+
+    fn judge<O: Output>(
+        &mut self,
+        datagram: &Datagram<'_>,
+        packet: &RtpView<'_>,
+        moment: &mut Moment<'_, O>,
+    ) -> Result<(), Discard> {
+        let source = datagram.source;
+        let caller = Caller { source, ssrc: packet.ssrc(), sequence: packet.sequence() };
+        match self.latch.judge(caller, moment.period, moment.rules.latch) {
+            Verdict::Stranger => return Err(Discard::Stranger),
+            Verdict::Accepted | Verdict::Moved => {}
+            Verdict::Latched { before } => {
+                moment.output.latch(self.slot(), Port::Rtp, Some(source));
+                if before != Some(source) {
+                    let (session, again) = (self.key, before.is_some());
+                    moment.output.event(Event::Latched { session, source, again });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells that a digit was pressed.
+    pub(crate) fn tell_digit<O: Output>(&mut self, digit: Option<Digit>, output: &mut O) {
+        if let Some(Digit { digit, duration_ms }) = digit {
+            output.event(Event::Digit { session: self.key, digit, duration_ms });
+        }
+    }
+
+    fn receive_rtcp<O: Output>(
+        &mut self,
+        datagram: &Datagram<'_>,
+        moment: &mut Moment<'_, O>,
+    ) -> Result<(), Discard> {
+        moment.totals.rtcp_received += 1;
+        let expected = self.latch.destination().map(|address| address.ip());
+        if expected != Some(datagram.source.ip()) {
+            return Err(Discard::Stranger);
+        }
+        let compound = Compound::parse(datagram.bytes)?;
+        if datagram.port == Port::Rtcp {
+            self.record.rtcp_source = Some(datagram.source);
+        }
+        self.record.rtcp_timer.received(datagram.bytes.len());
+        for fact in compound.facts() {
+            self.note(fact, datagram, moment);
+        }
+        Ok(())
+    }
+
+    fn note<O: Output>(&mut self, fact: Fact, datagram: &Datagram<'_>, moment: &mut Moment<'_, O>) {
+        match fact {
+            Fact::Sender { ssrc, info } => {
+                self.reception.sender_report(ssrc, info.ntp, datagram.arrival);
+            }
+            Fact::Reception { block, .. } if block.ssrc == self.send.ssrc() => {
+                self.record.remote_fraction_lost = block.fraction_lost;
+                let arrival = moment.rules.wall.ntp(datagram.arrival);
+                self.record.round_trip = block.round_trip(arrival).or(self.record.round_trip);
+            }
+            Fact::Goodbye { ssrc } if self.reception.ssrc() == Some(ssrc) => {
+                // Once in a session: the endpoint may say it as often as it likes.
+                if !std::mem::replace(&mut self.record.said_bye, true) {
+                    moment.output.event(Event::RtcpBye { session: self.key });
+                }
+            }
+            Fact::Reception { .. } | Fact::Goodbye { .. } => {}
+        }
+    }
+}

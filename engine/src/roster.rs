@@ -1,0 +1,254 @@
+//! Which sessions are due in which phase, grouped by room: the plan that a tick walks.
+//!
+//! All rooms of a phase share one list, ordered by room and slot, so a room is a range of it and
+//! costs no memory of its own. A change of membership, mute, hold, route or tap edits the list and
+//! marks it; the next tick of that phase finds the rooms' ranges and their ways through anew. A
+//! tick without a change only walks.
+
+use media_units::PHASES;
+use mixer::{Part, Way};
+
+/// The room of those who are in none: sorts behind all rooms.
+pub(crate) const NO_ROOM: u32 = u32::MAX;
+
+/// One room's range of its phase's list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// The room's slot, or [`NO_ROOM`].
+    pub(crate) room: u32,
+    /// Its first part.
+    pub(crate) first: u32,
+    /// How many parts it has.
+    pub(crate) count: u32,
+    /// How its sound goes through.
+    pub(crate) way: Way,
+}
+
+/// The sessions of one phase.
+#[derive(Debug)]
+pub(crate) struct Phase {
+    slots: Vec<u32>,
+    rooms: Vec<u32>,
+    parts: Vec<Part>,
+    spans: Vec<Span>,
+    /// Rooms with a tap, ascending.
+    tapped: Vec<u32>,
+    rooms_born: u32,
+    changed: bool,
+}
+
+/// The sessions of all phases.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    phases: [Phase; PHASES as usize],
+}
+
+impl Roster {
+    /// An empty roster with memory for so many sessions and rooms in any one phase.
+    pub(crate) fn new(sessions_max: u32, rooms_max: u32) -> Self {
+        Self { phases: std::array::from_fn(|_| Phase::new(sessions_max, rooms_max)) }
+    }
+
+    /// What [`Roster::new`] reserves.
+    pub(crate) const fn memory_bytes(sessions_max: u32, rooms_max: u32) -> usize {
+        let session = 2 * size_of::<u32>() + size_of::<Part>();
+        let room = size_of::<Span>() + size_of::<u32>();
+        PHASES as usize * (sessions_max as usize * session + (rooms_max as usize + 1) * room)
+    }
+
+    /// The phase with the least to do. A room counts like a session: it will have some.
+    pub(crate) fn least_loaded(&self) -> u8 {
+        let load = |phase: &Phase| phase.slots.len() + phase.rooms_born as usize;
+        let loads = self.phases.iter().map(load).enumerate();
+        loads.min_by_key(|&(_, load)| load).map_or(0, |(phase, _)| phase as u8)
+    }
+
+    /// One phase.
+    pub(crate) fn phase(&self, phase: u8) -> &Phase {
+        &self.phases[usize::from(phase)]
+    }
+
+    /// One phase, to change it.
+    pub(crate) fn phase_mut(&mut self, phase: u8) -> &mut Phase {
+        &mut self.phases[usize::from(phase)]
+    }
+}
+
+impl Phase {
+    fn new(sessions_max: u32, rooms_max: u32) -> Self {
+        Self {
+            slots: Vec::with_capacity(sessions_max as usize),
+            rooms: Vec::with_capacity(sessions_max as usize),
+            parts: Vec::with_capacity(sessions_max as usize),
+            spans: Vec::with_capacity(rooms_max as usize + 1),
+            tapped: Vec::with_capacity(rooms_max as usize),
+            rooms_born: 0,
+            changed: false,
+        }
+    }
+
+    /// The slots of its sessions, room by room.
+    pub(crate) fn slots(&self) -> &[u32] {
+        &self.slots
+    }
+
+    /// The rooms that have something to do, as of the last [`Phase::plan`].
+    pub(crate) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// The parts of one room.
+    pub(crate) fn parts(&self, span: Span) -> &[Part] {
+        &self.parts[span.first as usize..(span.first + span.count) as usize]
+    }
+
+    /// The members of one room, from the lists as they are now.
+    pub(crate) fn members(&self, room: u32) -> &[u32] {
+        let first = self.rooms.partition_point(|&other| other < room);
+        let end = self.rooms.partition_point(|&other| other <= room);
+        &self.slots[first..end]
+    }
+
+    /// A room was born in this phase.
+    pub(crate) fn adopt(&mut self) {
+        self.rooms_born += 1;
+    }
+
+    /// A room of this phase was closed.
+    pub(crate) fn abandon(&mut self) {
+        self.rooms_born -= 1;
+    }
+
+    /// A tap listens to a room from now on: it is run even where nobody is in it, so that its
+    /// track goes on.
+    pub(crate) fn tap(&mut self, room: u32) {
+        if let Err(place) = self.tapped.binary_search(&room) {
+            self.tapped.insert(place, room);
+            self.changed = true;
+        }
+    }
+
+    /// No tap listens to a room any more.
+    pub(crate) fn untap(&mut self, room: u32) {
+        if let Ok(place) = self.tapped.binary_search(&room) {
+            self.tapped.remove(place);
+            self.changed = true;
+        }
+    }
+
+    /// Adds a session to a room, or to those who are in none.
+    pub(crate) fn insert(&mut self, room: u32, part: Part) {
+        let at = self.place(room, part.member);
+        self.slots.insert(at, part.member);
+        self.rooms.insert(at, room);
+        self.parts.insert(at, part);
+        self.changed = true;
+    }
+
+    /// Takes a session out.
+    pub(crate) fn remove(&mut self, room: u32, slot: u32) {
+        let at = self.place(room, slot);
+        debug_assert_eq!(self.slots.get(at), Some(&slot));
+        self.slots.remove(at);
+        self.rooms.remove(at);
+        self.parts.remove(at);
+        self.changed = true;
+    }
+
+    /// Changes what a session may say and hear.
+    pub(crate) fn update(&mut self, room: u32, part: Part) {
+        let at = self.place(room, part.member);
+        debug_assert_eq!(self.slots.get(at), Some(&part.member));
+        self.parts[at] = part;
+        self.changed = true;
+    }
+
+    /// Finds the rooms and their ways where anything changed.
+    pub(crate) fn plan(&mut self) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        self.spans.clear();
+        let mut first = 0;
+        for members in self.rooms.chunk_by(|one, next| one == next) {
+            let (room, count) = (members[0], members.len());
+            let parts = &self.parts[first..first + count];
+            let way = Way::of(parts, self.tapped.binary_search(&room).is_ok());
+            self.spans.push(Span { room, first: first as u32, count: count as u32, way });
+            first += count;
+        }
+        for &room in &self.tapped {
+            if self.rooms.binary_search(&room).is_err() {
+                self.spans.push(Span { room, first: 0, count: 0, way: Way::Mix });
+            }
+        }
+    }
+
+    /// Where a session of a room is in the lists, or would be.
+    fn place(&self, room: u32, slot: u32) -> usize {
+        let first = self.rooms.partition_point(|&other| other < room);
+        let end = self.rooms.partition_point(|&other| other <= room);
+        first + self.slots[first..end].partition_point(|&other| other < slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use media_units::Encoding;
+
+    use super::*;
+
+    fn part(member: u32) -> Part {
+        Part { member, says: true, hears: true, tapped: false, encoding: Encoding::Pcmu }
+    }
+
+    #[test]
+    fn a_phase_lists_its_sessions_room_by_room() {
+        let mut roster = Roster::new(8, 8);
+        let phase = roster.phase_mut(2);
+        for (room, slot) in [(5, 3), (NO_ROOM, 0), (1, 7), (5, 1), (1, 2)] {
+            phase.insert(room, part(slot));
+        }
+        assert_eq!(phase.slots(), [2, 7, 1, 3, 0]);
+        assert_eq!(phase.members(5), [1, 3]);
+        phase.remove(5, 1);
+        assert_eq!(phase.slots(), [2, 7, 3, 0]);
+        assert_eq!(phase.members(4), [0_u32; 0]);
+    }
+
+    #[test]
+    fn the_plan_follows_every_change() {
+        let mut roster = Roster::new(8, 8);
+        let phase = roster.phase_mut(0);
+        phase.insert(1, part(4));
+        phase.insert(1, part(5));
+        phase.plan();
+        assert_eq!(phase.spans()[0].way, Way::Relay);
+        phase.update(1, Part { says: false, ..part(5) });
+        phase.plan();
+        assert_eq!(phase.spans()[0].way, Way::Mix);
+        assert!(!phase.parts(phase.spans()[0])[1].says);
+        phase.update(1, part(5));
+        phase.tap(6);
+        phase.tap(1);
+        phase.plan();
+        assert_eq!(phase.spans()[0].way, Way::Mix, "tapped");
+        assert_eq!((phase.spans()[1].room, phase.spans()[1].count), (6, 0));
+        phase.untap(1);
+        phase.untap(6);
+        phase.plan();
+        assert_eq!((phase.spans().len(), phase.spans()[0].way), (1, Way::Relay));
+    }
+
+    #[test]
+    fn the_next_room_is_born_where_least_is_to_do() {
+        let mut roster = Roster::new(8, 8);
+        roster.phase_mut(0).insert(NO_ROOM, part(1));
+        roster.phase_mut(1).adopt();
+        roster.phase_mut(2).adopt();
+        assert_eq!(roster.least_loaded(), 3);
+        roster.phase_mut(2).abandon();
+        roster.phase_mut(3).adopt();
+        assert_eq!(roster.least_loaded(), 2);
+    }
+}

@@ -1,0 +1,255 @@
+//! One RTP session with one endpoint: what it is, how it begins, changes and ends.
+//!
+//! What every packet and every period touches comes first and together; what only RTCP, digits
+//! and reports need is in [`Record`]. A session holds no reference to anything outside itself.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use engine_control::{Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen};
+use media::Random;
+use media::dtmf::DigitReceiver;
+use media::playout::{Playout, PlayoutLimits};
+use media::reception::Reception;
+use media::rtcp::Timer;
+use media::talk::{Talk, TalkDetector};
+use media_units::{
+    DISCARDS, Direction, Discard, Encoding, Instant, PeriodIndex, RtpTimestamp, SequenceNumber,
+    Ssrc,
+};
+use mixer::Part;
+
+use crate::latch::Latch;
+use crate::moment::Moment;
+use crate::roster::NO_ROOM;
+use crate::send::SendStream;
+use crate::taps::TapIndex;
+use crate::{Output, Port};
+
+/// A session's place in the slab, with its present or last tenant.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent facts, not the states of one machine
+pub(crate) struct Session {
+    pub(crate) key: SessionKey,
+    pub(crate) is_open: bool,
+    pub(crate) phase: u8,
+    pub(crate) muted: bool,
+    /// It was reported that no media comes, and none has come since.
+    pub(crate) timed_out: bool,
+    /// The last packet was of a digit: what is missing now is no loss.
+    pub(crate) in_digit: bool,
+    /// It had its turn in this period before it came to this phase.
+    pub(crate) rests: bool,
+    /// The period of its last turn.
+    pub(crate) last_turn: PeriodIndex,
+    /// Until then a digit may end by silence.
+    pub(crate) digit_until: PeriodIndex,
+    pub(crate) route: Route,
+    pub(crate) tap: Option<TapIndex>,
+    pub(crate) report_due: Instant,
+    pub(crate) talk: TalkDetector,
+    pub(crate) blocks_played: u64,
+    pub(crate) blocks_concealed: u64,
+    pub(crate) send: SendStream,
+    pub(crate) media: RemoteMedia,
+    pub(crate) latch: Latch,
+    pub(crate) reception: Reception,
+    pub(crate) playout: Playout,
+    pub(crate) record: Record,
+}
+
+/// The seldom touched part of a session.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) digits: DigitReceiver,
+    pub(crate) rtcp_timer: Timer,
+    /// Our canonical name, new for each session (RFC 7022 section 4.2).
+    pub(crate) cname: [u8; CNAME_BYTES],
+    /// Where the endpoint's RTCP came from, where not multiplexed.
+    pub(crate) rtcp_source: Option<SocketAddr>,
+    /// Packets sent when the last report and the one before were written.
+    pub(crate) packets_at_reports: [u64; 2],
+    pub(crate) remote_fraction_lost: u8,
+    pub(crate) round_trip: Option<Duration>,
+    pub(crate) said_bye: bool,
+    pub(crate) discards: [u32; DISCARDS.len()],
+}
+
+/// 96 random bits in hexadecimal (RFC 7022 section 5).
+const CNAME_BYTES: usize = 24;
+
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// What is agreed on with nobody.
+const NO_MEDIA: RemoteMedia = RemoteMedia {
+    encoding: Encoding::Pcmu,
+    receive_payload_type: 0,
+    send_payload_type: 0,
+    telephone_event: None,
+    rtp: NOWHERE,
+    rtcp: RtcpTransport::Mux,
+    direction: Direction::Inactive,
+    packet_time_ms: 20,
+};
+
+impl Session {
+    /// An empty place with all memory that a tenant will need.
+    pub(crate) fn vacant(shard: u8, slot: u32, limits: &Limits) -> Self {
+        let mut random = Random::new(0);
+        Self {
+            key: SessionKey::new(shard, slot, 0),
+            is_open: false,
+            phase: 0,
+            muted: false,
+            timed_out: false,
+            in_digit: false,
+            digit_until: 0,
+            rests: false,
+            last_turn: 0,
+            route: Route::Idle,
+            tap: None,
+            report_due: Instant::START,
+            talk: TalkDetector::new(),
+            blocks_played: 0,
+            blocks_concealed: 0,
+            send: SendStream::new(Ssrc(0), SequenceNumber(0), RtpTimestamp(0), 0),
+            media: NO_MEDIA,
+            latch: Latch::new(NOWHERE, 0),
+            reception: Reception::new(),
+            playout: Playout::new(&PlayoutLimits {
+                delay_min: limits.playout_delay_min,
+                delay_max: limits.playout_delay_max,
+            }),
+            record: Record::new(Timer::new(limits.rtcp_interval, Instant::START, &mut random)),
+        }
+    }
+
+    /// Lets a tenant in. `moment.period` is the period of the coming tick.
+    pub(crate) fn open<O>(
+        &mut self,
+        key: SessionKey,
+        open: &SessionOpen,
+        phase: u8,
+        moment: &mut Moment<'_, O>,
+    ) {
+        self.key = key;
+        self.is_open = true;
+        self.phase = phase;
+        self.muted = false;
+        self.timed_out = false;
+        self.in_digit = false;
+        self.digit_until = 0;
+        self.rests = false;
+        self.last_turn = moment.period - 1;
+        self.route = open.route;
+        self.tap = None;
+        self.talk = TalkDetector::new();
+        self.blocks_played = 0;
+        self.blocks_concealed = 0;
+        let payload_type = open.media.send_payload_type;
+        self.send = SendStream::new(open.ssrc, open.sequence, open.timestamp, payload_type);
+        self.media = open.media;
+        self.latch = Latch::new(open.media.rtp, moment.period);
+        self.reception = Reception::new();
+        self.playout.reset();
+        let timer = Timer::new(moment.rules.rtcp_interval, moment.now, moment.random);
+        self.report_due = timer.next();
+        self.record = Record::new(timer);
+        self.record.name(moment.random);
+    }
+
+    /// Applies what another offer and answer agreed on.
+    pub(crate) fn update<O: Output>(&mut self, media: &RemoteMedia, moment: &mut Moment<'_, O>) {
+        let before = std::mem::replace(&mut self.media, *media);
+        self.send.set_payload_type(media.send_payload_type);
+        if before.rtcp != media.rtcp {
+            self.record.rtcp_source = None;
+        }
+        if self.latch.rename(media.rtp) {
+            moment.output.latch(self.slot(), Port::Rtp, None);
+        }
+        if before.encoding != media.encoding || !media.direction.receives() {
+            self.playout.reset();
+        }
+        if !before.direction.receives() {
+            self.latch.hear(moment.period);
+            self.timed_out = false;
+        }
+    }
+
+    /// The tenant leaves: it is told so, and what it began is ended.
+    pub(crate) fn close<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
+        self.say_goodbye(moment);
+        if self.talk.is_talking() {
+            self.tell_talk(Some(Talk::Stopped), moment.output);
+        }
+        moment.output.latch(self.slot(), Port::Rtp, None);
+        self.is_open = false;
+    }
+
+    /// The session's slot.
+    pub(crate) fn slot(&self) -> u32 {
+        self.key.slot()
+    }
+
+    /// The slot of the room it is in, or [`NO_ROOM`].
+    pub(crate) fn room(&self) -> u32 {
+        match self.route {
+            Route::Room(room) => room.slot(),
+            Route::Idle | Route::Echo | Route::Tone => NO_ROOM,
+        }
+    }
+
+    /// What it may say and hear.
+    pub(crate) fn part(&self) -> Part {
+        Part {
+            member: self.slot(),
+            says: self.media.direction.receives() && !self.muted,
+            hears: self.media.direction.sends(),
+            tapped: self.tap.is_some(),
+            encoding: self.media.encoding,
+        }
+    }
+
+    /// Tells that it began or ceased to speak.
+    pub(crate) fn tell_talk<O: Output>(&self, talk: Option<Talk>, output: &mut O) {
+        let session = self.key;
+        match talk {
+            Some(Talk::Started) => output.event(Event::TalkStarted { session }),
+            Some(Talk::Stopped) => output.event(Event::TalkStopped { session }),
+            None => {}
+        }
+    }
+
+    /// Counts a datagram of this session that was not used.
+    pub(crate) fn discard<O>(&mut self, reason: Discard, moment: &mut Moment<'_, O>) {
+        self.record.discards[reason as usize] += 1;
+        moment.discard(reason);
+    }
+}
+
+impl Record {
+    fn new(rtcp_timer: Timer) -> Self {
+        Self {
+            digits: DigitReceiver::new(),
+            rtcp_timer,
+            cname: [b'0'; CNAME_BYTES],
+            rtcp_source: None,
+            packets_at_reports: [0; 2],
+            remote_fraction_lost: 0,
+            round_trip: None,
+            said_bye: false,
+            discards: [0; DISCARDS.len()],
+        }
+    }
+
+    fn name(&mut self, random: &mut Random) {
+        for digits in self.cname.chunks_mut(8) {
+            let mut number = random.next_u32();
+            for digit in digits {
+                *digit = b"0123456789abcdef"[(number & 15) as usize];
+                number >>= 4;
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One phase's turn: its rooms, by their plans, then the sessions that are in none.
+
+use engine_control::Route;
+use media::tone::Tone;
+use media_units::{BLOCK_SAMPLES, Block};
+use mixer::{Frame, Mix, Part, Way, encode, silence};
+
+use crate::Output;
+use crate::moment::Moment;
+use crate::roster::{NO_ROOM, Roster};
+use crate::session::Session;
+use crate::shard::Room;
+use crate::taps::TapIndex;
+
+/// What runs sessions and rooms at one moment.
+pub(crate) struct Run<'a, O> {
+    pub(crate) sessions: &'a mut [Session],
+    pub(crate) rooms: &'a [Room],
+    pub(crate) roster: &'a Roster,
+    pub(crate) mix: &'a mut Mix,
+    pub(crate) moment: Moment<'a, O>,
+}
+
+impl<O: Output> Run<'_, O> {
+    /// Runs everything of a phase.
+    pub(crate) fn phase(&mut self, phase: u8) {
+        let phase = self.roster.phase(phase);
+        for &span in phase.spans() {
+            let parts = phase.parts(span);
+            match (span.room, span.way, parts) {
+                (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
+                (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
+                (room, ..) => self.mix(parts, self.rooms[room as usize].tap),
+            }
+        }
+    }
+
+    /// Runs one session by itself.
+    pub(crate) fn alone(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        let mut block = Block::SILENCE;
+        let mut frame = [0; BLOCK_SAMPLES];
+        session.begin_turn(self.moment.period);
+        let is_audible = session.play(&mut block, &mut self.moment);
+        let encoding = session.media.encoding;
+        let sound = match session.route {
+            Route::Echo if is_audible => Some(&block),
+            Route::Tone => Some(&Tone::BLOCK),
+            Route::Idle | Route::Echo | Route::Room(_) => None,
+        };
+        let frame = match sound {
+            Some(sound) => {
+                encode(self.moment.rules.kernels, encoding, sound, &mut frame);
+                &frame
+            }
+            None => silence(encoding),
+        };
+        session.end_turn(Some(frame), &mut self.moment);
+    }
+
+    /// Decodes everyone, and sends each one the others.
+    fn mix(&mut self, parts: &[Part], tap: Option<TapIndex>) {
+        self.mix.start();
+        for (position, part) in parts.iter().enumerate() {
+            let session = &mut self.sessions[part.member as usize];
+            session.begin_turn(self.moment.period);
+            if session.play(self.mix.next_block(), &mut self.moment) && part.says {
+                self.mix.admit(position as u32);
+            }
+        }
+        if let Some(tap) = tap {
+            let (period, at) = (self.moment.period, self.moment.now);
+            self.moment.taps.push(tap, period, at, self.mix.whole());
+        }
+        for (position, part) in parts.iter().enumerate() {
+            let session = &mut self.sessions[part.member as usize];
+            let frame = part.hears.then(|| self.mix.heard_by(position as u32, part.encoding));
+            session.end_turn(frame, &mut self.moment);
+        }
+    }
+
+    /// Passes each one's frames to the other as they came.
+    fn relay(&mut self, members: [u32; 2]) {
+        let mut frames: [Frame; 2] = [[0; BLOCK_SAMPLES]; 2];
+        let mut is_there = [false; 2];
+        for (side, &member) in members.iter().enumerate() {
+            let session = &mut self.sessions[member as usize];
+            session.begin_turn(self.moment.period);
+            is_there[side] = session.take_frame(&mut frames[side], &mut self.moment);
+        }
+        for (side, &member) in members.iter().enumerate() {
+            let other = 1 - side;
+            let frame = is_there[other].then_some(&frames[other]);
+            self.sessions[member as usize].end_turn(frame, &mut self.moment);
+        }
+    }
+}

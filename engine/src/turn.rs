@@ -1,0 +1,140 @@
+//! A session's turn, once in every period: its sound is taken, something is sent to it, and what
+//! time alone brings about is noticed.
+
+use engine_control::Event;
+use media::g711;
+use media::playout::Pulled;
+use media_units::{BLOCK_SAMPLES, Block, PeriodIndex};
+use mixer::{Frame, silence};
+
+use crate::moment::Moment;
+use crate::session::Session;
+use crate::{Output, Port};
+
+impl Session {
+    /// Begins its turn. It rests where it had its turn in this period already, in another phase.
+    pub(crate) fn begin_turn(&mut self, period: PeriodIndex) {
+        self.rests = self.last_turn == period;
+        self.last_turn = period;
+    }
+
+    /// Plays the period's sound into `block` and says whether anything can be heard in it.
+    pub(crate) fn play<O: Output>(
+        &mut self,
+        block: &mut Block,
+        moment: &mut Moment<'_, O>,
+    ) -> bool {
+        if self.rests {
+            return false;
+        }
+        let kernels = &moment.rules.kernels;
+        let pulled = self.playout.pull(moment.now, self.media.encoding, kernels, block);
+        let is_sound = self.count(pulled, moment);
+        let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
+        self.measure(energy, moment);
+        if let Some(tap) = self.tap {
+            let block = if energy > 0 { block } else { &Block::SILENCE };
+            moment.taps.push(tap, moment.period, moment.now, block);
+        }
+        energy > 0
+    }
+
+    /// Takes the period's frame as it came, decoded only to be measured. False where it is
+    /// missing: whoever listens has its own way to conceal that.
+    pub(crate) fn take_frame<O: Output>(
+        &mut self,
+        frame: &mut Frame,
+        moment: &mut Moment<'_, O>,
+    ) -> bool {
+        if self.rests {
+            return false;
+        }
+        let encoding = self.media.encoding;
+        let pulled = self.playout.pull_frame(moment.now, encoding, frame);
+        let is_sound = self.count(pulled, moment);
+        let mut energy = 0;
+        if pulled == Pulled::Played {
+            let mut block = Block::SILENCE;
+            g711::decode(encoding, &moment.rules.kernels, frame, &mut block.0);
+            energy = moment.rules.kernels.energy(&block);
+        } else if !is_sound {
+            *frame = *silence(encoding);
+        }
+        self.measure(energy, moment);
+        pulled == Pulled::Played || !is_sound
+    }
+
+    /// Sends what it hears, if there is something for it, and notices what time brings about.
+    pub(crate) fn end_turn<O: Output>(
+        &mut self,
+        frame: Option<&Frame>,
+        moment: &mut Moment<'_, O>,
+    ) {
+        if !self.rests {
+            self.send_or_pause(frame, moment);
+        }
+        self.look(moment);
+    }
+
+    fn send_or_pause<O: Output>(&mut self, frame: Option<&Frame>, moment: &mut Moment<'_, O>) {
+        let frame = frame.filter(|_| self.media.direction.sends());
+        let (Some(frame), Some(to)) = (frame, self.latch.destination()) else {
+            self.send.pause();
+            return;
+        };
+        let header = self.send.header(moment.period, BLOCK_SAMPLES);
+        moment.totals.rtp_sent += 1;
+        moment.output.send(self.slot(), Port::Rtp, to, [&header, frame]);
+    }
+
+    /// Counts what was pulled and says whether it is sound. What is missing while a digit is
+    /// pressed is no loss: the endpoint sends events in place of sound.
+    fn count<O>(&mut self, pulled: Pulled, moment: &mut Moment<'_, O>) -> bool {
+        match pulled {
+            Pulled::Silence => false,
+            Pulled::Played => {
+                self.blocks_played += 1;
+                moment.totals.blocks_played += 1;
+                moment.totals.playout_delay_sum += self.playout.report().delay;
+                true
+            }
+            Pulled::Concealed if self.in_digit => false,
+            Pulled::Concealed => {
+                self.blocks_concealed += 1;
+                moment.totals.blocks_concealed += 1;
+                true
+            }
+        }
+    }
+
+    /// Follows who speaks.
+    fn measure<O: Output>(&mut self, energy: u64, moment: &mut Moment<'_, O>) {
+        let talk = self.talk.block(energy);
+        self.tell_talk(talk, moment.output);
+    }
+
+    /// Notices what time alone brings about: lost ends of digits, silence, reports.
+    fn look<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
+        if moment.period <= self.digit_until {
+            let digit = self.record.digits.expire(moment.now);
+            self.tell_digit(digit, moment.output);
+        }
+        if self.media.direction.receives() {
+            self.look_at_silence(moment);
+        }
+        if self.report_due <= moment.now {
+            self.report_if_due(moment);
+        }
+    }
+
+    fn look_at_silence<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
+        if self.latch.falls_open(moment.period, moment.rules.latch) {
+            moment.output.latch(self.slot(), Port::Rtp, None);
+        }
+        let Some(timeout) = moment.rules.media_timeout else { return };
+        if !self.timed_out && self.latch.silent_for(moment.period) >= timeout {
+            self.timed_out = true;
+            moment.output.event(Event::MediaTimedOut { session: self.key });
+        }
+    }
+}
