@@ -1,0 +1,134 @@
+//! One stream's stations: from a datagram to samples, and its reports.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use media::demux;
+use media::playout::{Playout, PlayoutLimits};
+use media::reception::Reception;
+use media::rtcp::{COMPOUND_BYTES_MAX, Report, SenderInfo};
+use media::rtp::{HEADER_BYTES, RtpHeader, RtpView};
+use media_kernels::Kernels;
+use media_units::{
+    BLOCK_SAMPLES, Block, Encoding, Instant, PERIOD, RtpTimestamp, SequenceNumber, Ssrc, WallClock,
+};
+
+/// What a phone sends, packet after packet, and when each arrives.
+struct Phone {
+    bytes: [u8; HEADER_BYTES + BLOCK_SAMPLES],
+    header: RtpHeader,
+    now: Instant,
+}
+
+impl Phone {
+    fn new() -> Self {
+        let mut bytes = [0; HEADER_BYTES + BLOCK_SAMPLES];
+        for (at, code) in bytes.iter_mut().enumerate() {
+            *code = (at * 37) as u8;
+        }
+        let header = RtpHeader {
+            payload_type: 0,
+            marker: false,
+            sequence: SequenceNumber(0),
+            timestamp: RtpTimestamp(0),
+            ssrc: Ssrc(0x1234_5678),
+        };
+        Self { bytes, header, now: Instant::START }
+    }
+
+    /// The next packet, 20 ms later.
+    fn next(&mut self) -> RtpView<'_> {
+        self.header.sequence = self.header.sequence.plus(1);
+        self.header.timestamp = self.header.timestamp.plus(BLOCK_SAMPLES as u32);
+        self.now += PERIOD;
+        self.bytes[..HEADER_BYTES].copy_from_slice(&self.header.write());
+        RtpView::parse(&self.bytes).expect("our own packet")
+    }
+}
+
+fn receive(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stream");
+    let bytes = Phone::new().bytes;
+    group.bench_function("demux_and_parse", |b| {
+        b.iter(|| {
+            let bytes = black_box(&bytes);
+            (demux(bytes), RtpView::parse(bytes).map(|view| view.payload().len()))
+        });
+    });
+    let mut phone = Phone::new();
+    group.bench_function("next_packet_of_the_bench_itself", |b| {
+        b.iter(|| phone.next().payload().len());
+    });
+    let mut reception = Reception::new();
+    group.bench_function("account", |b| {
+        b.iter(|| {
+            let now = phone.now;
+            reception.packet(&phone.next(), now).expect("in order")
+        });
+    });
+    group.finish();
+}
+
+fn playout(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stream");
+    let kernels = Kernels::detect();
+    let limits = PlayoutLimits { delay_min: Duration::ZERO, delay_max: Duration::from_millis(300) };
+    let mut block = Block::SILENCE;
+
+    let (mut phone, mut reception) = (Phone::new(), Reception::new());
+    let (mut playout, mut pulls) = (Playout::new(&limits), 0);
+    group.bench_function("account_insert_and_pull", |b| {
+        b.iter(|| {
+            let arrival = phone.now;
+            let packet = phone.next();
+            let place = reception.packet(&packet, arrival).expect("in order");
+            playout.insert(&packet, place.extended, arrival).expect("in time");
+            pulls += 1;
+            playout.pull(phone.now, Encoding::Pcmu, &kernels, black_box(&mut block))
+        });
+    });
+    let played = playout.report().blocks_played;
+    assert!(played + 2 >= pulls, "sound was measured, not silence: {played} of {pulls}");
+
+    let mut now = Instant::START;
+    let mut silent = Playout::new(&limits);
+    group.bench_function("pull_of_nothing", |b| {
+        b.iter(|| {
+            now += PERIOD;
+            silent.pull(now, Encoding::Pcmu, &kernels, black_box(&mut block))
+        });
+    });
+    group.finish();
+}
+
+fn reports(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stream");
+    let mut reception = Reception::new();
+    reception.packet(&Phone::new().next(), Instant::START).expect("the first");
+    let now = Instant::from_millis(5000);
+    let wall = WallClock { start_unix_nanos: 1_735_689_600_000_000_000 };
+    let mut buffer = [0; COMPOUND_BYTES_MAX];
+    group.bench_function("rtcp_write", |b| {
+        b.iter(|| {
+            let sender = SenderInfo {
+                ntp: wall.ntp(now),
+                timestamp: RtpTimestamp(40_000),
+                packets: 250,
+                octets: 40_000,
+            };
+            let report = Report {
+                ssrc: Ssrc(1),
+                sender: Some(sender),
+                block: reception.report_block(now),
+                cname: b"0123456789abcdef",
+                bye: false,
+            };
+            report.write(black_box(&mut buffer))
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, receive, playout, reports);
+criterion_main!(benches);
