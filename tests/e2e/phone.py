@@ -1,0 +1,196 @@
+"""A small SIP phone of our own, for what SIPp cannot say or count: broken messages, raw sockets,
+and what is heard."""
+
+import random
+import re
+import socket
+import struct
+import threading
+import time
+
+import sound
+from server import HOST, PATIENCE
+
+CRLF = "\r\n"
+
+
+class Message:
+    """A SIP message, read leniently."""
+
+    def __init__(self, octets):
+        head, _, self.body = octets.decode(errors="replace").partition(CRLF * 2)
+        self.start, *lines = head.split(CRLF)
+        self.headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines if ":" in line]
+        self.source = None
+
+    @property
+    def status(self):
+        return int(self.start.split()[1]) if self.start.startswith("SIP/2.0 ") else None
+
+    @property
+    def method(self):
+        return None if self.status else self.start.split()[0]
+
+    def all(self, name):
+        return [value for found, value in self.headers if found.lower() == name.lower()]
+
+    def get(self, name):
+        return (self.all(name) or [""])[0]
+
+    def __repr__(self):
+        return f"{self.start} ({self.get('CSeq')})"
+
+
+class Phone:
+    """One call at a time, over UDP."""
+
+    def __init__(self, server, user="phone"):
+        self.server = (HOST, server.port)
+        self.user = user
+        self.sip = udp_socket()
+        self.rtp = udp_socket()
+        self.port = self.sip.getsockname()[1]
+        self.media_port = self.rtp.getsockname()[1]
+        self.tag = f"{random.getrandbits(32):08x}"
+        self.call_id = f"{random.getrandbits(64):016x}"
+        self.sequence = 0
+        self.to = ""
+        self.remote_media = None
+        self.heard = bytearray()
+        self.playing = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop_playing()
+        self.sip.close()
+        self.rtp.close()
+
+    # Signalling
+
+    def request(self, method, number, body="", extra=(), sequence=None, branch=None):
+        """The text of a request of this call."""
+        if sequence is None:
+            self.sequence += 1
+            sequence = self.sequence
+        branch = branch or f"z9hG4bK{random.getrandbits(48):012x}"
+        lines = [
+            f"{method} sip:{number}@{HOST}:{self.server[1]} SIP/2.0",
+            f"Via: SIP/2.0/UDP {HOST}:{self.port};branch={branch};rport",
+            "Max-Forwards: 70",
+            f"From: <sip:{self.user}@{HOST}>;tag={self.tag}",
+            f"To: {self.to or f'<sip:{number}@{HOST}>'}",
+            f"Call-ID: {self.call_id}",
+            f"CSeq: {sequence} {method}",
+            f"Contact: <sip:{self.user}@{HOST}:{self.port}>",
+            *extra,
+        ]
+        if body:
+            lines.append("Content-Type: application/sdp")
+        lines += [f"Content-Length: {len(body)}", "", body]
+        return CRLF.join(lines)
+
+    def description(self, formats="0 101", direction="sendrecv"):
+        """Our session description."""
+        return CRLF.join([
+            "v=0", f"o=- 1 {self.sequence} IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0",
+            f"m=audio {self.media_port} RTP/AVP {formats}", "a=rtpmap:101 telephone-event/8000",
+            f"a={direction}", "",
+        ])
+
+    def send(self, message):
+        self.sip.sendto(message.encode() if isinstance(message, str) else message, self.server)
+
+    def receive(self, seconds=PATIENCE):
+        """The next message, or None."""
+        self.sip.settimeout(seconds)
+        try:
+            octets, source = self.sip.recvfrom(65536)
+        except TimeoutError:
+            return None
+        message = Message(octets)
+        message.source = source
+        return message
+
+    def response(self, seconds=PATIENCE):
+        """The next final response."""
+        deadline = time.monotonic() + seconds
+        while message := self.receive(max(0.01, deadline - time.monotonic())):
+            if message.status and message.status >= 200:
+                return message
+        raise AssertionError("no final response")
+
+    def answer(self, request, status="200 OK"):
+        """Answers a request of the server's."""
+        lines = [f"SIP/2.0 {status}"]
+        for name in ("Via", "From", "To", "Call-ID", "CSeq"):
+            lines += [f"{name}: {value}" for value in request.all(name)]
+        self.send(CRLF.join([*lines, "Content-Length: 0", "", ""]))
+
+    def invite(self, number, extra=()):
+        """Sends an INVITE with an offer, takes the final response, acknowledges nothing."""
+        self.number = number
+        self.send(self.request("INVITE", number, self.description(), extra))
+        response = self.response()
+        if response.status == 200:
+            self.to = response.get("To")
+            self.remote_media = (HOST, int(re.search(r"m=audio (\d+)", response.body)[1]))
+        return response
+
+    def acknowledge(self):
+        self.send(self.request("ACK", self.number, sequence=self.sequence))
+
+    def call(self, number):
+        """A call, answered and acknowledged."""
+        response = self.invite(number)
+        assert response.status == 200, response
+        self.acknowledge()
+        return response
+
+    def hang_up(self):
+        self.send(self.request("BYE", self.number))
+        response = self.response()
+        assert response.status == 200, response
+
+    # Media
+
+    def play(self, octets, seconds):
+        """Plays mu-law octets in a circle, 20 ms a packet, while what comes in is kept."""
+        self.playing = threading.Thread(target=self._play, args=(octets, seconds), daemon=True)
+        self.playing.start()
+
+    def stop_playing(self):
+        if self.playing:
+            self.playing.join(PATIENCE)
+            self.playing = None
+
+    def _play(self, octets, seconds):
+        ssrc, sequence, timestamp = (random.getrandbits(bits) for bits in (32, 16, 32))
+        start = time.monotonic()
+        for n in range(int(seconds * 50)):
+            at = n * sound.FRAME % (len(octets) - sound.FRAME + 1)
+            header = struct.pack(">BBHII", 0x80, 0, (sequence + n) & 0xFFFF, (timestamp + 160 * n) & 0xFFFFFFFF, ssrc)
+            self.rtp.sendto(header + octets[at:at + sound.FRAME], self.remote_media)
+            self.listen(start + (n + 1) / 50)
+
+    def listen(self, until):
+        """Keeps what is heard until a moment of the monotonic clock."""
+        while (left := until - time.monotonic()) > 0:
+            self.rtp.settimeout(left)
+            try:
+                packet = self.rtp.recv(2048)
+            except TimeoutError:
+                return
+            if len(packet) > 12 and packet[0] == 0x80 and packet[1] & 0x7F == 0:
+                self.heard += packet[12:]
+
+    def level(self, frequency):
+        """How loud `frequency` was in the last second heard."""
+        return sound.level(self.heard[-sound.SAMPLE_RATE:], frequency)
+
+
+def udp_socket():
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind((HOST, 0))
+    return found

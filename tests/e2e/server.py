@@ -1,0 +1,188 @@
+"""The real server as a process on loopback, on free ports, with a configuration of the test's own."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("MIXMINUS_BIN", ROOT / "target/release/mixminus"))
+HOST = "127.0.0.1"
+
+# What a test waits for at most, in seconds, where it says nothing else.
+PATIENCE = 20
+
+
+def wait_until(condition, what, seconds=PATIENCE):
+    """Polls until `condition` gives something true, and gives it; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+def free_port(*kinds):
+    """A port that is free for every kind of socket given (UDP and TCP without)."""
+    kinds = kinds or (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    for _ in range(100):
+        # Below the range from which the kernel gives ports to others, above that of the media.
+        port = random.randrange(26000, 32000)
+        try:
+            for kind in kinds:
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind((HOST, port))
+            return port
+        except OSError:
+            continue
+    raise AssertionError("no free port")
+
+
+def media_ports(count):
+    """The first of `count` even-numbered UDP ports in a row that are free now."""
+    for _ in range(100):
+        first = random.randrange(10000, 25000 - count) & ~1
+        try:
+            for port in range(first, first + count, max(1, count // 16)):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind((HOST, port))
+            return first
+        except OSError:
+            continue
+    raise AssertionError("no free block of ports")
+
+
+class Server:
+    """One server process. Sections of its configuration are given as dictionaries."""
+
+    def __init__(self, ports=1024, **sections):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mixminus-e2e-"))
+        self.port = free_port()
+        self.api = f"http://{HOST}:{free_port(socket.SOCK_STREAM)}"
+        first = media_ports(ports)
+        here = f"{HOST}:{self.port}"
+        defaults = {
+            "sip": {"udp": [here], "tcp": [here]},
+            # Tests share the machine: a thread that may not be interrupted would starve them.
+            "rtp": {"address": HOST, "ports": f"{first}-{first + ports - 1}", "realtime": False},
+            "recording": {"folder": str(self.folder / "recordings")},
+            "api": {"listen": self.api.removeprefix("http://")},
+        }
+        for name, keys in sections.items():
+            defaults.setdefault(name, {}).update(keys)
+        self.config = self.folder / "mixminus.toml"
+        self.config.write_text("".join(toml_section(*item) for item in defaults.items()))
+        self.process = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def start(self):
+        """Starts the process and waits until it takes calls."""
+        if not BINARY.exists():
+            raise AssertionError(f"{BINARY} is missing: cargo build --release -p mixminus")
+        self.log = open(self.folder / "log", "w+")
+        self.process = subprocess.Popen(
+            [BINARY, "run", "--config", self.config],
+            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+        )
+        wait_until(self._is_ready, "the server takes calls")
+
+    def _is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.output()}")
+        try:
+            return self.get("/health")["ready"]
+        except OSError:
+            return False
+
+    def close(self):
+        """Ends the process, gently first, and removes its files."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.process:
+            self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def terminate(self, seconds=PATIENCE):
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def output(self):
+        """What it has logged."""
+        return (self.folder / "log").read_text()
+
+    def request(self, method, path):
+        """One request to the API: status and body."""
+        asked = urllib.request.Request(self.api + path, method=method)
+        try:
+            with urllib.request.urlopen(asked, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, refused.read().decode()
+
+    def get(self, path):
+        status, body = self.request("GET", path)
+        if status not in (200, 503):
+            raise AssertionError(f"GET {path}: {status} {body}")
+        return json.loads(body)
+
+    def participants(self, room=None):
+        """Everyone, or everyone in a room; nobody where the room is not there."""
+        path = f"/v1/rooms/{room}/participants" if room else "/v1/participants"
+        found = []
+        after = ""
+        while True:
+            status, body = self.request("GET", f"{path}?limit=1000{after}")
+            if status == 404:
+                return []
+            if status != 200:
+                raise AssertionError(f"GET {path}: {status} {body}")
+            page = json.loads(body)
+            found += page["participants"]
+            if "next" not in page:
+                return found
+            after = f"&after={page['next']}"
+
+    def metrics(self):
+        """Samples of /metrics by name with labels."""
+        status, body = self.request("GET", "/metrics")
+        assert status == 200, body
+        lines = [line for line in body.splitlines() if line and not line.startswith("#")]
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+    def wait_until_empty(self, seconds=PATIENCE):
+        """Waits until no call and no room is left."""
+        gone = lambda: self.get("/health")["calls"] == 0 and not self.get("/v1/rooms")["rooms"]
+        wait_until(gone, "every call and room is gone", seconds)
+
+
+def toml_section(name, keys):
+    """JSON's strings, numbers, booleans and lists of strings are TOML's too."""
+    lines = [f"{key if key.isidentifier() else json.dumps(key)} = {json.dumps(value)}" for key, value in keys.items()]
+    return "\n".join([f"[{name}]", *lines, "", ""])

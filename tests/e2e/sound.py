@@ -1,0 +1,59 @@
+"""G.711 mu-law and what is in a sound, for tests."""
+
+import cmath
+import math
+import struct
+
+SAMPLE_RATE = 8000
+FRAME = 160
+
+
+def encode(sample):
+    """One mu-law octet of a 16-bit sample (ITU-T G.711)."""
+    sign = 0x80 if sample < 0 else 0
+    magnitude = min(abs(sample), 32635) + 132
+    exponent = magnitude.bit_length() - 8
+    mantissa = (magnitude >> (exponent + 3)) & 0x0F
+    return ~(sign | (exponent << 4) | mantissa) & 0xFF
+
+
+def decode(octet):
+    """The sample of one mu-law octet."""
+    octet = ~octet & 0xFF
+    magnitude = (((octet & 0x0F) << 3) + 132 << (octet >> 4 & 7)) - 132
+    return -magnitude if octet & 0x80 else magnitude
+
+
+DECODED = [decode(octet) for octet in range(256)]
+
+
+def tone(frequency, seconds, amplitude=6000):
+    """A tone as mu-law octets."""
+    count = int(seconds * SAMPLE_RATE)
+    step = 2 * math.pi * frequency / SAMPLE_RATE
+    return bytes(encode(round(amplitude * math.sin(step * n))) for n in range(count))
+
+
+def level(octets, frequency):
+    """Amplitude of `frequency` in mu-law octets (one bin of a Fourier transform)."""
+    return level_of([DECODED[octet] for octet in octets], frequency)
+
+
+def level_of(samples, frequency, sample_rate=SAMPLE_RATE):
+    """Amplitude of `frequency` in samples."""
+    if not samples:
+        return 0.0
+    turn = cmath.exp(-2j * math.pi * frequency / sample_rate)
+    sum_, phase = 0j, 1 + 0j
+    for sample in samples:
+        sum_ += sample * phase
+        phase *= turn
+    return 2 * abs(sum_) / len(samples)
+
+
+def wav(samples, sample_rate=SAMPLE_RATE):
+    """A mono 16-bit WAV file."""
+    data = struct.pack(f"<{len(samples)}h", *samples)
+    form = struct.pack("<HHIIHH", 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks

@@ -1,0 +1,132 @@
+"""The process: how it starts, refuses to start, and stops."""
+
+import json
+import pathlib
+import socket
+import subprocess
+import tempfile
+import unittest
+
+import sound
+from phone import Phone, udp_socket
+from server import BINARY, HOST, Server, free_port
+
+
+def mixminus(*arguments):
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+
+
+class Stop(unittest.TestCase):
+    def test_sigterm_ends_every_call_by_bye_closes_recordings_and_exits_with_0(self):
+        with Server(rooms={"record": True}) as server, Phone(server) as one, Phone(server) as two:
+            one.call("3000")
+            two.call("8000")
+            for phone in (one, two):
+                phone.play(sound.tone(500, 1), seconds=1.5)
+            for phone in (one, two):
+                phone.stop_playing()
+            server.process.terminate()
+            for phone in (one, two):
+                bye = phone.receive()
+                self.assertEqual(bye.method, "BYE")
+                phone.answer(bye)
+            self.assertEqual(server.process.wait(20), 0, server.output())
+            files = sorted((server.folder / "recordings").rglob("*.wav"))
+            self.assertEqual(len(files), 2)
+            for file in files:
+                self.assertGreater(loudness(file, 500), 3000, file)
+
+    def test_sigterm_does_not_wait_for_ever_for_callers_who_are_gone(self):
+        with Server(sip={"t1": "20ms", "t2": "80ms"}) as server:
+            with Phone(server) as phone:
+                phone.call("3000")
+            self.assertEqual(server.terminate(), 0, server.output())
+
+    def test_an_idle_server_stops_at_once(self):
+        with Server() as server:
+            self.assertEqual(server.terminate(5), 0, server.output())
+
+
+class Start(unittest.TestCase):
+    def test_a_taken_port_is_a_clear_error(self):
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            server = Server()
+            with socket.socket(socket.AF_INET, kind) as taken:
+                taken.bind((HOST, server.port))
+                if kind == socket.SOCK_STREAM:
+                    taken.listen()
+                ended = mixminus("run", "--config", server.config)
+            self.assertNotEqual(ended.returncode, 0)
+            self.assertIn(f"{HOST}:{server.port}", ended.stderr)
+            self.assertRegex(ended.stderr, "(?i)in use")
+            self.assertNotIn("panicked", ended.stderr)
+            server.close()
+
+    def test_a_taken_api_port_is_a_clear_error(self):
+        server = Server()
+        address = server.api.removeprefix("http://")
+        with socket.create_server((HOST, int(address.split(":")[1]))):
+            ended = mixminus("run", "--config", server.config)
+        self.assertNotEqual(ended.returncode, 0)
+        self.assertIn(address, ended.stderr)
+        server.close()
+
+    def test_check_names_file_line_key_value_and_what_would_be_right(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "wrong.toml"
+            file.write_text('[rtp]\nplayout_delay_max = "300"\nshardz = 2\n[sip]\ncalls_max = 0\n')
+            ended = mixminus("check", file)
+            self.assertNotEqual(ended.returncode, 0)
+            for line, key in [(2, "rtp.playout_delay_max"), (3, "rtp.shardz"), (5, "sip.calls_max")]:
+                self.assertIn(f"{file}:{line}: {key}", ended.stderr)
+            self.assertIn("shards", ended.stderr)
+            refused = mixminus("run", "--config", file)
+            self.assertNotEqual(refused.returncode, 0)
+            file.write_text("")
+            self.assertEqual(mixminus("check", file).returncode, 0)
+
+    def test_the_openapi_document_is_json(self):
+        with Server() as server:
+            document = server.get("/openapi.json")
+            self.assertEqual(document, json.loads(mixminus("openapi").stdout))
+            self.assertIn("/v1/rooms", document["paths"])
+
+
+class Recordings(unittest.TestCase):
+    def test_what_is_said_to_the_recorder_is_in_a_file(self):
+        with Server() as server, Phone(server) as phone:
+            phone.call("record")
+            phone.play(sound.tone(700, 1), seconds=2)
+            phone.stop_playing()
+            phone.hang_up()
+            server.wait_until_empty()
+            files = list((server.folder / "recordings").rglob("*.wav"))
+            self.assertEqual(len(files), 1)
+            self.assertGreater(loudness(files[0], 700), 3000)
+
+    def test_a_folder_that_cannot_be_written_refuses_recordings_and_nothing_else(self):
+        with Server() as server:
+            (server.folder / "recordings").write_text("a file where the folder should be")
+            with Phone(server) as phone:
+                self.assertEqual(phone.invite("8000").status, 503)
+                phone.acknowledge()
+            with Phone(server) as phone:
+                phone.call("3000")
+                phone.hang_up()
+            self.assertTrue(server.is_alive())
+
+
+def loudness(file, frequency):
+    """The amplitude of a tone over a WAV file of one channel."""
+    import wave
+
+    with wave.open(str(file)) as recording:
+        assert recording.getnchannels() == 1, recording.getparams()
+        octets = recording.readframes(recording.getnframes())
+        samples = [int.from_bytes(octets[at:at + 2], "little", signed=True) for at in range(0, len(octets), 2)]
+        middle = samples[len(samples) // 4: 3 * len(samples) // 4]
+        return sound.level_of(middle, frequency, recording.getframerate())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,88 @@
+"""Calls that cannot be, each refused with a status that says why. Callers are SIPp."""
+
+import unittest
+
+import sipp
+from phone import Phone
+from server import Server
+
+
+def refusal(server, number="3000", formats="0", extra="Subject: none"):
+    """The refusal that SIPp gets, as text."""
+    trace = sipp.run(server, "refused", "-key", "extra", extra, "-key", "formats", formats, number=number)
+    final = [part for part in trace.split("SIP/2.0 ") if part[:1] in "456" and part[3:4] == " "]
+    return final[0]
+
+
+class Refusals(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        limits = {"sip": {"calls_max": 3, "retry_after": "7s"}, "rooms": {"members_max": 1, "max": 2}}
+        cls.server = Server(**limits)
+        cls.server.start()
+        cls.addClassCleanup(cls.server.close)
+
+    def tearDown(self):
+        self.server.wait_until_empty()
+
+    def test_an_unknown_number_is_404(self):
+        self.assertRegex(refusal(self.server, number="1234"), "^404 ")
+
+    def test_no_common_codec_is_488_and_says_why(self):
+        answer = refusal(self.server, formats="18 9")
+        self.assertRegex(answer, "^488 ")
+        self.assertRegex(answer, r'Warning: 305 \S+ "[^"]*PCMU[^"]*G729')
+
+    def test_an_unknown_extension_is_420_and_named(self):
+        answer = refusal(self.server, extra="Require: timer, teleport")
+        self.assertRegex(answer, "^420 ")
+        self.assertRegex(answer, r"Unsupported: teleport\s")
+
+    def test_an_unknown_method_is_405(self):
+        sipp.run(self.server, "unknown_method")
+
+    def test_a_full_room_is_486(self):
+        with Phone(self.server) as member:
+            member.call("3000")
+            self.assertRegex(refusal(self.server, number="3000"), "^486 ")
+            member.hang_up()
+
+    def test_a_full_server_is_503_with_retry_after(self):
+        with Phone(self.server) as one, Phone(self.server) as two, Phone(self.server) as three:
+            for caller in (one, two, three):
+                caller.call("9000")
+            answer = refusal(self.server, number="9000")
+            self.assertRegex(answer, "^503 ")
+            self.assertRegex(answer, r"Retry-After: 7\s")
+            for caller in (one, two, three):
+                caller.hang_up()
+
+    def test_one_room_too_many_is_503(self):
+        with Phone(self.server) as one, Phone(self.server) as two:
+            one.call("3001")
+            two.call("3002")
+            self.assertRegex(refusal(self.server, number="3003"), "^503 ")
+            one.hang_up()
+            two.hang_up()
+
+
+class UsedUpPorts(unittest.TestCase):
+    def test_a_port_block_that_is_used_up_refuses_the_next_call_and_serves_it_later(self):
+        with Server(ports=4, rtp={"shards": 1}) as server:
+            with Phone(server) as one, Phone(server) as two, Phone(server) as three:
+                one.call("9000")
+                two.call("9000")
+                refused = three.invite("9000")
+                self.assertEqual(refused.status, 503)
+                self.assertTrue(refused.get("Retry-After"))
+                three.acknowledge()
+                one.hang_up()
+                with Phone(server) as four:
+                    four.call("9000")
+                    four.hang_up()
+                two.hang_up()
+            server.wait_until_empty()
+
+
+if __name__ == "__main__":
+    unittest.main()
