@@ -117,7 +117,7 @@ impl Shard {
             Route::Room(room) => self.rooms[room.slot() as usize].phase,
             Route::Idle | Route::Echo | Route::Tone => self.sessions[slot as usize].phase,
         };
-        if phase < current && self.sessions[slot as usize].last_turn < period {
+        if phase < current && self.sessions[slot as usize].next_turn <= period {
             self.run(now, output).alone(slot);
         }
         let session = &mut self.sessions[slot as usize];

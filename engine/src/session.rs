@@ -40,8 +40,8 @@ pub(crate) struct Session {
     pub(crate) in_digit: bool,
     /// It had its turn in this period before it came to this phase.
     pub(crate) rests: bool,
-    /// The period of its last turn.
-    pub(crate) last_turn: PeriodIndex,
+    /// The first period in which it had no turn yet.
+    pub(crate) next_turn: PeriodIndex,
     /// Until then a digit may end by silence.
     pub(crate) digit_until: PeriodIndex,
     pub(crate) route: Route,
@@ -105,7 +105,7 @@ impl Session {
             in_digit: false,
             digit_until: 0,
             rests: false,
-            last_turn: 0,
+            next_turn: 0,
             route: Route::Idle,
             tap: None,
             report_due: Instant::START,
@@ -140,7 +140,7 @@ impl Session {
         self.in_digit = false;
         self.digit_until = 0;
         self.rests = false;
-        self.last_turn = moment.period - 1;
+        self.next_turn = moment.period;
         self.route = open.route;
         self.tap = None;
         self.talk = TalkDetector::new();

@@ -14,8 +14,8 @@ use crate::{Output, Port};
 impl Session {
     /// Begins its turn. It rests where it had its turn in this period already, in another phase.
     pub(crate) fn begin_turn(&mut self, period: PeriodIndex) {
-        self.rests = self.last_turn == period;
-        self.last_turn = period;
+        self.rests = period < self.next_turn;
+        self.next_turn = period + 1;
     }
 
     /// Plays the period's sound into `block` and says whether anything can be heard in it.
