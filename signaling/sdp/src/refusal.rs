@@ -1,5 +1,7 @@
 //! Why a description was not accepted, and how SIP says so.
 
+use media_units::Encoding;
+
 /// A bound on the size of a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
@@ -30,6 +32,8 @@ pub enum SdpRefusal {
     },
     /// No payload format in common.
     NoCommonCodec {
+        /// What we know.
+        known: Vec<Encoding>,
         /// Names that were asked for, bounded in number and length.
         offered: Vec<String>,
     },
@@ -85,9 +89,10 @@ impl SdpRefusal {
             Self::Transport { offered } => {
                 format!("RTP/AVP expected, {} offered", plain(offered))
             }
-            Self::NoCommonCodec { offered } => {
-                let names: Vec<_> = offered.iter().map(|name| plain(name)).collect();
-                format!("PCMU or PCMA expected, {} offered", names.join(" "))
+            Self::NoCommonCodec { known, offered } => {
+                let known: Vec<_> = known.iter().map(|encoding| encoding.name()).collect();
+                let offered: Vec<_> = offered.iter().map(|name| plain(name)).collect();
+                format!("{} expected, {} offered", known.join(" or "), offered.join(" "))
             }
             Self::NoAddress => "No connection address for the audio stream".into(),
             Self::Network => "Only network type IN is known".into(),
@@ -124,7 +129,10 @@ mod tests {
 
     #[test]
     fn the_warning_names_the_codecs_that_were_offered() {
-        let refusal = SdpRefusal::NoCommonCodec { offered: vec!["opus".into(), "G722".into()] };
+        let refusal = SdpRefusal::NoCommonCodec {
+            known: Encoding::ALL.to_vec(),
+            offered: vec!["opus".into(), "G722".into()],
+        };
         assert_eq!((refusal.status(), refusal.warning_code()), (488, 305));
         assert_eq!(refusal.warning_text(), "PCMU or PCMA expected, opus G722 offered");
     }

@@ -50,9 +50,10 @@ impl Stream {
             return Err(SdpRefusal::Transport { offered: media.proto.clone() });
         }
         let formats = Formats::read(media);
-        let (payload_type, encoding) = formats
-            .first_of(&capabilities.encodings)
-            .ok_or_else(|| SdpRefusal::NoCommonCodec { offered: formats.names() })?;
+        let known = &capabilities.encodings;
+        let (payload_type, encoding) = formats.first_of(known).ok_or_else(|| {
+            SdpRefusal::NoCommonCodec { known: known.clone(), offered: formats.names() }
+        })?;
         let rtp = SocketAddr::new(address(session, media)?, media.port);
         Ok(Self {
             encoding,
