@@ -1,0 +1,188 @@
+//! A whole shard without a socket: one period of 20 ms of a thousand sessions, from their
+//! datagrams in to their datagrams out. Everyone sends, some of each room talk, the rest are
+//! silent on the wire.
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use engine::{Datagram, Output, Port, Shard};
+use engine_control::{
+    Command, Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, SlotPool,
+};
+use media::rtp::{HEADER_BYTES, RtpHeader};
+use media_kernels::Kernels;
+use media_units::{
+    BLOCK_SAMPLES, Direction, Encoding, Instant, PHASES, RtpTimestamp, SequenceNumber, Ssrc,
+    WallClock,
+};
+
+const SESSIONS: u32 = 1000;
+
+/// How the sessions are spread over rooms.
+#[derive(Clone, Copy)]
+struct Crowd {
+    name: &'static str,
+    room_members: u32,
+    room_talkers: u32,
+}
+
+const CROWDS: [Crowd; 4] = [
+    Crowd { name: "rooms_of_10_with_3_talking", room_members: 10, room_talkers: 3 },
+    Crowd { name: "rooms_of_10_all_talking", room_members: 10, room_talkers: 10 },
+    Crowd { name: "one_room_with_3_talking", room_members: SESSIONS, room_talkers: 3 },
+    Crowd { name: "rooms_of_2_both_talking", room_members: 2, room_talkers: 2 },
+];
+
+/// Takes what the shard sends, as a wire would: for nothing.
+#[derive(Default)]
+struct Wire {
+    datagrams: u64,
+}
+
+impl Output for Wire {
+    fn send(&mut self, _slot: u32, _port: Port, _to: SocketAddr, parts: [&[u8]; 2]) {
+        black_box(parts);
+        self.datagrams += 1;
+    }
+
+    fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
+
+    fn event(&mut self, event: Event) {
+        assert!(!matches!(event, Event::Refused { .. }), "{event:?}");
+    }
+}
+
+/// One phone: its next packet.
+struct Phone {
+    header: RtpHeader,
+    bytes: [u8; HEADER_BYTES + BLOCK_SAMPLES],
+    address: SocketAddr,
+}
+
+impl Phone {
+    fn new(slot: u32, talks: bool) -> Self {
+        let header = RtpHeader {
+            payload_type: 0,
+            marker: false,
+            sequence: SequenceNumber(slot as u16),
+            timestamp: RtpTimestamp(slot),
+            ssrc: Ssrc(slot + 1),
+        };
+        let mut bytes = [0xff; HEADER_BYTES + BLOCK_SAMPLES];
+        if talks {
+            for (at, code) in bytes.iter_mut().enumerate() {
+                *code = (at as u32 * 37 + slot * 11) as u8;
+            }
+        }
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 20_000 + 2 * slot as u16);
+        Self { header, bytes, address }
+    }
+
+    fn next(&mut self) -> &[u8] {
+        self.header.sequence = self.header.sequence.plus(1);
+        self.header.timestamp = self.header.timestamp.plus(BLOCK_SAMPLES as u32);
+        self.bytes[..HEADER_BYTES].copy_from_slice(&self.header.write());
+        &self.bytes
+    }
+
+    fn open(&self, session: SessionKey, route: Route) -> Command {
+        let media = RemoteMedia {
+            encoding: Encoding::Pcmu,
+            receive_payload_type: 0,
+            send_payload_type: 0,
+            telephone_event: Some(101),
+            rtp: self.address,
+            rtcp: RtcpTransport::Mux,
+            direction: Direction::SendReceive,
+            packet_time_ms: 20,
+        };
+        let open = SessionOpen {
+            ssrc: Ssrc(0x8000_0000 + session.slot()),
+            sequence: SequenceNumber(0),
+            timestamp: RtpTimestamp(0),
+            media,
+            route,
+        };
+        Command::OpenSession { session, open: Box::new(open) }
+    }
+}
+
+/// A shard full of phones that are in their rooms.
+struct World {
+    shard: Shard,
+    phones: Vec<Phone>,
+    wire: Wire,
+    due: Vec<u32>,
+}
+
+impl World {
+    fn new(crowd: Crowd, kernels: Kernels) -> Self {
+        let limits = Limits {
+            sessions_max: SESSIONS,
+            rooms_max: SESSIONS / crowd.room_members,
+            room_members_max: crowd.room_members,
+            ..Limits::default()
+        };
+        let wall = WallClock { start_unix_nanos: 1_735_689_600_000_000_000 };
+        let mut shard = Shard::new(0, &limits, kernels, wall, 1);
+        let mut wire = Wire::default();
+        let mut sessions = SlotPool::new(0, limits.sessions_max);
+        let mut rooms = SlotPool::new(0, limits.rooms_max);
+        let mut phones = Vec::new();
+        while let Some(room) = rooms.take_room() {
+            shard.command(Command::OpenRoom { room }, Instant::START, &mut wire);
+            for member in 0..crowd.room_members {
+                let session = sessions.take_session().expect("as many as phones");
+                let phone = Phone::new(session.slot(), member < crowd.room_talkers);
+                let open = phone.open(session, Route::Room(room));
+                shard.command(open, Instant::START, &mut wire);
+                phones.push(phone);
+            }
+        }
+        Self { shard, phones, wire, due: Vec::with_capacity(SESSIONS as usize) }
+    }
+
+    /// Every phone sends once and is sent something once.
+    fn period(&mut self) {
+        for _ in 0..PHASES {
+            let now = self.shard.next_tick();
+            self.due.clear();
+            self.due.extend_from_slice(self.shard.due());
+            for &slot in &self.due {
+                let phone = &mut self.phones[slot as usize];
+                let datagram = Datagram {
+                    slot,
+                    port: Port::Rtp,
+                    source: phone.address,
+                    arrival: now,
+                    bytes: phone.next(),
+                    truncated: false,
+                };
+                self.shard.receive(datagram, &mut self.wire);
+            }
+            self.shard.tick(now, &mut self.wire);
+        }
+    }
+}
+
+fn shard(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("shard");
+    // So that the time is also told for each stream and frame.
+    group.throughput(Throughput::Elements(u64::from(SESSIONS)));
+    for crowd in CROWDS {
+        let mut world = World::new(crowd, Kernels::detect());
+        for _ in 0..50 {
+            world.period();
+        }
+        let before = world.wire.datagrams;
+        world.period();
+        let sent = world.wire.datagrams - before;
+        assert!(sent >= u64::from(SESSIONS), "everyone is sent sound: {sent}");
+        group.bench_function(crowd.name, |b| b.iter(|| world.period()));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, shard);
+criterion_main!(benches);
