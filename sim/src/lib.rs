@@ -3,6 +3,7 @@
 pub mod caller;
 pub mod code;
 pub mod g711;
+pub mod network;
 pub mod phone;
 pub mod rtp;
 mod seed;

@@ -1,0 +1,162 @@
+//! All calls of a run: their state machines, their timers and their times.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::net::SocketAddr;
+
+use media_units::Instant;
+use sim::Seed;
+use sim::caller::{CallEvent, Caller, CallerOutput, Message, Settings};
+
+use crate::histogram::Histogram;
+use crate::sip_wire::SipWire;
+
+/// The calls, by number.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    wire: SipWire,
+    seed: Seed,
+    /// Tells this run's Call-IDs from those of another.
+    run: u32,
+    calls: Vec<Option<Call>>,
+    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// From INVITE to 200.
+    pub(crate) setup: Histogram,
+    /// From BYE to 200.
+    pub(crate) teardown: Histogram,
+}
+
+#[derive(Debug)]
+struct Call {
+    caller: Caller,
+    /// When the INVITE or the BYE was sent.
+    asked: Instant,
+}
+
+/// Collects what a caller produces.
+struct Outlet<'a> {
+    wire: &'a mut SipWire,
+    events: &'a mut Vec<CallEvent>,
+}
+
+impl CallerOutput for Outlet<'_> {
+    fn transmit(&mut self, message: &[u8]) {
+        self.wire.transmit(message);
+    }
+
+    fn happened(&mut self, event: CallEvent) {
+        self.events.push(event);
+    }
+}
+
+impl Calls {
+    pub(crate) fn new(wire: SipWire, calls: usize, seed: &Seed) -> Self {
+        let mut seed = seed.clone();
+        let run = seed.next_u32() ^ std::process::id();
+        let calls = (0..calls).map(|_| None).collect();
+        let (setup, teardown) = (Histogram::default(), Histogram::default());
+        Self { wire, seed, run, calls, timers: BinaryHeap::new(), setup, teardown }
+    }
+
+    /// A Call-ID that tells which call it belongs to.
+    pub(crate) fn call_id(&self, call: usize) -> String {
+        format!("{call:x}-{:08x}@loadtest", self.run)
+    }
+
+    /// Our own address for SIP.
+    pub(crate) fn local(&self) -> io::Result<SocketAddr> {
+        self.wire.local()
+    }
+
+    /// Whether the transport never loses a message.
+    pub(crate) fn is_reliable(&self) -> bool {
+        matches!(self.wire, SipWire::Tcp { .. })
+    }
+
+    fn call_of(&self, call_id: &str) -> Option<usize> {
+        let (number, run) = call_id.strip_suffix("@loadtest")?.split_once('-')?;
+        let run = u32::from_str_radix(run, 16).ok()?;
+        usize::from_str_radix(number, 16).ok().filter(|_| run == self.run)
+    }
+
+    pub(crate) fn dial(
+        &mut self,
+        call: usize,
+        settings: Settings,
+        now: Instant,
+        each: &mut impl FnMut(usize, CallEvent),
+    ) {
+        let caller = Caller::new(settings, &self.seed.fork(call as u64));
+        self.calls[call] = Some(Call { caller, asked: now });
+        self.with(call, now, each, |caller, out| caller.dial(now, out));
+    }
+
+    pub(crate) fn hang_up(
+        &mut self,
+        call: usize,
+        now: Instant,
+        each: &mut impl FnMut(usize, CallEvent),
+    ) {
+        if let Some(call) = &mut self.calls[call] {
+            call.asked = now;
+        }
+        self.with(call, now, each, |caller, out| caller.hang_up(now, out));
+    }
+
+    /// Whether the call was not begun, or nothing more will happen to it.
+    pub(crate) fn is_over(&self, call: usize) -> bool {
+        self.calls[call].as_ref().is_none_or(|call| call.caller.is_over())
+    }
+
+    /// Takes in what the server sent, and repeats what it did not answer.
+    pub(crate) fn poll(
+        &mut self,
+        now: Instant,
+        each: &mut impl FnMut(usize, CallEvent),
+    ) -> io::Result<()> {
+        let mut messages = Vec::new();
+        self.wire.receive(|octets| messages.push(octets.to_vec()))?;
+        for octets in messages {
+            let Some(message) = Message::read(&octets) else { continue };
+            let call = message.header("Call-ID").and_then(|id| self.call_of(id));
+            if let Some(call) = call.filter(|&call| call < self.calls.len()) {
+                self.with(call, now, each, |caller, out| caller.receive(now, &message, out));
+            }
+        }
+        while let Some(&Reverse((at, call))) = self.timers.peek() {
+            if at > now {
+                break;
+            }
+            self.timers.pop();
+            self.with(call, now, each, |caller, out| caller.expire(now, out));
+        }
+        Ok(())
+    }
+
+    fn with(
+        &mut self,
+        number: usize,
+        now: Instant,
+        each: &mut impl FnMut(usize, CallEvent),
+        act: impl FnOnce(&mut Caller, &mut Outlet<'_>),
+    ) {
+        let Some(call) = &mut self.calls[number] else { return };
+        let before = call.caller.next_expiry();
+        let mut events = Vec::new();
+        act(&mut call.caller, &mut Outlet { wire: &mut self.wire, events: &mut events });
+        let after = call.caller.next_expiry();
+        // Timers that were moved stay in the heap and find nothing to do.
+        if let Some(at) = after.filter(|_| after != before || before.is_some_and(|b| b <= now)) {
+            self.timers.push(Reverse((at, number)));
+        }
+        for event in events {
+            match event {
+                CallEvent::Answered(_) => self.setup.record(now.since(call.asked)),
+                CallEvent::Ended => self.teardown.record(now.since(call.asked)),
+                _ => {}
+            }
+            each(number, event);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Who hears whom: windows of received sound against the plan.
+//!
+//! Each listener is judged by several windows; a pair counts as heard, or as leaking, when most
+//! of its windows say so.
+
+use sim::code::Spectrum;
+use sim::phone::{Capture, Phone};
+
+use crate::histogram::Histogram;
+use crate::seats::Seats;
+
+/// Of the played amplitude: this much and more is heard, ...
+const HEARD: f32 = 0.25;
+/// ... and this much and more of oneself, or of another room, is a leak.
+const LEAK: f32 = 0.125;
+/// A delay is taken only where the sound came through nearly unchanged.
+const CLEAR: std::ops::Range<f32> = 0.7..1.4;
+
+/// The tally of all listeners.
+#[derive(Debug)]
+pub(crate) struct Hearing {
+    amplitude: f32,
+    listeners: Vec<Tally>,
+    pub(crate) mouth_to_ear: Histogram,
+}
+
+/// One listener's windows.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    windows: u32,
+    /// Windows in which it heard each talker of its room, by seat.
+    heard: Vec<u32>,
+    /// Windows in which it heard somebody of another room.
+    strangers: u32,
+}
+
+/// What is wrong with who hears whom.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Pairs of listener and talker that were judged.
+    pub(crate) pairs: usize,
+    /// Pairs in which the listener does not hear the talker.
+    pub(crate) unheard: usize,
+    /// Talkers that hear themselves.
+    pub(crate) echoes: usize,
+    /// Listeners that hear another room.
+    pub(crate) crosstalk: usize,
+    /// Listeners of whom no window could be judged.
+    pub(crate) unjudged: usize,
+}
+
+impl Hearing {
+    pub(crate) fn new(seats: &Seats, amplitude: f32) -> Self {
+        let tally =
+            |call| Tally { heard: vec![0; seats.talkers_around(call).count()], ..Tally::default() };
+        Self {
+            amplitude,
+            listeners: (0..seats.calls()).map(tally).collect(),
+            mouth_to_ear: Histogram::default(),
+        }
+    }
+
+    /// Judges one window of a listener.
+    pub(crate) fn judge(
+        &mut self,
+        listener: usize,
+        capture: &Capture,
+        seats: &Seats,
+        phones: &[Phone],
+    ) {
+        let spectrum = capture.spectrum();
+        let tally = &mut self.listeners[listener];
+        tally.windows += 1;
+        for (seat, talker) in seats.talkers_around(listener).enumerate() {
+            let Some(code) = seats.code(talker) else { continue };
+            let share = spectrum.amplitude(code) / self.amplitude;
+            let enough = if talker == listener { LEAK } else { HEARD };
+            tally.heard[seat] += u32::from(share >= enough);
+            if talker != listener && CLEAR.contains(&share) && capture.is_whole() {
+                let (position, arrival) = capture.last_position(&spectrum, code);
+                let sent = phones[talker].sender.sent_at(position, arrival);
+                if let Some(sent) = sent {
+                    self.mouth_to_ear.record(arrival.since(sent));
+                }
+            }
+        }
+        let stranger = hears_stranger(&spectrum, listener, seats, self.amplitude);
+        tally.strangers += u32::from(stranger);
+    }
+
+    /// What is wrong, over all windows.
+    pub(crate) fn verdict(&self, seats: &Seats, stands: impl Fn(usize) -> bool) -> Verdict {
+        let mut verdict = Verdict::default();
+        for (listener, tally) in self.listeners.iter().enumerate() {
+            if !stands(listener) {
+                continue;
+            }
+            if tally.windows == 0 {
+                verdict.unjudged += 1;
+                continue;
+            }
+            let most = |count: u32| count * 2 > tally.windows;
+            for (seat, talker) in seats.talkers_around(listener).enumerate() {
+                let heard = most(tally.heard[seat]);
+                if talker == listener {
+                    verdict.echoes += usize::from(heard);
+                } else if stands(talker) {
+                    verdict.pairs += 1;
+                    verdict.unheard += usize::from(!heard);
+                }
+            }
+            verdict.crosstalk += usize::from(most(tally.strangers));
+        }
+        verdict
+    }
+}
+
+/// Whether any code is heard that is in use, but not in the listener's room.
+fn hears_stranger(spectrum: &Spectrum, listener: usize, seats: &Seats, amplitude: f32) -> bool {
+    let own: Vec<_> = seats.talkers_around(listener).filter_map(|t| seats.code(t)).collect();
+    let rooms = seats.rooms().min(usize::from(sim::code::CODES));
+    let others = (0..rooms).flat_map(|room| seats.talkers_around(room));
+    let mut codes = others.filter_map(|talker| seats.code(talker));
+    codes.any(|code| !own.contains(&code) && spectrum.amplitude(code) >= LEAK * amplitude)
+}
