@@ -14,6 +14,10 @@ use crate::rtp::RtpView;
 /// interval of 50 ms (RFC 4733 section 2.5.2.2).
 const SILENCE_ENDS: Duration = Duration::from_millis(200);
 
+/// A packet with an older timestamp within this time was overtaken. Later, the sender's clock was
+/// set back.
+const REORDERED: Duration = Duration::from_secs(1);
+
 /// Events 0 to 15 (RFC 4733 section 3.2).
 const DIGITS: [char; 16] =
     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D'];
@@ -81,8 +85,8 @@ impl DigitReceiver {
             event.update(update, arrival);
             return Ok(self.report_if_ended());
         }
-        if age < 0 {
-            return Ok(None); // Reordered: a repetition of what was reported.
+        if age < 0 && arrival.since(event.heard) < REORDERED {
+            return Ok(None); // A repetition of what was reported.
         }
         event.ended = true;
         let before = self.report_if_ended();
@@ -159,5 +163,180 @@ impl Event {
     fn duration_ms(&self) -> u16 {
         let units = u64::from(self.earlier_units) + u64::from(self.units);
         u16::try_from(units * 1000 / u64::from(CLOCK_RATE)).unwrap_or(u16::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtp::RtpHeader;
+    use media_units::{SequenceNumber, Ssrc};
+    use proptest::prelude::*;
+
+    struct Phone {
+        receiver: DigitReceiver,
+        now: Instant,
+        digits: Vec<Digit>,
+    }
+
+    impl Phone {
+        fn new() -> Self {
+            let digits = Vec::new();
+            Self { receiver: DigitReceiver::new(), now: Instant::from_millis(1000), digits }
+        }
+
+        fn send(&mut self, event: u8, timestamp: u32, units: u16, end: bool) {
+            let [high, low] = units.to_be_bytes();
+            let payload = [event, if end { 0x8a } else { 0x0a }, high, low];
+            let digit = self.payload(timestamp, &payload).unwrap();
+            self.digits.extend(digit);
+            self.now += Duration::from_millis(20);
+        }
+
+        fn payload(&mut self, timestamp: u32, payload: &[u8]) -> Result<Option<Digit>, Discard> {
+            let header = RtpHeader {
+                payload_type: 101,
+                marker: false,
+                sequence: SequenceNumber(0),
+                timestamp: RtpTimestamp(timestamp),
+                ssrc: Ssrc(5),
+            };
+            let bytes = [&header.write()[..], payload].concat();
+            self.receiver.packet(&RtpView::parse(&bytes).unwrap(), self.now)
+        }
+
+        fn wait(&mut self, millis: u64) {
+            for _ in 0..millis / 20 {
+                self.now += Duration::from_millis(20);
+                self.digits.extend(self.receiver.expire(self.now));
+            }
+        }
+    }
+
+    fn digit(digit: char, duration_ms: u16) -> Digit {
+        Digit { digit, duration_ms }
+    }
+
+    #[test]
+    fn a_digit_is_reported_once_at_its_end() {
+        let mut phone = Phone::new();
+        for units in [160, 320, 480] {
+            phone.send(5, 1000, units, false);
+            assert_eq!(phone.digits, []);
+        }
+        for _ in 0..3 {
+            phone.send(5, 1000, 640, true);
+        }
+        phone.wait(1000);
+        assert_eq!(phone.digits, [digit('5', 80)]);
+    }
+
+    #[test]
+    fn the_same_key_twice_is_two_digits() {
+        let mut phone = Phone::new();
+        for timestamp in [0xffff_ff00, 0x500] {
+            phone.send(11, timestamp, 400, false);
+            phone.send(11, timestamp, 800, true);
+            phone.send(11, timestamp, 800, true);
+        }
+        assert_eq!(phone.digits, [digit('#', 100), digit('#', 100)]);
+    }
+
+    #[test]
+    fn a_lost_end_is_made_up_for_by_the_next_digit_or_by_silence() {
+        let mut phone = Phone::new();
+        phone.send(1, 0, 800, false);
+        phone.send(2, 2000, 160, false);
+        assert_eq!(phone.digits, [digit('1', 100)]);
+        phone.wait(160);
+        assert_eq!(phone.digits.len(), 1);
+        phone.wait(60);
+        assert_eq!(phone.digits, [digit('1', 100), digit('2', 20)]);
+        phone.send(2, 2000, 320, true); // Its end, much too late.
+        phone.wait(1000);
+        assert_eq!(phone.digits.len(), 2);
+    }
+
+    #[test]
+    fn an_end_alone_is_a_digit_also_behind_an_unfinished_one() {
+        let mut phone = Phone::new();
+        phone.send(1, 0, 800, false);
+        phone.send(2, 2000, 480, true);
+        phone.wait(20);
+        assert_eq!(phone.digits, [digit('1', 100), digit('2', 60)]);
+    }
+
+    #[test]
+    fn reordered_repetitions_of_an_older_digit_are_ignored() {
+        let mut phone = Phone::new();
+        phone.send(1, 0, 800, true);
+        phone.send(2, 2000, 160, false);
+        phone.send(1, 0, 800, true);
+        phone.send(2, 2000, 320, true);
+        assert_eq!(phone.digits, [digit('1', 100), digit('2', 40)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_loses_no_digit() {
+        let mut phone = Phone::new();
+        phone.send(1, 100_000, 800, true);
+        phone.wait(1000);
+        phone.send(2, 50, 800, true);
+        assert_eq!(phone.digits, [digit('1', 100), digit('2', 100)]);
+    }
+
+    #[test]
+    fn a_long_digit_in_segments_is_one_digit() {
+        let mut phone = Phone::new();
+        let mut timestamp = 9_u32;
+        for _ in 0..2 {
+            for units in (8000..=64_000).step_by(8000) {
+                phone.send(12, timestamp, units, false);
+            }
+            phone.send(12, timestamp, u16::MAX, false);
+            timestamp += u32::from(u16::MAX);
+        }
+        phone.send(12, timestamp, 800, true);
+        assert_eq!(phone.digits, [digit('A', ((2 * 65535 + 800) / 8) as u16)]);
+    }
+
+    #[test]
+    fn a_key_held_for_ever_is_capped() {
+        let mut phone = Phone::new();
+        for segment in 0..20 {
+            phone.send(0, segment * u32::from(u16::MAX), u16::MAX, false);
+        }
+        phone.wait(400);
+        assert_eq!(phone.digits, [digit('0', u16::MAX)]);
+    }
+
+    #[test]
+    fn what_is_no_digit_is_ignored_or_discarded() {
+        let mut phone = Phone::new();
+        phone.send(16, 0, 800, true);
+        phone.send(255, 4000, 800, true);
+        assert_eq!(phone.digits, []);
+        assert_eq!(phone.payload(0, &[1, 2, 3]), Err(Discard::PayloadSize));
+        assert_eq!(phone.payload(0, &[]), Err(Discard::PayloadSize));
+    }
+
+    proptest! {
+        #[test]
+        fn any_events_give_at_most_one_digit_each(
+            packets in prop::collection::vec(
+                (0u8..20, any::<u8>(), any::<u32>(), any::<u16>(), 0u64..400), 0..40
+            )
+        ) {
+            let mut phone = Phone::new();
+            for &(event, flags, timestamp, units, wait) in &packets {
+                phone.now += Duration::from_millis(wait);
+                let [high, low] = units.to_be_bytes();
+                let digit = phone.payload(timestamp, &[event, flags, high, low]);
+                phone.digits.extend(digit.unwrap());
+                phone.wait(20);
+            }
+            phone.wait(1000);
+            prop_assert!(phone.digits.len() <= packets.len());
+        }
     }
 }

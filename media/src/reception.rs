@@ -226,3 +226,129 @@ fn as_ntp_middle(duration: Duration) -> u32 {
     let units = (duration.as_nanos() << 16) / 1_000_000_000;
     u32::try_from(units).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtp::RtpHeader;
+
+    struct Sender {
+        reception: Reception,
+        ssrc: u32,
+        now: Instant,
+    }
+
+    impl Sender {
+        fn new() -> Self {
+            let now = Instant::from_millis(5000);
+            Self { reception: Reception::new(), ssrc: 1, now }
+        }
+
+        /// Sends a packet that arrives `late_ms` later than its timestamp says.
+        fn send(&mut self, sequence: u16, late_ms: u64) -> Result<Arrival, Discard> {
+            let header = RtpHeader {
+                payload_type: 0,
+                marker: false,
+                sequence: SequenceNumber(sequence),
+                timestamp: RtpTimestamp(self.now.as_rtp_units(CLOCK_RATE).wrapping_sub(77)),
+                ssrc: Ssrc(self.ssrc),
+            };
+            let bytes = [&header.write()[..], &[0; 160]].concat();
+            let arrival = self.now + Duration::from_millis(late_ms);
+            self.now += Duration::from_millis(20);
+            self.reception.packet(&RtpView::parse(&bytes).unwrap(), arrival)
+        }
+
+        fn block(&mut self) -> ReportBlock {
+            self.reception.report_block(self.now).unwrap()
+        }
+    }
+
+    #[test]
+    fn sequence_numbers_are_extended_over_the_wrap() {
+        let mut sender = Sender::new();
+        let first = sender.send(65534, 0).unwrap();
+        assert!(first.restarted);
+        for (steps, sequence) in [(1, 65535), (2, 0), (4, 2), (3, 1)] {
+            let arrival = sender.send(sequence, 0).unwrap();
+            assert_eq!(arrival.extended.0, first.extended.0 + steps);
+            assert!(!arrival.restarted);
+        }
+        assert_eq!(sender.block().highest_sequence, 0x1_0002);
+    }
+
+    #[test]
+    fn loss_is_expected_less_received() {
+        let mut sender = Sender::new();
+        assert_eq!(sender.reception.report_block(sender.now), None);
+        for sequence in [10, 11, 13, 14, 17] {
+            sender.send(sequence, 0).unwrap();
+        }
+        let block = sender.block();
+        assert_eq!((block.cumulative_lost, block.fraction_lost), (3, (3 * 256 / 8) as u8));
+        assert_eq!((sender.reception.lost(), sender.reception.packets()), (3, 5));
+        assert_eq!(sender.reception.octets(), 800);
+        sender.send(18, 0).unwrap();
+        sender.send(18, 0).unwrap(); // A duplicate counts as received.
+        let block = sender.block();
+        assert_eq!((block.cumulative_lost, block.fraction_lost), (2, 0));
+        assert_eq!(sender.block().fraction_lost, 0, "nothing in the interval");
+    }
+
+    #[test]
+    fn a_jump_is_believed_when_confirmed() {
+        let mut sender = Sender::new();
+        sender.send(100, 0).unwrap();
+        assert!(!sender.send(3099, 0).unwrap().restarted, "2998 lost packets are loss");
+        assert_eq!(sender.send(30_000, 0), Err(Discard::MalformedRtp));
+        assert!(!sender.send(3100, 0).unwrap().restarted, "the jump was an accident");
+        assert_eq!(sender.send(30_000, 0), Err(Discard::MalformedRtp));
+        assert!(sender.send(30_001, 0).unwrap().restarted);
+        assert!(!sender.send(30_002, 0).unwrap().restarted);
+        assert_eq!(sender.block().cumulative_lost, 0, "counted anew");
+        assert_eq!(sender.reception.lost(), 2998, "the total is kept");
+    }
+
+    #[test]
+    fn a_new_ssrc_restarts_the_stream_at_once() {
+        let mut sender = Sender::new();
+        sender.send(100, 0).unwrap();
+        sender.ssrc = 2;
+        let arrival = sender.send(9000, 0).unwrap();
+        assert!(arrival.restarted);
+        assert_eq!(sender.reception.ssrc(), Some(Ssrc(2)));
+        assert_eq!(sender.reception.packets(), 2);
+        assert_eq!(sender.block().highest_sequence, 9000);
+    }
+
+    #[test]
+    fn jitter_follows_the_mean_difference_of_transit() {
+        let mut sender = Sender::new();
+        for sequence in 0..1000 {
+            sender.send(sequence, 0).unwrap();
+        }
+        assert_eq!(sender.reception.jitter(), Duration::ZERO);
+        for sequence in 1000..2000 {
+            sender.send(sequence, u64::from(sequence % 2) * 10).unwrap();
+        }
+        let jitter = sender.reception.jitter();
+        let expected = Duration::from_millis(9)..=Duration::from_millis(10);
+        assert!(expected.contains(&jitter), "{jitter:?}");
+        sender.now += Duration::from_secs(3600);
+        sender.send(2000, 3_000).unwrap(); // A jump of the clock says nothing of the network.
+        assert!(sender.reception.jitter() <= jitter);
+    }
+
+    #[test]
+    fn the_block_refers_to_the_last_sender_report_of_the_same_source() {
+        let mut sender = Sender::new();
+        sender.send(1, 0).unwrap();
+        let (ntp, at) = (NtpTime(0x1122_3344_5566_7788), sender.now);
+        sender.reception.sender_report(Ssrc(99), ntp, at);
+        assert_eq!(sender.block().last_sr, 0);
+        sender.reception.sender_report(Ssrc(1), ntp, at);
+        sender.now += Duration::from_millis(1500);
+        let block = sender.block();
+        assert_eq!((block.last_sr, block.delay_since_last_sr), (0x3344_5566, 3 << 15));
+    }
+}

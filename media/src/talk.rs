@@ -135,3 +135,72 @@ const fn least_energies() -> [u64; SILENT_DBOV as usize] {
     }
     least
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block in which every sample has this magnitude.
+    fn square(magnitude: u64) -> u64 {
+        BLOCK_SAMPLES as u64 * magnitude * magnitude
+    }
+
+    fn feed(detector: &mut TalkDetector, energy: u64, blocks: usize) -> Vec<(usize, Talk)> {
+        (0..blocks).filter_map(|at| Some((at, detector.block(energy)?))).collect()
+    }
+
+    #[test]
+    fn level_is_the_logarithm_rounded() {
+        assert_eq!(level_dbov(0), SILENT_DBOV);
+        assert_eq!(level_dbov(square(32768)), 0);
+        for magnitude in 1..=32767_u64 {
+            let exact = -20.0 * (magnitude as f64 / 32767.0).log10();
+            let level = f64::from(level_dbov(square(magnitude)));
+            assert!((level - exact).abs() < 0.500_001, "{magnitude}: {level}, {exact}");
+        }
+    }
+
+    #[test]
+    fn one_loud_block_is_not_speech_and_two_are() {
+        let mut detector = TalkDetector::new();
+        assert_eq!(feed(&mut detector, square(4000), 1), []);
+        assert_eq!(feed(&mut detector, 0, 1), []);
+        assert_eq!(feed(&mut detector, square(4000), 2), [(1, Talk::Started)]);
+        assert!(detector.is_talking());
+        assert_eq!(detector.level_dbov(), 18);
+    }
+
+    #[test]
+    fn speech_ends_after_400_ms_and_pauses_between_words_do_not_end_it() {
+        let mut detector = TalkDetector::new();
+        feed(&mut detector, square(4000), 2);
+        for _ in 0..10 {
+            assert_eq!(feed(&mut detector, 0, 19), []);
+            assert_eq!(feed(&mut detector, square(4000), 5), []);
+        }
+        assert_eq!(feed(&mut detector, 0, 100), [(19, Talk::Stopped)]);
+    }
+
+    #[test]
+    fn line_noise_is_not_speech_and_speech_above_it_is() {
+        let noise = square(200); // -44 dBov: louder than what is never speech
+        let mut detector = TalkDetector::new();
+        assert_eq!(feed(&mut detector, noise, 500), []);
+        assert_eq!(feed(&mut detector, square(1000), 3), [(1, Talk::Started)]);
+        assert_eq!(feed(&mut detector, noise, 100), [(19, Talk::Stopped)]);
+    }
+
+    #[test]
+    fn noise_that_begins_later_is_learnt_within_seconds() {
+        let mut detector = TalkDetector::new();
+        feed(&mut detector, 0, 100);
+        feed(&mut detector, square(200), 6 * 50);
+        assert!(!detector.is_talking());
+    }
+
+    #[test]
+    fn loud_sound_is_talk_however_long_it_lasts() {
+        let mut detector = TalkDetector::new();
+        assert_eq!(feed(&mut detector, square(3300), 10_000), [(1, Talk::Started)]);
+    }
+}

@@ -14,8 +14,6 @@ pub(super) struct Status {
     pub(super) periods_ready: u8,
     /// Whether the next period is so soft that nobody hears it repeated or left out.
     pub(super) quiet: bool,
-    /// Whether one period more would still be within the greatest delay.
-    pub(super) may_grow: bool,
     /// Pulls since a period was left out.
     pub(super) pulls_since_shrink: u8,
 }
@@ -33,19 +31,14 @@ pub(super) enum Operation {
 
 impl Status {
     /// All is well: nothing else need be known.
-    pub(super) const KEEP: Self = Self {
-        wish: Wish::Keep,
-        periods_ready: 0,
-        quiet: false,
-        may_grow: false,
-        pulls_since_shrink: 0,
-    };
+    pub(super) const KEEP: Self =
+        Self { wish: Wish::Keep, periods_ready: 0, quiet: false, pulls_since_shrink: 0 };
 }
 
 /// Decides.
 pub(super) fn decide(status: Status) -> Operation {
     let rested = status.pulls_since_shrink >= SHRINK_EVERY_PULLS;
-    let may_insert = status.may_grow && status.periods_ready >= 1;
+    let may_insert = status.periods_ready >= 1;
     let may_leave_out = status.periods_ready >= 2 && (status.quiet || rested);
     match status.wish {
         Wish::Grow if may_insert => Operation::Insert,
@@ -63,7 +56,6 @@ mod tests {
         wish: Wish::Keep,
         periods_ready: 2,
         quiet: false,
-        may_grow: true,
         pulls_since_shrink: SHRINK_EVERY_PULLS,
     };
 
@@ -82,10 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_inserted_before_a_gap_or_beyond_the_greatest_delay() {
+    fn only_whole_periods_wait_or_are_left_out() {
         let late = Status { wish: Wish::Grow, ..SPEECH };
         assert_eq!(decide(Status { periods_ready: 0, ..late }), Operation::Play);
-        assert_eq!(decide(Status { may_grow: false, ..late }), Operation::Play);
         let early = Status { wish: Wish::Shrink, periods_ready: 1, ..SPEECH };
         assert_eq!(decide(early), Operation::Play);
     }

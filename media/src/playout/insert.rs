@@ -167,8 +167,10 @@ impl Playout {
         if waiting <= most {
             return Ok(());
         }
-        self.skip(waiting - most);
-        Err(Discard::Overflow)
+        let excess = waiting - most;
+        let holes_only = self.store.gap(self.playhead, excess as usize) as u64 == excess;
+        self.skip(excess);
+        if holes_only { Ok(()) } else { Err(Discard::Overflow) }
     }
 }
 

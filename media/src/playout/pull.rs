@@ -130,7 +130,7 @@ impl Playout {
     }
 
     fn status(&self, encoding: Encoding) -> Status {
-        let wish = self.slack.wish(self.needed as i32);
+        let wish = self.slack.wish(self.needed as i32, self.delay_max as i32);
         if wish == Wish::Keep {
             return Status::KEEP;
         }
@@ -141,7 +141,6 @@ impl Playout {
             wish,
             periods_ready: (ready / BLOCK_SAMPLES) as u8,
             quiet: g711::is_quiet(encoding, &codes[..ready]),
-            may_grow: self.end - self.playhead + PERIOD_SAMPLES <= self.delay_max,
             pulls_since_shrink: self.pulls_since_shrink,
         }
     }

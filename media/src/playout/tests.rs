@@ -1,47 +1,580 @@
-//! The buffer against networks of all kinds.
+//! The buffer against networks of all kinds, in virtual time.
+//!
+//! Every sample that is sent carries a label that tells its place, so that what is heard shows
+//! what was played, in which order and how late, without looking into the buffer.
+
+use std::time::Duration;
 
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Block, Encoding, ExtendedSequence, Instant, PERIOD, RtpTimestamp,
-    SequenceNumber, Ssrc,
+    BLOCK_SAMPLES, Block, Discard, Encoding, Instant, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
 };
-use std::time::Duration;
+use proptest::prelude::*;
 
 use super::*;
+use crate::reception::Reception;
 use crate::rtp::{RtpHeader, RtpView};
+use crate::{Random, g711};
 
 const LIMITS: PlayoutLimits =
     PlayoutLimits { delay_min: Duration::ZERO, delay_max: Duration::from_millis(300) };
 
-fn insert(playout: &mut Playout, sequence: u16, timestamp: u32, payload: &[u8], at: Instant) {
-    let header = RtpHeader {
-        payload_type: 0,
-        marker: false,
-        sequence: SequenceNumber(sequence),
-        timestamp: RtpTimestamp(timestamp),
-        ssrc: Ssrc(1),
-    };
-    let bytes = [&header.write()[..], payload].concat();
-    let view = RtpView::parse(&bytes).unwrap();
-    playout.insert(&view, ExtendedSequence(u64::from(sequence)), at).unwrap();
+/// Samples with the same label, and labels before they repeat: together two seconds, longer than
+/// any hole. The silence code of mu-law is no label.
+const LABEL_SAMPLES: u64 = 80;
+const LABELS: u64 = 251;
+
+const ENCODING: Encoding = Encoding::Pcmu;
+
+/// When the first packet is sent, unless a test says otherwise.
+const START: Instant = Instant::from_millis(1000);
+
+/// One packet on its way.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    arrival: Instant,
+    sequence: u16,
+    /// Place of the first sample; the timestamp is this and an offset.
+    position: u64,
+    length: u64,
+    timestamp: u32,
+}
+
+/// `count` packets of `length` samples, sent at the pace of the samples and never delayed.
+fn stream(start: Instant, count: u64, length: u64) -> Vec<Sent> {
+    (0..count)
+        .map(|index| Sent {
+            arrival: start + samples(index * length),
+            sequence: 65_500_u16.wrapping_add(index as u16),
+            position: index * length,
+            length,
+            timestamp: 0xffff_f000_u32.wrapping_add((index * length) as u32),
+        })
+        .collect()
+}
+
+fn samples(count: u64) -> Duration {
+    Duration::from_nanos(count * 125_000)
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// What one run showed.
+#[derive(Debug, Default)]
+struct Heard {
+    pulls: Vec<(Instant, Pulled)>,
+    /// Samples played.
+    samples: u64,
+    /// For each packet of which the first label was heard: its place and how long it waited.
+    waits: Vec<(u64, Duration)>,
+    stored: u64,
+    duplicates: u64,
+    late: u64,
+    overflows: u64,
+    invalid: u64,
+    report: PlayoutReport,
+}
+
+impl Heard {
+    fn count(&self, pulled: Pulled) -> usize {
+        self.pulls.iter().filter(|(_, p)| *p == pulled).count()
+    }
+
+    fn concealed_after(&self, from: Instant) -> usize {
+        let concealed =
+            |(at, pulled): &&(Instant, Pulled)| *at >= from && *pulled == Pulled::Concealed;
+        self.pulls.iter().filter(concealed).count()
+    }
+
+    fn longest_wait_after(&self, position: u64) -> Duration {
+        let waits = self.waits.iter().filter(|(place, _)| *place >= position);
+        waits.map(|(_, wait)| *wait).max().unwrap_or_default()
+    }
+
+    fn waited_packets_after(&self, position: u64) -> usize {
+        self.waits.iter().filter(|(place, _)| *place >= position).count()
+    }
+}
+
+/// Plays packets, the first pull being at `first_pull`, until a second after the last one.
+fn play(packets: &[Sent], first_pull: Instant) -> Heard {
+    let mut packets = packets.to_vec();
+    packets.sort_by_key(|packet| packet.arrival);
+    let end = packets.last().map_or(START, |packet| packet.arrival) + millis(1000);
+    let mut line = Line::new();
+    let mut waiting = packets.iter().peekable();
+    let mut now = first_pull;
+    while now < end {
+        while let Some(packet) = waiting.next_if(|packet| packet.arrival <= now) {
+            line.receive(packet);
+        }
+        line.pull(now, &packets);
+        now += PERIOD;
+    }
+    assert_eq!(waiting.count(), 0);
+    line.heard.report = line.decoded.report();
+    line.heard
+}
+
+/// Two buffers that get the same: one decodes, the other relays.
+struct Line {
+    reception: Reception,
+    decoded: Playout,
+    relayed: Playout,
+    heard: Heard,
+    /// Number of the last label heard, repetitions of the cycle included.
+    label: Option<u64>,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self {
+            reception: Reception::new(),
+            decoded: Playout::new(&LIMITS),
+            relayed: Playout::new(&LIMITS),
+            heard: Heard::default(),
+            label: None,
+        }
+    }
+
+    fn receive(&mut self, packet: &Sent) {
+        let header = RtpHeader {
+            payload_type: 0,
+            marker: false,
+            sequence: SequenceNumber(packet.sequence),
+            timestamp: RtpTimestamp(packet.timestamp),
+            ssrc: Ssrc(1),
+        };
+        let places = packet.position..packet.position + packet.length;
+        let payload = places.map(|place| (place / LABEL_SAMPLES % LABELS) as u8);
+        let bytes: Vec<u8> = header.write().into_iter().chain(payload).collect();
+        let view = RtpView::parse(&bytes).unwrap();
+        let Ok(arrival) = self.reception.packet(&view, packet.arrival) else {
+            self.heard.invalid += 1;
+            return;
+        };
+        if arrival.restarted {
+            self.decoded.reset();
+            self.relayed.reset();
+        }
+        let stored = self.decoded.insert(&view, arrival.extended, packet.arrival);
+        assert_eq!(stored, self.relayed.insert(&view, arrival.extended, packet.arrival));
+        match stored {
+            Ok(()) => self.heard.stored += 1,
+            Err(Discard::Duplicate) => self.heard.duplicates += 1,
+            Err(Discard::Late) => self.heard.late += 1,
+            Err(Discard::Overflow) => self.heard.overflows += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn pull(&mut self, now: Instant, packets: &[Sent]) -> (Pulled, Block) {
+        let (pulled, block, frame) = self.pull_both(now);
+        if pulled == Pulled::Played {
+            self.follow_labels(now, &frame, packets);
+        }
+        (pulled, block)
+    }
+
+    fn pull_both(&mut self, now: Instant) -> (Pulled, Block, [u8; BLOCK_SAMPLES]) {
+        let mut block = Block::SILENCE;
+        let mut frame = [0; BLOCK_SAMPLES];
+        let pulled = self.decoded.pull(now, ENCODING, &Kernels::SCALAR, &mut block);
+        let relayed = self.relayed.pull_frame(now, ENCODING, &mut frame);
+        assert_eq!(pulled, relayed, "both ways have the same timing at {now}");
+        assert_eq!(self.decoded.report(), self.relayed.report());
+        if pulled == Pulled::Silence {
+            assert_eq!(block.0[BLOCK_SAMPLES / 4..], [0; BLOCK_SAMPLES * 3 / 4]);
+        }
+        self.heard.pulls.push((now, pulled));
+        (pulled, block, frame)
+    }
+
+    /// Order: labels only ever go forward.
+    fn follow_labels(&mut self, now: Instant, frame: &[u8], packets: &[Sent]) {
+        for &code in frame.iter().filter(|&&code| code != g711::silence(ENCODING)) {
+            self.heard.samples += 1;
+            let last = self.label.unwrap_or(0);
+            let steps = (u64::from(code) + LABELS - last % LABELS) % LABELS;
+            assert!(steps < LABELS * 7 / 8, "label {code} after {last} at {now}");
+            if steps == 0 && self.label.is_some() {
+                continue;
+            }
+            self.label = Some(last + steps);
+            let place = (last + steps) * LABEL_SAMPLES;
+            let starts = |packet: &&Sent| packet.position == place && packet.arrival <= now;
+            if let Some(packet) = packets.iter().find(starts) {
+                self.heard.waits.push((place, now.since(packet.arrival)));
+            }
+        }
+    }
+}
+
+/// Every packet is counted once, and every sample stored was played, left out on purpose or made
+/// way by overflow.
+fn assert_conserved(heard: &Heard, packets: &[Sent]) {
+    let discarded = heard.duplicates + heard.late + heard.overflows + heard.invalid;
+    assert_eq!(heard.stored + discarded, packets.len() as u64);
+    let stored = (heard.stored + heard.overflows) * packets[0].length;
+    let left_out = heard.report.periods_left_out * BLOCK_SAMPLES as u64;
+    if heard.overflows == 0 {
+        assert_eq!(heard.samples + left_out, stored, "{:?}", heard.report);
+    } else {
+        assert!(heard.samples + left_out < stored);
+    }
 }
 
 #[test]
-fn packets_on_a_clean_network_are_played_in_order_at_the_next_pull() {
-    let mut playout = Playout::new(&LIMITS);
-    let mut block = Block::SILENCE;
-    for index in 0..200_u16 {
-        let arrival = Instant::from_millis(100 + 20 * u64::from(index));
-        let payload = [index as u8 & 0x7f; BLOCK_SAMPLES];
-        insert(&mut playout, index, 7 + 160 * u32::from(index), &payload, arrival);
-        let now = arrival + Duration::from_millis(5);
-        let pulled = playout.pull(now, Encoding::Pcmu, &Kernels::SCALAR, &mut block);
-        assert_eq!(pulled, Pulled::Played, "block {index}");
-        let mut expected = Block::SILENCE;
-        Kernels::SCALAR.decode_ulaw(&payload, &mut expected.0);
-        assert_eq!(block, expected, "block {index}");
+fn on_a_clean_network_every_packet_is_played_within_a_period_and_its_margin() {
+    let mut waits = Vec::new();
+    for phase in 0..200 {
+        let packets = stream(START, 300, 160);
+        let heard = play(&packets, Instant::from_nanos(phase * 100_000));
+        assert_eq!(heard.waits.len(), 300);
+        assert_eq!((heard.report.blocks_played, heard.late, heard.overflows), (300, 0, 0));
+        assert_conserved(&heard, &packets);
+        waits.extend(heard.waits.iter().map(|(_, wait)| *wait));
     }
-    let report = playout.report();
-    assert_eq!((report.blocks_played, report.blocks_concealed), (200, 0));
-    assert!(report.delay < PERIOD, "delay {:?}", report.delay);
+    waits.sort_unstable();
+    assert!(waits[0] >= millis(2), "the margin, {:?}", waits[0]);
+    assert!(waits[waits.len() - 1] < millis(22), "{:?}", waits[waits.len() - 1]);
+    assert!(waits[waits.len() / 2] <= millis(15) && waits[waits.len() * 99 / 100] <= millis(25));
+}
+
+#[test]
+fn what_is_played_is_what_was_sent() {
+    let mut line = Line::new();
+    let packets = stream(START, 50, 160);
+    for packet in &packets {
+        line.receive(packet);
+        let (_, block) = line.pull(packet.arrival + millis(5), &packets);
+        let places = packet.position..packet.position + 160;
+        let codes: Vec<u8> = places.map(|place| (place / LABEL_SAMPLES % LABELS) as u8).collect();
+        let mut expected = Block::SILENCE;
+        g711::decode(ENCODING, &Kernels::SCALAR, &codes, &mut expected.0);
+        assert_eq!(block, expected);
+    }
+}
+
+#[test]
+fn packets_of_any_length_are_played_without_a_gap() {
+    for length in [80, 160, 240, 320, 400, 480, 96, 264, 176] {
+        for phase in 0..20 {
+            let packets = stream(START, 40_000 / length, length);
+            let heard = play(&packets, Instant::from_millis(phase));
+            let last = packets[packets.len() - 1].arrival;
+            assert_eq!(heard.samples, length * (40_000 / length), "{length} {phase}");
+            let concealed =
+                |(at, pulled): &&(Instant, Pulled)| *at <= last && *pulled == Pulled::Concealed;
+            assert_eq!(heard.pulls.iter().filter(concealed).count(), 0, "{length} {phase}");
+            assert!(heard.longest_wait_after(0) <= millis(2 + 40), "{length} {phase}");
+        }
+    }
+}
+
+#[test]
+fn packet_length_may_change_in_the_middle() {
+    let mut packets = stream(START, 100, 160);
+    let mut position = 100 * 160;
+    for (index, length) in (0..150).map(|index| (index, [80, 480, 240][index as usize % 3])) {
+        packets.push(Sent {
+            arrival: START + samples(position + length),
+            sequence: 65_500_u16.wrapping_add(100 + index),
+            position,
+            length,
+            timestamp: 0xffff_f000_u32.wrapping_add(position as u32),
+        });
+        position += length;
+    }
+    let heard = play(&packets, Instant::from_millis(7));
+    assert_eq!(heard.samples, position, "{:?}", heard.report);
+}
+
+#[test]
+fn a_lost_packet_is_concealed_and_costs_no_delay() {
+    let mut packets = stream(START, 300, 160);
+    packets.retain(|packet| ![50, 120, 121, 200].contains(&(packet.position / 160)));
+    let heard = play(&packets, Instant::from_millis(10));
+    assert_eq!(heard.report.blocks_played, 296);
+    let last = packets[packets.len() - 1].arrival;
+    assert_eq!(heard.report.blocks_concealed as usize, 4 + heard.concealed_after(last + PERIOD));
+    assert!(heard.longest_wait_after(0) < millis(22));
+    assert_conserved(&heard, &packets);
+}
+
+#[test]
+fn after_the_last_packet_sound_fades_and_silence_lasts() {
+    let packets = stream(START, 50, 160);
+    let heard = play(&packets, Instant::from_millis(10));
+    assert_eq!(heard.count(Pulled::Concealed), 3, "60 ms");
+    let tail: Vec<Pulled> = heard.pulls.iter().rev().take(40).map(|(_, pulled)| *pulled).collect();
+    assert_eq!(tail, [Pulled::Silence; 40]);
+    assert_eq!(heard.report.blocks_concealed, 3);
+}
+
+#[test]
+fn concealment_continues_the_sound_and_fades() {
+    let mut line = Line::new();
+    let mut block = Block::SILENCE;
+    for packet in &stream(START, 5, 160) {
+        line.receive(packet);
+        (_, block) = line.pull(packet.arrival + millis(5), &[]);
+    }
+    let peak = |block: &Block| block.0.iter().map(|s| s.unsigned_abs()).max().unwrap();
+    let mut before = peak(&block);
+    for index in 5..8 {
+        let pulled;
+        (pulled, block) = line.pull(START + millis(20 * index + 5), &[]);
+        assert_eq!(pulled, Pulled::Concealed);
+        assert!(peak(&block) < before && peak(&block) > 0);
+        before = peak(&block);
+    }
+    assert!(block.0[BLOCK_SAMPLES - 1].unsigned_abs() < before.max(100));
+}
+
+#[test]
+fn a_steady_jitter_is_absorbed_by_delay() {
+    for jitter_ms in [5, 15, 30, 60, 90] {
+        let mut random = Random::new(jitter_ms);
+        let mut packets = stream(START, 3000, 160);
+        for packet in &mut packets {
+            packet.arrival += millis(u64::from(random.next_u32()) * jitter_ms >> 32);
+        }
+        let heard = play(&packets, Instant::from_millis(3));
+        let settled = START + millis(5000);
+        let last = packets[packets.len() - 1].position;
+        let end = START + samples(last);
+        let concealed = heard.concealed_after(settled) - heard.concealed_after(end);
+        assert!(concealed <= 28, "{jitter_ms} ms: {concealed} of 2750 concealed");
+        let most = millis(jitter_ms + 45);
+        let longest = heard.longest_wait_after(5 * 8000);
+        assert!(longest <= most, "{jitter_ms} ms: waited {longest:?}");
+        assert_conserved(&heard, &packets);
+    }
+}
+
+#[test]
+fn after_a_stall_nothing_is_lost_and_the_delay_recovers_within_seconds() {
+    for stall_ms in [40, 100, 250] {
+        let mut packets = stream(START, 1000, 160);
+        let (from, until) = (START + millis(4000), START + millis(4000 + stall_ms));
+        for packet in packets.iter_mut().filter(|packet| packet.arrival >= from) {
+            packet.arrival = packet.arrival.max(until);
+        }
+        let heard = play(&packets, Instant::from_millis(9));
+        assert_eq!((heard.late, heard.overflows), (0, 0), "{stall_ms}");
+        assert!(heard.longest_wait_after(0) <= millis(stall_ms + 22), "{stall_ms}");
+        assert!(heard.longest_wait_after(12 * 8000) <= millis(24), "{stall_ms}");
+        assert_conserved(&heard, &packets);
+    }
+}
+
+#[test]
+fn after_a_long_stall_the_oldest_makes_way_and_the_delay_stays_bounded() {
+    let mut packets = stream(START, 1000, 160);
+    let (from, until) = (START + millis(4000), START + millis(5500));
+    for packet in packets.iter_mut().filter(|packet| packet.arrival >= from) {
+        packet.arrival = packet.arrival.max(until);
+    }
+    let heard = play(&packets, Instant::from_millis(9));
+    assert!(heard.overflows > 50, "{}", heard.overflows);
+    assert!(heard.longest_wait_after(0) <= millis(322), "{:?}", heard.longest_wait_after(0));
+    assert!(heard.longest_wait_after(13 * 8000) <= millis(24));
+    assert_conserved(&heard, &packets);
+}
+
+#[test]
+fn clock_skew_is_absorbed() {
+    for ppm in [-300_i64, 300] {
+        let mut packets = stream(START, 30_000, 160);
+        for packet in &mut packets {
+            let elapsed = packet.arrival.since(START).as_nanos() as i64;
+            packet.arrival =
+                START + Duration::from_nanos((elapsed + elapsed * ppm / 1_000_000) as u64);
+        }
+        let heard = play(&packets, Instant::from_millis(5));
+        // 600 s at 300 ppm are 180 ms: nine periods.
+        let changes = heard.report.periods_left_out + heard.report.blocks_concealed - 3;
+        assert!((8..=10).contains(&changes), "{ppm} ppm: {:?}", heard.report);
+        assert!(heard.longest_wait_after(0) <= millis(45), "{:?}", heard.longest_wait_after(0));
+        assert_conserved(&heard, &packets);
+    }
+}
+
+#[test]
+fn reordered_packets_are_played_in_order() {
+    let mut packets = stream(START, 300, 160);
+    for pair in packets.chunks_exact_mut(10) {
+        pair[4].arrival += millis(25);
+    }
+    let heard = play(&packets, Instant::from_millis(4));
+    assert!(heard.late <= 3, "after a few the delay has grown: {}", heard.late);
+    assert_conserved(&heard, &packets);
+}
+
+#[test]
+fn duplicates_are_counted_and_played_once() {
+    let packets = stream(START, 200, 160);
+    let mut twice = packets.clone();
+    twice.extend(packets.iter().map(|p| Sent { arrival: p.arrival + millis(1), ..*p }));
+    twice.extend(packets.iter().map(|p| Sent { arrival: p.arrival + millis(300), ..*p }));
+    let heard = play(&twice, Instant::from_millis(4));
+    assert_eq!((heard.stored, heard.duplicates), (200, 400));
+    assert_eq!(heard.samples, 200 * 160);
+}
+
+#[test]
+fn a_sender_that_pauses_is_silent_and_not_concealed_for_long() {
+    let mut packets = stream(START, 100, 160);
+    // Talkspurts of 10 packets, pauses of 30: the timestamps go on, the sequence does not.
+    for packet in &mut packets {
+        let pauses = packet.position / 1600;
+        packet.arrival += millis(600 * pauses);
+        packet.timestamp = packet.timestamp.wrapping_add(4800 * pauses as u32);
+    }
+    let heard = play(&packets, Instant::from_millis(4));
+    assert_eq!(heard.report.blocks_played, 100);
+    assert_eq!(heard.samples, 16_000);
+    assert_eq!(heard.report.blocks_concealed, 30, "60 ms at the end of each talkspurt");
+    assert!(heard.longest_wait_after(0) < millis(42), "{:?}", heard.longest_wait_after(0));
+}
+
+#[test]
+fn a_pause_within_the_buffered_sound_is_silence_and_no_loss() {
+    let mut line = Line::new();
+    let mut packets = stream(START, 14, 160);
+    for packet in packets.iter_mut().filter(|packet| packet.position >= 1600) {
+        packet.timestamp = packet.timestamp.wrapping_add(320);
+    }
+    for packet in &packets {
+        line.receive(packet); // All at once.
+    }
+    let start = packets[13].arrival;
+    let pulls: Vec<Pulled> =
+        (1..=16).map(|index| line.pull(start + millis(20 * index), &packets).0).collect();
+    let mut expected = [Pulled::Played; 16];
+    expected[10..12].fill(Pulled::Silence);
+    assert_eq!(pulls, expected);
+}
+
+#[test]
+fn timestamps_that_jump_do_not_disturb_the_sound() {
+    for jump in [1_000_000_u32, 0x8000_0000, 0xfff0_0000, 8000, 0xffff_e000] {
+        let mut packets = stream(START, 200, 160);
+        for packet in packets.iter_mut().filter(|packet| packet.position >= 16_000) {
+            packet.timestamp = packet.timestamp.wrapping_add(jump);
+        }
+        let heard = play(&packets, Instant::from_millis(4));
+        assert_eq!(heard.report.blocks_played, 200, "{jump:#x}");
+        assert_eq!(heard.report.blocks_concealed, 3, "only at the very end, {jump:#x}");
+        assert_conserved(&heard, &packets);
+    }
+}
+
+#[test]
+fn a_sequence_jump_restarts_the_stream() {
+    let mut packets = stream(START, 200, 160);
+    for packet in packets.iter_mut().filter(|packet| packet.position >= 16_000) {
+        packet.sequence = packet.sequence.wrapping_add(20_000);
+        packet.timestamp = packet.timestamp.wrapping_add(123_456_789);
+    }
+    let heard = play(&packets, Instant::from_millis(4));
+    assert_eq!((heard.invalid, heard.stored), (1, 199));
+    assert_eq!(heard.samples, 199 * 160);
+}
+
+#[test]
+fn a_paused_clock_resumes_without_delay() {
+    // Hold and resume by a phone whose timestamps stand still meanwhile.
+    let mut packets = stream(START, 200, 160);
+    for packet in packets.iter_mut().filter(|packet| packet.position >= 16_000) {
+        packet.arrival += millis(5007);
+    }
+    let heard = play(&packets, Instant::from_millis(4));
+    assert_eq!(heard.report.blocks_played, 200);
+    assert!(heard.longest_wait_after(0) < millis(22), "{:?}", heard.longest_wait_after(0));
+}
+
+#[test]
+fn payloads_that_fit_no_slot_are_discarded() {
+    let header = RtpHeader {
+        payload_type: 0,
+        marker: true,
+        sequence: SequenceNumber(0),
+        timestamp: RtpTimestamp(0),
+        ssrc: Ssrc(1),
+    };
+    let mut playout = Playout::new(&LIMITS);
+    for length in [0, PAYLOAD_BYTES_MAX + 1] {
+        let bytes = [&header.write()[..], &vec![0; length]].concat();
+        let view = RtpView::parse(&bytes).unwrap();
+        let stored = playout.insert(&view, ExtendedSequence(1), START);
+        assert_eq!(stored, Err(Discard::PayloadSize));
+    }
+}
+
+#[test]
+fn memory_of_one_buffer_is_small() {
+    assert!(size_of::<Playout>() <= 6 * 1024, "{}", size_of::<Playout>());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_network_conserves_orders_bounds_and_recovers(
+        seed: u64, jitter_ms in 0u64..120, loss in 0u32..30, duplication in 0u32..20,
+        stall_ms in 0u64..400, phase in 0u64..20,
+    ) {
+        let mut random = Random::new(seed);
+        let mut percent = move || (u64::from(random.next_u32()) * 100 >> 32) as u32;
+        let bad = START + millis(6000);
+        let mut packets = Vec::new();
+        for mut packet in stream(START, 1000, 160) {
+            if packet.arrival < bad {
+                if percent() < loss {
+                    continue;
+                }
+                packet.arrival += millis(u64::from(percent()) * jitter_ms / 100);
+                if packet.arrival >= START + millis(3000) {
+                    packet.arrival = packet.arrival.max(START + millis(3000 + stall_ms));
+                }
+                if percent() < duplication {
+                    let arrival = packet.arrival + millis(u64::from(percent()));
+                    packets.push(Sent { arrival, ..packet });
+                }
+            }
+            packets.push(packet);
+        }
+        let heard = play(&packets, Instant::from_millis(phase));
+        assert_conserved(&heard, &packets);
+        prop_assert!(heard.longest_wait_after(0) <= millis(322), "{:?} {:?}", heard.longest_wait_after(0), heard.report);
+        // Twelve seconds after the last disturbance all is as on a clean network.
+        let recovered = 14 * 8000;
+        prop_assert_eq!(heard.waited_packets_after(recovered), 300);
+        prop_assert!(heard.longest_wait_after(recovered) <= millis(24));
+    }
+
+    #[test]
+    fn any_packets_at_any_time_are_stored_or_discarded(
+        packets in prop::collection::vec(
+            (any::<u16>(), any::<u32>(), 0u64..600, 0u64..100, any::<bool>()), 1..60
+        ),
+    ) {
+        let mut line = Line::new();
+        let mut now = START;
+        let mut sequence = 0;
+        let mut timestamp = 0_u32;
+        for (wild_sequence, wild_timestamp, length, wait, is_wild) in packets {
+            sequence = if is_wild { wild_sequence } else { sequence.wrapping_add(1) };
+            timestamp = if is_wild { wild_timestamp } else { timestamp.wrapping_add(160) };
+            now += millis(wait);
+            let length = length.clamp(1, 480);
+            line.receive(&Sent { arrival: now, sequence, position: 0, length, timestamp });
+            line.pull_both(now);
+        }
+        prop_assert!(line.decoded.report().delay <= millis(520));
+    }
 }

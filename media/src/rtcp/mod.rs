@@ -4,6 +4,8 @@
 //! use, because its SDES reader allocates. Writing is by hand, into a buffer of the caller.
 
 mod read;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod write;
 

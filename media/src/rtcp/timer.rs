@@ -86,3 +86,66 @@ impl Timer {
         Duration::from_secs_f64(mean * factor / COMPENSATION)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    /// The times of `count` reports of 120 octets, asked every 5 ms.
+    fn reports(seed: u64, count: usize) -> Vec<Instant> {
+        let mut random = Random::new(seed);
+        let mut now = Instant::from_millis(1000);
+        let mut timer = Timer::new(INTERVAL, now, &mut random);
+        let mut times = vec![now];
+        while times.len() <= count {
+            now += Duration::from_millis(5);
+            if timer.expire(now, &mut random) {
+                timer.sent(120, now, &mut random);
+                times.push(now);
+            }
+        }
+        times
+    }
+
+    fn gaps(times: &[Instant]) -> Vec<f64> {
+        times.windows(2).map(|pair| pair[1].since(pair[0]).as_secs_f64()).collect()
+    }
+
+    #[test]
+    fn reports_come_at_random_around_the_interval() {
+        let times = reports(3, 2000);
+        let gaps = gaps(&times[1..]);
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        assert!((mean - 5.0).abs() < 0.25, "mean {mean}");
+        // Reconsideration draws again, so the bounds are those of the draw.
+        let (least, most) = (0.5 * 5.0 / COMPENSATION, 1.5 * 5.0 / COMPENSATION);
+        assert!(gaps.iter().all(|gap| (least..most + 0.01).contains(gap)));
+    }
+
+    #[test]
+    fn the_first_report_comes_after_half_the_interval() {
+        let firsts: Vec<f64> = (0..500).map(|seed| gaps(&reports(seed, 1))[0]).collect();
+        let mean = firsts.iter().sum::<f64>() / 500.0;
+        assert!((mean - 2.5).abs() < 0.2, "mean {mean}");
+    }
+
+    #[test]
+    fn large_packets_stretch_the_interval() {
+        let mut random = Random::new(1);
+        let now = Instant::START;
+        let mut timer = Timer::new(INTERVAL, now, &mut random);
+        for _ in 0..100 {
+            timer.received(4000);
+        }
+        timer.sent(4000, now, &mut random);
+        assert!(timer.next().since(now) > Duration::from_secs(8), "2 * 4028 / 400 / 1.22 / 2");
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_times() {
+        assert_eq!(reports(9, 50), reports(9, 50));
+        assert_ne!(reports(9, 50), reports(10, 50));
+    }
+}
