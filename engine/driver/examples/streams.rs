@@ -168,6 +168,7 @@ fn open_session(
     route: Route,
     index: u32,
 ) {
+    let rtcp = RtcpTransport::Separate(SocketAddr::new(rtp.ip(), rtp.port() + 1));
     let open = Box::new(SessionOpen {
         ssrc: Ssrc(!index),
         sequence: SequenceNumber(1),
@@ -178,7 +179,7 @@ fn open_session(
             send_payload_type: 0,
             telephone_event: None,
             rtp,
-            rtcp: RtcpTransport::Separate(SocketAddr::new(rtp.ip(), rtp.port() + 1)),
+            rtcp,
             direction: Direction::SendReceive,
             packet_time_ms: 20,
         },

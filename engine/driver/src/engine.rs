@@ -196,6 +196,13 @@ impl Engine {
         self.shards[shard].rooms.take_room().ok_or(Refusal::Full)
     }
 
+    /// Gives back a room for which no `OpenRoom` was sent. Rooms that are given back are not touched.
+    pub fn abandon_room(&mut self, room: RoomKey) {
+        if let Some(shard) = self.shards.get_mut(usize::from(room.shard())) {
+            shard.rooms.give_back(room.slot(), room.generation());
+        }
+    }
+
     /// Sends a command to its shard, where it applies at the next tick. A session must have been
     /// reserved before it is opened; where the shard refuses to open it, its slot is given back.
     pub fn command(&mut self, command: Command) -> Result<(), (Command, Refusal)> {

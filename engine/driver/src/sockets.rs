@@ -243,3 +243,88 @@ impl MediaSocket {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: SocketPlan = SocketPlan {
+        bind: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        receive_buffer_bytes: 16 * 1024,
+        rtp_stamps: false,
+    };
+
+    fn pair() -> SocketPair {
+        SocketPair {
+            rtp: Some(PLAN.open(Port::Rtp, 0).unwrap()),
+            rtcp: Some(PLAN.open(Port::Rtcp, 0).unwrap()),
+        }
+    }
+
+    fn media_socket() -> MediaSocket {
+        MediaSocket::new(PLAN.open(Port::Rtp, 0).unwrap(), false)
+    }
+
+    #[test]
+    fn one_read_per_visit_is_the_rule() {
+        let mut socket = media_socket();
+        for _ in 0..3 {
+            assert!(!socket.after_read(0, Gave::Datagram, false));
+        }
+    }
+
+    #[test]
+    fn after_a_visit_in_vain_two_are_expected_once() {
+        let mut socket = media_socket();
+        assert!(!socket.after_read(0, Gave::Nothing, false));
+        assert!(socket.after_read(0, Gave::Datagram, false));
+        assert!(!socket.after_read(1, Gave::Nothing, false));
+        assert!(!socket.after_read(0, Gave::Datagram, false));
+    }
+
+    #[test]
+    fn a_backlog_once_found_is_read_to_its_end_at_every_visit() {
+        let mut socket = media_socket();
+        assert!(socket.after_read(0, Gave::Datagram, true), "a probe");
+        assert!(socket.after_read(1, Gave::Datagram, false));
+        assert!(socket.after_read(2, Gave::Datagram, false));
+        assert!(!socket.after_read(3, Gave::Nothing, false));
+        assert!(!socket.after_read(0, Gave::Datagram, false), "it was read to its end");
+    }
+
+    #[test]
+    fn an_error_is_not_taken_for_emptiness() {
+        let mut socket = media_socket();
+        assert!(socket.after_read(0, Gave::Error, false));
+    }
+
+    #[test]
+    fn a_connected_socket_names_its_sources_until_it_was_seen_empty() {
+        let mut socket = media_socket();
+        let source = SocketAddr::from(([127, 0, 0, 1], 9));
+        assert!(socket.read(0, Port::Rtp).message);
+        socket.admit_only(source, source).unwrap();
+        assert_eq!(socket.connected_to(), Some(source));
+        assert!(socket.read(0, Port::Rtp).message);
+        assert!(socket.after_read(0, Gave::Datagram, false), "strangers' packets may wait");
+        assert!(!socket.after_read(1, Gave::Nothing, false));
+        assert!(!socket.read(0, Port::Rtp).message);
+        socket.admit_anyone().unwrap();
+        assert!(socket.read(0, Port::Rtp).message);
+        assert_eq!(socket.connected_to(), None);
+    }
+
+    #[test]
+    fn a_table_never_replaces_a_socket_in_use() {
+        let mut table = SocketTable::new(PLAN, 2);
+        assert!(table.insert(1, pair()).is_empty());
+        let back = table.insert(1, pair());
+        assert!(back.rtp.is_some() && back.rtcp.is_some());
+        let alone = SocketPair { rtp: None, ..pair() };
+        assert!(table.insert(0, alone).rtcp.is_some(), "RTCP without RTP has no session");
+        assert!(!table.insert(2, pair()).is_empty(), "beyond the table");
+        let removed = table.remove(1);
+        assert!(removed.rtp.is_some() && removed.rtcp.is_some());
+        assert!(table.remove(1).is_empty());
+    }
+}
