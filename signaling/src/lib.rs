@@ -1,6 +1,35 @@
 //! The SIP front end. Sans-IO: messages, time and engine events come in, messages and engine
 //! commands go out through [`Outside`].
+//!
+//! RFC 3261 and 6026 (transactions), 3262 (reliable provisional responses), 3264 (offer and
+//! answer, in `signaling-sdp`), 3311 (UPDATE), 3581 (`rport`), 4028 (session timers), 4353 (the
+//! focus of a conference). It is a user agent server with rooms behind it: it answers, and sends
+//! requests only inside the dialogs that callers made. It never sees a sample, reads a clock or
+//! makes a system call, and nothing that the network sends makes it panic.
 
+mod body;
+mod call;
+mod config;
+mod counters;
+mod dialog;
+mod endpoint;
+mod focus;
+mod front_end;
+mod option_tags;
 mod outside;
+mod random;
+mod refusal;
+mod reply;
+mod routing;
+mod salvage;
+mod session_timer;
+mod timers;
+mod via;
+mod view;
 
+pub use config::{FrontEndConfig, Timing};
+pub use counters::{Counters, Dropped, Ending, Reason};
+pub use front_end::FrontEnd;
 pub use outside::{Carrier, Outside, Peer, Recording};
+pub use routing::{Destination, DialPlan, Pattern, PlanError, Service};
+pub use view::{NotFound, ParticipantId, ParticipantView, RoomView};

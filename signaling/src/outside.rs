@@ -49,11 +49,23 @@ pub trait Outside {
         toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal>;
 
-    /// Gives back a slot from `open_media` for which no `OpenSession` was ever sent.
+    /// Gives back a slot from `open_media` for which no `OpenSession` was ever sent, or whose
+    /// `OpenSession` came back as [`engine_control::Event::Refused`].
     fn abandon_media(&mut self, session: SessionKey);
 
     /// Reserves a room slot on the least loaded shard.
     fn open_room(&mut self) -> Result<RoomKey, Refusal>;
+
+    /// Gives back a slot from `open_room` for which no `OpenRoom` was ever sent, or whose
+    /// `OpenRoom` came back as [`engine_control::Event::Refused`].
+    fn abandon_room(&mut self, room: RoomKey);
+
+    /// The address of ours that `toward` reaches, for our Contact and Via. `None`: the one that
+    /// the configuration advertises.
+    fn signaling_address(&self, toward: Peer) -> Option<SocketAddr> {
+        let _ = toward;
+        None
+    }
 
     /// Sends a command to the shard it is for.
     fn command(&mut self, command: Command) -> Result<(), Refusal>;

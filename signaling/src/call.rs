@@ -1,0 +1,199 @@
+//! One call: a dialog, a media session, and where both are in their lives.
+
+use std::time::Duration;
+
+use engine_control::{RemoteMedia, Route, SessionKey};
+use media_units::Instant;
+use signaling_sdp::{Capabilities, Local, Negotiation, SdpRefusal, accept_answer, offer};
+use sipx_sip::{Request, Response};
+
+use crate::counters::Ending;
+use crate::dialog::Dialog;
+use crate::endpoint::TransactionId;
+use crate::routing::Destination;
+use crate::session_timer::SessionTimer;
+use crate::timers::Deadline;
+
+/// Digits of a participant that are remembered.
+const DIGITS_MAX: usize = 32;
+
+/// A call from its INVITE to its BYE.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub dialog: Dialog,
+    pub destination: Destination,
+    pub caller: Caller,
+    /// The INVITE, until it has a final response.
+    pub ringing: Option<Ringing>,
+    /// The last 2xx to an INVITE, until its ACK.
+    pub unacknowledged: Option<Unacknowledged>,
+    /// Whether an ACK came: only then may we send BYE (RFC 3261 section 15).
+    pub confirmed: bool,
+    /// Why the call ends as soon as it may.
+    pub ending: Option<Ending>,
+    /// `None` once it is given back.
+    pub media: Option<Media>,
+    pub session_timer: Option<SessionTimer>,
+    pub refresh: Option<Refresh>,
+    /// The last INVITE of ours that was accepted, to acknowledge repeated 2xx.
+    pub accepted_refresh: Option<(TransactionId, u32)>,
+    pub deadlines: [Option<Deadline>; CallTimer::COUNT],
+    pub muted: bool,
+    pub talking: bool,
+    pub digits: String,
+}
+
+/// Who calls.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub uri: String,
+    pub user: String,
+    pub display_name: Option<String>,
+    pub dialled: String,
+    pub since: Instant,
+}
+
+/// An INVITE without a final response.
+#[derive(Debug)]
+pub(crate) struct Ringing {
+    pub transaction: TransactionId,
+    pub invite: Box<Request>,
+    /// Whether the ring time has passed.
+    pub is_over: bool,
+    /// A reliable provisional response that waits for its PRACK.
+    pub provisional: Option<Provisional>,
+}
+
+/// A reliable provisional response (RFC 3262).
+#[derive(Debug)]
+pub(crate) struct Provisional {
+    pub number: u32,
+    pub response: Response,
+    pub interval: Duration,
+}
+
+/// A 2xx that is repeated until its ACK comes.
+#[derive(Debug)]
+pub(crate) struct Unacknowledged {
+    pub transaction: TransactionId,
+    pub sequence: u32,
+    pub response: Response,
+    pub interval: Duration,
+}
+
+/// A session refresh request of ours without a final response.
+#[derive(Debug)]
+pub(crate) struct Refresh {
+    pub transaction: TransactionId,
+    /// The CSeq of an INVITE, which carries our offer; `None` for an UPDATE without one.
+    pub invite: Option<u32>,
+}
+
+/// What a call waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallTimer {
+    /// The end of the ring time.
+    Ring,
+    /// The next copy of a reliable provisional response.
+    Provisional,
+    /// The last moment for its PRACK.
+    PrackLimit,
+    /// The next copy of a 2xx.
+    Answer,
+    /// The last moment for its ACK.
+    AckLimit,
+    /// Our next session refresh.
+    Refresh,
+    /// The end of the session for want of a refresh.
+    Expiry,
+}
+
+impl CallTimer {
+    pub(crate) const COUNT: usize = 7;
+}
+
+/// The media session of a call and the state of offer and answer (RFC 3264).
+#[derive(Debug)]
+pub(crate) struct Media {
+    pub session: SessionKey,
+    pub route: Route,
+    pub local: Local,
+    /// Whether the engine has the session.
+    pub is_open: bool,
+    /// Whether an offer of ours waits for its answer in an ACK.
+    pub is_offering: bool,
+    /// The last offer of the endpoint's: keeps the streams in their places.
+    pub negotiation: Option<Negotiation>,
+    pub agreed: Option<RemoteMedia>,
+    /// The last description that we sent.
+    described: String,
+}
+
+impl Call {
+    /// Whether an offer of ours has no answer yet, so that another one would cross it.
+    pub(crate) fn is_offering(&self) -> bool {
+        self.refresh.as_ref().is_some_and(|refresh| refresh.invite.is_some())
+            || self.media.as_ref().is_some_and(|media| media.is_offering)
+    }
+
+    /// Remembers a digit; the oldest make way.
+    pub(crate) fn press(&mut self, digit: char) {
+        if self.digits.len() >= DIGITS_MAX {
+            self.digits.remove(0);
+        }
+        self.digits.push(digit);
+    }
+}
+
+impl Media {
+    pub(crate) fn new(session: SessionKey, route: Route, local: Local) -> Self {
+        Self {
+            session,
+            route,
+            local,
+            is_open: false,
+            is_offering: false,
+            negotiation: None,
+            agreed: None,
+            described: String::new(),
+        }
+    }
+
+    /// Our answer to the last offer.
+    pub(crate) fn answer(&mut self, negotiation: &Negotiation) -> String {
+        self.describe(|local| negotiation.answer(local))
+    }
+
+    /// An offer of ours.
+    pub(crate) fn offer(&mut self, capabilities: &Capabilities) -> String {
+        let negotiation = self.negotiation.clone();
+        self.describe(|local| match &negotiation {
+            Some(negotiation) => negotiation.offer(local, capabilities),
+            None => offer(local, capabilities),
+        })
+    }
+
+    /// Reads the answer to an offer of ours.
+    pub(crate) fn read_answer(
+        &self,
+        answer: &[u8],
+        capabilities: &Capabilities,
+    ) -> Result<RemoteMedia, SdpRefusal> {
+        match &self.negotiation {
+            Some(negotiation) => negotiation.accept_answer(answer, capabilities),
+            None => accept_answer(answer, capabilities),
+        }
+    }
+
+    /// A description with a new version where it says something new (RFC 3264 section 8).
+    fn describe(&mut self, write: impl Fn(&Local) -> String) -> String {
+        let same_version = write(&self.local);
+        if !self.described.is_empty() && same_version != self.described {
+            self.local.version += 1;
+            self.described = write(&self.local);
+        } else {
+            self.described = same_version;
+        }
+        self.described.clone()
+    }
+}

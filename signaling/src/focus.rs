@@ -1,0 +1,65 @@
+//! The focus of every conference: which rooms there are and who is in them (RFC 4353).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine_control::RoomKey;
+use media_units::Instant;
+
+use crate::view::ParticipantId;
+
+/// All conferences, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Focus {
+    conferences: BTreeMap<String, Conference>,
+}
+
+/// One conference and its room in the engine.
+#[derive(Debug)]
+pub(crate) struct Conference {
+    pub key: RoomKey,
+    pub since: Instant,
+    pub recorded: bool,
+    pub members: BTreeSet<ParticipantId>,
+}
+
+impl Focus {
+    pub(crate) fn len(&self) -> usize {
+        self.conferences.len()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Conference> {
+        self.conferences.get(name)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &Conference)> {
+        self.conferences.iter()
+    }
+
+    /// The conference whose room this is.
+    pub(crate) fn named(&self, key: RoomKey) -> Option<&str> {
+        let mut all = self.conferences.iter();
+        all.find(|(_, conference)| conference.key == key).map(|(name, _)| name.as_str())
+    }
+
+    /// Adds a conference that has no member yet.
+    pub(crate) fn open(&mut self, name: &str, key: RoomKey, since: Instant, recorded: bool) {
+        let conference = Conference { key, since, recorded, members: BTreeSet::new() };
+        self.conferences.insert(name.to_owned(), conference);
+    }
+
+    pub(crate) fn join(&mut self, name: &str, who: ParticipantId) {
+        if let Some(conference) = self.conferences.get_mut(name) {
+            conference.members.insert(who);
+        }
+    }
+
+    /// Lets `who` go. The room, if nobody is left in it: it is to be closed.
+    pub(crate) fn leave(&mut self, name: &str, who: ParticipantId) -> Option<RoomKey> {
+        let conference = self.conferences.get_mut(name)?;
+        conference.members.remove(&who);
+        if !conference.members.is_empty() {
+            return None;
+        }
+        self.conferences.remove(name).map(|conference| conference.key)
+    }
+}

@@ -1,0 +1,224 @@
+//! A call's part of the engine: its seat in a room, its session, its recording.
+
+use std::net::SocketAddr;
+
+use engine_control::{
+    Command, Refusal as EngineRefusal, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen,
+    TapPoint,
+};
+use media_units::{Direction, Instant, RtpTimestamp, SequenceNumber, Ssrc};
+use signaling_sdp::Local;
+
+use super::{FrontEnd, RESEND_AFTER};
+use crate::call::Media;
+use crate::counters::Ending;
+use crate::outside::{Outside, Recording};
+use crate::refusal::Refusal;
+use crate::routing::Destination;
+use crate::view::ParticipantId;
+
+/// A command that must reach the engine, however full its ring is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duty {
+    CloseSession(SessionKey),
+    CloseRoom(RoomKey),
+    MuteSession(SessionKey, bool),
+}
+
+impl Duty {
+    fn command(self) -> Command {
+        match self {
+            Self::CloseSession(session) => Command::CloseSession { session },
+            Self::CloseRoom(room) => Command::CloseRoom { room },
+            Self::MuteSession(session, muted) => Command::MuteSession { session, muted },
+        }
+    }
+}
+
+impl FrontEnd {
+    /// Takes a seat in the room that was dialled, opening the room for its first member, and a
+    /// media session on its shard.
+    pub(super) fn reserve(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        destination: &Destination,
+        toward: SocketAddr,
+        out: &mut dyn Outside,
+    ) -> Result<Media, Refusal> {
+        let (room, route) = match destination {
+            Destination::Room(name) => {
+                let room = self.take_seat(now, id, name, out)?;
+                (Some(room), Route::Room(room))
+            }
+            Destination::Echo => (None, Route::Echo),
+            Destination::Tone => (None, Route::Tone),
+            Destination::Record => (None, Route::Idle),
+        };
+        match out.open_media(room, toward) {
+            Ok((session, address)) => {
+                let direction = Direction::SendReceive;
+                // Numbers in an origin line stay below 2^63: some phones read them as signed.
+                let session_id = self.random.u64() >> 2;
+                let local = Local { address, session_id, version: session_id, direction };
+                Ok(Media::new(session, route, local))
+            }
+            Err(_) => {
+                self.leave_room(now, id, destination, out);
+                Err(Refusal::Full("Every media session is in use"))
+            }
+        }
+    }
+
+    fn take_seat(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        name: &str,
+        out: &mut dyn Outside,
+    ) -> Result<RoomKey, Refusal> {
+        let room = match self.focus.get(name) {
+            Some(room) if room.members.len() >= self.config.room_members_max => {
+                return Err(Refusal::RoomFull);
+            }
+            Some(room) => room.key,
+            None => self.open_room(now, name, out)?,
+        };
+        self.focus.join(name, id);
+        Ok(room)
+    }
+
+    fn open_room(
+        &mut self,
+        now: Instant,
+        name: &str,
+        out: &mut dyn Outside,
+    ) -> Result<RoomKey, Refusal> {
+        const NO_ROOM: Refusal = Refusal::Full("Every room is in use");
+        if self.focus.len() >= self.config.rooms_max {
+            return Err(NO_ROOM);
+        }
+        let room = out.open_room().map_err(|_| NO_ROOM)?;
+        if out.command(Command::OpenRoom { room }).is_err() {
+            out.abandon_room(room);
+            return Err(Refusal::Full("The media engine is busy"));
+        }
+        let mut is_recorded = self.config.room_recording;
+        if is_recorded {
+            let point = TapPoint::Room(room);
+            let recording = Recording { point, subject: name.to_owned(), call_id: None };
+            is_recorded = out.record(recording).is_ok();
+            // A conference without its recording is worth more than no conference.
+            self.endpoint.counters.room_recordings_refused += u64::from(!is_recorded);
+        }
+        self.focus.open(name, room, now, is_recorded);
+        Ok(room)
+    }
+
+    /// Gives the engine what was agreed on: opens the session, or updates it.
+    pub(super) fn connect(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        agreed: RemoteMedia,
+        out: &mut dyn Outside,
+    ) -> Result<(), (Refusal, Ending)> {
+        const BUSY: (Refusal, Ending) =
+            (Refusal::Full("The media engine is busy"), Ending::EngineFailed);
+        let Some(call) = self.calls.get_mut(&id) else { return Err(BUSY) };
+        let Some(media) = call.media.as_mut() else { return Err(BUSY) };
+        let session = media.session;
+        if media.is_open {
+            let update = Command::UpdateSession { session, media: Box::new(agreed) };
+            out.command(update).map_err(|_| BUSY)?;
+            media.agreed = Some(agreed);
+            return Ok(());
+        }
+        let open = SessionOpen {
+            ssrc: Ssrc(self.random.u32()),
+            sequence: SequenceNumber(self.random.u32() as u16),
+            timestamp: RtpTimestamp(self.random.u32()),
+            media: agreed,
+            route: media.route,
+        };
+        out.command(Command::OpenSession { session, open: Box::new(open) }).map_err(|_| BUSY)?;
+        media.is_open = true;
+        media.agreed = Some(agreed);
+        if call.muted {
+            self.oblige(now, Duty::MuteSession(session, true), out);
+        }
+        self.record(id, session, out)
+    }
+
+    /// Starts the recording of a call that dialled the recorder.
+    fn record(
+        &mut self,
+        id: ParticipantId,
+        session: SessionKey,
+        out: &mut dyn Outside,
+    ) -> Result<(), (Refusal, Ending)> {
+        let Some(call) = self.calls.get(&id) else { return Ok(()) };
+        if call.destination != Destination::Record {
+            return Ok(());
+        }
+        let point = TapPoint::Received(session);
+        let (subject, call_id) = (call.caller.user.clone(), Some(call.dialog.call_id()));
+        out.record(Recording { point, subject, call_id })
+            .map_err(|_| (Refusal::Full("Recording is not possible now"), Ending::RecordingFailed))
+    }
+
+    /// Gives back a call's session and its seat. Harmless a second time.
+    pub(super) fn release(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(media) = call.media.take() else { return };
+        let destination = call.destination.clone();
+        self.by_session.remove(&media.session);
+        if media.is_open {
+            self.oblige(now, Duty::CloseSession(media.session), out);
+        } else {
+            out.abandon_media(media.session);
+        }
+        self.leave_room(now, id, &destination, out);
+    }
+
+    fn leave_room(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        destination: &Destination,
+        out: &mut dyn Outside,
+    ) {
+        if let Destination::Room(name) = destination
+            && let Some(room) = self.focus.leave(name, id)
+        {
+            self.oblige(now, Duty::CloseRoom(room), out);
+        }
+    }
+
+    /// The engine could not open a room after all: everyone in it has to go.
+    pub(super) fn room_failed(&mut self, now: Instant, room: RoomKey, out: &mut dyn Outside) {
+        if let Some(name) = self.focus.named(room).map(str::to_owned) {
+            self.empty_room(now, &name, Ending::EngineFailed, out);
+        }
+        out.abandon_room(room);
+    }
+
+    /// Sends a command that must arrive: at once, or as soon as the ring has room.
+    pub(super) fn oblige(&mut self, now: Instant, duty: Duty, out: &mut dyn Outside) {
+        self.unsent.push_back(duty);
+        if self.unsent.len() == 1 {
+            self.resend(now, out);
+        }
+    }
+
+    pub(super) fn resend(&mut self, now: Instant, out: &mut dyn Outside) {
+        self.resend_at = None;
+        while let Some(duty) = self.unsent.front() {
+            if out.command(duty.command()) == Err(EngineRefusal::Busy) {
+                self.resend_at = Some(now + RESEND_AFTER);
+                return;
+            }
+            self.unsent.pop_front();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Offer and answer inside a call that exists (RFC 3264, RFC 3261 sections 13.2 and 14).
+
+use bytes::Bytes;
+use media_units::Instant;
+use signaling_sdp::negotiate;
+use sipx_sip::Headers;
+
+use super::FrontEnd;
+use crate::body::description;
+use crate::counters::Ending;
+use crate::outside::Outside;
+use crate::refusal::Refusal;
+use crate::view::ParticipantId;
+
+/// Seconds after which an engine whose ring was full may be asked again.
+const BUSY_SECONDS: u32 = 1;
+
+impl FrontEnd {
+    /// Takes an offer inside a call and gives our answer: hold, resume, another address or codec.
+    /// Where it is refused everything stays as it was.
+    pub(super) fn take_offer(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        offer: &[u8],
+        out: &mut dyn Outside,
+    ) -> Result<String, Refusal> {
+        let negotiation =
+            negotiate(offer, &self.config.capabilities).map_err(Refusal::Description)?;
+        self.connect(now, id, negotiation.media(), out)
+            .map_err(|_| Refusal::Unfinished(BUSY_SECONDS))?;
+        let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
+        let media = call.media.as_mut().ok_or(Refusal::NoDialog)?;
+        let answer = media.answer(&negotiation);
+        media.negotiation = Some(negotiation);
+        Ok(answer)
+    }
+
+    /// Our offer in the 2xx to an INVITE that has none.
+    pub(super) fn make_offer(&mut self, id: ParticipantId) -> Result<String, Refusal> {
+        let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
+        let media = call.media.as_mut().ok_or(Refusal::NoDialog)?;
+        media.is_offering = true;
+        Ok(media.offer(&self.config.capabilities))
+    }
+
+    /// The answer to an offer of ours, from an ACK or from the 2xx to our INVITE. An answer that
+    /// is missing or unusable cannot be refused: it ends the call.
+    pub(super) fn take_answer(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        headers: &Headers,
+        body: &Bytes,
+        out: &mut dyn Outside,
+    ) {
+        let Some(media) = self.calls.get_mut(&id).and_then(|call| call.media.as_mut()) else {
+            return;
+        };
+        media.is_offering = false;
+        let answer = description(headers, body).ok().flatten();
+        let agreed =
+            answer.and_then(|answer| media.read_answer(&answer, &self.config.capabilities).ok());
+        let Some(agreed) = agreed else {
+            return self.end(now, id, Ending::BadAnswer, out);
+        };
+        if media.agreed == Some(agreed) {
+            return;
+        }
+        if let Err((_, ending)) = self.connect(now, id, agreed, out) {
+            self.end(now, id, ending, out);
+        }
+    }
+}

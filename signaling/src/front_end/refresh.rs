@@ -1,0 +1,205 @@
+//! Session refreshes of ours (RFC 4028 section 7), and every request that we send.
+
+use std::time::Duration;
+
+use media_units::Instant;
+use sipx_sip::{Header, HeaderName, Headers, Method, Request, Response};
+
+use super::FrontEnd;
+use crate::call::{CallTimer, Refresh};
+use crate::counters::Ending;
+use crate::dialog::answered_sequence;
+use crate::endpoint::TransactionId;
+use crate::outside::{Carrier, Outside, Peer};
+use crate::reply::{ALLOW, SDP, push};
+use crate::session_timer::SessionTimer;
+use crate::view::ParticipantId;
+
+/// After a 491, the side that did not make the call waits for up to this long (RFC 3261 14.1).
+const GLARE_WAIT_MS_MAX: u32 = 2000;
+
+/// A refresh that would cross another request waits for this long.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+
+impl FrontEnd {
+    /// A request went well that counts as a sign of life: the session interval begins anew.
+    pub(super) fn session_refreshed(&mut self, now: Instant, id: ParticipantId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let timer = call.session_timer;
+        match timer.and_then(SessionTimer::refresh_after) {
+            Some(after) => self.set_timer(id, CallTimer::Refresh, now + after),
+            None => self.clear_timer(id, CallTimer::Refresh),
+        }
+        match timer {
+            Some(timer) => self.set_timer(id, CallTimer::Expiry, now + timer.expires_after()),
+            None => self.clear_timer(id, CallTimer::Expiry),
+        }
+    }
+
+    /// Refreshes the session: by UPDATE without an offer where the caller knows it, else by an
+    /// INVITE that offers what is agreed on.
+    pub(super) fn refresh(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(timer) = call.session_timer.filter(|_| call.ending.is_none()) else { return };
+        if call.refresh.is_some() || call.unacknowledged.is_some() {
+            return self.set_timer(id, CallTimer::Refresh, now + BUSY_WAIT);
+        }
+        let Some(media) = call.media.as_mut() else { return };
+        let is_update = call.dialog.allows_update();
+        let method = if is_update { Method::Update } else { Method::Invite };
+        let offer = (!is_update).then(|| media.offer(&self.config.capabilities));
+        let (mut request, to) = call.dialog.request(method);
+        let contact = call.dialog.contact().to_owned();
+        let headers = &mut request.headers;
+        push(headers, HeaderName::Contact, contact);
+        push(headers, HeaderName::Allow, ALLOW);
+        push(headers, HeaderName::Supported, "timer");
+        push(headers, HeaderName::SessionExpires, timer.in_refresh());
+        push(headers, HeaderName::MinSe, self.config.min_se.as_secs().max(90).to_string());
+        let invite = offer.as_ref().and_then(|_| crate::dialog::sequence(&request));
+        if let Some(offer) = offer {
+            push(&mut request.headers, HeaderName::ContentType, SDP);
+            request.set_body(offer.into_bytes().into());
+        }
+        let transaction = self.send(now, id, request, to, out);
+        if let (Some(transaction), Some(call)) = (transaction, self.calls.get_mut(&id)) {
+            call.refresh = Some(Refresh { transaction, invite });
+        }
+    }
+
+    /// Sends a request in a transaction of its own.
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        mut request: Request,
+        to: Peer,
+        out: &mut dyn Outside,
+    ) -> Option<TransactionId> {
+        self.complete(&mut request, to, out);
+        self.endpoint.request(now, request, to, id, out)
+    }
+
+    /// Adds our Via, our name and the length to a request.
+    fn complete(&mut self, request: &mut Request, to: Peer, out: &dyn Outside) {
+        let address = self.local_address(to, out);
+        let branch = self.random.token();
+        let via = match to.carrier {
+            Carrier::Udp => format!("SIP/2.0/UDP {address};rport;branch=z9hG4bK{branch}"),
+            Carrier::Tcp(_) | Carrier::TcpNew => {
+                format!("SIP/2.0/TCP {address};branch=z9hG4bK{branch}")
+            }
+        };
+        if let Ok(header) = Header::build(HeaderName::Via, via) {
+            request.headers.push_front(header);
+        }
+        let length = request.body().len().to_string();
+        push(&mut request.headers, HeaderName::UserAgent, self.config.server_name.clone());
+        push(&mut request.headers, HeaderName::ContentLength, length);
+    }
+
+    /// A response to a request of ours.
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        transaction: TransactionId,
+        response: &Response,
+        out: &mut dyn Outside,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if let Some((accepted, sequence)) = call.accepted_refresh
+            && accepted == transaction
+        {
+            return self.acknowledge(id, sequence, out);
+        }
+        let is_refresh = call.refresh.as_ref().is_some_and(|r| r.transaction == transaction);
+        if !is_refresh || response.status.is_provisional() {
+            return;
+        }
+        let invite = call.refresh.take().and_then(|refresh| refresh.invite);
+        match response.status.code() {
+            200..=299 => self.refresh_accepted(now, id, transaction, invite, response, out),
+            // The caller no longer knows the dialog (RFC 5057 section 5.1).
+            408 | 481 => self.hang_up(now, id, Ending::SessionExpired, out),
+            code => self.refresh_refused(now, id, code, &response.headers, out),
+        }
+    }
+
+    /// Nobody answered a request of ours: a caller who cannot be reached is gone.
+    pub(super) fn unanswered(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        transaction: TransactionId,
+        out: &mut dyn Outside,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.refresh.as_ref().is_some_and(|refresh| refresh.transaction == transaction) {
+            call.refresh = None;
+            self.hang_up(now, id, Ending::SessionExpired, out);
+        }
+    }
+
+    fn refresh_accepted(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        transaction: TransactionId,
+        invite: Option<u32>,
+        response: &Response,
+        out: &mut dyn Outside,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.dialog.retarget(&response.headers);
+        call.session_timer = call.session_timer.map(|timer| timer.adopted(&response.headers));
+        self.session_refreshed(now, id);
+        let Some(sequence) = invite.filter(|sent| answered_sequence(response) == Some(*sent))
+        else {
+            return;
+        };
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.accepted_refresh = Some((transaction, sequence));
+        }
+        self.acknowledge(id, sequence, out);
+        self.take_answer(now, id, &response.headers, response.body(), out);
+    }
+
+    /// Tries again where that helps. Where it does not the session runs out in its time.
+    fn refresh_refused(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        code: u16,
+        headers: &Headers,
+        out: &mut dyn Outside,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        match code {
+            422 => {
+                let longer = call.session_timer.and_then(|timer| timer.lengthened(headers));
+                if longer.is_some() {
+                    call.session_timer = longer;
+                    self.refresh(now, id, out);
+                }
+            }
+            405 | 501 if call.dialog.allows_update() => {
+                call.dialog.forbid_update();
+                self.refresh(now, id, out);
+            }
+            491 => {
+                let wait = Duration::from_millis(self.random.below(GLARE_WAIT_MS_MAX).into());
+                self.set_timer(id, CallTimer::Refresh, now + wait);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends the ACK of a 2xx to our INVITE: outside of any transaction.
+    fn acknowledge(&mut self, id: ParticipantId, sequence: u32, out: &mut dyn Outside) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (mut ack, to) = call.dialog.ack(sequence);
+        self.complete(&mut ack, to, out);
+        out.transmit(to, sipx_sip::Message::Request(ack).to_bytes());
+    }
+}

@@ -1,0 +1,115 @@
+//! Session timers (RFC 4028): how long a dialog lives without a sign of life, and who gives it.
+
+use std::time::Duration;
+
+use sipx_sip::session::{ABSOLUTE_MIN_INTERVAL, MinSe, Refresher, SessionExpires};
+use sipx_sip::{Headers, Request};
+
+use crate::option_tags::names;
+use crate::refusal::Refusal;
+
+/// The party that must hang up does it a little early, before a middlebox forgets the dialog
+/// (section 10).
+const EARLY_MAX: Duration = Duration::from_secs(32);
+
+/// What a dialog agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionTimer {
+    /// The session interval.
+    pub interval: Duration,
+    /// Whether we send the refreshes.
+    pub we_refresh: bool,
+    /// Whether the caller knows session timers at all.
+    pub known_to_peer: bool,
+}
+
+/// What we want of session timers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    /// The interval that we ask for; zero: none.
+    pub wanted: Duration,
+    /// The shortest that we agree to.
+    pub shortest: Duration,
+}
+
+impl Policy {
+    /// What a caller's request asks for and what it gets (section 9). `None`: no timer.
+    pub(crate) fn negotiate(self, request: &Request) -> Result<Option<SessionTimer>, Refusal> {
+        let headers = &request.headers;
+        let malformed = |name| move |_| Refusal::Malformed(name);
+        let known_to_peer = names(headers, "timer");
+        let asked = headers.typed::<SessionExpires>().transpose();
+        let asked = asked.map_err(malformed("Session-Expires".into()))?;
+        let peer_shortest = headers.typed::<MinSe>().transpose();
+        let peer_shortest = peer_shortest.map_err(malformed("Min-SE".into()))?;
+        let floor =
+            peer_shortest.map_or(ABSOLUTE_MIN_INTERVAL, |min| min.0.max(ABSOLUTE_MIN_INTERVAL));
+        let Some(asked) = asked else {
+            let ours = !self.wanted.is_zero() && known_to_peer;
+            let interval = self.wanted.max(floor);
+            return Ok(ours.then_some(SessionTimer { interval, we_refresh: false, known_to_peer }));
+        };
+        let shortest = self.shortest.max(ABSOLUTE_MIN_INTERVAL);
+        if asked.interval < shortest && known_to_peer {
+            return Err(Refusal::Interval(shortest));
+        }
+        // A proxy asked, for a caller that cannot be told 422: we keep to our own bound.
+        let mut interval = asked.interval.max(ABSOLUTE_MIN_INTERVAL);
+        if !self.wanted.is_zero() {
+            interval = interval.min(self.wanted.max(floor).max(shortest));
+        }
+        // The caller's choice stands. Where it made none it refreshes, if it can.
+        let we_refresh = match asked.refresher {
+            Some(refresher) => refresher == Refresher::Uas,
+            None => !known_to_peer,
+        };
+        Ok(Some(SessionTimer { interval, we_refresh, known_to_peer }))
+    }
+}
+
+impl SessionTimer {
+    /// Session-Expires in our 2xx. The caller, as the UAC of the request, is `uac`.
+    pub(crate) fn in_answer(self) -> String {
+        let refresher = if self.we_refresh { "uas" } else { "uac" };
+        format!("{};refresher={refresher}", self.interval.as_secs())
+    }
+
+    /// Whether our 2xx says `Require: timer`.
+    pub(crate) fn is_required(self) -> bool {
+        self.known_to_peer
+    }
+
+    /// Session-Expires in a refresh of ours, where we are `uac`.
+    pub(crate) fn in_refresh(self) -> String {
+        format!("{};refresher=uac", self.interval.as_secs())
+    }
+
+    /// What the 2xx to our refresh says (section 7.2). An endpoint that says nothing has no
+    /// timer of its own; we go on with ours.
+    pub(crate) fn adopted(self, answer: &Headers) -> Self {
+        match answer.typed::<SessionExpires>() {
+            Some(Ok(agreed)) => Self {
+                interval: agreed.interval.max(ABSOLUTE_MIN_INTERVAL),
+                we_refresh: agreed.refresher != Some(Refresher::Uas),
+                known_to_peer: true,
+            },
+            _ => self,
+        }
+    }
+
+    /// The longer interval that a 422 asks for, if it does ask for a longer one.
+    pub(crate) fn lengthened(self, refusal: &Headers) -> Option<Self> {
+        let MinSe(shortest) = refusal.typed::<MinSe>()?.ok()?;
+        (shortest > self.interval).then_some(Self { interval: shortest, ..self })
+    }
+
+    /// When we refresh, after the last refresh.
+    pub(crate) fn refresh_after(self) -> Option<Duration> {
+        self.we_refresh.then(|| self.interval / 2)
+    }
+
+    /// When we hang up, after the last refresh.
+    pub(crate) fn expires_after(self) -> Duration {
+        self.interval - EARLY_MAX.min(self.interval / 3)
+    }
+}

@@ -1,0 +1,86 @@
+//! What the API may see of rooms and participants.
+
+use std::fmt;
+
+use engine_control::{RoomKey, SessionKey};
+use media_units::Instant;
+
+/// Names one participant for as long as the server runs, and never another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParticipantId(pub(crate) u64);
+
+impl ParticipantId {
+    /// The participant of this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ParticipantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One room, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomView {
+    /// Its name.
+    pub name: String,
+    /// Its key in the engine.
+    pub key: RoomKey,
+    /// Since when it exists.
+    pub since: Instant,
+    /// Whether it is recorded.
+    pub recorded: bool,
+    /// Who is in it, in order of arrival.
+    pub members: Vec<ParticipantView>,
+}
+
+/// One participant, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParticipantView {
+    /// Who, for [`crate::FrontEnd::mute`] and [`crate::FrontEnd::kick`].
+    pub participant: ParticipantId,
+    /// Its session in the engine, for reports.
+    pub session: SessionKey,
+    /// The caller's address (the URI in From).
+    pub uri: String,
+    /// The caller's display name, where there is one.
+    pub display_name: Option<String>,
+    /// The call's Call-ID.
+    pub call_id: String,
+    /// The user part that was dialled.
+    pub dialled: String,
+    /// The room it is for, where it is for one.
+    pub room: Option<String>,
+    /// When the INVITE came.
+    pub since: Instant,
+    /// Whether the call is answered.
+    pub answered: bool,
+    /// Whether we mute it.
+    pub muted: bool,
+    /// Whether it put us on hold.
+    pub held: bool,
+    /// Whether it speaks.
+    pub talking: bool,
+    /// The last digits it pressed, by RFC 4733 or by INFO.
+    pub digits: String,
+}
+
+/// No such participant or room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotFound;
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not found")
+    }
+}
+
+impl std::error::Error for NotFound {}

@@ -1,0 +1,7 @@
+//! The front end against phones, in virtual time: one test for each sentence about SIP.
+
+#![allow(unreachable_pub)] // the harness is shared by the modules of this one binary
+
+mod harness;
+
+mod calls;
