@@ -245,6 +245,12 @@ impl Rig {
         self.taken.rtp(slot).into_iter().map(Sent::code).collect()
     }
 
+    /// The last of them: a sound that begins fades in, so the first may not be steady.
+    pub fn last_codes(&self, slot: u32, count: usize) -> Vec<u8> {
+        let sent = self.taken.rtp(slot);
+        sent[sent.len() - count..].iter().map(|sent| sent.code()).collect()
+    }
+
     pub fn update(&mut self, session: SessionKey, change: impl FnOnce(&mut RemoteMedia)) {
         let mut media = Box::new(media(session.slot(), Encoding::Pcmu));
         change(&mut media);
