@@ -138,7 +138,7 @@ mod tests {
         fn a_damaged_packet_parses_or_is_discarded(
             at in 0usize..40, with in any::<u8>(), length in 0usize..40
         ) {
-            let mut bytes = vec![0xb2; 40];
+            let mut bytes = [0xb2; 40];
             bytes[at] = with;
             if let Ok(view) = RtpView::parse(&bytes[..length]) {
                 prop_assert!(view.payload().len() + HEADER_BYTES <= length);

@@ -135,7 +135,9 @@ mod tests {
     fn window_of(slacks: &[i32], pulls: usize) -> SlackWindow {
         let mut window = SlackWindow::new();
         for _ in 0..pulls {
-            slacks.iter().for_each(|&slack| window.add(slack));
+            for &slack in slacks {
+                window.add(slack);
+            }
             window.pulled();
         }
         window

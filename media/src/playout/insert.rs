@@ -11,6 +11,9 @@ use crate::rtp::RtpView;
 /// Sequence numbers that are remembered, to know a duplicate.
 const SEEN: u64 = u64::BITS as u64;
 
+/// After 10 s two clocks may be milliseconds apart, and the network another: begin anew.
+const LONG_PAUSE: u64 = 80_000;
+
 const PERIOD_SAMPLES: u64 = BLOCK_SAMPLES as u64;
 
 impl Playout {
@@ -77,7 +80,7 @@ impl Playout {
     /// The hole itself is over: nothing need be stored for it.
     fn resume(&mut self, position: u64, length: u64, arrival: Instant) -> u64 {
         let scheduled = self.playhead + self.waited;
-        if position.abs_diff(scheduled) > self.delay_max {
+        if self.waited > LONG_PAUSE || position.abs_diff(scheduled) > self.delay_max {
             return self.begin(length, arrival);
         }
         self.waited = scheduled.saturating_sub(position);
@@ -98,9 +101,12 @@ impl Playout {
             return Err(Discard::Duplicate);
         }
         let end = position.saturating_add(length);
-        if steps >= SEEN || end <= self.playhead || end > self.playhead + AHEAD {
+        let is_over = end <= self.playhead;
+        if steps >= SEEN || is_over || end > self.playhead + AHEAD {
             self.report.packets_late += 1;
-            self.note_slack(position, arrival);
+            if is_over {
+                self.note_slack(position, arrival);
+            }
             if let Some(newest) = self.newest.as_mut().filter(|_| steps < SEEN) {
                 newest.seen |= 1 << steps;
             }

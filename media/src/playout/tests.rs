@@ -340,7 +340,7 @@ fn a_steady_jitter_is_absorbed_by_delay() {
         let mut random = Random::new(jitter_ms);
         let mut packets = stream(START, 3000, 160);
         for packet in &mut packets {
-            packet.arrival += millis(u64::from(random.next_u32()) * jitter_ms >> 32);
+            packet.arrival += millis((u64::from(random.next_u32()) * jitter_ms) >> 32);
         }
         let heard = play(&packets, Instant::from_millis(3));
         let settled = START + millis(5000);
@@ -498,6 +498,19 @@ fn a_paused_clock_resumes_without_delay() {
 }
 
 #[test]
+fn after_a_long_pause_the_delay_begins_anew() {
+    // The sender's clock ran 200 ms ahead meanwhile: nobody is to wait for that.
+    let mut packets = stream(START, 200, 160);
+    for packet in packets.iter_mut().filter(|packet| packet.position >= 16_000) {
+        packet.arrival += millis(60_000);
+        packet.timestamp = packet.timestamp.wrapping_add(60_200 * 8);
+    }
+    let heard = play(&packets, Instant::from_millis(4));
+    assert_eq!(heard.report.blocks_played, 200);
+    assert!(heard.longest_wait_after(0) < millis(22), "{:?}", heard.longest_wait_after(0));
+}
+
+#[test]
 fn payloads_that_fit_no_slot_are_discarded() {
     let header = RtpHeader {
         payload_type: 0,
@@ -529,7 +542,7 @@ proptest! {
         stall_ms in 0u64..400, phase in 0u64..20,
     ) {
         let mut random = Random::new(seed);
-        let mut percent = move || (u64::from(random.next_u32()) * 100 >> 32) as u32;
+        let mut percent = move || ((u64::from(random.next_u32()) * 100) >> 32) as u32;
         let bad = START + millis(6000);
         let mut packets = Vec::new();
         for mut packet in stream(START, 1000, 160) {
