@@ -27,11 +27,18 @@ fn what_is_said_to_an_echo_session_comes_back() {
         let mut engine = engine(driver, 1, 4);
         let (session, mut phone) = dial(&mut engine, Route::Echo, 1, CODE);
         hear_echo(&mut phone);
-        let source = wait_for(&mut engine, |event| match event {
+        let latched = |event| match event {
             Event::Latched { session: latched, source, .. } if latched == session => Some(source),
             _ => None,
+        };
+        let mut source = None;
+        until("the latch", || {
+            phone.speak();
+            source = source.or_else(|| engine.next_event().and_then(latched));
+            source.is_some()
         });
-        assert_eq!(source, phone.address());
+        assert_eq!(source, Some(phone.address()));
+        hear_echo(&mut phone);
         engine.stop();
     }
 }
