@@ -1,0 +1,149 @@
+//! What must be true: who hears whom, the law of RTP, and that nothing is left behind.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::phone::Counts;
+use crate::world::World;
+
+/// Windows that a pair is judged by.
+const WINDOWS: usize = 3;
+/// Time in which a listener that is sent sound has certainly filled a window.
+const WINDOW_TIME: Duration = Duration::from_millis(700);
+/// Of what was played, this much and more counts as heard, ...
+const HEARD: f32 = 0.5;
+/// ... and this much and less as silent.
+const SILENT: f32 = 0.1;
+
+/// What one phone hears of another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ear {
+    /// Of the played amplitude: 1 is untouched.
+    pub share: f32,
+    /// From sending the packet with a sample to receiving the packet with that sample, where both
+    /// are known.
+    pub delay: Option<Duration>,
+}
+
+/// Who hears whom: one row for each listener.
+#[derive(Debug, Clone)]
+pub struct Matrix {
+    ears: Vec<Vec<Ear>>,
+}
+
+impl Matrix {
+    /// Lets every phone listen for several windows. Virtual time passes.
+    pub fn measure(world: &mut World, amplitude: f32) -> Self {
+        let phones = world.phones();
+        let mut windows: Vec<Vec<Vec<Ear>>> = vec![vec![Vec::new(); phones]; phones];
+        for _ in 0..WINDOWS {
+            for listener in 0..phones {
+                world.endpoint_mut(listener).phone.receiver.listen();
+            }
+            world.run(WINDOW_TIME);
+            for (listener, row) in windows.iter_mut().enumerate() {
+                listen(world, listener, amplitude, row);
+            }
+        }
+        let ears = windows.into_iter().map(|row| row.into_iter().map(typical).collect());
+        Self { ears: ears.collect() }
+    }
+
+    /// What `listener` hears of `talker`.
+    pub fn ear(&self, listener: usize, talker: usize) -> Ear {
+        self.ears[listener][talker]
+    }
+
+    /// Checks every pair against the plan: the loudness that each should have.
+    pub fn check(&self, plan: impl Fn(usize, usize) -> bool) -> Result<(), Mismatches> {
+        let mut wrong = Vec::new();
+        for (listener, row) in self.ears.iter().enumerate() {
+            for (talker, ear) in row.iter().enumerate() {
+                let should = plan(listener, talker);
+                let is_right = if should { ear.share >= HEARD } else { ear.share <= SILENT };
+                if !is_right {
+                    wrong.push(Mismatch { listener, talker, should, share: ear.share });
+                }
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Mismatches(wrong)) }
+    }
+
+    /// All delays from mouth to ear that could be measured.
+    pub fn delays(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.ears.iter().flatten().filter_map(|ear| ear.delay)
+    }
+}
+
+/// Adds what `listener` heard in one window to its row; silence where no window was filled.
+fn listen(world: &mut World, listener: usize, amplitude: f32, row: &mut [Vec<Ear>]) {
+    let capture = world.endpoint_mut(listener).phone.receiver.take_heard();
+    let Some(capture) = capture else {
+        let silence = Ear { share: 0.0, delay: None };
+        row.iter_mut().for_each(|ears| ears.push(silence));
+        return;
+    };
+    let spectrum = capture.spectrum();
+    for (talker, ears) in row.iter_mut().enumerate() {
+        let talker = world.endpoint(talker);
+        let share = spectrum.amplitude(talker.code) / amplitude;
+        let clear = share > 0.7 && capture.is_whole();
+        let delay = clear.then(|| {
+            let (position, arrival) = capture.last_position(&spectrum, talker.code);
+            let sent = talker.phone.sender.sent_at(position, arrival)?;
+            Some(arrival.since(sent))
+        });
+        ears.push(Ear { share, delay: delay.flatten() });
+    }
+}
+
+/// The ear in the middle, by loudness: one blurred window decides nothing.
+fn typical(mut ears: Vec<Ear>) -> Ear {
+    ears.sort_by(|a, b| a.share.total_cmp(&b.share));
+    ears[ears.len() / 2]
+}
+
+/// A pair that is not as planned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mismatch {
+    /// Who listens.
+    pub listener: usize,
+    /// Who talks.
+    pub talker: usize,
+    /// Whether it should be heard.
+    pub should: bool,
+    /// What was heard of it.
+    pub share: f32,
+}
+
+/// All pairs that are not as planned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mismatches(pub Vec<Mismatch>);
+
+impl fmt::Display for Mismatches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} pairs are not as planned:", self.0.len())?;
+        for wrong in self.0.iter().take(20) {
+            let should = if wrong.should { "should hear" } else { "should not hear" };
+            let Mismatch { listener, talker, share, .. } = wrong;
+            writeln!(f, "  {listener} {should} {talker}, hears {share:.2} of it")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a stream kept the law of RTP, whatever the network did to it.
+pub fn is_lawful(counts: &Counts) -> bool {
+    let Counts { timestamp_errors, payload_type_errors, malformed, ssrc_changes, markers, .. } =
+        *counts;
+    timestamp_errors + payload_type_errors + malformed + ssrc_changes == 0 && markers <= 1
+}
+
+/// Whether the server holds nothing any more: no call, no transaction, no session, no room.
+pub fn is_empty(world: &mut World) -> bool {
+    let reports = world.reports();
+    let shards_are_empty = reports.iter().all(|r| r.sessions == 0 && r.rooms == 0);
+    let (calls, transactions) =
+        world.front_end(|front_end, _, _| (front_end.calls(), front_end.transactions()));
+    shards_are_empty && world.slots_taken() == (0, 0) && (calls, transactions) == (0, 0)
+}

@@ -1,0 +1,240 @@
+//! One phone in the world: its signalling, its sound, and how it misbehaves.
+
+use std::time::Duration;
+
+use media_units::{Encoding, Instant, PERIOD};
+
+use super::wire::{Happening, Wire, media_address, server_sip_address, sip_address};
+use crate::Seed;
+use crate::caller::{CallEvent, Caller, CallerOutput, Message, Settings};
+use crate::code::Code;
+use crate::phone::{Phone, Voice};
+
+/// How often a phone sends RTCP.
+const REPORT_PERIOD: Duration = Duration::from_secs(5);
+
+/// What a phone does with its sound, whatever was agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Conduct {
+    /// Sends while the other side wants to hear it.
+    #[default]
+    Polite,
+    /// Sends RTCP only.
+    RtcpOnly,
+    /// Sends sound even while it is on hold.
+    Insistent,
+    /// Is gone: neither sends nor receives anything, not even SIP.
+    Vanished,
+}
+
+/// One phone.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Its sound.
+    pub phone: Phone,
+    /// What it plays.
+    pub code: Code,
+    /// How it behaves.
+    pub conduct: Conduct,
+    /// Everything that happened to its call, in order.
+    pub history: Vec<CallEvent>,
+    pub(super) caller: Caller,
+    number: usize,
+    /// How much faster its clock runs, in parts per million.
+    skew_ppm: i32,
+    is_pacing: bool,
+    wakes_at: Option<Instant>,
+}
+
+/// How a phone is made.
+#[derive(Debug, Clone)]
+pub struct PhoneSettings {
+    /// The user part that it dials.
+    pub dials: String,
+    /// What it speaks, best first.
+    pub encodings: Vec<Encoding>,
+    /// How much faster its clock runs, in parts per million.
+    pub skew_ppm: i32,
+    /// Whether the offer is left to the server.
+    pub offer_in_ok: bool,
+    /// Whether it plays its code, or sends silence.
+    pub talks: bool,
+}
+
+impl PhoneSettings {
+    /// A polite mu-law phone that dials `user`.
+    pub fn dialling(user: &str) -> Self {
+        Self {
+            dials: user.to_owned(),
+            encodings: Encoding::ALL.to_vec(),
+            skew_ppm: 0,
+            offer_in_ok: false,
+            talks: true,
+        }
+    }
+}
+
+/// Takes what a caller produces.
+pub(super) struct Outlet<'a> {
+    number: usize,
+    wire: &'a mut Wire,
+    happened: Vec<CallEvent>,
+}
+
+impl CallerOutput for Outlet<'_> {
+    fn transmit(&mut self, message: &[u8]) {
+        self.wire.sip_up(self.number, message);
+    }
+
+    fn happened(&mut self, event: CallEvent) {
+        self.happened.push(event);
+    }
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        number: usize,
+        settings: &PhoneSettings,
+        amplitude: f32,
+        seed: &Seed,
+    ) -> Self {
+        let mut seed = seed.fork(number as u64);
+        let encoding = settings.encodings[0];
+        let code = Code::of(number);
+        let mut phone = Phone::new(encoding, &mut seed);
+        if settings.talks {
+            phone.sender.say(Voice::code(code, amplitude, encoding));
+        }
+        let server = server_sip_address();
+        let settings_of_call = Settings {
+            target: format!("sip:{}@{server}", settings.dials),
+            user: format!("phone{number}"),
+            local: sip_address(number),
+            media: media_address(number),
+            reliable: false,
+            encodings: settings.encodings.clone(),
+            offer_in_ok: settings.offer_in_ok,
+            call_id: format!("{number}-{:016x}@sim", seed.next_u64()),
+        };
+        Self {
+            phone,
+            code,
+            conduct: Conduct::Polite,
+            history: Vec::new(),
+            caller: Caller::new(settings_of_call, &seed),
+            number,
+            skew_ppm: settings.skew_ppm,
+            is_pacing: false,
+            wakes_at: None,
+        }
+    }
+
+    /// Whether its call stands.
+    pub fn is_talking(&self) -> bool {
+        self.caller.is_talking() && self.conduct != Conduct::Vanished
+    }
+
+    /// Whether the server should be sending it sound.
+    pub fn listens(&self) -> bool {
+        self.is_talking() && self.caller.media().is_some_and(|media| media.receives)
+    }
+
+    /// Whether it sends sound that the server should take.
+    pub fn speaks(&self) -> bool {
+        let sends = self.caller.media().is_some_and(|media| media.sends);
+        self.is_talking() && sends && self.conduct == Conduct::Polite
+    }
+
+    /// Lets the caller act, and follows what comes of it.
+    pub(super) fn act<R>(
+        &mut self,
+        wire: &mut Wire,
+        action: impl FnOnce(&mut Caller, Instant, &mut Outlet<'_>) -> R,
+    ) -> R {
+        let now = wire.now;
+        let mut outlet = Outlet { number: self.number, wire, happened: Vec::new() };
+        let result = action(&mut self.caller, now, &mut outlet);
+        for event in outlet.happened {
+            self.follow(event, wire);
+        }
+        self.wake(wire);
+        result
+    }
+
+    fn follow(&mut self, event: CallEvent, wire: &mut Wire) {
+        wire.trace.note(wire.now, 4, self.number as u64, format!("{event:?}").as_bytes());
+        self.history.push(event);
+        if let CallEvent::Answered(media) | CallEvent::Renegotiated(media) = event {
+            self.phone.set_encoding(media.encoding);
+            self.phone.receiver.forgive_gap();
+            if !self.is_pacing {
+                self.is_pacing = true;
+                wire.plan(wire.now, Happening::PhoneSends(self.number));
+                wire.plan(wire.now + REPORT_PERIOD, Happening::PhoneReports(self.number));
+            }
+        }
+    }
+
+    /// Plans the caller's next expiry, unless an earlier one is planned.
+    fn wake(&mut self, wire: &mut Wire) {
+        let Some(at) = self.caller.next_expiry() else { return };
+        if self.wakes_at.is_none_or(|planned| at < planned) {
+            self.wakes_at = Some(at);
+            wire.plan(at, Happening::CallerExpires(self.number));
+        }
+    }
+
+    pub(super) fn expire(&mut self, wire: &mut Wire) {
+        if self.wakes_at.is_none_or(|planned| planned > wire.now) {
+            return;
+        }
+        self.wakes_at = None;
+        if self.conduct == Conduct::Vanished {
+            return;
+        }
+        self.act(wire, |caller, now, out| caller.expire(now, out));
+    }
+
+    pub(super) fn receive_sip(&mut self, message: &[u8], wire: &mut Wire) {
+        let Some(message) = Message::read(message) else { return };
+        if self.conduct != Conduct::Vanished {
+            self.act(wire, |caller, now, out| caller.receive(now, &message, out));
+        }
+    }
+
+    pub(super) fn receive_media(&mut self, now: Instant, octets: &[u8]) {
+        if self.conduct != Conduct::Vanished {
+            self.phone.receiver.receive(now, octets);
+        }
+    }
+
+    /// One packet time: a packet, or none.
+    pub(super) fn send(&mut self, wire: &mut Wire) {
+        if !self.is_talking() {
+            self.is_pacing = false;
+            return;
+        }
+        let Some(media) = self.caller.media() else { return };
+        let insists = self.conduct == Conduct::Insistent;
+        if (media.sends && self.conduct == Conduct::Polite) || insists {
+            let packet = self.phone.sender.packet(wire.now).to_vec();
+            wire.media_up(self.number, media.remote.port(), packet);
+        } else {
+            self.phone.sender.pause();
+        }
+        let period = PERIOD.as_nanos() as i64;
+        let skewed = period - period * i64::from(self.skew_ppm) / 1_000_000;
+        let next = wire.now + Duration::from_nanos(skewed as u64);
+        wire.plan(next, Happening::PhoneSends(self.number));
+    }
+
+    pub(super) fn report(&mut self, wire: &mut Wire) {
+        if !self.is_talking() {
+            return;
+        }
+        let Some(media) = self.caller.media() else { return };
+        let report = self.phone.report(wire.now, false);
+        wire.media_up(self.number, media.remote.port(), report);
+        wire.plan(wire.now + REPORT_PERIOD, Happening::PhoneReports(self.number));
+    }
+}

@@ -1,0 +1,325 @@
+//! The server's wiring in virtual time: real shards, their sockets, and the pools of slots that a
+//! front end takes them from.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use engine::{Datagram, Output, Port, Shard};
+use engine_control::{
+    Command, Event, Limits, MediaAddress, PortPlan, Refusal, RoomKey, SessionKey, ShardReport,
+    SlotPool, TapReader, tap,
+};
+use media_kernels::Kernels;
+use media_units::{Instant, WallClock};
+use signaling::{Outside, Peer, Recording};
+
+use super::wire::{Happening, SERVER, Wire};
+use crate::Seed;
+
+/// First and last media port.
+const PORTS: (u16, u16) = (16_384, 32_767);
+/// Blocks that a recording's ring holds: a second.
+const TAP_BLOCKS: usize = 50;
+
+/// All shards and what is around them.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) shards: Vec<ShardSide>,
+    plan: PortPlan,
+    commands_max: usize,
+    pub(super) recordings: Vec<Recorded>,
+}
+
+/// One shard with its sockets and pools.
+#[derive(Debug)]
+pub(super) struct ShardSide {
+    pub(super) shard: Shard,
+    sockets: Sockets,
+    pub(super) sessions: SlotPool,
+    pub(super) rooms: SlotPool,
+    commands: Vec<Command>,
+    pub(super) report: Option<Box<ShardReport>>,
+}
+
+/// What waits in the sockets of a shard's sessions, by slot and port.
+#[derive(Debug, Default)]
+struct Sockets {
+    /// Ordered: reading them must not depend on chance.
+    waiting: BTreeMap<(u32, bool), Vec<(SocketAddr, Instant, Vec<u8>)>>,
+    /// Where a socket is connected to.
+    connected: BTreeMap<(u32, bool), SocketAddr>,
+    /// Which slots have their sockets open.
+    open: Vec<bool>,
+}
+
+/// A recording and all of its samples so far.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Of what.
+    pub recording: Recording,
+    /// Its sound from its first block on; holes are silent.
+    pub samples: Vec<i16>,
+    reader: TapReader,
+    first_period: Option<u64>,
+}
+
+impl Server {
+    pub(super) fn new(shards: u8, limits: &Limits, kernels: Kernels, seed: &Seed) -> Option<Self> {
+        let plan = PortPlan::divide(PORTS.0, PORTS.1, shards)?;
+        let mut limits = limits.clone();
+        limits.sessions_max = limits.sessions_max.min(plan.sessions_per_shard());
+        let side = |index: u8| {
+            let seed = seed.fork(u64::from(index)).next_u64();
+            ShardSide {
+                shard: Shard::new(index, &limits, kernels, WallClock::default(), seed),
+                sockets: Sockets {
+                    open: vec![false; limits.sessions_max as usize],
+                    ..Sockets::default()
+                },
+                sessions: SlotPool::new(index, limits.sessions_max),
+                rooms: SlotPool::new(index, limits.rooms_max),
+                commands: Vec::new(),
+                report: None,
+            }
+        };
+        let shards = (0..shards).map(side).collect();
+        Some(Self { shards, plan, commands_max: limits.commands_max as usize, recordings: vec![] })
+    }
+
+    /// A datagram reached a media port. Returns whether a socket took it.
+    pub(super) fn arrived(
+        &mut self,
+        now: Instant,
+        port: u16,
+        source: SocketAddr,
+        octets: Vec<u8>,
+    ) -> bool {
+        let Some(offset) = port.checked_sub(self.plan.first).map(u32::from) else { return false };
+        let (index, within) = (offset / self.plan.block, offset % self.plan.block);
+        let Some(side) = self.shards.get_mut(index as usize) else { return false };
+        side.sockets.arrived(now, (within / 2, within % 2 == 1), source, octets)
+    }
+
+    /// One round of a shard's driver: commands, sockets, tick.
+    pub(super) fn tick(&mut self, index: u8, wire: &mut Wire) {
+        let plan = self.plan;
+        let ShardSide { shard, sockets, commands, .. } = &mut self.shards[index as usize];
+        let now = wire.now;
+        for command in commands.drain(..) {
+            if let Command::OpenSession { session, .. } = &command {
+                sockets.open(session.slot(), true);
+            }
+            shard.command(command, now, &mut Carrier { index, plan, sockets, wire });
+        }
+        for slot in shard.due().to_vec() {
+            for is_rtcp in [false, true] {
+                let port = if is_rtcp { Port::Rtcp } else { Port::Rtp };
+                for (source, arrival, octets) in sockets.take(slot, is_rtcp) {
+                    let datagram =
+                        Datagram { slot, port, source, arrival, bytes: &octets, truncated: false };
+                    shard.receive(datagram, &mut Carrier { index, plan, sockets, wire });
+                }
+            }
+        }
+        shard.tick(now, &mut Carrier { index, plan, sockets, wire });
+        for recorded in &mut self.recordings {
+            recorded.drain();
+        }
+    }
+
+    /// A fact passes on its way to the front end: slots come home, reports are kept. Returns what
+    /// the front end has to know.
+    pub(super) fn fact(&mut self, event: Event) -> Option<Event> {
+        match event {
+            Event::SessionClosed { session, .. } => {
+                let side = &mut self.shards[session.shard() as usize];
+                side.sockets.open(session.slot(), false);
+                side.sessions.give_back(session.slot(), session.generation());
+            }
+            Event::RoomClosed { room } => {
+                let side = &mut self.shards[room.shard() as usize];
+                side.rooms.give_back(room.slot(), room.generation());
+            }
+            Event::ShardReported { report } => {
+                let shard = report.shard as usize;
+                self.shards[shard].report = Some(report);
+                return None;
+            }
+            _ => {}
+        }
+        Some(event)
+    }
+
+    pub(super) fn order(&mut self, shard: usize, command: Command) -> Result<(), Refusal> {
+        let commands = &mut self.shards.get_mut(shard).ok_or(Refusal::Gone)?.commands;
+        if commands.len() >= self.commands_max {
+            return Err(Refusal::Busy);
+        }
+        commands.push(command);
+        Ok(())
+    }
+
+    fn least_loaded(&self, taken: impl Fn(&ShardSide) -> usize) -> usize {
+        let loads = self.shards.iter().enumerate().map(|(index, side)| (taken(side), index));
+        loads.min().map_or(0, |(_, index)| index)
+    }
+}
+
+impl Sockets {
+    fn open(&mut self, slot: u32, open: bool) {
+        if let Some(state) = self.open.get_mut(slot as usize) {
+            *state = open;
+        }
+        for is_rtcp in [false, true] {
+            self.waiting.remove(&(slot, is_rtcp));
+            self.connected.remove(&(slot, is_rtcp));
+        }
+    }
+
+    fn arrived(
+        &mut self,
+        now: Instant,
+        socket: (u32, bool),
+        source: SocketAddr,
+        octets: Vec<u8>,
+    ) -> bool {
+        let is_open = self.open.get(socket.0 as usize).copied().unwrap_or(false);
+        let is_peer = self.connected.get(&socket).is_none_or(|&peer| peer == source);
+        if is_open && is_peer {
+            self.waiting.entry(socket).or_default().push((source, now, octets));
+        }
+        is_open && is_peer
+    }
+
+    fn take(&mut self, slot: u32, is_rtcp: bool) -> Vec<(SocketAddr, Instant, Vec<u8>)> {
+        self.waiting.get_mut(&(slot, is_rtcp)).map(std::mem::take).unwrap_or_default()
+    }
+}
+
+impl Recorded {
+    fn drain(&mut self) {
+        while let Some(block) = self.reader.pop() {
+            let first = *self.first_period.get_or_insert(block.period);
+            let start = (block.period.saturating_sub(first)) as usize * block.block.0.len();
+            self.samples.resize(start, 0);
+            self.samples.extend_from_slice(&block.block.0);
+        }
+    }
+}
+
+/// Carries what a shard produces.
+struct Carrier<'a> {
+    index: u8,
+    plan: PortPlan,
+    sockets: &'a mut Sockets,
+    wire: &'a mut Wire,
+}
+
+impl Output for Carrier<'_> {
+    fn send(&mut self, slot: u32, port: Port, to: SocketAddr, parts: [&[u8]; 2]) {
+        let rtp = self.plan.rtp_port(SessionKey::new(self.index, slot, 0));
+        let from = rtp + u16::from(port == Port::Rtcp);
+        self.wire.media_down(from, to, parts.concat());
+    }
+
+    fn latch(&mut self, slot: u32, port: Port, source: Option<SocketAddr>) {
+        let socket = (slot, port == Port::Rtcp);
+        match source {
+            Some(source) => self.sockets.connected.insert(socket, source),
+            None => self.sockets.connected.remove(&socket),
+        };
+    }
+
+    fn event(&mut self, event: Event) {
+        let now = self.wire.now;
+        self.wire.trace.note(now, 3, u64::from(self.index), name(&event).as_bytes());
+        self.wire.plan(now, Happening::Fact(event));
+    }
+}
+
+/// What the trace keeps of a fact. Rings and boxes have no lasting identity.
+fn name(event: &Event) -> String {
+    match event {
+        Event::TapEnded { point, .. } => format!("TapEnded {point:?}"),
+        Event::ShardReported { report } => format!("ShardReported {}", report.shard),
+        Event::Refused { refusal, .. } => format!("Refused {refusal:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The world outside of the front end.
+pub(super) struct Switchboard<'a> {
+    pub(super) server: &'a mut Server,
+    pub(super) wire: &'a mut Wire,
+}
+
+impl Outside for Switchboard<'_> {
+    fn transmit(&mut self, to: Peer, message: Bytes) {
+        self.wire.sip_down(to.remote, &message);
+    }
+
+    fn open_media(
+        &mut self,
+        room: Option<RoomKey>,
+        _toward: SocketAddr,
+    ) -> Result<(SessionKey, MediaAddress), Refusal> {
+        let index = room.map_or_else(
+            || self.server.least_loaded(|side| side.sessions.taken()),
+            |room| room.shard() as usize,
+        );
+        let session = self.server.shards[index].sessions.take_session().ok_or(Refusal::Full)?;
+        let rtp_port = self.server.plan.rtp_port(session);
+        Ok((session, MediaAddress { address: SERVER, rtp_port }))
+    }
+
+    fn abandon_media(&mut self, session: SessionKey) {
+        let side = &mut self.server.shards[session.shard() as usize];
+        side.sessions.give_back(session.slot(), session.generation());
+    }
+
+    fn open_room(&mut self) -> Result<RoomKey, Refusal> {
+        let index = self.server.least_loaded(|side| side.rooms.taken());
+        self.server.shards[index].rooms.take_room().ok_or(Refusal::Full)
+    }
+
+    fn abandon_room(&mut self, room: RoomKey) {
+        let side = &mut self.server.shards[room.shard() as usize];
+        side.rooms.give_back(room.slot(), room.generation());
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), Refusal> {
+        let shard = shard_of(&command);
+        self.server.order(shard, command)
+    }
+
+    fn record(&mut self, recording: Recording) -> Result<(), Refusal> {
+        let (sink, reader) = tap(TAP_BLOCKS);
+        let command = Command::StartTap { point: recording.point, sink: Box::new(sink) };
+        self.server.order(shard_of(&command), command)?;
+        let recorded = Recorded { recording, samples: vec![], reader, first_period: None };
+        self.server.recordings.push(recorded);
+        Ok(())
+    }
+}
+
+fn shard_of(command: &Command) -> usize {
+    use engine_control::TapPoint;
+    let shard = match command {
+        Command::OpenSession { session, .. }
+        | Command::UpdateSession { session, .. }
+        | Command::RouteSession { session, .. }
+        | Command::MuteSession { session, .. }
+        | Command::CloseSession { session } => session.shard(),
+        Command::OpenRoom { room } | Command::CloseRoom { room } => room.shard(),
+        Command::StartTap { point, .. } | Command::StopTap { point } => match point {
+            TapPoint::Received(session) => session.shard(),
+            TapPoint::Room(room) => room.shard(),
+        },
+        Command::ReportSessions { reports } => {
+            reports.first().map_or(0, |report| report.session.shard())
+        }
+        Command::ReportShard { report } => report.shard,
+    };
+    shard as usize
+}
