@@ -1,0 +1,204 @@
+//! A shard neither allocates nor frees after set-up: not in receive, not in ticks, not in
+//! commands, whose boxes come home unharmed.
+
+mod rig;
+
+use std::net::SocketAddr;
+
+use engine::{Datagram, Output, Port, Shard};
+use engine_control::{
+    Command, Event, RoomKey, Route, SessionKey, SessionOpen, SessionReport, ShardReport, TapPoint,
+    TapReader, tap,
+};
+use media::rtp::RtpHeader;
+use media_kernels::Kernels;
+use media_units::{
+    BLOCK_SAMPLES, Direction, Encoding, PERIOD, RtpTimestamp, SequenceNumber, Ssrc, WallClock,
+};
+use rig::{DIGITS, limits, media};
+
+/// Takes everything into memory that is there already.
+struct Taken {
+    events: Vec<Event>,
+    datagrams: u64,
+    octets: u64,
+}
+
+impl Output for Taken {
+    fn send(&mut self, _slot: u32, _port: Port, _to: SocketAddr, parts: [&[u8]; 2]) {
+        self.datagrams += 1;
+        self.octets += (parts[0].len() + parts[1].len()) as u64;
+    }
+
+    fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
+
+    fn event(&mut self, event: Event) {
+        assert!(self.events.len() < self.events.capacity(), "no more than expected");
+        self.events.push(event);
+    }
+}
+
+/// Members that come and go, beside those that stay.
+const GUESTS: std::ops::Range<u32> = 40..48;
+
+/// The packet of one endpoint in one period, written without allocating. Some periods of some
+/// endpoints are lost, repeated, digits, or nonsense.
+fn packet(slot: u32, period: u64, bytes: &mut [u8; 172]) -> usize {
+    let kind = (u64::from(slot) * 7 + period * 13) % 101;
+    let header = RtpHeader {
+        payload_type: if kind == 1 { DIGITS } else { (slot % 2 * 8) as u8 },
+        marker: false,
+        sequence: SequenceNumber(period as u16 - u16::from(kind == 2)),
+        timestamp: RtpTimestamp((period as u32).wrapping_mul(BLOCK_SAMPLES as u32)),
+        ssrc: Ssrc(slot + if period > 700 { 1000 } else { 0 }),
+    };
+    bytes[..12].copy_from_slice(&header.write());
+    bytes[12..].fill((slot as u8) << 2 | 0x80);
+    match kind {
+        0 => 0,
+        1 => 16,
+        3 => 7,
+        _ => bytes.len(),
+    }
+}
+
+fn run(shard: &mut Shard, taken: &mut Taken, ticks: usize) {
+    for _ in 0..ticks {
+        let now = shard.next_tick();
+        let period = now.as_nanos() / PERIOD.as_nanos() as u64;
+        for at in 0..shard.due().len() {
+            let slot = shard.due()[at];
+            let mut bytes = [0; 172];
+            let length = packet(slot, period, &mut bytes);
+            let source = SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16));
+            let arrival = now - PERIOD / 2;
+            let bytes = &bytes[..length];
+            let datagram =
+                Datagram { slot, port: Port::Rtp, source, arrival, bytes, truncated: false };
+            shard.receive(datagram, taken);
+        }
+        shard.tick(now, taken);
+        shard.worked(PERIOD / 100);
+    }
+}
+
+fn open(slot: u32, generation: u32, route: Route) -> Command {
+    let session = SessionKey::new(0, slot, generation);
+    let open = Box::new(SessionOpen {
+        ssrc: Ssrc(slot),
+        sequence: SequenceNumber(1),
+        timestamp: RtpTimestamp(2),
+        media: media(slot, Encoding::ALL[slot as usize % 2]),
+        route,
+    });
+    Command::OpenSession { session, open }
+}
+
+fn room(slot: u32, generation: u32) -> RoomKey {
+    RoomKey::new(0, slot, generation)
+}
+
+/// Everything that can be asked of a shard, once over, with rings to be read afterwards.
+fn commands(round: u32) -> (Vec<Command>, Vec<TapReader>) {
+    let mut commands = vec![Command::OpenRoom { room: room(9, round) }];
+    let mut readers = Vec::new();
+    let mut start = |commands: &mut Vec<Command>, point| {
+        let (sink, reader) = tap(4);
+        commands.push(Command::StartTap { point, sink: Box::new(sink) });
+        readers.push(reader);
+    };
+    start(&mut commands, TapPoint::Room(room(9, round)));
+    for slot in GUESTS {
+        commands.push(open(
+            slot,
+            round,
+            Route::Room(room(slot % 10, if slot % 10 == 9 { round } else { 1 })),
+        ));
+        commands.push(open(slot, round, Route::Idle));
+        let session = SessionKey::new(0, slot, round);
+        start(&mut commands, TapPoint::Received(session));
+        commands.push(Command::MuteSession { session, muted: slot % 2 == 0 });
+        let mut media = Box::new(media(slot, Encoding::Pcmu));
+        media.direction = Direction::ReceiveOnly;
+        media.rtp.set_port(5);
+        commands.push(Command::UpdateSession { session, media });
+        commands.push(Command::RouteSession { session, route: Route::Echo });
+        commands.push(Command::RouteSession { session, route: Route::Tone });
+        commands.push(Command::RouteSession { session, route: Route::Room(room(9, round)) });
+    }
+    let reports = (0..64).map(|slot| SessionReport::of(SessionKey::new(0, slot, round))).collect();
+    commands.push(Command::ReportSessions { reports: Box::new(reports) });
+    commands.push(Command::ReportShard { report: Box::<ShardReport>::default() });
+    commands.push(Command::StopTap { point: TapPoint::Received(SessionKey::new(0, 41, round)) });
+    commands.push(Command::CloseRoom { room: room(9, round) });
+    for slot in GUESTS {
+        commands.push(Command::CloseSession { session: SessionKey::new(0, slot, round) });
+        commands.push(Command::CloseSession { session: SessionKey::new(0, slot, round) });
+    }
+    (commands, readers)
+}
+
+fn has_box(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::OpenSession { .. }
+            | Command::UpdateSession { .. }
+            | Command::StartTap { .. }
+            | Command::ReportSessions { .. }
+            | Command::ReportShard { .. }
+    )
+}
+
+fn brings_box(event: &Event) -> bool {
+    match event {
+        Event::Refused { command, .. } => has_box(command),
+        Event::SessionOpened { .. }
+        | Event::MediaReturned { .. }
+        | Event::TapEnded { .. }
+        | Event::SessionsReported { .. }
+        | Event::ShardReported { .. } => true,
+        _ => false,
+    }
+}
+
+#[test]
+fn a_shard_neither_allocates_nor_frees_after_set_up() {
+    let mut shard = Shard::new(0, &limits(), Kernels::detect(), WallClock::default(), 1);
+    let mut taken = Taken { events: Vec::with_capacity(4096), datagrams: 0, octets: 0 };
+    let mut setup = Vec::new();
+    for number in 0..9 {
+        setup.push(Command::OpenRoom { room: room(number, 1) });
+    }
+    setup.extend((0..40).map(|slot| open(slot, 1, Route::Room(room(slot % 9, 1)))));
+    setup.extend((50..60).map(|slot| open(slot, 1, Route::Echo)));
+
+    for round in 1..=20 {
+        let (asked, readers) = commands(round);
+        let mut waiting = setup.drain(..).chain(asked).collect::<Vec<_>>().into_iter();
+        let donated = waiting.as_slice().iter().filter(|command| has_box(command)).count();
+        let usage = allocation_counter::measure(|| {
+            for command in waiting.by_ref() {
+                shard.command(command, shard.next_tick(), &mut taken);
+                run(&mut shard, &mut taken, 3);
+            }
+        });
+        assert_eq!((usage.count_total, usage.count_current), (0, 0), "round {round}: {usage:?}");
+        let returned = taken.events.iter().filter(|event| brings_box(event)).count();
+        assert_eq!(returned, donated, "round {round}");
+        taken.events.clear();
+        drop(readers);
+    }
+    assert!(taken.datagrams > 50_000 && taken.octets > 8_000_000, "{}", taken.datagrams);
+}
+
+#[test]
+fn the_memory_plan_is_what_is_reserved() {
+    let limits = limits();
+    let mut shard = None;
+    let usage = allocation_counter::measure(|| {
+        shard = Some(Shard::new(0, &limits, Kernels::SCALAR, WallClock::default(), 1));
+    });
+    let planned = Shard::memory_bytes(&limits) as u64;
+    let reserved = usage.bytes_current as u64 + size_of::<Shard>() as u64;
+    assert!(planned.abs_diff(reserved) < planned / 50, "{planned} planned, {reserved} reserved");
+}
