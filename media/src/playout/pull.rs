@@ -150,7 +150,6 @@ impl Playout {
         let mut pulled = Pulled::Silence;
         let mut filled = 0;
         while filled < BLOCK_SAMPLES {
-            let was_silent = self.concealer.is_silent();
             let samples = &mut block.0[filled..];
             match self.piece(samples.len()) {
                 Piece::Sound { position, length } => {
@@ -163,11 +162,7 @@ impl Playout {
                     filled += length;
                 }
                 Piece::Hole { position, length, meant } => {
-                    if meant {
-                        self.concealer.hush();
-                    } else if pulled == Pulled::Silence && !was_silent {
-                        pulled = Pulled::Concealed;
-                    }
+                    pulled = self.judge_hole(pulled, meant);
                     self.invent(position, encoding, kernels, &mut samples[..length]);
                     filled += length;
                 }
@@ -181,7 +176,6 @@ impl Playout {
         let mut pulled = Pulled::Silence;
         let mut filled = 0;
         while filled < BLOCK_SAMPLES {
-            let was_silent = self.concealer.is_silent();
             let codes = &mut frame[filled..];
             match self.piece(codes.len()) {
                 Piece::Sound { position, length } => {
@@ -192,15 +186,25 @@ impl Playout {
                 }
                 Piece::Hole { length, meant, .. } => {
                     codes[..length].fill(g711::silence(encoding));
-                    if !meant && pulled == Pulled::Silence && !was_silent {
-                        pulled = Pulled::Concealed;
-                    }
+                    pulled = self.judge_hole(pulled, meant);
                     self.concealer.skip(length);
                     filled += length;
                 }
             }
         }
         pulled
+    }
+
+    /// What a pull is that comes to a hole: a pause if the hole is meant or has faded.
+    fn judge_hole(&mut self, pulled: Pulled, meant: bool) -> Pulled {
+        if meant {
+            self.concealer.hush();
+            return pulled;
+        }
+        match pulled {
+            Pulled::Silence if !self.concealer.is_silent() => Pulled::Concealed,
+            _ => pulled,
+        }
     }
 
     /// The next piece of at most `room` samples; the schedule moves over it.

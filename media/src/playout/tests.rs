@@ -453,9 +453,10 @@ fn a_pause_within_the_buffered_sound_is_silence_and_no_loss() {
     }
     let start = packets[13].arrival;
     let pulls: Vec<Pulled> =
-        (1..=16).map(|index| line.pull(start + millis(20 * index), &packets).0).collect();
-    let mut expected = [Pulled::Played; 16];
+        (1..=17).map(|index| line.pull(start + millis(20 * index), &packets).0).collect();
+    let mut expected = [Pulled::Played; 17];
     expected[10..12].fill(Pulled::Silence);
+    expected[16] = Pulled::Concealed;
     assert_eq!(pulls, expected);
 }
 
