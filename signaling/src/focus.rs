@@ -35,12 +35,6 @@ impl Focus {
         self.conferences.iter()
     }
 
-    /// The conference whose room this is.
-    pub(crate) fn named(&self, key: RoomKey) -> Option<&str> {
-        let mut all = self.conferences.iter();
-        all.find(|(_, conference)| conference.key == key).map(|(name, _)| name.as_str())
-    }
-
     /// Adds a conference that has no member yet.
     pub(crate) fn open(&mut self, name: &str, key: RoomKey, since: Instant, recorded: bool) {
         let conference = Conference { key, since, recorded, members: BTreeSet::new() };
@@ -61,5 +55,15 @@ impl Focus {
             return None;
         }
         self.conferences.remove(name).map(|conference| conference.key)
+    }
+
+    /// Takes out the conference whose room the engine does not have. Its members, who are in none
+    /// now.
+    pub(crate) fn dissolve(&mut self, key: RoomKey) -> BTreeSet<ParticipantId> {
+        let mut conferences = self.conferences.iter();
+        let name = conferences.find(|(_, conference)| conference.key == key);
+        let name = name.map(|(name, _)| name.clone());
+        let conference = name.and_then(|name| self.conferences.remove(&name));
+        conference.map(|conference| conference.members).unwrap_or_default()
     }
 }

@@ -59,10 +59,6 @@ impl Reply {
         self.header(HeaderName::ContentType, SDP)
     }
 
-    pub(crate) fn status(&self) -> u16 {
-        self.status
-    }
-
     /// The response to `request`, with `tag` in To where it has none.
     pub(crate) fn to(&self, request: &Request, tag: &str, server: &str) -> Response {
         // Every status written in this crate is between 100 and 699.
@@ -72,7 +68,7 @@ impl Reply {
         let headers = &mut response.headers;
         copy(request, headers, &HeaderName::Via);
         copy(request, headers, &HeaderName::From);
-        headers_to(request, headers, tag);
+        copy_to(request, headers, tag);
         copy(request, headers, &HeaderName::CallId);
         copy(request, headers, &HeaderName::CSeq);
         if self.in_dialog {
@@ -104,7 +100,7 @@ fn copy(request: &Request, headers: &mut Headers, name: &HeaderName) {
 
 /// To with our tag: after a bare address a semicolon begins a header parameter, and after an
 /// address in brackets too, so the tag is appended to either.
-fn headers_to(request: &Request, headers: &mut Headers, tag: &str) {
+fn copy_to(request: &Request, headers: &mut Headers, tag: &str) {
     let Some(to) = request.headers.get(&HeaderName::To) else { return };
     let has_tag = request
         .headers

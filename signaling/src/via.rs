@@ -22,9 +22,12 @@ pub(crate) struct ReturnPath {
 }
 
 /// Writes `received` and `rport` into the topmost Via and says where responses go. `None` where
-/// there is no Via to go by: such a request cannot be answered.
+/// there is no Via: such a request cannot be answered. One with a malformed Via can be told so
+/// only where it came from.
 pub(crate) fn trace(request: &mut Request, from: Peer) -> Option<ReturnPath> {
-    let via = request.headers.typed::<Via>()?.ok()?;
+    let Ok(via) = request.headers.typed::<Via>()? else {
+        return Some(ReturnPath { peer: from, fallback: None });
+    };
     let source = from.remote.ip().to_canonical();
     if via.rport().is_some() || literal(&via.host) != Some(source) {
         stamp(request, from.remote, via.rport().is_some())?;

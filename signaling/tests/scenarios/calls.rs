@@ -1,6 +1,6 @@
-//! INVITE, ACK, BYE, CANCEL, and what can be dialled.
+//! INVITE, ACK, BYE and OPTIONS, what can be dialled, and what the API sees of it.
 
-use engine_control::{Command, Route};
+use engine_control::{Command, Event, Route, TapPoint};
 use media_units::{Direction, Encoding};
 
 use crate::harness::{OFFER, Phone, World};
@@ -43,4 +43,196 @@ fn a_call_without_an_offer_finds_ours_in_the_200_and_answers_in_the_ack() {
     assert_eq!(world.outside.media().direction, Direction::SendReceive);
     phone.hang_up(&mut world);
     world.leaves_nothing_behind();
+}
+
+#[test]
+fn an_ack_without_the_answer_or_with_a_bad_one_ends_the_call() {
+    for body in ["", "v=0\r\nnonsense", &OFFER.replace("0 8 101", "18")] {
+        let mut world = World::new();
+        let mut phone = Phone::calling("3000");
+        let invite = phone.invite("");
+        let answer = world.ask(invite);
+        phone.learn(&answer);
+        let ack = phone.ack(body);
+        let bye = world.ask(ack);
+        assert_eq!(bye.method(), "BYE", "{body:?}");
+        assert!(bye.header("Reason").contains("488"));
+        world.leaves_nothing_behind();
+    }
+}
+
+#[test]
+fn every_service_can_be_dialled_by_name_and_by_number() {
+    let table = [
+        ("echo", Route::Echo),
+        ("9000", Route::Echo),
+        ("tone", Route::Tone),
+        ("9001", Route::Tone),
+        ("record", Route::Idle),
+        ("8000", Route::Idle),
+    ];
+    for (user, route) in table {
+        let mut world = World::new();
+        let mut phone = Phone::calling(user);
+        phone.connect(&mut world);
+        assert_eq!(world.outside.routes(), [route], "{user}");
+        assert_eq!(world.front.rooms().count(), 0);
+        phone.hang_up(&mut world);
+        world.leaves_nothing_behind();
+    }
+}
+
+#[test]
+fn a_call_to_the_recorder_is_recorded_as_received() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("record");
+    phone.connect(&mut world);
+    let recording = &world.outside.recordings[0];
+    let session = world.participant().session;
+    assert_eq!(recording.point, TapPoint::Received(session));
+    assert_eq!(recording.subject, "alice");
+    assert_eq!(recording.call_id.as_deref(), Some("call-to-record@192.0.2.10"));
+}
+
+#[test]
+fn a_room_is_recorded_from_its_first_member_when_configured_so() {
+    let mut world = World::with(|config| config.room_recording = true);
+    Phone::calling("conf1").connect(&mut world);
+    Phone::calling("conf1").named("second").connect(&mut world);
+    assert_eq!(world.outside.recordings.len(), 1);
+    assert_eq!(world.outside.recordings[0].subject, "1");
+    assert!(world.front.rooms().next().unwrap().recorded);
+}
+
+#[test]
+fn callers_of_one_name_share_a_room_until_the_last_has_left() {
+    let mut world = World::new();
+    let mut first = Phone::calling("conf5");
+    let mut second = Phone::calling("conf5").named("second");
+    let mut other = Phone::calling("conf6");
+    first.connect(&mut world);
+    second.connect(&mut world);
+    other.connect(&mut world);
+    let routes = world.outside.routes();
+    assert_eq!(routes[0], routes[1]);
+    assert_ne!(routes[0], routes[2]);
+    let members: Vec<usize> = world.front.rooms().map(|room| room.members.len()).collect();
+    assert_eq!(members, [2, 1]);
+    first.hang_up(&mut world);
+    assert_eq!(world.front.rooms().count(), 2);
+    second.hang_up(&mut world);
+    assert_eq!(world.front.rooms().count(), 1);
+    other.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn unknown_numbers_are_answered_404() {
+    let mut world = World::new();
+    for user in ["4000", "nobody", "conf"] {
+        let mut phone = Phone::calling(user);
+        let invite = phone.invite(OFFER);
+        let refusal = world.ask(invite);
+        assert_eq!(refusal.status(), 404, "{user}");
+        let ack = phone.ack_refusal(&refusal);
+        world.send(ack);
+    }
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn no_common_codec_is_answered_488_with_a_warning_that_says_why() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    let offer = OFFER.replace("0 8 101", "18 9").replace("telephone-event", "telephone-event");
+    let invite = phone.invite(&offer);
+    let refusal = world.ask(invite);
+    assert_eq!(refusal.status(), 488);
+    let warning = refusal.header("Warning");
+    assert!(warning.starts_with("305 203.0.113.1:5060 \""), "{warning}");
+    assert!(warning.contains("PCMU or PCMA") && warning.contains("G729"), "{warning}");
+    assert_eq!(world.front.rooms().count(), 0, "no room for a call that is refused");
+}
+
+#[test]
+fn options_says_what_we_can_do_to_the_bare_host_to_numbers_and_in_a_call() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    let ping = phone.request("OPTIONS", "").replace("sip:conf1@203.0.113.1 ", "sip:203.0.113.1 ");
+    let pong = world.ask(ping);
+    assert_eq!(pong.status(), 200);
+    assert!(pong.header("Allow").contains("INVITE, ACK, BYE, CANCEL, OPTIONS"));
+    assert_eq!(pong.header("Accept"), "application/sdp");
+    assert_eq!(pong.header("Supported"), "100rel, timer");
+    let known = phone.request("OPTIONS", "");
+    assert_eq!(world.ask(known).status(), 200);
+    let unknown = Phone::calling("nobody").request("OPTIONS", "");
+    assert_eq!(world.ask(unknown).status(), 404);
+    phone.connect(&mut world);
+    let inside = phone.request("OPTIONS", "");
+    assert_eq!(world.ask(inside).status(), 200);
+    assert_eq!(world.front.calls(), 1);
+}
+
+#[test]
+fn digits_by_info_and_by_rtp_reach_the_same_view() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    let relay = phone.info("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n");
+    assert_eq!(world.ask(relay).status(), 200);
+    let plain = phone.info("application/dtmf", "#");
+    assert_eq!(world.ask(plain).status(), 200);
+    let session = world.participant().session;
+    world.event(Event::Digit { session, digit: '7', duration_ms: 100 });
+    assert_eq!(world.participant().digits, "5#7");
+}
+
+#[test]
+fn other_info_is_refused_and_an_empty_one_is_not() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    let empty = phone.request("INFO", "");
+    assert_eq!(world.ask(empty).status(), 200);
+    let foreign = phone.info("application/vnd.example", "x");
+    let refusal = world.ask(foreign);
+    assert_eq!(refusal.status(), 415);
+    assert_eq!(refusal.header("Accept"), "application/dtmf-relay, application/dtmf");
+    let mut packaged = phone.clone().with("Info-Package: foo");
+    let info = packaged.request("INFO", "");
+    let refusal = world.ask(info);
+    assert_eq!(refusal.status(), 469);
+    assert_eq!(refusal.header("Recv-Info"), "");
+}
+
+#[test]
+fn participants_can_be_muted_kicked_and_sent_away_with_their_room() {
+    let mut world = World::new();
+    Phone::calling("conf1").connect(&mut world);
+    Phone::calling("conf1").named("b").connect(&mut world);
+    Phone::calling("conf1").named("c").connect(&mut world);
+    let ids: Vec<_> = world.front.participants().map(|view| view.participant).collect();
+    world.front.mute(world.now, ids[0], true, &mut world.outside).unwrap();
+    assert!(world.participant().muted);
+    let last = world.outside.commands.last();
+    assert!(matches!(last, Some(Command::MuteSession { muted: true, .. })));
+    world.front.kick(world.now, ids[0], &mut world.outside).unwrap();
+    assert_eq!(world.only().method(), "BYE");
+    assert_eq!(world.front.kick(world.now, ids[0], &mut world.outside), Err(signaling::NotFound));
+    world.front.end_room(world.now, "1", &mut world.outside).unwrap();
+    let byes = world.take();
+    assert!(byes.len() == 2 && byes.iter().all(|sent| sent.method() == "BYE"), "{byes:?}");
+    assert!(world.front.end_room(world.now, "1", &mut world.outside).is_err());
+}
+
+#[test]
+fn talking_is_seen() {
+    let mut world = World::new();
+    Phone::calling("conf1").connect(&mut world);
+    let session = world.participant().session;
+    world.event(Event::TalkStarted { session });
+    assert!(world.participant().talking);
+    world.event(Event::TalkStopped { session });
+    assert!(!world.participant().talking);
 }

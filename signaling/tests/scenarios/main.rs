@@ -5,3 +5,11 @@
 mod harness;
 
 mod calls;
+mod faults;
+mod offers;
+mod ringing;
+mod robustness;
+mod routing;
+mod session_timers;
+mod torture;
+mod transactions;

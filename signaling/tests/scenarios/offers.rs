@@ -1,0 +1,172 @@
+//! re-INVITE and UPDATE: hold, resume, another address, another codec, and crossing offers.
+
+use engine_control::Command;
+use media_units::{Direction, Encoding};
+
+use crate::harness::{OFFER, Phone, Sent, World};
+
+fn reinvite(world: &mut World, phone: &mut Phone, offer: &str) -> Sent {
+    let invite = phone.invite(offer);
+    let answer = world.ask(invite);
+    if answer.status() == 200 {
+        let ack = phone.ack("");
+        world.send(ack);
+        world.silent();
+    }
+    answer
+}
+
+fn with(attribute: &str) -> String {
+    format!("{OFFER}a={attribute}\r\n")
+}
+
+fn version(description: &Sent) -> u64 {
+    let origin = description.body().lines().find(|line| line.starts_with("o=")).unwrap();
+    origin.split(' ').nth(2).unwrap().parse().unwrap()
+}
+
+#[test]
+fn hold_and_resume_follow_the_attributes_and_the_old_zero_address() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    let first = phone.connect(&mut world);
+    let zero = OFFER.replace("c=IN IP4 192.0.2.10", "c=IN IP4 0.0.0.0");
+    let table = [
+        (with("sendonly"), Direction::ReceiveOnly, "a=recvonly", true),
+        (OFFER.to_owned(), Direction::SendReceive, "a=sendrecv", false),
+        (with("inactive"), Direction::Inactive, "a=inactive", true),
+        (zero, Direction::ReceiveOnly, "a=recvonly", true),
+        (with("recvonly"), Direction::SendOnly, "a=sendonly", false),
+        (OFFER.to_owned(), Direction::SendReceive, "a=sendrecv", false),
+    ];
+    let mut last = version(&first);
+    for (offer, direction, attribute, held) in table {
+        let answer = reinvite(&mut world, &mut phone, &offer);
+        assert_eq!(answer.status(), 200);
+        assert!(answer.body().contains(attribute), "{}", answer.body());
+        assert_eq!(world.outside.media().direction, direction);
+        assert_eq!(world.participant().held, held, "{attribute}");
+        assert_eq!(version(&answer), last + 1, "another description has another version");
+        last += 1;
+    }
+    assert_eq!(world.outside.routes().len(), 1, "the session is one and the same");
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_changed_address_and_a_changed_codec_reach_the_engine() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo");
+    let first = phone.connect(&mut world);
+    let moved = OFFER.replace("192.0.2.10", "192.0.2.99").replace("40000", "41000");
+    let answer = reinvite(&mut world, &mut phone, &moved);
+    assert_eq!(world.outside.media().rtp, "192.0.2.99:41000".parse().unwrap());
+    assert_eq!(version(&answer), version(&first), "we said nothing new");
+    let answer = reinvite(&mut world, &mut phone, &moved.replace("0 8 101", "8 101"));
+    assert_eq!(world.outside.media().encoding, Encoding::Pcma);
+    assert!(answer.body().contains("RTP/AVP 8 101"));
+}
+
+#[test]
+fn a_reinvite_that_cannot_be_accepted_changes_nothing() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo");
+    phone.connect(&mut world);
+    let commands = world.outside.commands.len();
+    let refusal = reinvite(&mut world, &mut phone, &OFFER.replace("0 8 101", "18"));
+    assert_eq!(refusal.status(), 488);
+    assert_eq!(world.outside.commands.len(), commands);
+    let ack = phone.ack_refusal(&refusal);
+    world.send(ack);
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_reinvite_without_an_offer_is_answered_with_ours() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo");
+    phone.connect(&mut world);
+    let invite = phone.invite("");
+    let offer = world.ask(invite);
+    assert!(offer.body().contains("RTP/AVP 0 8 101"));
+    let mut crossing = phone.clone();
+    let crossed = crossing.request("UPDATE", OFFER);
+    assert_eq!(world.ask(crossed).status(), 491, "our offer waits for its answer");
+    let ack = phone.ack(&with("sendonly"));
+    world.send(ack);
+    world.silent();
+    assert_eq!(world.outside.media().direction, Direction::ReceiveOnly);
+    assert!(world.participant().held);
+}
+
+#[test]
+fn update_with_an_offer_renegotiates_and_without_one_refreshes() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo");
+    phone.connect(&mut world);
+    let update = phone.request("UPDATE", &with("sendonly"));
+    let answer = world.ask(update);
+    assert_eq!(answer.status(), 200);
+    assert!(answer.body().contains("a=recvonly"));
+    assert_eq!(world.outside.media().direction, Direction::ReceiveOnly);
+    let commands = world.outside.commands.len();
+    let update = phone.request("UPDATE", "");
+    let answer = world.ask(update);
+    assert_eq!((answer.status(), answer.body()), (200, ""));
+    assert_eq!(world.outside.commands.len(), commands);
+}
+
+#[test]
+fn an_offer_while_the_first_one_has_no_answer_is_refused_500_with_retry_after() {
+    let ring = std::time::Duration::from_secs(3);
+    let mut world = World::with(|config| config.ring_time = ring);
+    let mut phone = Phone::calling("conf1");
+    let invite = phone.invite(OFFER);
+    let ringing = world.ask(invite);
+    phone.learn(&ringing);
+    for method in ["UPDATE", "INVITE"] {
+        let early = phone.request(method, OFFER);
+        let refusal = world.ask(early);
+        assert_eq!(refusal.status(), 500, "{method}");
+        assert!(refusal.header("Retry-After").parse::<u32>().unwrap() <= 10);
+        if method == "INVITE" {
+            let ack = phone.ack_refusal(&refusal);
+            world.send(ack);
+        }
+    }
+    let refresh = phone.request("UPDATE", "");
+    assert_eq!(world.ask(refresh).status(), 200, "an UPDATE without an offer is harmless");
+    world.pass_ms(3000);
+    assert_eq!(world.only().status(), 200);
+}
+
+#[test]
+fn a_reinvite_moves_the_remote_target() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo");
+    phone.connect(&mut world);
+    phone.contact = "<sip:alice@192.0.2.77:5077>".to_owned();
+    reinvite(&mut world, &mut phone, OFFER);
+    let id = world.participant().participant;
+    world.front.kick(world.now, id, &mut world.outside).unwrap();
+    let bye = world.only();
+    assert_eq!(bye.start_line(), "BYE sip:alice@192.0.2.77:5077 SIP/2.0");
+    assert_eq!(bye.to.remote, "192.0.2.77:5077".parse().unwrap());
+}
+
+#[test]
+fn a_full_command_ring_refuses_a_reinvite_for_now() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo");
+    phone.connect(&mut world);
+    world.outside.is_busy = true;
+    let refusal = reinvite(&mut world, &mut phone, &with("sendonly"));
+    assert_eq!(refusal.status(), 500);
+    assert!(refusal.has("Retry-After"));
+    assert!(!world.participant().held);
+    world.outside.is_busy = false;
+    assert_eq!(reinvite(&mut world, &mut phone, &with("sendonly")).status(), 200);
+    assert!(matches!(world.outside.commands.last(), Some(Command::UpdateSession { .. })));
+}

@@ -1,0 +1,209 @@
+//! Session timers (RFC 4028): who refreshes, how, and what happens when nobody does.
+
+use std::time::Duration;
+
+use signaling::Ending;
+
+use crate::harness::{OFFER, Phone, Sent, World, response_to};
+
+fn call(headers: &str) -> (World, Phone, Sent) {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1").with(headers);
+    let answer = phone.connect(&mut world);
+    phone.extra.clear();
+    (world, phone, answer)
+}
+
+fn pass_s(world: &mut World, seconds: u64) {
+    world.pass(Duration::from_secs(seconds));
+}
+
+#[test]
+fn what_a_caller_asks_for_is_granted_and_its_choice_of_refresher_stands() {
+    let table = [
+        ("Supported: timer\r\nSession-Expires: 300;refresher=uac", "300;refresher=uac", true),
+        ("Supported: timer\r\nSession-Expires: 300;refresher=uas", "300;refresher=uas", true),
+        ("Supported: timer\r\nSession-Expires: 300", "300;refresher=uac", true),
+        ("Session-Expires: 300", "300;refresher=uas", false),
+        ("Supported: timer\r\nSession-Expires: 9000", "1800;refresher=uac", true),
+        ("Supported: timer\r\nSession-Expires: 9000\r\nMin-SE: 3600", "3600;refresher=uac", true),
+        ("Supported: timer", "1800;refresher=uac", true),
+    ];
+    for (asked, granted, required) in table {
+        let (_, _, answer) = call(asked);
+        assert_eq!(answer.header("Session-Expires"), granted, "{asked}");
+        assert_eq!(answer.headers("Require").contains(&"timer"), required, "{asked}");
+    }
+    let (_, _, answer) = call("Subject: none");
+    assert!(!answer.has("Session-Expires"), "a caller that knows no timer gets none");
+}
+
+#[test]
+fn a_session_interval_too_small_is_answered_422_with_min_se() {
+    let mut world = World::with(|config| config.min_se = Duration::from_secs(120));
+    let mut phone = Phone::calling("conf1").with("Supported: timer\r\nSession-Expires: 100");
+    let invite = phone.invite(OFFER);
+    let refusal = world.ask(invite);
+    assert_eq!((refusal.status(), refusal.header("Min-SE")), (422, "120"));
+    let ack = phone.ack_refusal(&refusal);
+    world.send(ack);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_caller_that_promised_to_refresh_and_does_not_gets_bye() {
+    let (mut world, _, _) = call("Supported: timer\r\nSession-Expires: 300;refresher=uac");
+    pass_s(&mut world, 267);
+    world.silent();
+    pass_s(&mut world, 1);
+    let bye = world.only();
+    assert_eq!(bye.method(), "BYE");
+    assert!(bye.header("Reason").contains("Session expired"));
+    assert_eq!(world.front.counters().ended(Ending::SessionExpired), 1);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_refresh_by_the_caller_begins_the_interval_anew() {
+    let timer = "Supported: timer\r\nSession-Expires: 300;refresher=uac";
+    let (mut world, mut phone, _) = call(timer);
+    for method in ["UPDATE", "INVITE"] {
+        pass_s(&mut world, 200);
+        phone.extra = format!("{timer}\r\n");
+        let body = if method == "INVITE" { OFFER } else { "" };
+        let refresh = phone.request(method, body);
+        let answer = world.ask(refresh);
+        assert_eq!(answer.header("Session-Expires"), "300;refresher=uac");
+        if method == "INVITE" {
+            let ack = phone.ack("");
+            world.send(ack);
+        }
+    }
+    pass_s(&mut world, 267);
+    assert_eq!(world.front.calls(), 1);
+    pass_s(&mut world, 1);
+    assert_eq!(world.only().method(), "BYE");
+}
+
+#[test]
+fn we_refresh_by_update_where_the_caller_allows_it() {
+    let (mut world, _, _) =
+        call("Supported: timer\r\nAllow: INVITE, UPDATE\r\nSession-Expires: 300;refresher=uas");
+    for round in 1..4 {
+        pass_s(&mut world, 150);
+        let update = world.only();
+        assert_eq!(update.method(), "UPDATE", "round {round}");
+        assert_eq!(update.header("Session-Expires"), "300;refresher=uac");
+        assert_eq!(update.body(), "");
+        let ok = response_to(
+            &update,
+            "200 OK",
+            "Session-Expires: 300;refresher=uac\r\nContact: <sip:alice@192.0.2.10>\r\n",
+            "",
+        );
+        world.send(ok);
+    }
+    assert_eq!(world.front.calls(), 1);
+}
+
+#[test]
+fn we_refresh_by_invite_where_update_is_not_allowed_and_acknowledge_its_200() {
+    let (mut world, _, answer) =
+        call("Supported: timer\r\nAllow: INVITE\r\nSession-Expires: 300;refresher=uas");
+    pass_s(&mut world, 150);
+    let invite = world.only();
+    assert_eq!(invite.method(), "INVITE");
+    assert!(invite.body().contains("m=audio 20000 RTP/AVP 0 8 101"), "{}", invite.body());
+    assert_eq!(invite.our_tag(), answer.our_tag());
+    let commands = world.outside.commands.len();
+    let ok = response_to(&invite, "200 OK", "Session-Expires: 300;refresher=uac\r\n", OFFER);
+    world.send(&ok);
+    let ack = world.only();
+    assert_eq!(ack.method(), "ACK");
+    assert_eq!(ack.header("CSeq").replace("ACK", "INVITE"), invite.header("CSeq"));
+    assert_ne!(ack.header("Via"), invite.header("Via"));
+    world.send(&ok);
+    assert_eq!(world.only().method(), "ACK", "each copy of the 200 is acknowledged");
+    assert_eq!(world.outside.commands.len(), commands, "nothing changed");
+    pass_s(&mut world, 150);
+    assert_eq!(world.only().method(), "INVITE", "and again");
+}
+
+#[test]
+fn an_invite_of_the_callers_that_crosses_ours_is_answered_491_and_ours_is_tried_again() {
+    let (mut world, mut phone, _) =
+        call("Supported: timer\r\nAllow: INVITE\r\nSession-Expires: 300;refresher=uas");
+    pass_s(&mut world, 150);
+    let ours = world.only();
+    let theirs = phone.invite(OFFER);
+    let refusal = world.ask(theirs);
+    assert_eq!(refusal.status(), 491);
+    let ack = phone.ack_refusal(&refusal);
+    world.send(ack);
+    world.send(response_to(&ours, "491 Request Pending", "", ""));
+    assert_eq!(world.only().method(), "ACK");
+    pass_s(&mut world, 2);
+    assert_eq!(world.take()[0].method(), "INVITE");
+}
+
+#[test]
+fn a_caller_that_does_not_know_update_after_all_is_refreshed_by_invite() {
+    let (mut world, _, _) =
+        call("Supported: timer\r\nAllow: UPDATE\r\nSession-Expires: 300;refresher=uas");
+    pass_s(&mut world, 150);
+    let update = world.only();
+    world.send(response_to(&update, "405 Method Not Allowed", "", ""));
+    assert_eq!(world.only().method(), "INVITE");
+}
+
+#[test]
+fn a_422_makes_us_ask_for_the_longer_interval() {
+    let (mut world, _, _) =
+        call("Supported: timer\r\nAllow: UPDATE\r\nSession-Expires: 300;refresher=uas");
+    pass_s(&mut world, 150);
+    let update = world.only();
+    world.send(response_to(&update, "422 Session Interval Too Small", "Min-SE: 900\r\n", ""));
+    assert_eq!(world.only().header("Session-Expires"), "900;refresher=uac");
+}
+
+#[test]
+fn a_caller_that_no_longer_knows_the_call_or_does_not_answer_is_hung_up_on() {
+    let timer = "Supported: timer\r\nAllow: UPDATE\r\nSession-Expires: 300;refresher=uas";
+    let (mut world, _, _) = call(timer);
+    pass_s(&mut world, 150);
+    let update = world.only();
+    world.send(response_to(&update, "481 Call/Transaction Does Not Exist", "", ""));
+    assert_eq!(world.only().method(), "BYE");
+    world.leaves_nothing_behind();
+
+    let (mut world, _, _) = call(timer);
+    pass_s(&mut world, 150 + 32);
+    assert_eq!(world.take().last().unwrap().method(), "BYE");
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_refused_refresh_lets_the_session_run_out() {
+    let (mut world, _, _) =
+        call("Supported: timer\r\nAllow: INVITE\r\nSession-Expires: 300;refresher=uas");
+    pass_s(&mut world, 150);
+    let invite = world.only();
+    world.send(response_to(&invite, "603 Decline", "", ""));
+    assert_eq!(world.only().method(), "ACK");
+    pass_s(&mut world, 117);
+    world.silent();
+    pass_s(&mut world, 1);
+    assert_eq!(world.only().method(), "BYE");
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_call_that_ends_during_our_refresh_leaves_nothing_behind() {
+    let (mut world, mut phone, _) =
+        call("Supported: timer\r\nAllow: INVITE\r\nSession-Expires: 300;refresher=uas");
+    pass_s(&mut world, 150);
+    let invite = world.only();
+    world.send(response_to(&invite, "100 Trying", "", ""));
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
