@@ -16,6 +16,8 @@
 //!    one instead.
 //! 4. A session description that names another address drops the latch: back to 1 with the new
 //!    address preferred.
+//! 5. On hold nobody is judged: the latch stays as it is, what comes is unwanted, and the silence
+//!    of the source is counted from the resumption on.
 //!
 //! Time is counted in periods: the tick sees every session once in each.
 
