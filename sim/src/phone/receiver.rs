@@ -21,8 +21,8 @@ pub struct Counts {
     pub duplicates: u32,
     /// Packets that came after a later one.
     pub reordered: u32,
-    /// Packets with the marker bit.
-    pub markers: u32,
+    /// Marked packets that begin nothing: their timestamp goes on where the last one ended.
+    pub marker_errors: u32,
     /// Changes of the source identifier.
     pub ssrc_changes: u32,
     /// Timestamps that went on by more than the sound in between (a pause).
@@ -116,7 +116,6 @@ impl Receiver {
             return Arrival::Useless;
         }
         self.counts.packets += 1;
-        self.counts.markers += u32::from(header.marker);
         self.capture(now, &header, payload);
         let gap = self.last_arrival.replace(now).map(|last| now.since(last));
         self.gap_max = self.gap_max.max(gap.unwrap_or_default());
@@ -233,6 +232,8 @@ impl Stream {
             counts.timestamp_errors += 1;
         } else if passed > law {
             counts.timestamp_skips += 1;
+        } else if header.marker {
+            counts.marker_errors += 1;
         }
         self.seen = if steps >= REMEMBERED { 1 } else { self.seen << steps | 1 };
         self.highest = number;
@@ -296,6 +297,18 @@ mod tests {
         let counts = receiver.counts();
         assert_eq!((counts.timestamp_errors, counts.timestamp_skips), (1, 1));
         assert_eq!((counts.ssrc_changes, counts.lost), (1, 0));
+    }
+
+    #[test]
+    fn a_mark_is_lawful_only_where_something_begins() {
+        let mut receiver = receive(&[(1, 0, 1), (2, 160, 1)]);
+        for (sequence, timestamp) in [(3, 320), (4, 960)] {
+            let mut marked = packet(sequence, timestamp, 1);
+            marked[1] |= 0x80;
+            receiver.receive(Instant::from_millis(60), &marked);
+        }
+        let counts = receiver.counts();
+        assert_eq!((counts.marker_errors, counts.timestamp_skips), (1, 1));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use crate::Seed;
 use crate::code::WINDOW_SAMPLES;
 use crate::rtp::{HEADER_OCTETS, Header};
 
-/// Packets whose sending time is remembered: more than one turn of a code at 20 ms.
-const REMEMBERED: usize = 16;
+/// Packets whose sending time is remembered: a window's time and the longest way to an ear.
+const REMEMBERED: usize = 64;
 
 /// Samples of a packet of 20 ms.
 const PACKET_SAMPLES: usize = 160;

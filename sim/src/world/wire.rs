@@ -14,7 +14,7 @@ use crate::Seed;
 use crate::network::{Link, LinkModel};
 
 /// The server's address.
-pub const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const SIP_PORT: u16 = 5060;
 const PHONE_MEDIA_PORT: u16 = 4000;
 
