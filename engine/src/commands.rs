@@ -9,6 +9,7 @@ use crate::Output;
 use crate::session::Session;
 use crate::shard::{Room, Shard};
 use crate::taps::TapIndex;
+use crate::tick::Run;
 
 impl Shard {
     /// Applies one command. Call it at the start of a tick, before the sockets are read.
@@ -51,7 +52,7 @@ impl Shard {
                 output.event(Event::SessionOpened { session, open });
             }
             Command::UpdateSession { session, media } => {
-                let (sessions, mut moment) = self.around(now, output);
+                let Run { sessions, mut moment, .. } = self.run(now, output);
                 sessions[session.slot() as usize].update(&media, &mut moment);
                 self.revise_part(session.slot());
                 output.event(Event::MediaReturned { session, media });
@@ -90,7 +91,7 @@ impl Shard {
             Route::Room(room) => self.rooms[room.slot() as usize].phase,
             Route::Idle | Route::Echo | Route::Tone => self.roster.least_loaded(),
         };
-        let (sessions, mut moment) = self.around(now, output);
+        let Run { sessions, mut moment, .. } = self.run(now, output);
         let session = &mut sessions[key.slot() as usize];
         session.open(key, open, phase, &mut moment);
         self.enter(key.slot());
@@ -100,7 +101,7 @@ impl Shard {
     fn close_session(&mut self, key: SessionKey, now: Instant, output: &mut impl Output) {
         self.end_tap(TapPoint::Received(key), output);
         self.leave(key.slot());
-        let (sessions, mut moment) = self.around(now, output);
+        let Run { sessions, mut moment, .. } = self.run(now, output);
         sessions[key.slot() as usize].close(&mut moment);
         self.totals.sessions -= 1;
         output.event(Event::SessionClosed { session: key, cause: CloseCause::Command });

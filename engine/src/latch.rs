@@ -251,7 +251,7 @@ impl Latch {
 }
 
 /// The address, if packets can come from it and go to it.
-fn usable(address: SocketAddr) -> Option<SocketAddr> {
+pub(crate) fn usable(address: SocketAddr) -> Option<SocketAddr> {
     (!address.ip().is_unspecified() && address.port() != 0).then_some(address)
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use engine_control::RtcpTransport;
 use media::rtcp::{COMPOUND_BYTES_MAX, Report, SenderInfo};
 
+use crate::latch::usable;
 use crate::moment::Moment;
 use crate::session::Session;
 use crate::{Output, Port};
@@ -55,9 +56,7 @@ impl Session {
         match self.media.rtcp {
             RtcpTransport::Mux => Some((Port::Rtp, self.latch.destination()?)),
             RtcpTransport::Separate(named) => {
-                let usable = !named.ip().is_unspecified() && named.port() != 0;
-                let to = self.record.rtcp_source.or(usable.then_some(named))?;
-                Some((Port::Rtcp, to))
+                Some((Port::Rtcp, self.record.rtcp_source.or(usable(named))?))
             }
         }
     }

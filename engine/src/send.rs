@@ -6,10 +6,8 @@
 //! phase never disturbs either. The marker says that a talkspurt begins: the packet before was
 //! not sent (RFC 3551 section 4.1).
 
+use media::rtp::{HEADER_BYTES, RtpHeader};
 use media_units::{BLOCK_SAMPLES, PeriodIndex, RtpTimestamp, SequenceNumber, Ssrc};
-
-const VERSION_2: u8 = 0x80;
-const MARKER: u8 = 0x80;
 
 /// What we send to one endpoint.
 #[derive(Debug)]
@@ -74,15 +72,18 @@ impl SendStream {
     }
 
     /// The header of the packet that is sent in `period` with so many octets of payload.
-    pub(crate) fn header(&mut self, period: PeriodIndex, octets: usize) -> [u8; 12] {
-        let marker = if std::mem::take(&mut self.paused) { MARKER } else { 0 };
-        let [s0, s1] = self.sequence.0.to_be_bytes();
-        let [t0, t1, t2, t3] = self.timestamp(period).0.to_be_bytes();
-        let [c0, c1, c2, c3] = self.ssrc.0.to_be_bytes();
+    pub(crate) fn header(&mut self, period: PeriodIndex, octets: usize) -> [u8; HEADER_BYTES] {
+        let header = RtpHeader {
+            payload_type: self.payload_type,
+            marker: std::mem::take(&mut self.paused),
+            sequence: self.sequence,
+            timestamp: self.timestamp(period),
+            ssrc: self.ssrc,
+        };
         self.sequence = self.sequence.plus(1);
         self.packets += 1;
         self.octets += octets as u64;
-        [VERSION_2, self.payload_type | marker, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3]
+        header.write()
     }
 }
 

@@ -98,7 +98,7 @@ impl Shard {
 
     /// Stores one datagram. Never sends sound.
     pub fn receive(&mut self, datagram: Datagram<'_>, output: &mut impl Output) {
-        let (sessions, mut moment) = self.around(datagram.arrival, output);
+        let Run { sessions, mut moment, .. } = self.run(datagram.arrival, output);
         match sessions.get_mut(datagram.slot as usize) {
             Some(session) if session.is_open => session.receive(&datagram, &mut moment),
             // It waited in the socket of a session that is closed by now.
@@ -131,25 +131,7 @@ impl Shard {
         self.totals.send_failures += datagrams;
     }
 
-    /// The sessions, and the shard around them.
-    pub(crate) fn around<'a, O>(
-        &'a mut self,
-        now: Instant,
-        output: &'a mut O,
-    ) -> (&'a mut [Session], Moment<'a, O>) {
-        let moment = Moment {
-            now,
-            period: self.clock.period(),
-            rules: &self.rules,
-            totals: &mut self.totals,
-            taps: &mut self.taps,
-            random: &mut self.random,
-            output,
-        };
-        (&mut self.sessions, moment)
-    }
-
-    /// What runs sessions and rooms at this moment.
+    /// Everything that is needed at this moment, side by side.
     pub(crate) fn run<'a, O: Output>(&'a mut self, now: Instant, output: &'a mut O) -> Run<'a, O> {
         Run {
             sessions: &mut self.sessions,
