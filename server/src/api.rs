@@ -1,0 +1,62 @@
+//! The HTTP API: questions and orders to the control plane, answered in JSON.
+//!
+//! A request becomes an [`Ask`] in a bounded queue to the control task, which answers through a
+//! one-shot reply; nothing here touches a call. Whatever is wrong with a request is answered by
+//! [`Trouble`]: what was refused, and what would be right. The `OpenAPI` document is collected from
+//! the same declarations that make the routes.
+
+mod answer;
+mod model;
+mod routes;
+mod serve;
+
+pub(crate) use answer::Trouble;
+pub(crate) use model::{Health, Media, Page, Participant, ParticipantPage, Room, RoomPage};
+pub(crate) use routes::{document, router};
+pub(crate) use serve::{Limits, serve};
+
+use tokio::sync::{mpsc, oneshot};
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Trouble>>;
+
+/// One request to the control task.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Which rooms there are.
+    Rooms(Page, Reply<RoomPage>),
+    /// One room.
+    Room(String, Reply<Room>),
+    /// Who takes part, in one room or anywhere.
+    Participants(Option<String>, Page, Reply<ParticipantPage>),
+    /// One participant.
+    Participant(u64, Reply<Participant>),
+    /// Mute or unmute one participant.
+    Mute(u64, bool, Reply<()>),
+    /// End one participant's call.
+    Kick(u64, Reply<()>),
+    /// End all calls of a room.
+    EndRoom(String, Reply<()>),
+    /// How the server is.
+    Health(Reply<Health>),
+    /// All metrics as text.
+    Metrics(Reply<String>),
+}
+
+/// The way to the control task.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue(mpsc::Sender<Ask>);
+
+/// A way to the control task that holds so many requests, and the task's end of it.
+pub(crate) fn queue(waiting_max: usize) -> (Queue, mpsc::Receiver<Ask>) {
+    let (sender, receiver) = mpsc::channel(waiting_max);
+    (Queue(sender), receiver)
+}
+
+impl Queue {
+    async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, Trouble> {
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(ask(reply)).map_err(|_| Trouble::Busy)?;
+        answer.await.map_err(|_| Trouble::Stopping)?
+    }
+}

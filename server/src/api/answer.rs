@@ -1,0 +1,90 @@
+//! What the API says when it cannot do what was asked.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Why a request was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// No room of that name.
+    NoRoom,
+    /// No participant of that identity.
+    NoParticipant,
+    /// Nothing at that path.
+    NoPath,
+    /// The path exists, the method does not.
+    Method,
+    /// A parameter of the query cannot be read.
+    Query,
+    /// Too many requests at one time.
+    Busy,
+    /// A shard did not answer in time.
+    Late,
+    /// The server is on its way down.
+    Stopping,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Refused {
+    /// A word for programs.
+    #[schema(example = "no_participant")]
+    error: &'static str,
+    /// What was refused, for people.
+    what: &'static str,
+    /// What would be right.
+    right: &'static str,
+}
+
+impl Trouble {
+    pub(crate) const fn status(self) -> StatusCode {
+        match self {
+            Self::NoRoom | Self::NoParticipant | Self::NoPath => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Query => StatusCode::BAD_REQUEST,
+            Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Late => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    const fn refused(self) -> Refused {
+        let (error, what, right) = match self {
+            Self::NoRoom => (
+                "no_room",
+                "there is no room of that name now",
+                "a name that GET /v1/rooms lists; a room exists while somebody is in it",
+            ),
+            Self::NoParticipant => (
+                "no_participant",
+                "there is no participant of that identity now",
+                "an id that GET /v1/participants lists",
+            ),
+            Self::NoPath => {
+                ("no_path", "there is nothing at that path", "a path that GET /openapi.json lists")
+            }
+            Self::Method => (
+                "method",
+                "that path does not know that method",
+                "a method that GET /openapi.json lists for it, named in Allow",
+            ),
+            Self::Query => (
+                "query",
+                "the query cannot be read",
+                "limit from 1 to 1000, after as it was given in next",
+            ),
+            Self::Busy => ("busy", "too many requests at one time", "the same request, later"),
+            Self::Late => ("late", "a shard did not answer in time", "the same request, later"),
+            Self::Stopping => ("stopping", "the server is about to end", "another server"),
+        };
+        Refused { error, what, right }
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        (self.status(), Json(self.refused())).into_response()
+    }
+}

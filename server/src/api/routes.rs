@@ -1,0 +1,186 @@
+//! The routes, each with its documentation.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answer::Refused;
+use super::model::{Health, Page, Participant, ParticipantPage, Room, RoomPage};
+use super::{Ask, Queue, Trouble};
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Mixminus",
+    description = "Rooms, participants, health and metrics of one Mixminus server."
+))]
+struct Head;
+
+fn routes() -> OpenApiRouter<Queue> {
+    OpenApiRouter::with_openapi(Head::openapi())
+        .routes(routes!(rooms))
+        .routes(routes!(room, end_room))
+        .routes(routes!(room_participants))
+        .routes(routes!(participants))
+        .routes(routes!(participant, kick))
+        .routes(routes!(mute))
+        .routes(routes!(unmute))
+        .routes(routes!(health))
+        .routes(routes!(metrics))
+        .routes(routes!(openapi))
+}
+
+/// The API's routes.
+pub(crate) fn router(control: Queue) -> Router {
+    let (router, document) = routes().split_for_parts();
+    router
+        .layer(Extension(std::sync::Arc::new(document)))
+        .fallback(async || Trouble::NoPath)
+        .method_not_allowed_fallback(async || Trouble::Method)
+        .with_state(control)
+}
+
+/// The `OpenAPI` document of the routes.
+pub(crate) fn document() -> Document {
+    routes().split_for_parts().1
+}
+
+/// Rooms, in the order of their names.
+#[utoipa::path(get, path = "/v1/rooms", params(Page), responses(
+    (status = 200, body = RoomPage), (status = 400, body = Refused), (status = 503, body = Refused)))]
+async fn rooms(
+    State(control): State<Queue>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<RoomPage>, Trouble> {
+    let page = checked(page)?;
+    control.ask(|reply| Ask::Rooms(page, reply)).await.map(Json)
+}
+
+/// One room.
+#[utoipa::path(get, path = "/v1/rooms/{name}", params(("name" = String, description = "The room's name")),
+    responses((status = 200, body = Room), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn room(
+    State(control): State<Queue>,
+    Path(name): Path<String>,
+) -> Result<Json<Room>, Trouble> {
+    control.ask(|reply| Ask::Room(name, reply)).await.map(Json)
+}
+
+/// Ends a room: every call in it gets a BYE.
+#[utoipa::path(delete, path = "/v1/rooms/{name}", params(("name" = String, description = "The room's name")),
+    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn end_room(
+    State(control): State<Queue>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Trouble> {
+    done(control.ask(|reply| Ask::EndRoom(name, reply)).await)
+}
+
+/// Who is in a room, with their media.
+#[utoipa::path(get, path = "/v1/rooms/{name}/participants",
+    params(("name" = String, description = "The room's name"), Page), responses(
+    (status = 200, body = ParticipantPage), (status = 400, body = Refused), (status = 404, body = Refused),
+    (status = 503, body = Refused), (status = 504, body = Refused)))]
+async fn room_participants(
+    State(control): State<Queue>,
+    Path(name): Path<String>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<ParticipantPage>, Trouble> {
+    let page = checked(page)?;
+    control.ask(|reply| Ask::Participants(Some(name), page, reply)).await.map(Json)
+}
+
+/// Everyone who takes part in anything, with their media.
+#[utoipa::path(get, path = "/v1/participants", params(Page), responses(
+    (status = 200, body = ParticipantPage), (status = 400, body = Refused), (status = 503, body = Refused),
+    (status = 504, body = Refused)))]
+async fn participants(
+    State(control): State<Queue>,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<ParticipantPage>, Trouble> {
+    let page = checked(page)?;
+    control.ask(|reply| Ask::Participants(None, page, reply)).await.map(Json)
+}
+
+/// One participant, with its media.
+#[utoipa::path(get, path = "/v1/participants/{id}", params(("id" = u64, description = "The participant's id")),
+    responses((status = 200, body = Participant), (status = 404, body = Refused),
+    (status = 503, body = Refused), (status = 504, body = Refused)))]
+async fn participant(
+    State(control): State<Queue>,
+    Path(id): Path<String>,
+) -> Result<Json<Participant>, Trouble> {
+    let id = number(&id)?;
+    control.ask(|reply| Ask::Participant(id, reply)).await.map(Json)
+}
+
+/// Ends a participant's call by BYE.
+#[utoipa::path(delete, path = "/v1/participants/{id}", params(("id" = u64, description = "The participant's id")),
+    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn kick(State(control): State<Queue>, Path(id): Path<String>) -> Result<StatusCode, Trouble> {
+    let id = number(&id)?;
+    done(control.ask(|reply| Ask::Kick(id, reply)).await)
+}
+
+/// Mutes a participant: it hears, but is not heard.
+#[utoipa::path(post, path = "/v1/participants/{id}/mute", params(("id" = u64, description = "The participant's id")),
+    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn mute(State(control): State<Queue>, Path(id): Path<String>) -> Result<StatusCode, Trouble> {
+    let id = number(&id)?;
+    done(control.ask(|reply| Ask::Mute(id, true, reply)).await)
+}
+
+/// Unmutes a participant.
+#[utoipa::path(post, path = "/v1/participants/{id}/unmute", params(("id" = u64, description = "The participant's id")),
+    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn unmute(
+    State(control): State<Queue>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Trouble> {
+    let id = number(&id)?;
+    done(control.ask(|reply| Ask::Mute(id, false, reply)).await)
+}
+
+/// Whether the server lives (it answers at all) and takes calls (200, else 503).
+#[utoipa::path(get, path = "/health", responses((status = 200, body = Health), (status = 503, body = Health)))]
+async fn health(State(control): State<Queue>) -> Result<(StatusCode, Json<Health>), Trouble> {
+    let health = control.ask(Ask::Health).await?;
+    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((status, Json(health)))
+}
+
+/// Metrics in Prometheus' text format (docs/metrics.md).
+#[utoipa::path(get, path = "/metrics", responses(
+    (status = 200, body = String, content_type = "text/plain; version=0.0.4"),
+    (status = 503, body = Refused), (status = 504, body = Refused)))]
+async fn metrics(State(control): State<Queue>) -> Result<Response, Trouble> {
+    let text = control.ask(Ask::Metrics).await?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, body = Object)))]
+async fn openapi(Extension(document): Extension<std::sync::Arc<Document>>) -> Response {
+    Json(document.as_ref()).into_response()
+}
+
+fn checked(page: Result<Query<Page>, QueryRejection>) -> Result<Page, Trouble> {
+    let Query(page) = page.map_err(|_| Trouble::Query)?;
+    if page.is_valid() { Ok(page) } else { Err(Trouble::Query) }
+}
+
+fn done(outcome: Result<(), Trouble>) -> Result<StatusCode, Trouble> {
+    outcome.map(|()| StatusCode::NO_CONTENT)
+}
+
+/// The number of a participant; what is no number names nobody.
+fn number(id: &str) -> Result<u64, Trouble> {
+    id.parse().map_err(|_| Trouble::NoParticipant)
+}

@@ -1,0 +1,138 @@
+//! The configuration: one TOML file, every key optional, checked as a whole before anything runs.
+//!
+//! Each key is declared once, where its field is filled (see [`reader`]): name, default, range
+//! and meaning. docs/configuration.md is written from the same declarations.
+
+mod documentation;
+mod reader;
+mod rtp;
+mod services;
+mod sip;
+mod units;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use engine_control::PortPlan;
+use signaling::DialPlan;
+
+pub use documentation::markdown;
+pub use reader::Problem;
+use reader::{Read, Reader};
+pub use rtp::{Rtp, Shards};
+pub use services::{Api, Log, Recording, Rooms};
+pub use sip::{Connections, Sip};
+
+/// All settings of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Signalling.
+    pub sip: Sip,
+    /// Media.
+    pub rtp: Rtp,
+    /// Rooms.
+    pub rooms: Rooms,
+    /// What can be dialled.
+    pub dial: DialPlan,
+    /// Recordings.
+    pub recording: Recording,
+    /// The HTTP API.
+    pub api: Api,
+    /// The log.
+    pub log: Log,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        read("", "").0
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration; `file` is its name in messages.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        let (config, read) = read(file, text);
+        if read.problems.is_empty() { Ok(config) } else { Err(read.problems) }
+    }
+
+    /// What no key can be refused for alone.
+    fn check(&self, reader: &mut Reader<'_>) {
+        if self.sip.udp.is_empty() && self.sip.tcp.is_empty() {
+            let why = "no address to listen on; write at least one in sip.udp or sip.tcp";
+            reader.refuse(&["sip.udp", "sip.tcp"], why.to_owned());
+        }
+        let ipv4 = |address: &&SocketAddr| address.is_ipv4();
+        let ipv4 = self.sip.udp.iter().filter(ipv4).count();
+        if ipv4 > 1 || self.sip.udp.len() - ipv4 > 1 {
+            let why = "two UDP addresses of one family; write at most one of IPv4 and one of IPv6";
+            reader.refuse(&["sip.udp"], why.to_owned());
+        }
+        let timing = self.sip.timing;
+        at_most(reader, "sip.t1", timing.t1, "sip.t2", timing.t2);
+        let (shortest, asked) = (self.sip.session_expires_min, self.sip.session_expires);
+        at_most(reader, "sip.session_expires_min", shortest, "sip.session_expires", asked);
+        let (least, most) = (self.rtp.playout_delay_min, self.rtp.playout_delay_max);
+        at_most(reader, "rtp.playout_delay_min", least, "rtp.playout_delay_max", most);
+        self.check_shards(reader);
+        if let Some(advertised) = self.rtp.advertised
+            && advertised.is_ipv4() != self.rtp.address.is_ipv4()
+        {
+            let why = format!("not of the same family as rtp.address ({})", self.rtp.address);
+            reader.refuse(&["rtp.advertised", "rtp.address"], why);
+        }
+    }
+
+    fn check_shards(&self, reader: &mut Reader<'_>) {
+        let (first, last) = self.rtp.ports;
+        let shards = self.rtp.shards.count.unwrap_or(1);
+        if let (Some(count), Some(cores)) = (self.rtp.shards.count, &self.rtp.shards.cores)
+            && (count as usize) > cores.len()
+        {
+            let why = format!("more shards than cores; rtp.cores names {}", cores.len());
+            reader.refuse(&["rtp.shards"], why);
+        }
+        if PortPlan::divide(first, last, shards as u8).is_none() {
+            let why = format!(
+                "too few for {shards} shards; write a range of at least {}",
+                2 * shards + 1
+            );
+            reader.refuse(&["rtp.ports", "rtp.shards"], why);
+        }
+    }
+}
+
+fn at_most(reader: &mut Reader<'_>, low: &str, least: Duration, high: &str, most: Duration) {
+    if least > most {
+        let why = format!("{low} is above {high}; write them the other way round");
+        reader.refuse(&[low, high], why);
+    }
+}
+
+fn read(file: &str, text: &str) -> (Config, Read) {
+    let mut reader = Reader::new(file, text);
+    let config = Config {
+        sip: reader.section("sip", "The SIP front end.", Sip::read),
+        rtp: reader.section("rtp", "Media: addresses, ports, threads, playout.", Rtp::read),
+        rooms: reader.section(
+            "rooms",
+            "Rooms, made when their first member joins and gone after the last left.",
+            Rooms::read,
+        ),
+        dial: reader.section("dial", services::DIAL, services::dial),
+        recording: reader.section(
+            "recording",
+            "Where calls and rooms are recorded.",
+            Recording::read,
+        ),
+        api: reader.section("api", "The HTTP API with health and metrics.", Api::read),
+        log: reader.section("log", "The log, on standard error.", Log::read),
+    };
+    if reader.is_clean() {
+        config.check(&mut reader);
+    }
+    (config, reader.finish())
+}

@@ -1,0 +1,62 @@
+//! docs/configuration.md, written from the declarations of the keys.
+
+use std::fmt::Write;
+
+use super::Config;
+use super::reader::Read;
+
+const PREFACE: &str = "\
+# Configuration
+
+One TOML file, given as `mixminus run --config FILE`. Every key is optional; without a file the server runs on the
+defaults below. `mixminus check FILE` reads a file and names everything wrong in it, each with file, line, key, value and what
+would be right; a server refuses to start with such a file.
+
+A duration is a whole number with its unit: `\"20ms\"`, `\"3s\"`, `\"5min\"`, `\"1h\"` (also `us`, `ns`). A size is a whole
+number of `B`, `KiB`, `MiB` or `GiB`. Each key stands under its section: `sip.t1` is `t1` in `[sip]`.
+
+This page is written from the declarations of the keys in `server/src/config` and compared with them by a test.
+";
+
+/// The whole page.
+pub fn markdown() -> String {
+    let (config, read) = super::read("", "");
+    let mut page = PREFACE.to_owned();
+    for (section, meaning) in &read.sections {
+        let _ = write!(page, "\n## [{section}]\n\n{meaning}\n\n");
+        if *section == "dial" {
+            dial_defaults(&mut page, &config);
+            continue;
+        }
+        page.push_str("| key | default | what may be written | meaning |\n|---|---|---|---|\n");
+        for key in read.keys.iter().filter(|key| key.section == *section) {
+            let (name, default, right) = (key.name, &key.default, &key.right);
+            let _ = writeln!(page, "| `{name}` | `{default}` | {right} | {} |", key.meaning);
+        }
+    }
+    example(&mut page, &read);
+    page
+}
+
+fn dial_defaults(page: &mut String, config: &Config) {
+    page.push_str("```toml\n[dial]\n");
+    for (pattern, service) in config.dial.entries() {
+        let _ = writeln!(page, "\"{pattern}\" = \"{}\"", service.name());
+    }
+    page.push_str("```\n");
+}
+
+fn example(page: &mut String, read: &Read) {
+    page.push_str(
+        "\n## All of it\n\nA file that says what the server does without one:\n\n```toml\n",
+    );
+    for (section, _) in read.sections.iter().filter(|(section, _)| *section != "dial") {
+        let _ = writeln!(page, "[{section}]");
+        for key in read.keys.iter().filter(|key| key.section == *section) {
+            let _ = writeln!(page, "{} = {}", key.name, key.default);
+        }
+        page.push('\n');
+    }
+    page.truncate(page.trim_end().len());
+    page.push_str("\n```\n");
+}

@@ -1,0 +1,274 @@
+//! Reads a TOML document key by key, and learns on the way what keys there are.
+//!
+//! A section of the configuration is filled by one call per key, which names the key, its
+//! default, its range and its meaning. The same call documents the key, reads it, and refuses
+//! what is wrong with file, line, key, value and what would be right. What no call asked for
+//! is unknown. So a key cannot exist without its documentation, nor the other way round.
+//! Every problem of a file is found in one pass: a refused key counts as absent.
+
+use std::fmt;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::values::{a, string};
+
+/// What is wrong with a configuration, where, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, as the user named it.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The key, with its section; empty where the text is no TOML.
+    pub key: String,
+    /// The value as written; empty where the key itself is wrong.
+    pub value: String,
+    /// Why it is refused, and what would be right.
+    pub why: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.file, self.line)?;
+        if !self.key.is_empty() {
+            f.write_str(&self.key)?;
+            if !self.value.is_empty() {
+                write!(f, " = {}", self.value)?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.why)
+    }
+}
+
+/// What the documentation says about one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) section: &'static str,
+    pub(super) name: &'static str,
+    /// What may be written: unit and range.
+    pub(super) right: String,
+    /// The default, as TOML.
+    pub(super) default: String,
+    pub(super) meaning: &'static str,
+}
+
+/// A document being read.
+pub(super) struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    root: DeTable<'a>,
+    sections: Vec<(&'static str, &'static str)>,
+    keys: Vec<Key>,
+    /// Where each value that was present stands, for checks across keys.
+    present: Vec<(String, Range<usize>)>,
+    problems: Vec<Problem>,
+}
+
+/// All that a finished reader knows.
+pub(super) struct Read {
+    pub(super) sections: Vec<(&'static str, &'static str)>,
+    pub(super) keys: Vec<Key>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    /// Begins to read `text`, which came from `file`.
+    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut reader = Self {
+            file,
+            text,
+            root: root.into_inner(),
+            sections: Vec::new(),
+            keys: Vec::new(),
+            present: Vec::new(),
+            problems: Vec::new(),
+        };
+        // One slip of the pen derails the parser for a while: only the first error is sure.
+        if let Some(error) = errors.first() {
+            let span = error.span().unwrap_or(0..0);
+            let why = format!("not valid TOML: {}", error.message());
+            reader.refuse_span(&span, "", why);
+            reader.root = DeTable::new();
+        }
+        reader
+    }
+
+    /// Reads one section with `read`; what `read` did not ask for is refused as unknown.
+    pub(super) fn section<T>(
+        &mut self,
+        name: &'static str,
+        meaning: &'static str,
+        read: impl FnOnce(&mut Section<'_, 'a>) -> T,
+    ) -> T {
+        self.sections.push((name, meaning));
+        let table = match self.root.remove(name) {
+            None => DeTable::new(),
+            Some(value) => {
+                let span = value.span();
+                match value.into_inner() {
+                    DeValue::Table(table) => table,
+                    other => {
+                        let why = format!("this is {}; write a table: [{name}]", a(&other));
+                        self.refuse_span(&span, name, why);
+                        DeTable::new()
+                    }
+                }
+            }
+        };
+        let mut section = Section { reader: self, name, table };
+        let read = read(&mut section);
+        section.refuse_unknown();
+        read
+    }
+
+    /// Refuses a value for a reason that several keys make together. The line is that of the
+    /// first of `paths` that the document names.
+    pub(super) fn refuse(&mut self, paths: &[&str], why: String) {
+        let found = paths.iter().find_map(|path| {
+            self.present.iter().find(|(present, _)| present == path).map(|(_, span)| (path, span))
+        });
+        let (path, span) = match found {
+            Some((path, span)) => (*path, span.clone()),
+            None => (paths.first().copied().unwrap_or_default(), 0..0),
+        };
+        self.refuse_span(&span, path, why);
+    }
+
+    /// Whether no problem was found so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Ends the reading: sections that nobody asked for are unknown.
+    pub(super) fn finish(mut self) -> Read {
+        let known: Vec<&str> = self.sections.iter().map(|(name, _)| *name).collect();
+        for (name, _) in std::mem::take(&mut self.root) {
+            let why = unknown("section", name.get_ref(), &known);
+            self.refuse_key(&name.span(), name.get_ref(), why);
+        }
+        self.problems.sort_by_key(|problem| problem.line);
+        Read { sections: self.sections, keys: self.keys, problems: self.problems }
+    }
+
+    fn refuse_span(&mut self, span: &Range<usize>, key: &str, why: String) {
+        let value = self.text.get(span.clone()).unwrap_or_default();
+        self.push(span, key, shorten(value), why);
+    }
+
+    fn refuse_key(&mut self, span: &Range<usize>, key: &str, why: String) {
+        self.push(span, &shorten(key), String::new(), why);
+    }
+
+    fn push(&mut self, span: &Range<usize>, key: &str, value: String, why: String) {
+        let before = self.text.get(..span.start).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
+        let value = if key.is_empty() { String::new() } else { value };
+        let (file, key) = (self.file.to_owned(), key.to_owned());
+        self.problems.push(Problem { file, line, key, value, why });
+    }
+}
+
+/// One table of the document.
+pub(super) struct Section<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    name: &'static str,
+    table: DeTable<'a>,
+}
+
+impl Section<'_, '_> {
+    /// Every entry of a section whose keys the user makes up, as `(key, value)`, each refused or
+    /// accepted by `read`; `None` where the section is absent.
+    pub(super) fn entries<T>(
+        &mut self,
+        right: &str,
+        mut read: impl FnMut(&str, &str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let table = std::mem::take(&mut self.table);
+        let mut entries = Vec::new();
+        for (key, value) in &table {
+            let path = format!("{}.{}", self.name, key.get_ref());
+            match string(value.get_ref()).and_then(|text| read(key.get_ref(), text)) {
+                Ok(entry) => entries.push(entry),
+                Err(why) => {
+                    let why = format!("{why}; write {right}");
+                    self.reader.refuse_span(&value.span(), &path, why);
+                }
+            }
+            self.reader.present.push((path, value.span()));
+        }
+        (!table.is_empty()).then_some(entries)
+    }
+
+    /// One key: documents it, reads it, refuses it with its place where `read` says why.
+    pub(super) fn key<T>(
+        &mut self,
+        name: &'static str,
+        default: String,
+        right: String,
+        meaning: &'static str,
+        read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+    ) -> Option<T> {
+        let found = self.table.remove(name);
+        let outcome = found.map(|value: Spanned<DeValue<'_>>| {
+            let path = format!("{}.{name}", self.name);
+            let read = read(value.get_ref());
+            if let Err(why) = &read {
+                let why = format!("{why}; write {right}");
+                self.reader.refuse_span(&value.span(), &path, why);
+            }
+            self.reader.present.push((path, value.span()));
+            read.ok()
+        });
+        self.reader.keys.push(Key { section: self.name, name, right, default, meaning });
+        outcome.flatten()
+    }
+
+    fn refuse_unknown(self) {
+        let known: Vec<&str> = self
+            .reader
+            .keys
+            .iter()
+            .filter(|key| key.section == self.name)
+            .map(|key| key.name)
+            .collect();
+        for (name, _) in &self.table {
+            let why = unknown("key", name.get_ref(), &known);
+            let path = format!("{}.{}", self.name, name.get_ref());
+            self.reader.refuse_key(&name.span(), &path, why);
+        }
+    }
+}
+
+/// The first line of a text, and not all of it where it is long.
+fn shorten(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let line: String = text.lines().next().unwrap_or_default().chars().take(SHOWN).collect();
+    if line.len() < text.len() { line + "..." } else { line }
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|one| (distance(name, one), one)).min();
+    match nearest {
+        Some((0..=3, one)) => format!("unknown {what}; did you mean {one}?"),
+        _ => format!("unknown {what}; known are {}", known.join(", ")),
+    }
+}
+
+/// Levenshtein's distance of two short words.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.chars().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,165 @@
+//! `[rooms]`, `[dial]`, `[recording]`, `[api]`, `[log]`
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use signaling::{DialPlan, Pattern, PlanError, Service};
+
+use super::reader::Section;
+
+/// Rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rooms {
+    /// Rooms at one time.
+    pub max: u32,
+    /// Members of one room.
+    pub members_max: u32,
+    /// Whether every room is recorded.
+    pub record: bool,
+}
+
+impl Rooms {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        Self {
+            max: section.count(
+                "max",
+                1024,
+                1..=65536,
+                "Rooms at one time; one more is answered 503.",
+            ),
+            members_max: section.count(
+                "members_max",
+                1024,
+                1..=16384,
+                "Members of one room; one more is answered 486.",
+            ),
+            record: section.flag(
+                "record",
+                false,
+                "Whether every room is recorded, as one mix, from its first member to its last.",
+            ),
+        }
+    }
+}
+
+/// What `[dial]` means, for the documentation.
+pub(super) const DIAL: &str = "\
+What can be dialled: `\"pattern\" = \"service\"`, where the first pattern that matches the user part of the
+request URI decides. The section as a whole replaces the defaults. A pattern is one user part (`echo`), a prefix that
+ends in a star (`conf*`), or a range of numbers of equal length (`3000-3999`). Services: `room` (named by what the star
+stands for, or by the number), `echo` (the caller's own sound), `tone` (1 kHz), `record` (until hang-up). Anything else
+is answered 404.";
+
+/// Recordings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// Where files are written.
+    pub folder: PathBuf,
+    /// How often what was written is made safe.
+    pub flush: Duration,
+    /// Recordings at one time.
+    pub max: u32,
+    /// What the ring between shard and writer holds.
+    pub ring: Duration,
+}
+
+impl Recording {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let s = Duration::from_secs;
+        Self {
+            folder: section.path("folder", "recordings", "Where the files are written; made when the server starts."),
+            flush: section.duration(
+                "flush",
+                s(5),
+                s(1)..=s(3600),
+                "How often what was heard is written and the file's header brought up to date: what a \
+                 crash may cost.",
+            ),
+            max: section.count("max", 256, 1..=16384, "Recordings at one time; a call that asks for one more is answered 503, a room goes on \
+                 unrecorded."),
+            ring: section.duration(
+                "ring",
+                s(2),
+                Duration::from_millis(200)..=s(60),
+                "How much sound may wait between a shard and the recorder; what is beyond it is silence \
+                 in the file, and counted.",
+            ),
+        }
+    }
+}
+
+/// The HTTP API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Where to listen; none: no API.
+    pub listen: Option<SocketAddr>,
+    /// Octets of one request's body.
+    pub body_max: u64,
+    /// Requests at one time.
+    pub requests_max: u32,
+    /// Connections at one time.
+    pub connections_max: u32,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+impl Api {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let s = Duration::from_secs;
+        Self {
+            listen: section.listener_or_off(
+                "listen",
+                SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+                "Where the API listens. It asks for no password: keep it on loopback, or behind a proxy \
+                 that does.",
+            ),
+            body_max: section.size("body_max", 16 << 10, 1 << 10..=1 << 20, "Octets of one request's body; a longer one is answered 413."),
+            requests_max: section.count("requests_max", 32, 1..=1024, "Requests at one time; one more is answered 503."),
+            connections_max: section.count("connections_max", 64, 1..=4096, "Connections at one time; more wait to be accepted."),
+            timeout: section.duration("timeout", s(5), Duration::from_millis(100)..=s(60), "How long one request may take, and how long its headers may take to arrive."),
+        }
+    }
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A filter of tracing-subscriber.
+    pub level: String,
+    /// JSON instead of text.
+    pub json: bool,
+}
+
+impl Log {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        Self {
+            level: section.log_filter(
+                "level",
+                "info",
+                "What is logged; the environment variable `MIXMINUS_LOG` wins over it.",
+            ),
+            json: section.choice(
+                "format",
+                &[("text", false), ("json", true)],
+                "Lines for people, or one JSON object per line.",
+            ),
+        }
+    }
+}
+
+/// Reads `[dial]`.
+pub(super) fn dial(section: &mut Section<'_, '_>) -> DialPlan {
+    let mut earlier: Vec<Pattern> = Vec::new();
+    let right = "\"pattern\" = \"service\", for example \"3000-3999\" = \"room\"";
+    let given = section.entries(right, |pattern, service| {
+        let pattern: Pattern = pattern.parse().map_err(|error: PlanError| error.to_string())?;
+        let service: Service = service.parse().map_err(|error: PlanError| error.to_string())?;
+        if earlier.contains(&pattern) {
+            return Err("the pattern is there already".to_owned());
+        }
+        earlier.push(pattern.clone());
+        Ok((pattern, service))
+    });
+    given.and_then(|entries| DialPlan::new(entries).ok()).unwrap_or_default()
+}

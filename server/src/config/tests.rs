@@ -1,0 +1,202 @@
+//! Exact messages, because they are what a user sees; and no text panics.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn refused(text: &str) -> Vec<String> {
+    Config::parse("mixminus.toml", text)
+        .expect_err("this text is wrong")
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    assert_eq!(Config::parse("f", "").unwrap(), Config::default());
+}
+
+#[test]
+fn the_documentation_names_every_key() {
+    crate::documented("configuration.md", &markdown());
+}
+
+#[test]
+fn the_example_of_the_documentation_is_the_defaults() {
+    let page = markdown();
+    let examples: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 2);
+    assert_eq!(Config::parse("f", &examples.concat()).unwrap(), Config::default());
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+    assert_eq!(
+        refused("[sip]\nt1 = \"500ms\"\ncals_max = 5\n"),
+        ["mixminus.toml:3: sip.cals_max: unknown key; did you mean calls_max?"]
+    );
+    assert_eq!(
+        refused("[log]\nzzzzzzzz = 5\n"),
+        ["mixminus.toml:2: log.zzzzzzzz: unknown key; known are level, format"]
+    );
+    assert_eq!(
+        refused("[sips]\nt1 = 5\n"),
+        ["mixminus.toml:1: sips: unknown section; did you mean sip?"]
+    );
+}
+
+#[test]
+fn a_wrong_unit_is_refused_with_the_right_ones() {
+    assert_eq!(
+        refused("[sip]\nt1 = \"20\""),
+        [
+            "mixminus.toml:2: sip.t1 = \"20\": no duration (a whole number and one of h, min, s, ms, us, ns); write a duration from \"10ms\" to \"10s\""
+        ]
+    );
+    assert_eq!(
+        refused("[api]\nbody_max = \"16ms\""),
+        [
+            "mixminus.toml:2: api.body_max = \"16ms\": no size (a whole number and one of B, KiB, MiB, GiB); write a size from \"1KiB\" to \"1MiB\""
+        ]
+    );
+}
+
+#[test]
+fn a_value_out_of_range_is_refused_with_the_range() {
+    assert_eq!(
+        refused("\n\n[rooms]\nmembers_max = 0"),
+        [
+            "mixminus.toml:4: rooms.members_max = 0: out of range; write a whole number from 1 to 16384"
+        ]
+    );
+    assert_eq!(
+        refused("[rtp]\nports = \"30000-20000\""),
+        [
+            "mixminus.toml:2: rtp.ports = \"30000-20000\": the first port is at least 1024 and below the last; write two ports, for example \"16384-32767\""
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_type_is_refused_with_the_right_one() {
+    assert_eq!(
+        refused("[sip]\ncalls_max = \"many\"\nudp = \"0.0.0.0:5060\""),
+        [
+            "mixminus.toml:2: sip.calls_max = \"many\": this is a string; write a whole number from 1 to 262144",
+            "mixminus.toml:3: sip.udp = \"0.0.0.0:5060\": this is a string; write a list of addresses with ports, for example [\"192.0.2.1:5060\", \"[2001:db8::1]:5060\"]; [] for none",
+        ]
+    );
+    assert_eq!(
+        refused("sip = 3"),
+        ["mixminus.toml:1: sip = 3: this is an integer; write a table: [sip]"]
+    );
+}
+
+#[test]
+fn a_duplicate_key_is_refused() {
+    assert_eq!(
+        refused("[sip]\nt1 = \"500ms\"\nt1 = \"400ms\"\n"),
+        ["mixminus.toml:3: not valid TOML: duplicate key"]
+    );
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_refused_at_its_line() {
+    let problems = refused("[sip]\nt1 = = 3\n");
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("mixminus.toml:2: not valid TOML: "), "{problems:?}");
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_refused() {
+    assert_eq!(
+        refused("[rtp]\nplayout_delay_max = \"40ms\"\nplayout_delay_min = \"60ms\""),
+        [
+            "mixminus.toml:3: rtp.playout_delay_min = \"60ms\": rtp.playout_delay_min is above rtp.playout_delay_max; write them the other way round"
+        ]
+    );
+    assert_eq!(
+        refused("[sip]\nudp = []\ntcp = []"),
+        [
+            "mixminus.toml:2: sip.udp = []: no address to listen on; write at least one in sip.udp or sip.tcp"
+        ]
+    );
+    assert_eq!(
+        refused("[sip]\nudp = [\"127.0.0.1:5060\", \"127.0.0.2:5060\"]"),
+        [
+            "mixminus.toml:2: sip.udp = [\"127.0.0.1:5060\", \"127.0.0.2:5060\"]: two UDP addresses of one family; write at most one of IPv4 and one of IPv6"
+        ]
+    );
+    assert_eq!(
+        refused("[rtp]\nshards = 3\ncores = [0, 1]"),
+        ["mixminus.toml:2: rtp.shards = 3: more shards than cores; rtp.cores names 2"]
+    );
+    assert_eq!(
+        refused("[rtp]\nports = \"20000-20002\"\nshards = 2"),
+        [
+            "mixminus.toml:2: rtp.ports = \"20000-20002\": too few for 2 shards; write a range of at least 5"
+        ]
+    );
+    assert_eq!(
+        refused("[rtp]\nadvertised = \"2001:db8::1\""),
+        [
+            "mixminus.toml:2: rtp.advertised = \"2001:db8::1\": not of the same family as rtp.address (0.0.0.0)"
+        ]
+    );
+}
+
+#[test]
+fn every_problem_of_a_file_is_named_in_the_order_of_its_lines() {
+    let problems = refused(
+        "[log]\nformat = \"xml\"\n[api]\nlisten = \"nowhere\"\n[dial]\n\"9\" = \"sauna\"\n[sip]\nt9 = 1\n",
+    );
+    assert_eq!(
+        problems,
+        [
+            "mixminus.toml:2: log.format = \"xml\": \"xml\" is not known; write one of \"text\", \"json\"",
+            "mixminus.toml:4: api.listen = \"nowhere\": no address with a port; write an address with a port, for example \"127.0.0.1:8080\", or \"off\"",
+            "mixminus.toml:6: dial.9 = \"sauna\": \"sauna\" is not a service; use room, echo, tone or record; write \"pattern\" = \"service\", for example \"3000-3999\" = \"room\"",
+            "mixminus.toml:8: sip.t9: unknown key; did you mean t1?",
+        ]
+    );
+}
+
+#[test]
+fn the_dial_plan_is_replaced_as_a_whole_and_keeps_its_order() {
+    let text = "[dial]\n\"7*\" = \"room\"\n\"11\" = \"tone\"\n\"3*\" = \"echo\"";
+    let config = Config::parse("f", text).unwrap();
+    let patterns: Vec<String> =
+        config.dial.entries().iter().map(|(pattern, _)| pattern.to_string()).collect();
+    assert_eq!(patterns, ["7*", "11", "3*"]);
+}
+
+#[test]
+fn a_bad_pattern_is_refused_with_what_can_be_dialled() {
+    assert_eq!(
+        refused("[dial]\n\"3999-3000\" = \"room\""),
+        [
+            "mixminus.toml:2: dial.3999-3000 = \"room\": \"3999-3000\" is not a range; write two numbers of equal length, as in 3000-3999; write \"pattern\" = \"service\", for example \"3000-3999\" = \"room\""
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in ".{0,200}") {
+        let _ = Config::parse("f", &text);
+    }
+
+    #[test]
+    fn no_toml_panics(
+        section in "sip|rtp|rooms|dial|recording|api|log|x",
+        key in "udp|t1|calls_max|ports|cores|shards|codecs|listen|level|max|folder|[a-z]{1,4}",
+        value in r#"-?[0-9]{1,25}|"[^"\\\n]{0,20}"|\[("[^"\\\n]{0,9}",?)?\]|\{\}|true|1\.5|1979-05-27|inf"#,
+        cut in 0usize..80,
+    ) {
+        let text = format!("[{section}]\n{key} = {value}\n");
+        let _ = Config::parse("f", &text);
+        let _ = Config::parse("f", text.get(..cut.min(text.len())).unwrap_or_default());
+    }
+}

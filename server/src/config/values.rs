@@ -1,0 +1,320 @@
+//! The types of values a key may have: how each is read, and what is said about a wrong one.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::reader::Section;
+use super::units::{parse_duration, parse_size, show_duration, show_size};
+
+impl Section<'_, '_> {
+    /// A whole number.
+    pub(super) fn count(
+        &mut self,
+        name: &'static str,
+        default: u32,
+        range: RangeInclusive<u32>,
+        meaning: &'static str,
+    ) -> u32 {
+        let right = format!("a whole number from {} to {}", range.start(), range.end());
+        let read = |value: &DeValue<'_>| within(value, &range);
+        self.key(name, default.to_string(), right, meaning, read).unwrap_or(default)
+    }
+
+    /// A whole number, or `"auto"`.
+    pub(super) fn count_or_auto(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<u32>,
+        meaning: &'static str,
+    ) -> Option<u32> {
+        let right =
+            format!("\"auto\", or a whole number from {} to {}", range.start(), range.end());
+        let read = |value: &DeValue<'_>| {
+            if value.as_str() == Some("auto") { Ok(None) } else { within(value, &range).map(Some) }
+        };
+        self.key(name, quoted("auto"), right, meaning, read).flatten()
+    }
+
+    /// A length of time.
+    pub(super) fn duration(
+        &mut self,
+        name: &'static str,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+        meaning: &'static str,
+    ) -> Duration {
+        let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
+        let right = format!("a duration from \"{from}\" to \"{to}\"");
+        let read = |value: &DeValue<'_>| {
+            let duration = parse_duration(string(value)?)
+                .ok_or("no duration (a whole number and one of h, min, s, ms, us, ns)")?;
+            if range.contains(&duration) { Ok(duration) } else { Err("out of range".into()) }
+        };
+        self.key(name, quoted(&show_duration(default)), right, meaning, read).unwrap_or(default)
+    }
+
+    /// A number of octets.
+    pub(super) fn size(
+        &mut self,
+        name: &'static str,
+        default: u64,
+        range: RangeInclusive<u64>,
+        meaning: &'static str,
+    ) -> u64 {
+        let (from, to) = (show_size(*range.start()), show_size(*range.end()));
+        let right = format!("a size from \"{from}\" to \"{to}\"");
+        let read = |value: &DeValue<'_>| {
+            let size = parse_size(string(value)?)
+                .ok_or("no size (a whole number and one of B, KiB, MiB, GiB)")?;
+            if range.contains(&size) { Ok(size) } else { Err("out of range".into()) }
+        };
+        self.key(name, quoted(&show_size(default)), right, meaning, read).unwrap_or(default)
+    }
+
+    /// Yes or no.
+    pub(super) fn flag(
+        &mut self,
+        name: &'static str,
+        default: bool,
+        meaning: &'static str,
+    ) -> bool {
+        let read =
+            |value: &DeValue<'_>| value.as_bool().ok_or_else(|| format!("this is {}", a(value)));
+        let right = "true or false".to_owned();
+        self.key(name, default.to_string(), right, meaning, read).unwrap_or(default)
+    }
+
+    /// One of a few words; the first is the default.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&'static str, T)],
+        meaning: &'static str,
+    ) -> T {
+        let (word, default) = choices[0];
+        let read = |value: &DeValue<'_>| pick(string(value)?, choices);
+        self.key(name, quoted(word), one_of(choices), meaning, read).unwrap_or(default)
+    }
+
+    /// Some of a few words, each at most once and at least one, in order of preference; the
+    /// default is all of them as given.
+    pub(super) fn choices<T: Copy + PartialEq>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&'static str, T)],
+        meaning: &'static str,
+    ) -> Vec<T> {
+        let read = |value: &DeValue<'_>| {
+            let mut picked = Vec::new();
+            for item in list(value)? {
+                let choice = pick(string(item)?, choices)?;
+                if picked.contains(&choice) {
+                    return Err("named twice".to_owned());
+                }
+                picked.push(choice);
+            }
+            if picked.is_empty() { Err("empty".to_owned()) } else { Ok(picked) }
+        };
+        let words: Vec<String> = choices.iter().map(|(word, _)| quoted(word)).collect();
+        let default = format!("[{}]", words.join(", "));
+        let right = format!("a list, each {}", one_of(choices));
+        self.key(name, default, right, meaning, read)
+            .unwrap_or_else(|| choices.iter().map(|(_, choice)| *choice).collect())
+    }
+
+    /// Socket addresses to listen on; an empty list is none.
+    pub(super) fn listeners(
+        &mut self,
+        name: &'static str,
+        default: &[SocketAddr],
+        meaning: &'static str,
+    ) -> Vec<SocketAddr> {
+        let read = |value: &DeValue<'_>| {
+            let mut addresses = Vec::new();
+            for item in list(value)? {
+                let text = string(item)?;
+                let address: SocketAddr =
+                    text.parse().map_err(|_| format!("\"{text}\" is no address with a port"))?;
+                if address.port() != 0 && addresses.contains(&address) {
+                    return Err(format!("\"{text}\" is named twice"));
+                }
+                addresses.push(address);
+            }
+            Ok(addresses)
+        };
+        let words: Vec<String> = default.iter().map(|one| quoted(&one.to_string())).collect();
+        let right = "a list of addresses with ports, for example [\"192.0.2.1:5060\", \"[2001:db8::1]:5060\"]; [] for none".to_owned();
+        self.key(name, format!("[{}]", words.join(", ")), right, meaning, read)
+            .unwrap_or_else(|| default.to_vec())
+    }
+
+    /// One socket address, or none.
+    pub(super) fn listener_or_off(
+        &mut self,
+        name: &'static str,
+        default: SocketAddr,
+        meaning: &'static str,
+    ) -> Option<SocketAddr> {
+        let read = |value: &DeValue<'_>| match string(value)? {
+            "off" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| "no address with a port".to_owned()),
+        };
+        let right = "an address with a port, for example \"127.0.0.1:8080\", or \"off\"".to_owned();
+        self.key(name, quoted(&default.to_string()), right, meaning, read).unwrap_or(Some(default))
+    }
+
+    /// One IP address.
+    pub(super) fn address(
+        &mut self,
+        name: &'static str,
+        default: IpAddr,
+        meaning: &'static str,
+    ) -> IpAddr {
+        let read =
+            |value: &DeValue<'_>| string(value)?.parse().map_err(|_| "no IP address".to_owned());
+        let right = "an IP address, for example \"192.0.2.1\"".to_owned();
+        self.key(name, quoted(&default.to_string()), right, meaning, read).unwrap_or(default)
+    }
+
+    /// One IP address that others can reach, or `"auto"`.
+    pub(super) fn address_or_auto(
+        &mut self,
+        name: &'static str,
+        meaning: &'static str,
+    ) -> Option<IpAddr> {
+        let read = |value: &DeValue<'_>| match string(value)? {
+            "auto" => Ok(None),
+            text => match text.parse::<IpAddr>() {
+                Ok(address) if address.is_unspecified() => Err("nobody can reach this".to_owned()),
+                Ok(address) => Ok(Some(address)),
+                Err(_) => Err("no IP address".to_owned()),
+            },
+        };
+        let right = "an IP address, for example \"192.0.2.1\", or \"auto\"".to_owned();
+        self.key(name, quoted("auto"), right, meaning, read).flatten()
+    }
+
+    /// The first and the last of a range of ports.
+    pub(super) fn ports(
+        &mut self,
+        name: &'static str,
+        default: (u16, u16),
+        meaning: &'static str,
+    ) -> (u16, u16) {
+        let read = |value: &DeValue<'_>| {
+            let (first, last) = string(value)?.split_once('-').ok_or("no range of ports")?;
+            match (first.trim().parse(), last.trim().parse()) {
+                (Ok(first), Ok(last)) if first >= 1024 && first < last => Ok((first, last)),
+                (Ok(_), Ok(_)) => Err("the first port is at least 1024 and below the last".into()),
+                _ => Err("no range of ports".to_owned()),
+            }
+        };
+        let right = "two ports, for example \"16384-32767\"".to_owned();
+        let shown = quoted(&format!("{}-{}", default.0, default.1));
+        self.key(name, shown, right, meaning, read).unwrap_or(default)
+    }
+
+    /// Numbers of CPU cores, or `"auto"`.
+    pub(super) fn cores_or_auto(
+        &mut self,
+        name: &'static str,
+        meaning: &'static str,
+    ) -> Option<Vec<usize>> {
+        let read = |value: &DeValue<'_>| {
+            if value.as_str() == Some("auto") {
+                return Ok(None);
+            }
+            let mut cores = Vec::new();
+            for item in list(value)? {
+                let core = usize::try_from(integer(item)?).ok().filter(|core| *core < 1024);
+                let core = core.ok_or("no number of a core")?;
+                if cores.contains(&core) {
+                    return Err(format!("core {core} is named twice"));
+                }
+                cores.push(core);
+            }
+            if cores.is_empty() { Err("empty".to_owned()) } else { Ok(Some(cores)) }
+        };
+        let right = "\"auto\", or a list of cores, for example [2, 3]".to_owned();
+        self.key(name, quoted("auto"), right, meaning, read).flatten()
+    }
+
+    /// A folder or a file.
+    pub(super) fn path(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        meaning: &'static str,
+    ) -> PathBuf {
+        let read = |value: &DeValue<'_>| match string(value)? {
+            "" => Err("empty".to_owned()),
+            text => Ok(PathBuf::from(text)),
+        };
+        let right = "a path".to_owned();
+        self.key(name, quoted(default), right, meaning, read).unwrap_or_else(|| default.into())
+    }
+
+    /// Which events are logged.
+    pub(super) fn log_filter(
+        &mut self,
+        name: &'static str,
+        default: &'static str,
+        meaning: &'static str,
+    ) -> String {
+        let read = |value: &DeValue<'_>| {
+            let text = string(value)?;
+            let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
+            parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
+        };
+        let right =
+            "error, warn, info, debug or trace, or a filter such as \"info,signaling=debug\""
+                .to_owned();
+        self.key(name, quoted(default), right, meaning, read).unwrap_or_else(|| default.into())
+    }
+}
+
+pub(super) fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
+    value.as_str().ok_or_else(|| format!("this is {}", a(value)))
+}
+
+fn list<'v>(value: &'v DeValue<'_>) -> Result<impl Iterator<Item = &'v DeValue<'v>>, String> {
+    let array = value.as_array().ok_or_else(|| format!("this is {}", a(value)))?;
+    Ok(array.iter().map(Spanned::get_ref))
+}
+
+fn within(value: &DeValue<'_>, range: &RangeInclusive<u32>) -> Result<u32, String> {
+    let number = u32::try_from(integer(value)?).ok();
+    number.filter(|number| range.contains(number)).ok_or_else(|| "out of range".to_owned())
+}
+
+fn integer(value: &DeValue<'_>) -> Result<i64, String> {
+    let integer = value.as_integer().ok_or_else(|| format!("this is {}", a(value)))?;
+    i64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| "out of range".to_owned())
+}
+
+fn pick<T: Copy>(word: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(choice, _)| *choice == word);
+    found.map(|(_, choice)| *choice).ok_or_else(|| format!("\"{word}\" is not known"))
+}
+
+fn one_of<T>(choices: &[(&str, T)]) -> String {
+    let words: Vec<String> = choices.iter().map(|(word, _)| quoted(word)).collect();
+    if words.len() == 1 { words.concat() } else { format!("one of {}", words.join(", ")) }
+}
+
+/// The type of a value with its article.
+pub(super) fn a(value: &DeValue<'_>) -> String {
+    match value.type_str() {
+        word @ ("array" | "integer") => format!("an {word}"),
+        word => format!("a {word}"),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}

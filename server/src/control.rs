@@ -1,0 +1,239 @@
+//! The control task: the one owner of the front end, the engine, the SIP sockets and the
+//! recorder. Whatever happens outside of a shard happens here, one thing after the other.
+
+mod answers;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use engine_control::{Command, Event};
+use media_units::Instant;
+use signaling::FrontEnd;
+use signaling_transport::Incoming;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{self, Interval};
+
+use crate::api::Ask;
+use crate::control::answers::Asker;
+use crate::survey::Survey;
+use crate::world::World;
+
+/// How often the recorder and the shards' threads are looked after.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// The control task.
+pub(crate) struct Control {
+    front: FrontEnd,
+    world: World,
+    survey: Survey<Asker>,
+    asks: mpsc::Receiver<Ask>,
+    /// Readable when shards have facts.
+    facts: AsyncFd<OwnedFd>,
+    signals: [Signal; 2],
+    round: Interval,
+    /// When the server started, since 1970.
+    started: Duration,
+    /// How long calls may take to end once the server is told to stop.
+    stop_timeout: Duration,
+    /// When it no longer waits for them.
+    stop_at: Option<Instant>,
+    dead_shard: Option<u8>,
+}
+
+/// What happened.
+enum Wake {
+    Incoming(Incoming),
+    Facts,
+    Expiry,
+    Ask(Ask),
+    Round,
+    Signal,
+}
+
+impl Control {
+    /// A control task on the runtime that this is called on.
+    pub(crate) fn new(
+        front: FrontEnd,
+        world: World,
+        asks: mpsc::Receiver<Ask>,
+        started: Duration,
+        stop_timeout: Duration,
+    ) -> io::Result<Self> {
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; an OwnedFd that never leaves keeps it sound"
+        )]
+        let facts = AsyncFd::with_interest(
+            world.engine.events_fd().try_clone_to_owned()?,
+            Interest::READABLE,
+        )?;
+        Ok(Self {
+            front,
+            world,
+            survey: Survey::new(),
+            asks,
+            facts,
+            signals: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
+            round: time::interval(ROUND),
+            started,
+            stop_timeout,
+            stop_at: None,
+            dead_shard: None,
+        })
+    }
+
+    /// Serves until the server was told to stop and its calls have ended, or a second signal came;
+    /// then closes the recordings and stops the shards.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let wake = self.wake().await;
+            let was_stopping = self.stop_at.is_some();
+            let is_signal = matches!(wake, Wake::Signal);
+            self.handle(wake);
+            let now = self.world.engine.now();
+            let is_over = |at| self.front.is_drained() || at <= now || (was_stopping && is_signal);
+            if self.stop_at.is_some_and(is_over) {
+                break;
+            }
+        }
+        self.close();
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let now = self.world.engine.now();
+        let next = self.front.next_expiry().into_iter().chain(self.stop_at).min();
+        let expiry = async {
+            match next {
+                Some(at) => time::sleep(at.since(now)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let [terminate, interrupt] = &mut self.signals;
+        tokio::select! {
+            incoming = self.world.transport.receive() => Wake::Incoming(incoming),
+            ready = self.facts.readable() => {
+                // Before the facts are taken, so that none that comes meanwhile is overlooked.
+                if let Ok(mut ready) = ready {
+                    ready.clear_ready();
+                }
+                Wake::Facts
+            }
+            () = expiry => Wake::Expiry,
+            Some(ask) = self.asks.recv() => Wake::Ask(ask),
+            _ = self.round.tick() => Wake::Round,
+            _ = terminate.recv() => Wake::Signal,
+            _ = interrupt.recv() => Wake::Signal,
+        }
+    }
+
+    fn handle(&mut self, wake: Wake) {
+        let now = self.world.engine.now();
+        match wake {
+            Wake::Incoming(incoming) => self.incoming(now, incoming),
+            Wake::Facts => self.take_facts(now),
+            Wake::Expiry => self.front.expire(now, &mut self.world),
+            Wake::Ask(ask) => self.answer(now, ask),
+            Wake::Round => self.look_after(),
+            Wake::Signal => self.stop(now),
+        }
+    }
+
+    fn incoming(&mut self, now: Instant, incoming: Incoming) {
+        match incoming {
+            Incoming::Message { from, bytes } => {
+                tracing::trace!(?from, message = %String::from_utf8_lossy(&bytes), "received");
+                self.front.receive(now, from, bytes, &mut self.world);
+            }
+            Incoming::Closed { peer, cause } => {
+                tracing::debug!(?peer, ?cause, "connection closed");
+                self.front.closed(now, peer, &mut self.world);
+            }
+            Incoming::Discarded { from, cause } => {
+                tracing::debug!(?from, ?cause, "datagram discarded");
+            }
+        }
+    }
+
+    fn take_facts(&mut self, now: Instant) {
+        while let Some(event) = self.world.engine.next_event() {
+            if let Some(event) = self.survey.take(event) {
+                log(&event);
+                self.front.engine_event(now, event, &mut self.world);
+            }
+        }
+        self.continue_survey();
+    }
+
+    fn look_after(&mut self) {
+        self.world.recorder.listen();
+        let dead = self.world.engine.dead_shard();
+        if dead.is_some() && dead != self.dead_shard {
+            tracing::error!(shard = dead, "a shard's thread has ended: its calls are silent");
+        }
+        self.dead_shard = dead;
+    }
+
+    fn stop(&mut self, now: Instant) {
+        if self.stop_at.is_some() {
+            tracing::warn!("stopping at once");
+            return;
+        }
+        tracing::info!(calls = self.front.calls(), "stopping: ending all calls");
+        self.stop_at = Some(now + self.stop_timeout);
+        self.front.drain(now, &mut self.world);
+    }
+
+    fn close(mut self) {
+        let left = self.front.calls();
+        if left > 0 {
+            tracing::warn!(calls = left, "stopped before these calls had ended");
+        }
+        let now = self.world.engine.now();
+        self.take_facts(now);
+        let World { engine, recorder, .. } = self.world;
+        // The shards first: the taps end with them, and so do the recordings.
+        engine.stop();
+        recorder.stop();
+        tracing::info!("stopped");
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Latched { session, source, again } => {
+            tracing::debug!(%session, %source, again, "media latched");
+        }
+        Event::Digit { session, digit, duration_ms } => {
+            tracing::debug!(%session, %digit, duration_ms, "digit");
+        }
+        Event::MediaTimedOut { session } => tracing::info!(%session, "media timed out"),
+        Event::SessionClosed { session, cause } => {
+            tracing::debug!(%session, ?cause, "session closed");
+        }
+        Event::Refused { command, refusal } => {
+            let command = name(command);
+            tracing::warn!(command, ?refusal, "a shard refused a command");
+        }
+        _ => {}
+    }
+}
+
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::OpenSession { .. } => "open session",
+        Command::UpdateSession { .. } => "update session",
+        Command::RouteSession { .. } => "route session",
+        Command::MuteSession { .. } => "mute session",
+        Command::CloseSession { .. } => "close session",
+        Command::OpenRoom { .. } => "open room",
+        Command::CloseRoom { .. } => "close room",
+        Command::StartTap { .. } => "start tap",
+        Command::StopTap { .. } => "stop tap",
+        Command::ReportSessions { .. } => "report sessions",
+        Command::ReportShard { .. } => "report shard",
+    }
+}

@@ -1,0 +1,219 @@
+//! What the control task answers to the API.
+
+use engine_control::SessionKey;
+use media_units::Instant;
+use signaling::{NotFound, ParticipantId, ParticipantView, RoomView};
+
+use super::Control;
+use crate::api::{
+    Ask, Health, Media, Page, Participant, ParticipantPage, Reply, Room, RoomPage, Trouble,
+};
+use crate::metrics::Snapshot;
+use crate::survey::Reports;
+use crate::system::{Usage, since_1970};
+use crate::world::World;
+
+/// Who waits for numbers out of the shards.
+pub(crate) enum Asker {
+    Participants { page: ParticipantPage, sessions: Vec<SessionKey>, reply: Reply<ParticipantPage> },
+    Participant { participant: Box<Participant>, session: SessionKey, reply: Reply<Participant> },
+    Metrics { reply: Reply<String> },
+}
+
+impl Control {
+    pub(super) fn answer(&mut self, now: Instant, ask: Ask) {
+        match ask {
+            Ask::Rooms(page, reply) => tell(reply, Ok(self.rooms(now, &page))),
+            Ask::Room(name, reply) => tell(reply, self.room(now, &name)),
+            Ask::Participants(room, page, reply) => {
+                self.participants(now, room.as_deref(), &page, reply);
+            }
+            Ask::Participant(id, reply) => self.participant(now, id, reply),
+            Ask::Mute(id, muted, reply) => {
+                let done = self.front.mute(now, ParticipantId::new(id), muted, &mut self.world);
+                tell(reply, done.map_err(|NotFound| Trouble::NoParticipant));
+            }
+            Ask::Kick(id, reply) => {
+                let done = self.front.kick(now, ParticipantId::new(id), &mut self.world);
+                tell(reply, done.map_err(|NotFound| Trouble::NoParticipant));
+            }
+            Ask::EndRoom(name, reply) => {
+                let done = self.front.end_room(now, &name, &mut self.world);
+                tell(reply, done.map_err(|NotFound| Trouble::NoRoom));
+            }
+            Ask::Health(reply) => tell(reply, Ok(self.health())),
+            Ask::Metrics(reply) => {
+                let shards = self.world.engine.shards();
+                self.survey.about_shards(shards, Asker::Metrics { reply });
+                self.continue_survey();
+            }
+        }
+    }
+
+    /// Sends the next portion, and answers who has all it asked for.
+    pub(super) fn continue_survey(&mut self) {
+        loop {
+            let engine = &mut self.world.engine;
+            let Some((asker, reports)) =
+                self.survey.advance(|portion| engine.command(portion).is_ok())
+            else {
+                return;
+            };
+            self.report(asker, &reports);
+        }
+    }
+
+    fn report(&self, asker: Asker, reports: &Reports) {
+        let media = |session| reports.sessions.get(&session).map(Media::from);
+        match asker {
+            Asker::Participants { mut page, sessions, reply } => {
+                for (participant, session) in page.participants.iter_mut().zip(sessions) {
+                    participant.media = media(session);
+                }
+                tell(reply, Ok(page));
+            }
+            Asker::Participant { mut participant, session, reply } => {
+                participant.media = media(session);
+                tell(reply, Ok(*participant));
+            }
+            Asker::Metrics { reply } => {
+                tell(reply, Ok(self.snapshot(reports).text()));
+            }
+        }
+    }
+
+    fn rooms(&self, now: Instant, page: &Page) -> RoomPage {
+        // By name: that is the front end's own order.
+        let rooms = self.front.rooms();
+        let mut rooms: Vec<Room> = rooms
+            .filter(|view| page.after.as_ref().is_none_or(|after| view.name > *after))
+            .take(page.limit + 1)
+            .map(|view| room(&view, now))
+            .collect();
+        let is_last = rooms.len() <= page.limit;
+        rooms.truncate(page.limit);
+        let next = rooms.last().filter(|_| !is_last).map(|room| room.name.clone());
+        RoomPage { rooms, next }
+    }
+
+    fn room(&self, now: Instant, name: &str) -> Result<Room, Trouble> {
+        let found = self.front.rooms().find(|view| view.name == name);
+        found.map(|view| room(&view, now)).ok_or(Trouble::NoRoom)
+    }
+
+    fn participants(
+        &mut self,
+        now: Instant,
+        room: Option<&str>,
+        page: &Page,
+        reply: Reply<ParticipantPage>,
+    ) {
+        match self.page_of_participants(now, room, page) {
+            Ok((page, sessions)) => {
+                let asked = sessions.clone();
+                self.survey.about_sessions(&asked, Asker::Participants { page, sessions, reply });
+                self.continue_survey();
+            }
+            Err(trouble) => tell(reply, Err(trouble)),
+        }
+    }
+
+    fn page_of_participants(
+        &self,
+        now: Instant,
+        room: Option<&str>,
+        page: &Page,
+    ) -> Result<(ParticipantPage, Vec<SessionKey>), Trouble> {
+        let after = match &page.after {
+            Some(after) => Some(after.parse::<u64>().map_err(|_| Trouble::Query)?),
+            None => None,
+        };
+        let mut views: Vec<ParticipantView> = match room {
+            Some(name) => {
+                let found = self.front.rooms().find(|view| view.name == name);
+                found.ok_or(Trouble::NoRoom)?.members
+            }
+            None => self.front.participants().collect(),
+        };
+        views.retain(|view| after.is_none_or(|after| view.participant.as_u64() > after));
+        let is_last = views.len() <= page.limit;
+        views.truncate(page.limit);
+        let next = views.last().filter(|_| !is_last).map(|view| view.participant.as_u64());
+        let sessions = views.iter().map(|view| view.session).collect();
+        let participants = views.into_iter().map(|view| describe(now, view)).collect();
+        Ok((ParticipantPage { participants, next }, sessions))
+    }
+
+    fn participant(&mut self, now: Instant, id: u64, reply: Reply<Participant>) {
+        let Some(view) = self.front.participant(ParticipantId::new(id)) else {
+            return tell(reply, Err(Trouble::NoParticipant));
+        };
+        let session = view.session;
+        let participant = Box::new(describe(now, view));
+        self.survey.about_sessions(&[session], Asker::Participant { participant, session, reply });
+        self.continue_survey();
+    }
+
+    fn health(&self) -> Health {
+        let is_stopping = self.stop_at.is_some();
+        Health {
+            ready: !is_stopping && self.dead_shard.is_none(),
+            draining: is_stopping,
+            dead_shard: self.dead_shard,
+            calls: self.front.calls(),
+            recordings: self.world.recorder.status().active,
+            recording_failure: self.world.recorder.failure().map(str::to_owned),
+            age_s: since_1970().saturating_sub(self.started).as_secs(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    fn snapshot(&self, reports: &Reports) -> Snapshot {
+        let World { engine, transport, recorder, .. } = &self.world;
+        Snapshot {
+            shards: reports.shards.clone(),
+            calls: self.front.calls(),
+            transactions: self.front.transactions(),
+            draining: self.stop_at.is_some(),
+            sip: self.front.counters().clone(),
+            transport: transport.counters(),
+            tcp_connections: transport.connections(),
+            recorder: recorder.status(),
+            recordings_refused: recorder.refused(),
+            events_lost: engine.events_lost(),
+            process: Usage::now(self.started),
+        }
+    }
+}
+
+fn room(view: &RoomView, now: Instant) -> Room {
+    Room {
+        name: view.name.clone(),
+        participants: view.members.len(),
+        age_s: now.since(view.since).as_secs(),
+        recorded: view.recorded,
+    }
+}
+
+/// All but its media.
+fn describe(now: Instant, view: ParticipantView) -> Participant {
+    Participant {
+        id: view.participant.as_u64(),
+        room: view.room,
+        dialled: view.dialled,
+        caller: view.uri,
+        display_name: view.display_name,
+        call_id: view.call_id,
+        answered: view.answered,
+        held: view.held,
+        muted: view.muted,
+        digits: view.digits,
+        age_s: now.since(view.since).as_secs(),
+        media: None,
+    }
+}
+
+/// Answers; where whoever asked is gone by now, nobody reads it.
+fn tell<T>(reply: Reply<T>, answer: Result<T, Trouble>) {
+    let _ = reply.send(answer);
+}

@@ -1,0 +1,106 @@
+//! Why the server could not start, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use media_kernels::Level;
+use signaling_transport::{BindCause, BindFailure, Protocol};
+
+use crate::placement::Forbidden;
+
+/// Why the server could not start.
+#[derive(Debug)]
+pub enum StartFailure {
+    /// `rtp.cores` names cores that the process may not use.
+    Cores {
+        /// Which.
+        cores: Vec<usize>,
+        /// Which it may use.
+        allowed: Vec<usize>,
+    },
+    /// `rtp.kernels` names instructions that this CPU lacks.
+    Kernels(Level),
+    /// `rtp.ports` has too few ports for so many shards.
+    Ports {
+        /// How many.
+        shards: usize,
+    },
+    /// A SIP socket could not be opened.
+    Sip(BindFailure),
+    /// The API's socket could not be opened.
+    Api {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The shards could not be started.
+    Engine(engine_driver::StartFailure),
+    /// The system refused something that every process needs.
+    System(io::Error),
+}
+
+impl fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cores { cores, allowed } => write!(
+                f,
+                "rtp.cores = {cores:?}: this process may use the cores {allowed:?} only; name \
+                 some of these, or widen its affinity (taskset, cgroup)"
+            ),
+            Self::Kernels(level) => write!(
+                f,
+                "rtp.kernels = {:?}: this CPU cannot run them; write \"auto\"",
+                format!("{level:?}").to_lowercase()
+            ),
+            Self::Ports { shards } => write!(
+                f,
+                "rtp.ports: too few for {shards} shards, which need two each; widen the range or \
+                 set rtp.shards"
+            ),
+            Self::Sip(failure) => sip(f, failure),
+            Self::Api { address, error } => {
+                write!(f, "api.listen {address}: {}", advice(error, "api.listen"))
+            }
+            Self::Engine(failure) => write!(f, "the media engine could not start: {failure}"),
+            Self::System(error) => write!(f, "the system refused: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartFailure {}
+
+impl From<Forbidden> for StartFailure {
+    fn from(Forbidden { cores, allowed }: Forbidden) -> Self {
+        Self::Cores { cores, allowed }
+    }
+}
+
+fn sip(f: &mut fmt::Formatter<'_>, failure: &BindFailure) -> fmt::Result {
+    let key = match failure.protocol {
+        Protocol::Udp => "sip.udp",
+        Protocol::Tcp => "sip.tcp",
+    };
+    match &failure.cause {
+        BindCause::Io(error) => write!(f, "{key} {}: {}", failure.address, advice(error, key)),
+        BindCause::SecondOfFamily => write!(f, "{key} {}: {failure}", failure.address),
+    }
+}
+
+/// What went wrong with a listening socket, and what can be done about it.
+fn advice(error: &io::Error, key: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "address already in use: another program, or another mixminus, listens there; end it \
+             (`ss -lnptu` shows it) or set {key} in a configuration (mixminus run --config FILE)"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address; set {key} to one that `ip address` shows")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE; set {key}")
+        }
+        _ => format!("{error}"),
+    }
+}

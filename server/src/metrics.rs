@@ -1,0 +1,362 @@
+//! What is measured, under which name. docs/metrics.md is written from the same declarations.
+//!
+//! Every number is a snapshot of a counter kept elsewhere: by a shard (asked for at each scrape),
+//! the front end, the transport, the recorder or the kernel.
+
+use std::fmt::Display;
+#[cfg(test)]
+use std::fmt::Write;
+use std::time::Duration;
+
+use engine_control::{LATENESS_BOUNDS, ShardReport};
+use media_units::DISCARDS;
+use signaling::{Dropped, Ending, Reason};
+
+use crate::exposition::{Exposition, Family, Kind};
+use crate::system::Usage;
+
+/// All numbers of one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) shards: Vec<ShardReport>,
+    pub(crate) calls: usize,
+    pub(crate) transactions: usize,
+    pub(crate) draining: bool,
+    pub(crate) sip: signaling::Counters,
+    pub(crate) transport: signaling_transport::Counters,
+    pub(crate) tcp_connections: usize,
+    pub(crate) recorder: recorder_writer::Status,
+    /// Recordings that were asked for and could not begin.
+    pub(crate) recordings_refused: u64,
+    /// Facts of shards that were dropped because the control plane was too slow.
+    pub(crate) events_lost: u64,
+    pub(crate) process: Usage,
+}
+
+impl Snapshot {
+    /// The snapshot in Prometheus' text format.
+    pub(crate) fn text(&self) -> String {
+        self.exposition().finish()
+    }
+
+    fn exposition(&self) -> Exposition {
+        let mut to = Exposition::default();
+        let version = env!("CARGO_PKG_VERSION");
+        to.family("mixminus_build_info", Kind::Gauge, &["version"], "Always 1.")
+            .sample(&[&version], 1);
+        self.server(&mut to);
+        self.shards(&mut to);
+        self.media(&mut to);
+        self.signaling(&mut to);
+        self.transport(&mut to);
+        self.recorder(&mut to);
+        self.process(&mut to);
+        to
+    }
+
+    fn server(&self, to: &mut Exposition) {
+        let mut gauge = |name, help, value: usize| {
+            to.family(name, Kind::Gauge, &[], help).sample(&[], value);
+        };
+        gauge("mixminus_calls", "Calls at present.", self.calls);
+        let help = "SIP transactions at present.";
+        gauge("mixminus_sip_transactions", help, self.transactions);
+        let draining = usize::from(self.draining);
+        gauge("mixminus_draining", "1 while the server ends its calls in order to stop.", draining);
+    }
+
+    fn shards(&self, to: &mut Exposition) {
+        let each = |mut family: Family<'_>, value: &dyn Fn(&ShardReport) -> f64| {
+            for report in &self.shards {
+                family.sample(&[&report.shard], value(report));
+            }
+        };
+        let shard: &[&str] = &["shard"];
+        let gauge = Kind::Gauge;
+        each(to.family("mixminus_sessions", gauge, shard, "RTP sessions open."), &|r| {
+            f64::from(r.sessions)
+        });
+        each(to.family("mixminus_rooms", gauge, shard, "Rooms open."), &|r| f64::from(r.rooms));
+        let help = "Time spent working (receive, mix, send), not waiting.";
+        let family = to.family("mixminus_shard_busy_seconds_total", Kind::Counter, shard, help);
+        each(family, &|r| r.busy.as_secs_f64());
+        let help = "The latest tick since the start.";
+        let family = to.family("mixminus_tick_lateness_max_seconds", gauge, shard, help);
+        each(family, &|r| r.lateness.max_us as f64 / 1e6);
+        let help = "Sessions retired because an invariant broke: a fault of the server.";
+        each(to.family("mixminus_faults_total", Kind::Counter, shard, help), &|r| r.faults as f64);
+        let help = "Blocks of 20 ms that recordings lost because the recorder was too slow.";
+        let family = to.family("mixminus_tap_overruns_total", Kind::Counter, shard, help);
+        each(family, &|r| r.tap_overruns as f64);
+        self.lateness(to);
+    }
+
+    fn lateness(&self, to: &mut Exposition) {
+        let bounds: Vec<f64> = LATENESS_BOUNDS.iter().map(|us| f64::from(*us) / 1e6).collect();
+        let help = "How late ticks (one each 5 ms) began.";
+        let name = "mixminus_tick_lateness_seconds";
+        let mut family = to.family(name, Kind::Histogram, &["shard"], help);
+        for report in &self.shards {
+            let lateness = &report.lateness;
+            let sum = lateness.sum_us as f64 / 1e6;
+            family.histogram(&[&report.shard], &bounds, &lateness.buckets, sum);
+        }
+    }
+
+    fn media(&self, to: &mut Exposition) {
+        let mut each = |name, help, value: &dyn Fn(&ShardReport) -> u64| {
+            let mut family = to.family(name, Kind::Counter, &["shard"], help);
+            for report in &self.shards {
+                family.sample(&[&report.shard], value(report));
+            }
+        };
+        each("mixminus_rtp_packets_received_total", "RTP packets received.", &|r| r.rtp_received);
+        each("mixminus_rtp_packets_sent_total", "RTP packets sent.", &|r| r.rtp_sent);
+        each("mixminus_rtcp_packets_received_total", "RTCP packets received.", &|r| {
+            r.rtcp_received
+        });
+        each("mixminus_rtcp_packets_sent_total", "RTCP packets sent.", &|r| r.rtcp_sent);
+        let help = "Datagrams of media that the kernel refused to send.";
+        each("mixminus_rtp_send_failures_total", help, &|r| r.send_failures);
+        let help = "Blocks of 20 ms played from received sound.";
+        each("mixminus_blocks_played_total", help, &|r| r.blocks_played);
+        let help = "Blocks of 20 ms invented because sound was missing.";
+        each("mixminus_blocks_concealed_total", help, &|r| r.blocks_concealed);
+        let help = "Datagrams of media not used, by reason.";
+        let labels = &["shard", "reason"];
+        let mut family = to.family("mixminus_discards_total", Kind::Counter, labels, help);
+        for report in &self.shards {
+            for (discard, count) in DISCARDS.iter().zip(report.discards) {
+                family.sample(&[&report.shard, &discard.name()], count);
+            }
+        }
+        let help = "Playout delay of all blocks played: sum and count, for the mean.";
+        let name = "mixminus_playout_delay_seconds";
+        let mut family = to.family(name, Kind::Summary, &["shard"], help);
+        for report in &self.shards {
+            let sum = report.playout_delay_sum.as_secs_f64();
+            family.summary(&[&report.shard], sum, report.blocks_played);
+        }
+    }
+
+    fn signaling(&self, to: &mut Exposition) {
+        let sip = &self.sip;
+        by(
+            to,
+            "mixminus_sip_requests_total",
+            &["method"],
+            "SIP requests received.",
+            sip.requests(),
+        );
+        let name = "mixminus_sip_responses_sent_total";
+        by(to, name, &["class"], "SIP responses sent.", sip.responses_sent());
+        let name = "mixminus_sip_responses_received_total";
+        by(to, name, &["class"], "SIP responses received.", sip.responses_received());
+        let refused = Reason::ALL.iter().map(|reason| (reason.name(), sip.refused(*reason)));
+        let help = "SIP requests refused, by reason.";
+        by(to, "mixminus_sip_refusals_total", &["reason"], help, refused);
+        let dropped = Dropped::ALL.iter().map(|reason| (reason.name(), sip.dropped(*reason)));
+        let help = "SIP messages dropped without an answer, by reason.";
+        by(to, "mixminus_sip_dropped_total", &["reason"], help, dropped);
+        let ended = Ending::ALL.iter().map(|ending| (ending.name(), sip.ended(*ending)));
+        by(to, "mixminus_calls_ended_total", &["cause"], "Calls that ended, by cause.", ended);
+        let help = "Calls answered with 200.";
+        counter(to, "mixminus_calls_answered_total", help, sip.calls_answered);
+        let help = "Requests that repeat an earlier one.";
+        let name = "mixminus_sip_retransmissions_received_total";
+        counter(to, name, help, sip.retransmissions_received);
+        let help = "Messages sent again for want of an answer.";
+        counter(to, "mixminus_sip_retransmissions_sent_total", help, sip.retransmissions_sent);
+        let help = "Requests of ours that nobody answered.";
+        counter(to, "mixminus_sip_requests_timed_out_total", help, sip.requests_timed_out);
+        let help = "Facts of shards (digits, talking, latches) dropped because the control plane was too slow.";
+        counter(to, "mixminus_events_lost_total", help, self.events_lost);
+    }
+
+    fn transport(&self, to: &mut Exposition) {
+        let wire = &self.transport;
+        let received = [("udp", wire.udp_received), ("tcp", wire.tcp_received)];
+        let name = "mixminus_sip_messages_received_total";
+        by(to, name, &["transport"], "SIP messages received.", received);
+        let sent = [("udp", wire.udp_sent), ("tcp", wire.tcp_sent)];
+        by(to, "mixminus_sip_messages_sent_total", &["transport"], "SIP messages sent.", sent);
+        let failed = [("udp", wire.udp_send_failed), ("tcp", wire.tcp_send_gone)];
+        let help = "SIP messages that could not be sent.";
+        by(to, "mixminus_sip_send_failures_total", &["transport"], help, failed);
+        counter(
+            to,
+            "mixminus_sip_udp_keepalives_total",
+            "Keep-alives received.",
+            wire.udp_keepalives,
+        );
+        counter(
+            to,
+            "mixminus_sip_udp_too_long_total",
+            "Datagrams too long to be read.",
+            wire.udp_too_long,
+        );
+        let opened = [("accepted", wire.tcp_accepted), ("dialled", wire.tcp_dialled)];
+        by(to, "mixminus_sip_tcp_opened_total", &["by"], "TCP connections opened.", opened);
+        let failures = [
+            ("full", wire.tcp_full),
+            ("accept_failed", wire.tcp_accept_failed),
+            ("dial_failed", wire.tcp_dial_failed),
+        ];
+        let help = "TCP connections not opened, by cause.";
+        by(to, "mixminus_sip_tcp_not_opened_total", &["cause"], help, failures);
+        let closed = [
+            ("never_spoke", wire.tcp_never_spoke),
+            ("too_slow", wire.tcp_too_slow),
+            ("idle", wire.tcp_idle),
+            ("too_long", wire.tcp_too_long),
+            ("unframed", wire.tcp_unframed),
+            ("write_queue_full", wire.tcp_write_queue_full),
+        ];
+        let help = "TCP connections that the server closed, by cause.";
+        by(to, "mixminus_sip_tcp_closed_total", &["cause"], help, closed);
+        let help = "TCP connections at present.";
+        to.family("mixminus_sip_tcp_connections", Kind::Gauge, &[], help)
+            .sample(&[], self.tcp_connections);
+    }
+
+    fn recorder(&self, to: &mut Exposition) {
+        let status = &self.recorder;
+        to.family("mixminus_recordings", Kind::Gauge, &[], "Recordings going on.")
+            .sample(&[], status.active);
+        let ended = [("finished", status.finished), ("failed", status.failed)];
+        let help = "Recordings that ended, by whether their file is complete.";
+        by(to, "mixminus_recordings_ended_total", &["outcome"], help, ended);
+        let help = "Recordings that could not begin.";
+        counter(to, "mixminus_recordings_refused_total", help, self.recordings_refused);
+        let help = "How often the disk began to refuse.";
+        counter(to, "mixminus_recording_interruptions_total", help, status.interruptions);
+        counter(to, "mixminus_recording_bytes_total", "Octets of sound written.", status.bytes);
+        let help = "Blocks of 20 ms of silence in recordings in place of sound that was lost.";
+        counter(to, "mixminus_recording_gap_blocks_total", help, status.gap_blocks);
+    }
+
+    fn process(&self, to: &mut Exposition) {
+        let process = &self.process;
+        let help = "UDP datagrams for which no socket was open, of the whole machine: also those of strangers that a connected media socket keeps out.";
+        counter(to, "mixminus_kernel_udp_no_ports_total", help, process.udp_no_ports);
+        let help =
+            "UDP datagrams dropped because a socket's buffer was full, of the whole machine.";
+        counter(to, "mixminus_kernel_udp_buffer_errors_total", help, process.udp_buffer_errors);
+        let help = "CPU time of the server, user and system.";
+        to.family("process_cpu_seconds_total", Kind::Counter, &[], help)
+            .sample(&[], process.cpu.as_secs_f64());
+        let help = "Memory of the server that is in RAM.";
+        to.family("process_resident_memory_bytes", Kind::Gauge, &[], help)
+            .sample(&[], process.resident_bytes);
+        let help = "When the server started, in seconds since 1970.";
+        to.family("process_start_time_seconds", Kind::Gauge, &[], help)
+            .sample(&[], seconds(process.started));
+    }
+}
+
+fn seconds(since_1970: Duration) -> f64 {
+    since_1970.as_secs_f64()
+}
+
+fn counter(to: &mut Exposition, name: &'static str, help: &'static str, value: u64) {
+    to.family(name, Kind::Counter, &[], help).sample(&[], value);
+}
+
+/// One counter for each value of one label.
+fn by<L: Display>(
+    to: &mut Exposition,
+    name: &'static str,
+    label: &'static [&'static str],
+    help: &'static str,
+    values: impl IntoIterator<Item = (L, u64)>,
+) {
+    let mut family = to.family(name, Kind::Counter, label, help);
+    for (value, count) in values {
+        family.sample(&[&value], count);
+    }
+}
+
+/// docs/metrics.md.
+#[cfg(test)]
+fn markdown() -> String {
+    let mut page = "\
+# Metrics
+
+`GET /metrics` answers in Prometheus' text format. Counters count from the start of the server. This page is written from
+the declarations in `server/src/metrics.rs` and compared with them by a test.
+
+| name | kind | labels | meaning |
+|---|---|---|---|
+"
+    .to_owned();
+    for family in Snapshot::default().exposition().families() {
+        let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, help) = (family.name, family.kind, family.help);
+        let _ = writeln!(page, "| `{name}` | {kind} | {} | {help} |", labels.join(", "));
+    }
+    let reasons: Vec<String> = DISCARDS.iter().map(|one| format!("`{}`", one.name())).collect();
+    let _ = writeln!(page, "\nReasons of `mixminus_discards_total`: {}.", reasons.join(", "));
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn busy() -> Snapshot {
+        let mut report = ShardReport { shard: 1, rtp_received: 7, ..ShardReport::default() };
+        report.lateness.record(Duration::from_micros(60));
+        report.lateness.record(Duration::from_secs(1));
+        report.discards[3] = 5;
+        report.playout_delay_sum = Duration::from_millis(1500);
+        report.blocks_played = 50;
+        Snapshot { shards: vec![ShardReport::default(), report], calls: 2, ..Snapshot::default() }
+    }
+
+    #[test]
+    fn the_documentation_names_every_metric() {
+        crate::documented("metrics.md", &markdown());
+    }
+
+    #[test]
+    fn every_line_is_a_sample_of_the_family_announced_before_it() {
+        let text = busy().text();
+        let mut family = "";
+        let mut seen = BTreeSet::new();
+        let mut series = BTreeSet::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                family = rest.split(' ').next().unwrap();
+                assert!(seen.insert(family), "{family} twice");
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                assert_eq!(rest.split(' ').next(), Some(family));
+                let is_counter = rest.ends_with(" counter");
+                assert_eq!(is_counter, family.ends_with("_total"), "{family}");
+            } else {
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                assert!(name.starts_with(family), "{line} under {family}");
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+                assert!(series.insert(name), "{name} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn a_shards_numbers_bear_its_label() {
+        let text = busy().text();
+        for line in [
+            "mixminus_calls 2",
+            "mixminus_rtp_packets_received_total{shard=\"1\"} 7",
+            "mixminus_discards_total{shard=\"1\",reason=\"stranger\"} 5",
+            "mixminus_tick_lateness_seconds_bucket{shard=\"1\",le=\"0.0001\"} 1",
+            "mixminus_tick_lateness_seconds_bucket{shard=\"1\",le=\"+Inf\"} 2",
+            "mixminus_tick_lateness_seconds_sum{shard=\"1\"} 1.00006",
+            "mixminus_playout_delay_seconds_sum{shard=\"1\"} 1.5",
+            "mixminus_playout_delay_seconds_count{shard=\"1\"} 50",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The recorder, as the control plane sees it: begins recordings, tells the log how they went,
+//! and never lets a disk stop a call.
+
+use std::time::{Duration, Instant};
+
+use engine_control::TapReader;
+use recorder_writer::{Event, Failure, Status, Writer, WriterConfig};
+
+/// How long after a failure to start the writer the next attempt is made.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// The writer, if it could be started, and what is known about its health.
+pub(crate) struct Recorder {
+    config: WriterConfig,
+    writer: Result<Writer, Instant>,
+    refused: u64,
+    failure: Option<String>,
+}
+
+impl Recorder {
+    /// Starts the writer; where that fails, calls that want to be recorded are refused until a
+    /// later attempt succeeds, and everything else goes on.
+    pub(crate) fn start(config: WriterConfig) -> Self {
+        let mut recorder = Self { config, writer: Err(Instant::now()), refused: 0, failure: None };
+        recorder.start_writer();
+        recorder
+    }
+
+    /// Begins a recording of what `reader` brings.
+    pub(crate) fn begin(
+        &mut self,
+        reader: TapReader,
+        subject: &str,
+        call_id: Option<&str>,
+        started_unix_nanos: u64,
+    ) -> Result<(), Failure> {
+        if matches!(self.writer, Err(tried) if tried.elapsed() >= RETRY_AFTER) {
+            self.start_writer();
+        }
+        let begun = match &self.writer {
+            Ok(writer) => writer.begin(reader, subject, call_id, started_unix_nanos),
+            Err(_) => Err(Failure::Stopped),
+        };
+        match begun {
+            Ok(recording) => {
+                tracing::info!(recording = recording.as_u64(), subject, call_id, "recording");
+                Ok(())
+            }
+            Err(failure) => {
+                self.refused += 1;
+                tracing::warn!(subject, call_id, %failure, "a recording was refused");
+                Err(failure)
+            }
+        }
+    }
+
+    /// Logs what the writer has to tell.
+    pub(crate) fn listen(&mut self) {
+        while let Some(event) = self.writer.as_ref().ok().and_then(Writer::try_event) {
+            self.tell(event);
+        }
+    }
+
+    /// The writer's numbers.
+    pub(crate) fn status(&self) -> Status {
+        self.writer.as_ref().map(Writer::status).unwrap_or_default()
+    }
+
+    /// Recordings that were asked for and could not begin.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// What is wrong: the last failure, until a recording works again.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Ends all recordings and closes their files.
+    pub(crate) fn stop(mut self) {
+        let stopped = std::mem::replace(&mut self.writer, Err(Instant::now()));
+        let Ok(writer) = stopped else { return };
+        let (status, events) = writer.stop();
+        for event in events {
+            self.tell(event);
+        }
+        if status.finished + status.failed > 0 {
+            let (finished, failed) = (status.finished, status.failed);
+            tracing::info!(finished, failed, "all recordings are closed");
+        }
+    }
+
+    fn start_writer(&mut self) {
+        match Writer::start(self.config.clone()) {
+            Ok(writer) => {
+                self.failure = None;
+                self.writer = Ok(writer);
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "nothing can be recorded");
+                self.failure = Some(failure.to_string());
+                self.writer = Err(Instant::now());
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::Started { recording, path } => {
+                let path = path.display();
+                tracing::debug!(recording = recording.as_u64(), %path, "the file exists");
+            }
+            Event::Interrupted { recording, path, kind } => {
+                let path = path.display();
+                tracing::warn!(recording = recording.as_u64(), %path, %kind, "the disk refuses");
+                self.failure = Some(format!("{path}: {kind}"));
+            }
+            Event::Finished { recording, path, samples, gaps } => {
+                let (path, seconds) = (path.display(), samples / 8000);
+                tracing::info!(recording = recording.as_u64(), %path, seconds, gaps, "recorded");
+                self.failure = None;
+            }
+            Event::Failed { recording, path, kind } => {
+                let path = path.display();
+                tracing::error!(recording = recording.as_u64(), %path, %kind, "not recorded");
+                self.failure = Some(format!("{path}: {kind}"));
+            }
+        }
+    }
+}

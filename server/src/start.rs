@@ -1,0 +1,235 @@
+//! From a checked configuration to a running server: sockets first, because they fail most
+//! often, then the shards, then the word that all is well.
+
+use std::net::{IpAddr, SocketAddr};
+
+use engine_control::{Limits, PortPlan};
+use engine_driver::{Engine, EngineConfig};
+use media_kernels::Kernels;
+use media_units::PERIOD;
+use recorder_writer::WriterConfig;
+use signaling::{FrontEnd, FrontEndConfig};
+use signaling_sdp::Capabilities;
+use signaling_transport::{Transport, TransportConfig};
+use tokio::net::TcpListener;
+
+use crate::api;
+use crate::config::Config;
+use crate::control::Control;
+use crate::failure::StartFailure;
+use crate::placement::Placement;
+use crate::recording::Recorder;
+use crate::system::{cores_allowed, since_1970, stay_on, step_back, unguessable};
+use crate::welcome::{Facts, welcome};
+use crate::world::{OwnAddress, World};
+
+/// A server that has started and is about to serve.
+pub(crate) struct Server {
+    control: Control,
+    /// What a person wants to know about it.
+    pub(crate) welcome: String,
+    /// Where the API listens.
+    #[cfg(test)]
+    pub(crate) api: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Opens the sockets and starts the threads. To be called on a current-thread runtime.
+    pub(crate) fn start(config: &Config) -> Result<Self, StartFailure> {
+        let started = since_1970();
+        let placement = Placement::of(&config.rtp.shards, &cores_allowed())?;
+        if !placement.control.is_empty() {
+            stay_on(&placement.control);
+        }
+        let transport = Transport::bind(transport(config)).map_err(StartFailure::Sip)?;
+        let listener = config.api.listen.map(listen).transpose()?;
+        let (engine, calls_max) = start_engine(config, &placement)?;
+        if placement.control.is_empty() {
+            // One core for all: the shard comes first.
+            step_back();
+        }
+        let recorder = Recorder::start(writer(config));
+        let api = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let welcome = welcome(
+            config,
+            &Facts {
+                transport: &transport,
+                api,
+                engine: &engine,
+                placement: &placement,
+                calls_max,
+            },
+        );
+        let front = FrontEnd::new(front_end(config, calls_max, &transport), unguessable());
+        let (ask, asks) = api::queue(config.api.requests_max as usize);
+        if let Some(listener) = listener {
+            tokio::spawn(api::serve(listener, api::router(ask), api_limits(config)));
+        }
+        let world = World {
+            ring_blocks: config.recording.ring.div_duration_f64(PERIOD).ceil() as usize,
+            media: OwnAddress::new(config.rtp.advertised, &[config.rtp.address]),
+            signaling: OwnAddress::new(config.sip.advertised, &sip_addresses(&transport)),
+            engine,
+            transport,
+            recorder,
+        };
+        let control = Control::new(front, world, asks, started, config.sip.stop_timeout)
+            .map_err(StartFailure::System)?;
+        Ok(Self {
+            control,
+            welcome,
+            #[cfg(test)]
+            api,
+        })
+    }
+
+    /// Serves until a signal ends it.
+    pub(crate) async fn run(self) {
+        self.control.run().await;
+    }
+}
+
+/// The shards, and how many calls they have room for. Where the process may not open enough
+/// files, fewer calls are taken, and a warning says so.
+fn start_engine(config: &Config, placement: &Placement) -> Result<(Engine, usize), StartFailure> {
+    let mut wanted = engine(config, placement)?;
+    let shards = placement.shards.len();
+    let engine = match Engine::start(wanted.clone()) {
+        Err(engine_driver::StartFailure::Files { allowed, sessions_max, .. })
+            if sessions_max > 0 =>
+        {
+            let calls_max = sessions_max as usize * shards;
+            tracing::warn!(calls_max, allowed, "fewer calls: the limit of open files is too low");
+            wanted.limits.sessions_max = sessions_max;
+            Engine::start(wanted.clone())
+        }
+        other => other,
+    };
+    let calls_max =
+        (config.sip.calls_max as usize).min(wanted.limits.sessions_max as usize * shards);
+    engine.map(|engine| (engine, calls_max)).map_err(StartFailure::Engine)
+}
+
+fn engine(config: &Config, placement: &Placement) -> Result<EngineConfig, StartFailure> {
+    let rtp = &config.rtp;
+    let threads = &rtp.shards;
+    let shards = placement.shards.len();
+    let (first, last) = rtp.ports;
+    let ports =
+        PortPlan::divide(first, last, shards as u8).ok_or(StartFailure::Ports { shards })?;
+    let kernels = match threads.kernels {
+        None => Kernels::detect(),
+        Some(level) => Kernels::at(level).ok_or(StartFailure::Kernels(level))?,
+    };
+    Ok(EngineConfig {
+        shards: placement.shards.iter().copied().map(Some).collect(),
+        limits: limits(config, ports),
+        bind: rtp.address,
+        driver: threads.driver,
+        realtime: threads.realtime,
+        kernels,
+        seed: unguessable(),
+        receive_buffer_bytes: threads.receive_buffer as usize,
+        arrival_timestamps: threads.arrival_timestamps,
+        ..EngineConfig::new(ports)
+    })
+}
+
+fn limits(config: &Config, ports: PortPlan) -> Limits {
+    let rtp = &config.rtp;
+    Limits {
+        sessions_max: config.sip.calls_max.min(ports.sessions_per_shard()),
+        rooms_max: config.rooms.max,
+        room_members_max: config.rooms.members_max,
+        taps_max: config.recording.max.max(1),
+        playout_delay_min: rtp.playout_delay_min,
+        playout_delay_max: rtp.playout_delay_max,
+        media_timeout: rtp.media_timeout,
+        relatch_after: rtp.relatch_after,
+        relatch_packets: rtp.relatch_packets,
+        rtcp_interval: rtp.rtcp_interval,
+        ..Limits::default()
+    }
+}
+
+fn transport(config: &Config) -> TransportConfig {
+    let sip = &config.sip;
+    TransportConfig {
+        udp: sip.udp.clone(),
+        tcp: sip.tcp.clone(),
+        tcp_connections_max: sip.connections.max as usize,
+        tcp_message_bytes_max: sip.message_max as usize,
+        udp_message_bytes_max: sip.message_max as usize,
+        tcp_first_message_timeout: sip.connections.first_message_timeout,
+        tcp_message_timeout: sip.connections.message_timeout,
+        tcp_idle_timeout: sip.connections.idle_timeout,
+        ..TransportConfig::default()
+    }
+}
+
+fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontEndConfig {
+    let sip = &config.sip;
+    let default = FrontEndConfig::default();
+    // Used only where the address depends on nobody, or where there is no way to the peer.
+    let advertised = |bound: &[SocketAddr], default: SocketAddr| {
+        let mut address = bound.first().copied().unwrap_or(default);
+        if let Some(advertised) = sip.advertised {
+            address.set_ip(advertised);
+        }
+        address
+    };
+    FrontEndConfig {
+        plan: config.dial.clone(),
+        advertised_udp: advertised(transport.udp_addresses(), default.advertised_udp),
+        advertised_tcp: advertised(transport.tcp_addresses(), default.advertised_tcp),
+        capabilities: Capabilities {
+            encodings: config.rtp.codecs.clone(),
+            ..Capabilities::default()
+        },
+        calls_max,
+        rooms_max: config.rooms.max as usize,
+        room_members_max: config.rooms.members_max as usize,
+        transactions_max: sip.transactions_max as usize,
+        message_bytes_max: sip.message_max as usize,
+        ring_time: sip.ring_time,
+        session_expires: sip.session_expires,
+        min_se: sip.session_expires_min,
+        retry_after: sip.retry_after,
+        room_recording: config.rooms.record,
+        timing: sip.timing,
+        ..default
+    }
+}
+
+fn writer(config: &Config) -> WriterConfig {
+    WriterConfig {
+        folder: config.recording.folder.clone(),
+        flush_every: config.recording.flush,
+        recordings_max: config.recording.max as usize,
+    }
+}
+
+fn api_limits(config: &Config) -> api::Limits {
+    api::Limits {
+        connections_max: config.api.connections_max as usize,
+        requests_max: config.api.requests_max as usize,
+        body_max: config.api.body_max as usize,
+        timeout: config.api.timeout,
+    }
+}
+
+/// The IP addresses that SIP is received on, each once.
+fn sip_addresses(transport: &Transport) -> Vec<IpAddr> {
+    let both = transport.udp_addresses().iter().chain(transport.tcp_addresses());
+    let mut addresses: Vec<IpAddr> = both.map(SocketAddr::ip).collect();
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartFailure> {
+    let failure = |error| StartFailure::Api { address, error };
+    let listener = std::net::TcpListener::bind(address).map_err(failure)?;
+    listener.set_nonblocking(true).map_err(failure)?;
+    TcpListener::from_std(listener).map_err(failure)
+}

@@ -1,0 +1,161 @@
+//! What the front end finds around it: sockets, shards, the recorder, and our own addresses.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, tap};
+use engine_driver::Engine;
+use recorder_writer::Failure;
+use signaling::{Carrier, Outside, Peer, Recording};
+use signaling_transport::Transport;
+
+use crate::recording::Recorder;
+use crate::system::local_address_toward;
+
+/// Everything around the front end.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) transport: Transport,
+    pub(crate) recorder: Recorder,
+    /// Blocks of 20 ms between a shard and the recorder.
+    pub(crate) ring_blocks: usize,
+    /// Our address in session descriptions.
+    pub(crate) media: OwnAddress,
+    /// Our address in Contact and Via, but for its port.
+    pub(crate) signaling: OwnAddress,
+}
+
+impl Outside for World {
+    fn transmit(&mut self, to: Peer, message: Bytes) {
+        self.transport.send(to, message);
+    }
+
+    fn open_media(
+        &mut self,
+        room: Option<RoomKey>,
+        toward: SocketAddr,
+    ) -> Result<(SessionKey, MediaAddress), Refusal> {
+        let address = self.media.toward(toward.ip()).ok_or(Refusal::NoPort)?;
+        let session = self.engine.reserve(room)?;
+        Ok((session, MediaAddress { address, rtp_port: self.engine.rtp_port(session) }))
+    }
+
+    fn abandon_media(&mut self, session: SessionKey) {
+        self.engine.abandon(session);
+    }
+
+    fn open_room(&mut self) -> Result<RoomKey, Refusal> {
+        self.engine.reserve_room()
+    }
+
+    fn abandon_room(&mut self, room: RoomKey) {
+        self.engine.abandon_room(room);
+    }
+
+    fn signaling_address(&self, toward: Peer) -> Option<SocketAddr> {
+        let bound = match toward.carrier {
+            Carrier::Udp => self.transport.udp_addresses(),
+            Carrier::Tcp(_) | Carrier::TcpNew => self.transport.tcp_addresses(),
+        };
+        let family = bound.iter().find(|own| own.is_ipv4() == toward.remote.is_ipv4());
+        let port = family.or(bound.first())?.port();
+        Some(SocketAddr::new(self.signaling.toward(toward.remote.ip())?, port))
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), Refusal> {
+        self.engine.command(command).map_err(|(_, refusal)| refusal)
+    }
+
+    fn record(&mut self, recording: Recording) -> Result<(), Refusal> {
+        let Recording { point, subject, call_id } = recording;
+        let (sink, reader) = tap(self.ring_blocks);
+        let began = self.engine.wall().unix_nanos(self.engine.now());
+        self.recorder.begin(reader, &subject, call_id.as_deref(), began).map_err(|failure| {
+            match failure {
+                Failure::Full => Refusal::Full,
+                Failure::Folder { .. } | Failure::Thread(_) | Failure::Stopped => Refusal::Gone,
+            }
+        })?;
+        // Where the shard refuses, the sink is dropped and the recording ends as an empty file.
+        self.command(Command::StartTap { point, sink: Box::new(sink) })
+    }
+}
+
+/// Which address of ours a peer is told.
+pub(crate) struct OwnAddress {
+    /// The one and only, where it is configured or bound.
+    fixed: Option<IpAddr>,
+    /// By peer, what the kernel said and when.
+    known: RefCell<HashMap<IpAddr, (Option<IpAddr>, Instant)>>,
+}
+
+/// How long the kernel's word about a route is trusted.
+const ROUTE_AGE_MAX: Duration = Duration::from_secs(30);
+
+/// Routes that are remembered; when there are more, all are asked for again.
+const ROUTES_MAX: usize = 4096;
+
+impl OwnAddress {
+    /// The address as advertised, else the one bound, where it is one, else by the route to each
+    /// peer.
+    pub(crate) fn new(advertised: Option<IpAddr>, bound: &[IpAddr]) -> Self {
+        let bound = match bound {
+            [one] if !one.is_unspecified() => Some(*one),
+            _ => None,
+        };
+        Self { fixed: advertised.or(bound), known: RefCell::default() }
+    }
+
+    /// The address for `peer`; `None` where there is no way to it.
+    pub(crate) fn toward(&self, peer: IpAddr) -> Option<IpAddr> {
+        if self.fixed.is_some() {
+            return self.fixed;
+        }
+        let mut known = self.known.borrow_mut();
+        if let Some((address, asked)) = known.get(&peer)
+            && asked.elapsed() < ROUTE_AGE_MAX
+        {
+            return *address;
+        }
+        if known.len() >= ROUTES_MAX {
+            known.clear();
+        }
+        let address = local_address_toward(peer);
+        known.insert(peer, (address, Instant::now()));
+        address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const ANY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
+    #[test]
+    fn an_advertised_address_wins_over_the_bound_one_and_that_over_the_route() {
+        let advertised: IpAddr = [192, 0, 2, 1].into();
+        assert_eq!(
+            OwnAddress::new(Some(advertised), &[LOOPBACK]).toward(LOOPBACK),
+            Some(advertised)
+        );
+        let bound: IpAddr = [127, 0, 0, 2].into();
+        assert_eq!(OwnAddress::new(None, &[bound]).toward(LOOPBACK), Some(bound));
+        assert_eq!(OwnAddress::new(None, &[ANY]).toward(LOOPBACK), Some(LOOPBACK));
+    }
+
+    #[test]
+    fn routes_are_remembered_up_to_a_bound() {
+        let address = OwnAddress::new(None, &[ANY]);
+        for last in 0..=255 {
+            for third in 0..17 {
+                assert!(address.toward([127, 0, third, last].into()).is_some());
+            }
+        }
+        assert!(address.known.borrow().len() <= ROUTES_MAX);
+    }
+}
