@@ -19,7 +19,7 @@ pub(crate) struct Calls {
     seed: Seed,
     /// Tells this run's Call-IDs from those of another.
     run: u32,
-    calls: Vec<Option<Call>>,
+    all: Vec<Option<Call>>,
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     /// From INVITE to 200.
     pub(crate) setup: Histogram,
@@ -54,9 +54,9 @@ impl Calls {
     pub(crate) fn new(wire: SipWire, calls: usize, seed: &Seed) -> Self {
         let mut seed = seed.clone();
         let run = seed.next_u32() ^ std::process::id();
-        let calls = (0..calls).map(|_| None).collect();
+        let all = (0..calls).map(|_| None).collect();
         let (setup, teardown) = (Histogram::default(), Histogram::default());
-        Self { wire, seed, run, calls, timers: BinaryHeap::new(), setup, teardown }
+        Self { wire, seed, run, all, timers: BinaryHeap::new(), setup, teardown }
     }
 
     /// A Call-ID that tells which call it belongs to.
@@ -88,7 +88,7 @@ impl Calls {
         each: &mut impl FnMut(usize, CallEvent),
     ) {
         let caller = Caller::new(settings, &self.seed.fork(call as u64));
-        self.calls[call] = Some(Call { caller, asked: now });
+        self.all[call] = Some(Call { caller, asked: now });
         self.with(call, now, each, |caller, out| caller.dial(now, out));
     }
 
@@ -98,7 +98,7 @@ impl Calls {
         now: Instant,
         each: &mut impl FnMut(usize, CallEvent),
     ) {
-        if let Some(call) = &mut self.calls[call] {
+        if let Some(call) = &mut self.all[call] {
             call.asked = now;
         }
         self.with(call, now, each, |caller, out| caller.hang_up(now, out));
@@ -106,7 +106,7 @@ impl Calls {
 
     /// Whether the call was not begun, or nothing more will happen to it.
     pub(crate) fn is_over(&self, call: usize) -> bool {
-        self.calls[call].as_ref().is_none_or(|call| call.caller.is_over())
+        self.all[call].as_ref().is_none_or(|call| call.caller.is_over())
     }
 
     /// Takes in what the server sent, and repeats what it did not answer.
@@ -120,7 +120,7 @@ impl Calls {
         for octets in messages {
             let Some(message) = Message::read(&octets) else { continue };
             let call = message.header("Call-ID").and_then(|id| self.call_of(id));
-            if let Some(call) = call.filter(|&call| call < self.calls.len()) {
+            if let Some(call) = call.filter(|&call| call < self.all.len()) {
                 self.with(call, now, each, |caller, out| caller.receive(now, &message, out));
             }
         }
@@ -141,7 +141,7 @@ impl Calls {
         each: &mut impl FnMut(usize, CallEvent),
         act: impl FnOnce(&mut Caller, &mut Outlet<'_>),
     ) {
-        let Some(call) = &mut self.calls[number] else { return };
+        let Some(call) = &mut self.all[number] else { return };
         let before = call.caller.next_expiry();
         let mut events = Vec::new();
         act(&mut call.caller, &mut Outlet { wire: &mut self.wire, events: &mut events });

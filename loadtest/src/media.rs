@@ -161,7 +161,7 @@ impl Media {
                     }
                 }
             }
-            if (round + phone as u64) % REPORT_PERIOD == 0 {
+            if (round + phone as u64).is_multiple_of(REPORT_PERIOD) {
                 let report = self.phones[phone].report(now, false);
                 self.outbox.push(wire, to, [&report, &[]]);
             }

@@ -181,9 +181,8 @@ impl Outbox {
             let descriptor = socket.rtp.as_raw_fd();
             match sendmmsg(descriptor, &mut self.headers, rest, to, [], MsgFlags::MSG_DONTWAIT) {
                 Ok(results) => sent += results.count().max(1),
-                Err(Errno::EINTR) => {}
-                // An ICMP error of an earlier packet is reported once: the packet goes again.
-                Err(Errno::ECONNREFUSED) => {}
+                // Interrupted, or told once about an earlier packet by ICMP: the packet goes again.
+                Err(Errno::EINTR | Errno::ECONNREFUSED) => {}
                 Err(_) => {
                     self.refused += (slices.len() - sent) as u64;
                     break;

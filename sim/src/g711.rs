@@ -30,7 +30,7 @@ pub fn decode(encoding: Encoding, octet: u8) -> i16 {
 fn encode_ulaw(sample: i16) -> u8 {
     let sign = if sample < 0 { 0x00 } else { 0x80 };
     let magnitude = (i32::from(sample).abs() + 132).min(32_767) as u32;
-    let exponent = 31 - magnitude.leading_zeros() - 7;
+    let exponent = magnitude.ilog2() - 7;
     let mantissa = (magnitude >> (exponent + 3)) & 0x0f;
     sign | (!(exponent << 4 | mantissa) as u8 & 0x7f)
 }
@@ -38,7 +38,7 @@ fn encode_ulaw(sample: i16) -> u8 {
 fn decode_ulaw(octet: u8) -> i16 {
     let bits = !octet;
     let exponent = u32::from(bits >> 4 & 0x07);
-    let magnitude = ((i32::from(bits & 0x0f) << 3) + 132 << exponent) - 132;
+    let magnitude = (((i32::from(bits & 0x0f) << 3) + 132) << exponent) - 132;
     (if bits & 0x80 == 0 { magnitude } else { -magnitude }) as i16
 }
 
@@ -56,7 +56,7 @@ fn decode_alaw(octet: u8) -> i16 {
     let mantissa = i32::from(bits & 0x0f) << 4;
     let magnitude = match segment {
         0 => mantissa + 8,
-        _ => mantissa + 0x108 << (segment - 1),
+        _ => (mantissa + 0x108) << (segment - 1),
     };
     (if bits & 0x80 == 0 { -magnitude } else { magnitude }) as i16
 }

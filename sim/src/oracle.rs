@@ -94,7 +94,9 @@ fn listen(world: &mut World, listener: usize, amplitude: f32, row: &mut [Vec<Ear
     let capture = world.endpoint_mut(listener).phone.receiver.take_heard();
     let Some(capture) = capture else {
         let silence = Ear { share: 0.0, delay: None };
-        row.iter_mut().for_each(|ears| ears.push(silence));
+        for ears in row {
+            ears.push(silence);
+        }
         return;
     };
     let spectrum = capture.spectrum();

@@ -56,7 +56,7 @@ impl TinyRooms {
 
     fn run(&self, more: &[&str]) -> Report {
         let server = self.address.to_string();
-        let words = ["loadtest", "--server", &server, "--duration", "1", "--settle", "0"];
+        let words = ["loadtest", "--server", &server, "--duration", "2", "--settle", "0"];
         let options = Options::parse_from(words.iter().chain(more));
         run(&options, options.calls).unwrap()
     }
@@ -169,7 +169,7 @@ fn mix(members: &mut [Member], fault: Fault, period: u64) {
             timestamp: RtpTimestamp(u32::from(sink.sequence) * 160),
             ssrc: Ssrc(1),
         };
-        if fault != Fault::Loss || period % 10 != 0 {
+        if fault != Fault::Loss || !period.is_multiple_of(10) {
             let packet = [header.octets().as_slice(), &payload].concat();
             sink.socket.send_to(&packet, sink.remote).unwrap();
         }

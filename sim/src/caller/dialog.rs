@@ -89,24 +89,6 @@ impl Dialog {
         finish(text, "")
     }
 
-    /// Our answer to a request of theirs.
-    pub(super) fn response(
-        &self,
-        settings: &Settings,
-        status: &str,
-        request: &Message<'_>,
-        body: &str,
-    ) -> Vec<u8> {
-        let mut text = format!("SIP/2.0 {status}\r\n");
-        for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
-            for value in request.headers(name) {
-                let _ = write!(text, "{name}: {value}\r\n");
-            }
-        }
-        let _ = write!(text, "Contact: {}\r\n", contact(settings));
-        finish(text, body)
-    }
-
     fn between(&self, settings: &Settings, to: &str, method: &str, sequence: u32) -> String {
         format!(
             "Max-Forwards: 70\r\nFrom: <sip:{}@{}>;tag={}\r\nTo: {to}\r\nCall-ID: {}\r\n\
@@ -114,6 +96,23 @@ impl Dialog {
             settings.user, settings.local, self.local_tag, settings.call_id
         )
     }
+}
+
+/// Our answer to a request of theirs.
+pub(super) fn response(
+    settings: &Settings,
+    status: &str,
+    request: &Message<'_>,
+    body: &str,
+) -> Vec<u8> {
+    let mut text = format!("SIP/2.0 {status}\r\n");
+    for name in ["Via", "Record-Route", "From", "To", "Call-ID", "CSeq"] {
+        for value in request.headers(name) {
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
+    }
+    let _ = write!(text, "Contact: {}\r\n", contact(settings));
+    finish(text, body)
 }
 
 fn via(settings: &Settings, branch: &str) -> String {

@@ -55,7 +55,7 @@ impl<'a> Message<'a> {
         all.map(|&(_, value)| value).collect::<Vec<_>>().into_iter()
     }
 
-    /// Number and method of the CSeq header.
+    /// Number and method of the `CSeq` header.
     pub fn sequence(&self) -> Option<(u32, &'a str)> {
         let (number, method) = self.header("CSeq")?.split_once(' ')?;
         Some((number.parse().ok()?, method.trim()))

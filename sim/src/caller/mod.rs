@@ -95,7 +95,7 @@ pub struct Caller {
     media: Option<Media>,
     /// The last ACK for a 200, to be sent again when the 200 comes again.
     acknowledgement: Vec<u8>,
-    /// Our last answer to a request of theirs, by CSeq.
+    /// Our last answer to a request of theirs, by `CSeq`.
     answered: Option<(u32, Vec<u8>)>,
 }
 
@@ -369,7 +369,7 @@ impl Caller {
             "BYE" | "OPTIONS" | "INFO" | "NOTIFY" => ("200 OK", String::new()),
             _ => ("405 Method Not Allowed", String::new()),
         };
-        let answer = self.dialog.response(&self.settings, status, message, &body);
+        let answer = dialog::response(&self.settings, status, message, &body);
         out.transmit(&answer);
         self.answered = Some((sequence, answer));
         if method == "BYE" && known {

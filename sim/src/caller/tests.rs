@@ -19,7 +19,7 @@ impl CallerOutput for Log {
 }
 
 impl Log {
-    /// The last message's first word and its CSeq and To headers.
+    /// The last message's first word and its `CSeq` and To headers.
     fn last(&self) -> (&str, String) {
         let text = self.sent.last().unwrap();
         let message = Message::read(text.as_bytes()).unwrap();

@@ -42,13 +42,19 @@ pub(super) struct ShardSide {
     pub(super) report: Option<Box<ShardReport>>,
 }
 
+/// A slot, and whether its RTCP socket is meant.
+type Socket = (u32, bool);
+
+/// A datagram in a socket: from whom, since when, and what.
+type Waiting = (SocketAddr, Instant, Vec<u8>);
+
 /// What waits in the sockets of a shard's sessions, by slot and port.
 #[derive(Debug, Default)]
 struct Sockets {
     /// Ordered: reading them must not depend on chance.
-    waiting: BTreeMap<(u32, bool), Vec<(SocketAddr, Instant, Vec<u8>)>>,
+    waiting: BTreeMap<Socket, Vec<Waiting>>,
     /// Where a socket is connected to.
-    connected: BTreeMap<(u32, bool), SocketAddr>,
+    connected: BTreeMap<Socket, SocketAddr>,
     /// Which slots have their sockets open.
     open: Vec<bool>,
 }
@@ -180,7 +186,7 @@ impl Sockets {
     fn arrived(
         &mut self,
         now: Instant,
-        socket: (u32, bool),
+        socket: Socket,
         source: SocketAddr,
         octets: Vec<u8>,
     ) -> bool {
@@ -192,7 +198,7 @@ impl Sockets {
         is_open && is_peer
     }
 
-    fn take(&mut self, slot: u32, is_rtcp: bool) -> Vec<(SocketAddr, Instant, Vec<u8>)> {
+    fn take(&mut self, slot: u32, is_rtcp: bool) -> Vec<Waiting> {
         self.waiting.get_mut(&(slot, is_rtcp)).map(std::mem::take).unwrap_or_default()
     }
 }
