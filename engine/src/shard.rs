@@ -1,6 +1,5 @@
 //! The shard: the seam between what runs sessions and rooms, and what drives it.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use engine_control::{Limits, RoomKey, ShardReport};
@@ -82,13 +81,6 @@ impl Shard {
             + limits.rooms_max as usize * size_of::<Room>()
             + limits.sessions_max as usize * size_of::<Session>()
             + Mix::memory_bytes(limits.room_members_max)
-    }
-
-    /// Where the sessions lie: by far the most memory of a shard, and walked in every period. A
-    /// driver may ask the system for large pages there.
-    pub fn session_memory(&self) -> Range<*const u8> {
-        let Range { start, end } = self.sessions.as_ptr_range();
-        start.cast()..end.cast()
     }
 
     /// The slots whose sockets are to be read before the coming tick, room by room.

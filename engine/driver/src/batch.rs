@@ -64,12 +64,12 @@ pub(crate) struct Batch {
 /// do not compete for the same cache sets.
 #[repr(C, align(64))]
 struct Place {
-    /// Bytes received, or a negated error number.
-    result: i32,
     header: msghdr,
     vector: iovec,
     name: sockaddr_storage,
     control: [u64; CONTROL_WORDS],
+    /// Bytes received, or a negated error number. Beside the bytes: `recv` needs no more.
+    result: i32,
     bytes: [u8; RECEIVE_BYTES_MAX],
 }
 

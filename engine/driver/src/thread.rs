@@ -73,8 +73,10 @@ impl<N: Network> ShardThread<N> {
     pub(crate) fn new(plan: &ThreadPlan, network: N, ends: ShardEnds, shared: Arc<Shared>) -> Self {
         let slots = plan.limits.sessions_max;
         let sockets = SocketTable::new(plan.sockets, slots);
+        let wall = plan.clock.wall();
+        let shard = Shard::new(plan.index, &plan.limits, plan.kernels, wall, plan.seed);
         Self {
-            shard: Shard::new(plan.index, &plan.limits, plan.kernels, plan.clock.wall(), plan.seed),
+            shard,
             carrier: Carrier::new(network, sockets, ends.notices),
             orders: ends.orders,
             clock: plan.clock,
