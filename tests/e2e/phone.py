@@ -48,7 +48,7 @@ class Phone:
         self.server = (HOST, server.port)
         self.user = user
         self.sip = udp_socket()
-        self.rtp = udp_socket()
+        self.rtp, self.rtcp = media_sockets()
         self.port = self.sip.getsockname()[1]
         self.media_port = self.rtp.getsockname()[1]
         self.tag = f"{random.getrandbits(32):08x}"
@@ -64,8 +64,8 @@ class Phone:
 
     def __exit__(self, *_):
         self.stop_playing()
-        self.sip.close()
-        self.rtp.close()
+        for found in (self.sip, self.rtp, self.rtcp):
+            found.close()
 
     # Signalling
 
@@ -174,6 +174,16 @@ class Phone:
             self.rtp.sendto(header + octets[at:at + sound.FRAME], self.remote_media)
             self.listen(start + (n + 1) / 50)
 
+    def press(self, digit, payload_type=101):
+        """One key as telephone events (RFC 4733): 100 ms, its end sent three times."""
+        event = "0123456789*#ABCD".index(digit)
+        ssrc, sequence, timestamp = (random.getrandbits(bits) for bits in (32, 16, 32))
+        for n, (end, duration) in enumerate([(0, 160), (0, 320), (0, 480), (0, 640)] + [(0x80, 800)] * 3):
+            marker = 0x80 if n == 0 else 0
+            header = struct.pack(">BBHII", 0x80, marker | payload_type, (sequence + n) & 0xFFFF, timestamp, ssrc)
+            self.rtp.sendto(header + struct.pack(">BBH", event, end | 10, duration), self.remote_media)
+            time.sleep(0.02)
+
     def listen(self, until):
         """Keeps what is heard until a moment of the monotonic clock."""
         while (left := until - time.monotonic()) > 0:
@@ -190,7 +200,22 @@ class Phone:
         return sound.level(self.heard[-sound.SAMPLE_RATE:], frequency)
 
 
-def udp_socket():
+def udp_socket(port=0):
     found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    found.bind((HOST, 0))
+    try:
+        found.bind((HOST, port))
+    except OSError:
+        found.close()
+        raise
     return found
+
+
+def media_sockets():
+    """A pair for RTP and RTCP, the one on the port above the other's."""
+    for _ in range(100):
+        rtp = udp_socket()
+        try:
+            return rtp, udp_socket(rtp.getsockname()[1] + 1)
+        except (OSError, OverflowError):
+            rtp.close()
+    raise AssertionError("no free pair of ports")

@@ -50,9 +50,9 @@ def free_port(*kinds):
 
 
 def media_ports(count):
-    """The first of `count` even-numbered UDP ports in a row that are free now."""
+    """The first of `count` UDP ports in a row that are free now, below those that servers use by default."""
     for _ in range(100):
-        first = random.randrange(10000, 25000 - count) & ~1
+        first = random.randrange(10000, 16000 - count) & ~1
         try:
             for port in range(first, first + count, max(1, count // 16)):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -92,7 +92,7 @@ class Server:
     def __exit__(self, *_):
         self.close()
 
-    def start(self):
+    def start(self, before_it_runs=None):
         """Starts the process and waits until it takes calls."""
         if not BINARY.exists():
             raise AssertionError(f"{BINARY} is missing: cargo build --release -p mixminus")
@@ -100,6 +100,7 @@ class Server:
         self.process = subprocess.Popen(
             [BINARY, "run", "--config", self.config],
             cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+            preexec_fn=before_it_runs,
         )
         wait_until(self._is_ready, "the server takes calls")
 

@@ -27,7 +27,7 @@ class Sipp:
         self.process = subprocess.Popen(
             ["sipp", f"{HOST}:{server.port}", *which, "-s", number, "-m", str(calls),
              "-i", HOST, "-p", str(self.port), "-mi", HOST, "-mp", str(free_port(socket.SOCK_DGRAM)),
-             "-cp", str(free_port(socket.SOCK_DGRAM)), "-nostdin", "-timeout", f"{seconds}s", "-timeout_error",
+             "-cp", str(free_port(socket.SOCK_DGRAM)), "-nostdin", "-max_socket", "1000", "-timeout", f"{seconds}s", "-timeout_error",
              "-trace_msg", "-message_file", "messages", "-trace_err", "-error_file", "errors",
              *map(str, options)],
             cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

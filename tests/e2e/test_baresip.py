@@ -55,11 +55,12 @@ class Baresip:
 
     def call(self, server, number, seconds):
         """Dials, and quits by itself after so many seconds."""
-        self.process = subprocess.Popen(
-            ["baresip", "-4", "-f", self.folder, "-t", str(seconds), "-e", f"/dial sip:{number}@{HOST}:{server.port}"],
-            cwd=self.folder, stdin=subprocess.DEVNULL,
-            stdout=open(self.folder / "log", "wb"), stderr=subprocess.STDOUT,
-        )
+        dial = f"/dial sip:{number}@{HOST}:{server.port}"
+        with open(self.folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["baresip", "-4", "-f", self.folder, "-t", str(seconds), "-e", dial],
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )
 
     def finish(self, seconds):
         self.process.wait(seconds)
@@ -88,7 +89,7 @@ class TwoPhones(unittest.TestCase):
             self.addCleanup(two.close)
             for phone in (one, two):
                 phone.call(server, "3300", seconds=8)
-            both = lambda: len([p for p in server.participants("3300") if p["confirmed"]]) == 2
+            both = lambda: len([p for p in server.participants("3300") if p["answered"]]) == 2
             wait_until(both, "both phones are in the room", 6)
             for phone in (one, two):
                 phone.finish(20)

@@ -62,8 +62,8 @@ class Calls(unittest.TestCase):
 
     def test_a_call_through_a_proxy_is_ended_along_its_route(self):
         with sipp.Sipp(self.server, "behind_a_proxy", number="3002") as caller:
-            confirmed = lambda: [p for p in self.server.participants("3002") if p["confirmed"]]
-            member = wait_until(confirmed, "the caller is in the room")[0]
+            joined = lambda: [p for p in self.server.participants("3002") if p["answered"]]
+            member = wait_until(joined, "the caller is in the room")[0]
             status, _ = self.server.request("DELETE", f"/v1/participants/{member['id']}")
             self.assertEqual(status, 204)
             caller.finish()

@@ -2,14 +2,18 @@
 
 import json
 import pathlib
+import resource
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
+import wave
 
 import sound
-from phone import Phone, udp_socket
-from server import BINARY, HOST, Server, free_port
+from phone import Phone
+from server import BINARY, HOST, Server, wait_until
 
 
 def mixminus(*arguments):
@@ -100,26 +104,52 @@ class Recordings(unittest.TestCase):
             phone.stop_playing()
             phone.hang_up()
             server.wait_until_empty()
-            files = list((server.folder / "recordings").rglob("*.wav"))
+            finished = lambda: list((server.folder / "recordings").rglob("*.wav"))
+            files = wait_until(finished, "the recording is complete")
             self.assertEqual(len(files), 1)
             self.assertGreater(loudness(files[0], 700), 3000)
 
     def test_a_folder_that_cannot_be_written_refuses_recordings_and_nothing_else(self):
-        with Server() as server:
-            (server.folder / "recordings").write_text("a file where the folder should be")
+        server = Server()
+        (server.folder / "recordings").write_text("a file where the folder should be")
+        with server:
             with Phone(server) as phone:
                 self.assertEqual(phone.invite("8000").status, 503)
                 phone.acknowledge()
             with Phone(server) as phone:
                 phone.call("3000")
                 phone.hang_up()
-            self.assertTrue(server.is_alive())
+            self.assertTrue(server.get("/health")["recording_failure"])
+
+    def test_a_full_disk_ends_recordings_and_nothing_else(self):
+        server = Server(rooms={"record": True})
+        self.addCleanup(server.close)
+        server.start(before_it_runs=full_disk)
+        with Phone(server) as one, Phone(server) as two:
+            one.call("3000")
+            two.call("3000")
+            one.play(sound.tone(500, 1), seconds=6)
+            one.stop_playing()
+            wait_until(lambda: server.get("/health").get("recording_failure"), "the failure is told")
+            two.listen(time.monotonic() + 0.1)
+            two.play(sound.tone(900, 1, amplitude=0), seconds=1.5)
+            one.play(sound.tone(500, 1), seconds=1.5)
+            for phone in (one, two):
+                phone.stop_playing()
+            self.assertGreater(two.level(500), 4000, "the room goes on")
+            one.hang_up()
+            two.hang_up()
+        server.wait_until_empty()
+
+
+def full_disk():
+    """For the child: no file grows beyond this; writing more fails as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (48 * 1024, 48 * 1024))
 
 
 def loudness(file, frequency):
     """The amplitude of a tone over a WAV file of one channel."""
-    import wave
-
     with wave.open(str(file)) as recording:
         assert recording.getnchannels() == 1, recording.getparams()
         octets = recording.readframes(recording.getnframes())

@@ -128,7 +128,7 @@ class Streams(unittest.TestCase):
             phone.to = Message(response[response.index(b"SIP/2.0 200"):]).get("To")
             ack = phone.request("ACK", "3000", sequence=1).replace("SIP/2.0/UDP", "SIP/2.0/TCP")
             stream.sendall(ack.encode())
-            wait_until(lambda: [p for p in self.server.participants() if p["confirmed"]], "the call is up")
+            wait_until(lambda: [p for p in self.server.participants() if p["answered"]], "the call is up")
             stream.close()
             member = self.server.participants()[0]
             self.server.request("DELETE", f"/v1/participants/{member['id']}")

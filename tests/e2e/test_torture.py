@@ -4,7 +4,7 @@ import random
 import socket
 import unittest
 
-from phone import Message, Phone, udp_socket
+from phone import Phone, udp_socket
 from server import HOST, ROOT, Server
 
 TORTURE = ROOT / "signaling/tests/torture"

@@ -16,9 +16,9 @@ use crate::{CloseCause, TransportConfig};
 /// Free room in the buffer before each read.
 const READ_BYTES: usize = 4096;
 
-/// How long a peer may go on sending after it was refused, so that the refusal is not lost with
-/// a reset of the connection.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a connection without framing is still written to: for the refusal, for the answers to
+/// the messages before it, and for the peer to read them before the connection goes.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The answer to a keep-alive (RFC 5626 section 4.4.1).
 const PONG: Bytes = Bytes::from_static(b"\r\n");
@@ -109,7 +109,9 @@ impl Connection {
                     match self.deliver(&mut framer, &mut watch).await {
                         Ok(pinged) => if pinged && unsent.is_empty() { unsent = PONG },
                         Err(fault) => {
-                            refuse_and_drain(stream, framer.buffer(), fault).await;
+                            let refusal = refuse(framer.buffer(), fault).unwrap_or_default();
+                            // Whatever comes of it, the connection ends.
+                            let _ = timeout(FAREWELL, self.farewell(stream, unsent, refusal)).await;
                             return fault.into();
                         }
                     }
@@ -125,6 +127,24 @@ impl Connection {
                 () = sleep_until(deadline) => return cause,
             }
             watch.writing(!unsent.is_empty());
+        }
+    }
+
+    /// Writes what is left to say and ignores what still comes, until the peer has gone.
+    async fn farewell(
+        &mut self,
+        stream: &mut TcpStream,
+        unsent: Bytes,
+        refusal: Bytes,
+    ) -> std::io::Result<()> {
+        stream.write_all(&unsent).await?;
+        stream.write_all(&refusal).await?;
+        let mut ignored = [0; READ_BYTES];
+        loop {
+            tokio::select! {
+                read = stream.read(&mut ignored) => if read? == 0 { return Ok(()) },
+                Some(message) = self.queue.recv() => stream.write_all(&message).await?,
+            }
         }
     }
 
@@ -190,18 +210,4 @@ impl From<FramingFault> for CloseCause {
             FramingFault::NoLength | FramingFault::BadLength => Self::Unframed,
         }
     }
-}
-
-/// Says why, and lets the peer read it: closing a socket with unread bytes would reset it.
-async fn refuse_and_drain(stream: &mut TcpStream, received: &[u8], fault: FramingFault) {
-    let Some(refusal) = refuse(received, fault) else { return };
-    let farewell = async {
-        stream.write_all(&refusal).await?;
-        stream.shutdown().await?;
-        let mut ignored = [0; READ_BYTES];
-        while stream.read(&mut ignored).await? > 0 {}
-        std::io::Result::Ok(())
-    };
-    // Whatever comes of it, the connection ends.
-    let _ = timeout(FAREWELL, farewell).await;
 }

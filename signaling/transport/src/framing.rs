@@ -112,10 +112,11 @@ impl Framer {
 }
 
 /// The header fields of a head as (name, value), without the start line; a folded value with its
-/// folds in it.
+/// folds in it. Lines that are no header field are passed over: whoever reads the message will
+/// refuse it, but its end can be told.
 pub(crate) fn headers(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = after_line(head).1;
-    std::iter::from_fn(move || {
+    let fields = std::iter::from_fn(move || {
         let (mut field, mut after) = after_line(rest);
         while matches!(after.first(), Some(b' ' | b'\t')) {
             let (fold, next) = after_line(after);
@@ -123,8 +124,10 @@ pub(crate) fn headers(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
             (field, after) = (rest.get(..length).unwrap_or_default(), next);
         }
         rest = after;
-        let colon = field.iter().position(|byte| *byte == b':')?;
-        let (name, value) = field.split_at(colon);
+        (!field.is_empty()).then_some(field)
+    });
+    fields.filter_map(|field| {
+        let (name, value) = field.split_at(field.iter().position(|byte| *byte == b':')?);
         Some((name.trim_ascii_end(), value.get(1..).unwrap_or_default().trim_ascii()))
     })
 }
@@ -208,6 +211,13 @@ mod tests {
             );
         }
         assert_eq!(fault("Content-Length: 0\r\nl: 0\r\n"), FramingFault::BadLength);
+    }
+
+    #[test]
+    fn a_line_that_is_no_header_does_not_hide_the_length() {
+        let broken = message("Foobar roobar\r\nContent-Length: 2\r\n", "ab");
+        let whole = Framed::Message(Bytes::copy_from_slice(broken.as_bytes()));
+        assert_eq!(frame(broken.as_bytes(), 4096), Ok(vec![whole]));
     }
 
     #[test]

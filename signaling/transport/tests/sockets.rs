@@ -136,6 +136,18 @@ async fn a_stream_without_a_length_is_answered_400_and_closed() {
 }
 
 #[tokio::test]
+async fn answers_to_messages_before_the_fault_are_still_sent() {
+    let mut transport = Transport::bind(config()).unwrap();
+    let mut phone = connect(&transport).await;
+    phone.write_all(format!("{}garbage\r\n\r\n", options("")).as_bytes()).await.unwrap();
+    let reader = tokio::spawn(async move { last_words(&mut phone).await });
+    let (from, _) = message(&mut transport).await;
+    transport.send(from, Bytes::from_static(b"SIP/2.0 200 OK\r\n\r\n"));
+    assert_eq!(close(&mut transport).await, (from, CloseCause::Unframed));
+    assert_eq!(reader.await.unwrap(), "SIP/2.0 200 OK\r\n\r\n");
+}
+
+#[tokio::test]
 async fn an_over_long_message_is_answered_513_and_harms_nobody_else() {
     let limited = TransportConfig { tcp_message_bytes_max: 2000, ..config() };
     let mut transport = Transport::bind(limited).unwrap();
