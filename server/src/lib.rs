@@ -20,6 +20,9 @@ mod system;
 mod welcome;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Write};
 
 use config::Config;

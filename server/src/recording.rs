@@ -9,21 +9,40 @@ use recorder_writer::{Event, Failure, Status, Writer, WriterConfig};
 /// How long after a failure to start the writer the next attempt is made.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// The writer, if it could be started, and what is known about its health.
+/// The writer, once something is to be recorded, and what is known about its health.
 pub(crate) struct Recorder {
     config: WriterConfig,
-    writer: Result<Writer, Instant>,
+    writer: Option<Writer>,
+    /// When the writer last failed to start.
+    tried: Option<Instant>,
     refused: u64,
     failure: Option<String>,
 }
 
 impl Recorder {
-    /// Starts the writer; where that fails, calls that want to be recorded are refused until a
-    /// later attempt succeeds, and everything else goes on.
-    pub(crate) fn start(config: WriterConfig) -> Self {
-        let mut recorder = Self { config, writer: Err(Instant::now()), refused: 0, failure: None };
-        recorder.start_writer();
-        recorder
+    /// A recorder that makes its folder and its thread when they are needed.
+    pub(crate) fn new(config: WriterConfig) -> Self {
+        Self { config, writer: None, tried: None, refused: 0, failure: None }
+    }
+
+    /// Starts the writer, if it does not run. Where that fails, recordings are refused until
+    /// an attempt some time later succeeds, and everything else goes on.
+    pub(crate) fn prepare(&mut self) {
+        let too_soon = self.tried.is_some_and(|tried| tried.elapsed() < RETRY_AFTER);
+        if self.writer.is_some() || too_soon {
+            return;
+        }
+        match Writer::start(self.config.clone()) {
+            Ok(writer) => {
+                self.failure = None;
+                self.writer = Some(writer);
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "nothing can be recorded");
+                self.failure = Some(failure.to_string());
+                self.tried = Some(Instant::now());
+            }
+        }
     }
 
     /// Begins a recording of what `reader` brings.
@@ -34,12 +53,10 @@ impl Recorder {
         call_id: Option<&str>,
         started_unix_nanos: u64,
     ) -> Result<(), Failure> {
-        if matches!(self.writer, Err(tried) if tried.elapsed() >= RETRY_AFTER) {
-            self.start_writer();
-        }
+        self.prepare();
         let begun = match &self.writer {
-            Ok(writer) => writer.begin(reader, subject, call_id, started_unix_nanos),
-            Err(_) => Err(Failure::Stopped),
+            Some(writer) => writer.begin(reader, subject, call_id, started_unix_nanos),
+            None => Err(Failure::Stopped),
         };
         match begun {
             Ok(recording) => {
@@ -56,7 +73,7 @@ impl Recorder {
 
     /// Logs what the writer has to tell.
     pub(crate) fn listen(&mut self) {
-        while let Some(event) = self.writer.as_ref().ok().and_then(Writer::try_event) {
+        while let Some(event) = self.writer.as_ref().and_then(Writer::try_event) {
             self.tell(event);
         }
     }
@@ -78,8 +95,7 @@ impl Recorder {
 
     /// Ends all recordings and closes their files.
     pub(crate) fn stop(mut self) {
-        let stopped = std::mem::replace(&mut self.writer, Err(Instant::now()));
-        let Ok(writer) = stopped else { return };
+        let Some(writer) = self.writer.take() else { return };
         let (status, events) = writer.stop();
         for event in events {
             self.tell(event);
@@ -87,20 +103,6 @@ impl Recorder {
         if status.finished + status.failed > 0 {
             let (finished, failed) = (status.finished, status.failed);
             tracing::info!(finished, failed, "all recordings are closed");
-        }
-    }
-
-    fn start_writer(&mut self) {
-        match Writer::start(self.config.clone()) {
-            Ok(writer) => {
-                self.failure = None;
-                self.writer = Ok(writer);
-            }
-            Err(failure) => {
-                tracing::warn!(%failure, "nothing can be recorded");
-                self.failure = Some(failure.to_string());
-                self.writer = Err(Instant::now());
-            }
         }
     }
 

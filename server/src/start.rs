@@ -31,6 +31,9 @@ pub(crate) struct Server {
     /// Where the API listens.
     #[cfg(test)]
     pub(crate) api: Option<SocketAddr>,
+    /// Where SIP over UDP is received.
+    #[cfg(test)]
+    pub(crate) udp: Option<SocketAddr>,
 }
 
 impl Server {
@@ -48,7 +51,10 @@ impl Server {
             // One core for all: the shard comes first.
             step_back();
         }
-        let recorder = Recorder::start(writer(config));
+        let mut recorder = Recorder::new(writer(config));
+        if config.rooms.record {
+            recorder.prepare();
+        }
         let api = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let welcome = welcome(
             config,
@@ -73,6 +79,8 @@ impl Server {
             transport,
             recorder,
         };
+        #[cfg(test)]
+        let udp = world.transport.udp_addresses().first().copied();
         let control = Control::new(front, world, asks, started, config.sip.stop_timeout)
             .map_err(StartFailure::System)?;
         Ok(Self {
@@ -80,6 +88,8 @@ impl Server {
             welcome,
             #[cfg(test)]
             api,
+            #[cfg(test)]
+            udp,
         })
     }
 
@@ -213,7 +223,7 @@ fn api_limits(config: &Config) -> api::Limits {
     api::Limits {
         connections_max: config.api.connections_max as usize,
         requests_max: config.api.requests_max as usize,
-        body_max: config.api.body_max as usize,
+        body_max: config.api.body_max,
         timeout: config.api.timeout,
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Trouble {
     Method,
     /// A parameter of the query cannot be read.
     Query,
+    /// A body longer than allowed.
+    TooLarge,
     /// Too many requests at one time.
     Busy,
     /// A shard did not answer in time.
@@ -45,6 +47,7 @@ impl Trouble {
             Self::NoRoom | Self::NoParticipant | Self::NoPath => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Query => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -74,6 +77,11 @@ impl Trouble {
                 "query",
                 "the query cannot be read",
                 "limit from 1 to 1000, after as it was given in next",
+            ),
+            Self::TooLarge => (
+                "too_large",
+                "the body is longer than api.body_max",
+                "no body: no request here needs one",
             ),
             Self::Busy => ("busy", "too many requests at one time", "the same request, later"),
             Self::Late => ("late", "a shard did not answer in time", "the same request, later"),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::body::HttpBody;
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
@@ -23,10 +24,13 @@ pub(crate) struct Limits {
     /// Requests at one time; one more is answered 503.
     pub(crate) requests_max: usize,
     /// Octets of one request's body; a longer one is answered 413.
-    pub(crate) body_max: usize,
+    pub(crate) body_max: u64,
     /// How long a request may take, and how long its headers may take to arrive.
     pub(crate) timeout: Duration,
 }
+
+/// Octets of a request's line and headers.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// How long to wait where the process has no descriptor left for a connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -34,9 +38,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Serves `router` for ever.
 pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits) {
     let guard = Guard { requests: Arc::new(Semaphore::new(limits.requests_max)), limits };
-    let router = router
-        .layer(DefaultBodyLimit::max(limits.body_max))
-        .layer(middleware::from_fn_with_state(guard, guarded));
+    let router = router.layer(middleware::from_fn_with_state(guard, guarded));
     let connections = Arc::new(Semaphore::new(limits.connections_max));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
@@ -61,6 +63,7 @@ async fn connection(
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await;
     if let Err(error) = served {
@@ -75,6 +78,9 @@ struct Guard {
 }
 
 async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    if request.body().size_hint().lower() > guard.limits.body_max {
+        return Trouble::TooLarge.into_response();
+    }
     let Ok(_permit) = guard.requests.try_acquire() else { return Trouble::Busy.into_response() };
     let answered = tokio::time::timeout(guard.limits.timeout, next.run(request)).await;
     answered.unwrap_or_else(|_| Trouble::Late.into_response())

@@ -68,7 +68,7 @@ impl Recording {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let s = Duration::from_secs;
         Self {
-            folder: section.path("folder", "recordings", "Where the files are written; made when the server starts."),
+            folder: section.path("folder", "recordings", "Where the files are written; made when the first recording begins."),
             flush: section.duration(
                 "flush",
                 s(5),

@@ -1,0 +1,314 @@
+//! A whole server in this process: real sockets on free ports, real shards, real requests.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+use crate::config::Config;
+use crate::start::Server;
+
+/// What a test waits for at most.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server's addresses.
+#[derive(Clone, Copy)]
+struct Addresses {
+    api: SocketAddr,
+    sip: SocketAddr,
+}
+
+/// Runs `test` beside a server whose media ports begin at `port`.
+fn with_server<F: Future<Output = ()>>(port: u16, more: &str, test: impl FnOnce(Addresses) -> F) {
+    let text = format!(
+        "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n[rtp]\naddress = \"127.0.0.1\"\n\
+         ports = \"{port}-{}\"\nrealtime = false\nshards = 1\n[api]\nlisten = \"127.0.0.1:0\"\n{more}",
+        port + 63
+    );
+    let config = Config::parse("test", &text).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = Server::start(&config).unwrap();
+        let addresses = Addresses { api: server.api.unwrap(), sip: server.udp.unwrap() };
+        tokio::select! {
+            () = server.run() => panic!("the server ended by itself"),
+            ended = tokio::time::timeout(PATIENCE, test(addresses)) => ended.unwrap(),
+        }
+    });
+}
+
+/// One request over a connection of its own: status and body.
+async fn ask(api: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let mut stream = TcpStream::connect(api).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    (status, body.to_owned())
+}
+
+async fn get(api: SocketAddr, path: &str) -> Value {
+    let (status, body) = ask(api, "GET", path).await;
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// Asks until the answer is as wanted.
+async fn until(api: SocketAddr, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let found = get(api, path).await;
+        if wanted(&found) {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A phone with one call, of as few words as possible.
+struct Phone {
+    socket: UdpSocket,
+    server: SocketAddr,
+    name: &'static str,
+    to_tag: String,
+}
+
+impl Phone {
+    async fn call(server: SocketAddr, name: &'static str, user: &str) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut phone = Self { socket, server, name, to_tag: String::new() };
+        let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+                     m=audio 9 RTP/AVP 8 0\r\n";
+        phone.send("INVITE", user, "INVITE", offer).await;
+        let answer = phone.receive("SIP/2.0 200").await;
+        let to = answer.lines().find(|line| line.starts_with("To:")).unwrap();
+        phone.to_tag = format!(";tag={}", to.split(";tag=").nth(1).unwrap().trim());
+        phone.send("ACK", user, "ACK", "").await;
+        phone
+    }
+
+    async fn send(&self, method: &str, user: &str, branch: &str, body: &str) {
+        let Self { socket, server, name, to_tag } = self;
+        let own = socket.local_addr().unwrap();
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let text = format!(
+            "{method} sip:{user}@{server} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{branch}{name}\r\n\
+             Max-Forwards: 70\r\nFrom: \"{name} X\" <sip:{name}@example.com>;tag=1\r\n\
+             To: <sip:{user}@{server}>{to_tag}\r\nCall-ID: {name}\r\nCSeq: 1 {method}\r\n\
+             Contact: <sip:{name}@{own}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        socket.send_to(text.as_bytes(), server).await.unwrap();
+    }
+
+    /// The next message that begins so; others are passed over.
+    async fn receive(&self, start: &str) -> String {
+        let mut buffer = vec![0; 4096];
+        loop {
+            let length = self.socket.recv(&mut buffer).await.unwrap();
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if text.starts_with(start) {
+                return text;
+            }
+        }
+    }
+}
+
+#[test]
+fn rooms_and_participants_are_listed_with_their_media() {
+    with_server(45000, "", async |at| {
+        let _ann = Phone::call(at.sip, "ann", "3001").await;
+        let _bob = Phone::call(at.sip, "bob", "3001").await;
+        let _eve = Phone::call(at.sip, "eve", "9001").await;
+        let room = get(at.api, "/v1/rooms/3001").await;
+        assert_eq!((&room["name"], &room["participants"]), (&"3001".into(), &2.into()));
+        assert_eq!(room["recorded"], false);
+        assert_eq!(get(at.api, "/v1/rooms").await["rooms"].as_array().unwrap().len(), 1);
+        let members = until(at.api, "/v1/rooms/3001/participants", |page| {
+            page["participants"][1]["media"].is_object()
+        })
+        .await;
+        let bob = &members["participants"][1];
+        assert_eq!(bob["caller"], "sip:bob@example.com");
+        assert_eq!(bob["display_name"], "bob X");
+        assert_eq!((&bob["room"], &bob["dialled"]), (&"3001".into(), &"3001".into()));
+        assert_eq!((&bob["answered"], &bob["muted"]), (&true.into(), &false.into()));
+        assert_eq!(bob["media"]["codec"], "PCMA");
+        assert_eq!(bob["media"]["talking"], false);
+        let all = get(at.api, "/v1/participants").await;
+        assert_eq!(all["participants"].as_array().unwrap().len(), 3);
+        assert!(all["participants"][2].get("room").is_none());
+        let alone = get(at.api, &format!("/v1/participants/{}", bob["id"])).await;
+        assert_eq!(alone["call_id"], "bob");
+    });
+}
+
+#[test]
+fn lists_come_in_pages() {
+    with_server(45064, "", async |at| {
+        let mut phones = Vec::new();
+        for (name, user) in [("ann", "3003"), ("bob", "3001"), ("eve", "3002")] {
+            phones.push(Phone::call(at.sip, name, user).await);
+        }
+        let first = get(at.api, "/v1/rooms?limit=2").await;
+        assert_eq!(first["rooms"][0]["name"], "3001");
+        assert_eq!(first["next"], "3002");
+        let last = get(at.api, "/v1/rooms?limit=2&after=3002").await;
+        assert_eq!(last["rooms"].as_array().unwrap().len(), 1);
+        assert_eq!(last["rooms"][0]["name"], "3003");
+        assert!(last.get("next").is_none());
+        let first = get(at.api, "/v1/participants?limit=2").await;
+        assert_eq!(first["participants"][1]["call_id"], "bob");
+        let rest = format!("/v1/participants?limit=2&after={}", first["next"]);
+        assert_eq!(get(at.api, &rest).await["participants"][0]["call_id"], "eve");
+        for query in ["limit=0", "limit=1001", "limit=x", "nonsense=1", "after=x"] {
+            let (status, body) = ask(at.api, "GET", &format!("/v1/participants?{query}")).await;
+            assert_eq!(status, 400, "{query}");
+            assert!(body.contains("\"error\":\"query\""), "{body}");
+        }
+    });
+}
+
+#[test]
+fn mute_kick_and_the_end_of_a_room_reach_the_calls() {
+    with_server(45128, "", async |at| {
+        let ann = Phone::call(at.sip, "ann", "3001").await;
+        let bob = Phone::call(at.sip, "bob", "3001").await;
+        let members = get(at.api, "/v1/rooms/3001/participants").await;
+        let id = &members["participants"][0]["id"];
+        for (action, muted) in [("mute", true), ("unmute", false)] {
+            let path = format!("/v1/participants/{id}/{action}");
+            assert_eq!(ask(at.api, "POST", &path).await, (204, String::new()));
+            assert_eq!(get(at.api, &format!("/v1/participants/{id}")).await["muted"], muted);
+        }
+        let path = format!("/v1/participants/{id}");
+        assert_eq!(ask(at.api, "DELETE", &path).await.0, 204);
+        assert!(ann.receive("BYE ").await.contains("Call-ID: ann"));
+        assert_eq!(ask(at.api, "DELETE", "/v1/rooms/3001").await.0, 204);
+        assert!(bob.receive("BYE ").await.contains("Call-ID: bob"));
+        until(at.api, "/v1/rooms", |page| page["rooms"].as_array().is_some_and(Vec::is_empty))
+            .await;
+    });
+}
+
+#[test]
+fn what_is_not_there_is_refused_with_what_would_be_right() {
+    with_server(45192, "", async |at| {
+        for (method, path, status, error) in [
+            ("GET", "/v1/rooms/3001", 404, "no_room"),
+            ("GET", "/v1/rooms/3001/participants", 404, "no_room"),
+            ("DELETE", "/v1/rooms/3001", 404, "no_room"),
+            ("GET", "/v1/participants/7", 404, "no_participant"),
+            ("POST", "/v1/participants/7/mute", 404, "no_participant"),
+            ("DELETE", "/v1/participants/x", 404, "no_participant"),
+            ("GET", "/v2", 404, "no_path"),
+            ("PUT", "/v1/rooms", 405, "method"),
+        ] {
+            let (found, body) = ask(at.api, method, path).await;
+            assert_eq!(found, status, "{method} {path}");
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body["error"], error, "{method} {path}");
+            assert!(body["what"].is_string() && body["right"].is_string());
+        }
+    });
+}
+
+#[test]
+fn health_and_metrics_tell_of_the_calls() {
+    with_server(45256, "", async |at| {
+        let _ann = Phone::call(at.sip, "ann", "echo").await;
+        let health = get(at.api, "/health").await;
+        assert_eq!((&health["ready"], &health["calls"]), (&true.into(), &1.into()));
+        assert!(health.get("dead_shard").is_none());
+        let (status, text) = ask(at.api, "GET", "/metrics").await;
+        assert_eq!(status, 200);
+        for line in [
+            "mixminus_calls 1",
+            "mixminus_sip_requests_total{method=\"INVITE\"} 1",
+            "mixminus_faults_total{shard=\"0\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    });
+}
+
+#[test]
+fn every_documented_route_is_served() {
+    crate::documented("openapi.json", &(crate::openapi() + "\n"));
+    with_server(45320, "", async |at| {
+        let document = get(at.api, "/openapi.json").await;
+        assert_eq!(document, serde_json::from_str::<Value>(&crate::openapi()).unwrap());
+        let mut served = 0;
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                let path = path.replace("{name}", "x").replace("{id}", "1");
+                let (status, body) = ask(at.api, &method.to_uppercase(), &path).await;
+                let documented = &methods[method]["responses"][status.to_string()];
+                assert!(documented.is_object(), "{method} {path}: {status} {body}");
+                assert!(!body.contains("no_path"), "{method} {path}");
+                served += 1;
+            }
+        }
+        assert_eq!(served, 12);
+    });
+}
+
+#[test]
+fn clients_who_send_too_much_or_nothing_are_sent_away() {
+    with_server(45384, "timeout = \"200ms\"\nbody_max = \"1KiB\"\n", async |at| {
+        let mut silent = TcpStream::connect(at.api).await.unwrap();
+        let mut slow = TcpStream::connect(at.api).await.unwrap();
+        slow.write_all(b"GET /health HTTP/1.1\r\nHo").await.unwrap();
+        let mut large = TcpStream::connect(at.api).await.unwrap();
+        let head =
+            "POST /v1/participants/1/mute HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n";
+        large.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        large.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 413");
+        for stream in [&mut silent, &mut slow] {
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_key_and_what_to_do() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let text = format!("[sip]\nudp = [\"{address}\"]\ntcp = []\n[api]\nlisten = \"off\"");
+    let config = Config::parse("test", &text).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let failure = runtime.block_on(async { Server::start(&config).err().unwrap() }).to_string();
+    assert!(
+        failure.starts_with(&format!("sip.udp {address}: address already in use: ")),
+        "{failure}"
+    );
+    assert!(failure.contains("set sip.udp"), "{failure}");
+}
+
+#[test]
+fn the_welcome_says_where_and_what() {
+    let text = "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n[rtp]\nports = \"45512-45575\"\n\
+                realtime = false\nshards = 1\n[api]\nlisten = \"off\"\n[dial]\n\"7*\" = \"room\"\n\"11\" = \"echo\"";
+    let config = Config::parse("test", text).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = Server::start(&config).unwrap();
+        let sip = server.udp.unwrap();
+        for part in [
+            &format!("UDP {sip}"),
+            "ports 45512-45575, at most 32 calls",
+            "API        off",
+            "7*                       a room",
+            "reserved  in all",
+            &format!("sipp -sn uac_pcap -s 11 {sip} -i 127.0.0.1"),
+        ] {
+            assert!(server.welcome.contains(part), "{part} is not in\n{}", server.welcome);
+        }
+    });
+}
