@@ -85,7 +85,7 @@ pub(crate) struct Unacknowledged {
 #[derive(Debug)]
 pub(crate) struct Refresh {
     pub transaction: TransactionId,
-    /// The CSeq of an INVITE, which carries our offer; `None` for an UPDATE without one.
+    /// The `CSeq` of an INVITE, which carries our offer; `None` for an UPDATE without one.
     pub invite: Option<u32>,
 }
 

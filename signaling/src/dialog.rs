@@ -46,15 +46,6 @@ struct Route {
     text: Bytes,
 }
 
-/// Why a request does not fit into the dialog.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Misfit {
-    /// It is of another dialog.
-    Stranger,
-    /// Its CSeq is not above the last one.
-    Old,
-}
-
 impl Dialog {
     /// The dialog that `invite` makes. `None` where it says not where to send requests to.
     pub(crate) fn accept(
@@ -117,19 +108,21 @@ impl Dialog {
         self.allows_update = false;
     }
 
-    /// Whether `request` is of this dialog and in order. A gap in CSeq is not disorder: requests
-    /// that never arrived leave one (section 12.2.2).
-    pub(crate) fn admit(&mut self, request: &Request, from: Peer) -> Result<(), Misfit> {
-        if !self.is_of(request) {
-            return Err(Misfit::Stranger);
+    /// Whether `request`, which is of this dialog, is newer than those before it. A gap in `CSeq`
+    /// is not disorder: requests that never arrived leave one (section 12.2.2).
+    pub(crate) fn advance(&mut self, request: &Request) -> bool {
+        match sequence(request) {
+            Some(sequence) if sequence > self.remote_sequence => {
+                self.remote_sequence = sequence;
+                true
+            }
+            _ => false,
         }
-        let sequence = sequence(request).ok_or(Misfit::Old)?;
-        if sequence <= self.remote_sequence {
-            return Err(Misfit::Old);
-        }
-        self.remote_sequence = sequence;
-        self.flow = from;
-        Ok(())
+    }
+
+    /// Takes where the caller's last message came from; gives what was there before.
+    pub(crate) fn follow(&mut self, from: Peer) -> Peer {
+        std::mem::replace(&mut self.flow, from)
     }
 
     /// Whether `request` has our tag, the caller's tag and the Call-ID of this dialog.
@@ -162,18 +155,18 @@ impl Dialog {
     }
 
     /// A new request of ours within the dialog, but for its Via, and where it goes.
-    pub(crate) fn request(&mut self, method: Method) -> (Request, Peer) {
+    pub(crate) fn request(&mut self, method: &Method) -> (Request, Peer) {
         self.local_sequence += 1;
         self.write(method, self.local_sequence)
     }
 
     /// The ACK of the 2xx to our INVITE of number `sequence`.
     pub(crate) fn ack(&self, sequence: u32) -> (Request, Peer) {
-        self.write(Method::Ack, sequence)
+        self.write(&Method::Ack, sequence)
     }
 
     /// Section 12.2.1.1: with a strict router first, the routes move up by one place.
-    fn write(&self, method: Method, sequence: u32) -> (Request, Peer) {
+    fn write(&self, method: &Method, sequence: u32) -> (Request, Peer) {
         let first = self.routes.first();
         let strict = first.filter(|route| !is_loose(&route.uri));
         let mut request = Request::new(
@@ -223,12 +216,12 @@ pub(crate) fn local_tag_of(request: &Request) -> Option<Vec<u8>> {
     request.headers.typed::<To>()?.ok()?.tag().map(<[u8]>::to_vec)
 }
 
-/// The number in CSeq.
+/// The number in `CSeq`.
 pub(crate) fn sequence(request: &Request) -> Option<u32> {
     Some(request.headers.typed::<CSeq>()?.ok()?.sequence)
 }
 
-/// The number in CSeq of a response.
+/// The number in `CSeq` of a response.
 pub(crate) fn answered_sequence(response: &Response) -> Option<u32> {
     Some(response.headers.typed::<CSeq>()?.ok()?.sequence)
 }

@@ -33,6 +33,17 @@ pub(crate) enum Outcome {
     Unanswered,
 }
 
+/// An INVITE, as a CANCEL finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Invited {
+    /// There is none.
+    Unknown,
+    /// It has a final response.
+    Answered,
+    /// It still waits for one.
+    Pending(ParticipantId),
+}
+
 /// An outcome and whom it is for.
 pub(crate) type Told = (ParticipantId, TransactionId, Outcome);
 
@@ -64,7 +75,7 @@ struct Record {
     unanswered: bool,
 }
 
-/// Call-ID, From tag and CSeq, which a request keeps on whatever way it comes.
+/// Call-ID, From tag and `CSeq`, which a request keeps on whatever way it comes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct MergeKey {
     call_id: Vec<u8>,
@@ -92,6 +103,13 @@ impl Endpoint {
     /// How many transactions there are.
     pub(crate) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// How many entries all tables hold together.
+    pub(crate) fn entries(&self) -> usize {
+        let (ours, theirs) = self.layer.len();
+        let tables = [self.ids.len(), self.records.len(), self.merging.len(), self.streams.len()];
+        ours + theirs + tables.iter().sum::<usize>() + self.timers.len()
     }
 
     /// How many requests of ours wait for a final response.
@@ -173,12 +191,15 @@ impl Endpoint {
         }
     }
 
-    /// The INVITE that `cancel` is for, and its owner.
-    pub(crate) fn cancelled_by(&self, cancel: &Request) -> Option<Option<ParticipantId>> {
-        let key = TransactionKey::for_cancelled_invite(cancel)?;
-        let record = self.records.get(self.ids.get(&key)?)?;
-        let is_pending = self.layer.server_state(&key) == Some(ServerState::Proceeding);
-        Some(record.owner.filter(|_| is_pending))
+    /// What the INVITE that `cancel` is for has come to.
+    pub(crate) fn invite_of(&self, cancel: &Request) -> Invited {
+        let find = || {
+            let key = TransactionKey::for_cancelled_invite(cancel)?;
+            let record = self.records.get(self.ids.get(&key)?)?;
+            let is_pending = self.layer.server_state(&key) == Some(ServerState::Proceeding);
+            Some(record.owner.filter(|_| is_pending).map_or(Invited::Answered, Invited::Pending))
+        };
+        find().unwrap_or(Invited::Unknown)
     }
 
     /// Answers a request that opened a transaction.

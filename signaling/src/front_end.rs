@@ -98,6 +98,7 @@ impl FrontEnd {
     }
 
     /// Takes one whole message: a datagram, or what was framed out of a stream.
+    #[expect(clippy::needless_pass_by_value, reason = "a message is handed over, not lent")]
     pub fn receive(&mut self, now: Instant, from: Peer, message: Bytes, out: &mut dyn Outside) {
         if message.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
             return self.endpoint.counters.count_dropped(Dropped::KeepAlive);
@@ -176,6 +177,14 @@ impl FrontEnd {
     /// Transactions that exist.
     pub fn transactions(&self) -> usize {
         self.endpoint.len()
+    }
+
+    /// Entries of all tables and timers together: zero once every call is over and its last
+    /// transaction has expired. Whatever remains then is a leak.
+    pub fn entries(&self) -> usize {
+        let tables = [self.calls.len(), self.by_tag.len(), self.by_session.len(), self.flows.len()];
+        let queues = [self.focus.len(), self.timers.len(), self.unsent.len()];
+        self.endpoint.entries() + tables.iter().chain(&queues).sum::<usize>()
     }
 
     /// Whether nothing is left to do: no call, no request of ours that waits for an answer, no

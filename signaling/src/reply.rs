@@ -1,6 +1,6 @@
 //! Responses: what every one carries, and what one of them adds.
 //!
-//! RFC 3261 section 8.2.6: Via, From, To, Call-ID and CSeq are those of the request, byte for
+//! RFC 3261 section 8.2.6: Via, From, To, Call-ID and `CSeq` are those of the request, byte for
 //! byte; To gets our tag. A request that lacks some of them is answered with those it has.
 
 use std::borrow::Cow;

@@ -239,16 +239,16 @@ fn number(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn room(name: &str) -> Option<Destination> {
-        Some(Destination::Room(name.to_owned()))
+    fn room(name: &str) -> Destination {
+        Destination::Room(name.to_owned())
     }
 
     #[test]
     fn the_defaults_reach_rooms_echo_tone_and_record() {
         let plan = DialPlan::default();
-        assert_eq!(plan.destination("confsales"), room("sales"));
-        assert_eq!(plan.destination("3000"), room("3000"));
-        assert_eq!(plan.destination("3999"), room("3999"));
+        assert_eq!(plan.destination("confsales"), Some(room("sales")));
+        assert_eq!(plan.destination("3000"), Some(room("3000")));
+        assert_eq!(plan.destination("3999"), Some(room("3999")));
         assert_eq!(plan.destination("echo"), Some(Destination::Echo));
         assert_eq!(plan.destination("9000"), Some(Destination::Echo));
         assert_eq!(plan.destination("9001"), Some(Destination::Tone));

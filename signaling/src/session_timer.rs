@@ -12,6 +12,9 @@ use crate::refusal::Refusal;
 /// (section 10).
 const EARLY_MAX: Duration = Duration::from_secs(32);
 
+/// What fits into a header (RFC 3261 section 25.1: delta-seconds of 32 bits) and onto our clock.
+const INTERVAL_MAX: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// What a dialog agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SessionTimer {
@@ -42,8 +45,7 @@ impl Policy {
         let asked = asked.map_err(malformed("Session-Expires".into()))?;
         let peer_shortest = headers.typed::<MinSe>().transpose();
         let peer_shortest = peer_shortest.map_err(malformed("Min-SE".into()))?;
-        let floor =
-            peer_shortest.map_or(ABSOLUTE_MIN_INTERVAL, |min| min.0.max(ABSOLUTE_MIN_INTERVAL));
+        let floor = peer_shortest.map_or(ABSOLUTE_MIN_INTERVAL, |min| bounded(min.0));
         let Some(asked) = asked else {
             let ours = !self.wanted.is_zero() && known_to_peer;
             let interval = self.wanted.max(floor);
@@ -54,7 +56,7 @@ impl Policy {
             return Err(Refusal::Interval(shortest));
         }
         // A proxy asked, for a caller that cannot be told 422: we keep to our own bound.
-        let mut interval = asked.interval.max(ABSOLUTE_MIN_INTERVAL);
+        let mut interval = bounded(asked.interval);
         if !self.wanted.is_zero() {
             interval = interval.min(self.wanted.max(floor).max(shortest));
         }
@@ -89,7 +91,7 @@ impl SessionTimer {
     pub(crate) fn adopted(self, answer: &Headers) -> Self {
         match answer.typed::<SessionExpires>() {
             Some(Ok(agreed)) => Self {
-                interval: agreed.interval.max(ABSOLUTE_MIN_INTERVAL),
+                interval: bounded(agreed.interval),
                 we_refresh: agreed.refresher != Some(Refresher::Uas),
                 known_to_peer: true,
             },
@@ -100,7 +102,8 @@ impl SessionTimer {
     /// The longer interval that a 422 asks for, if it does ask for a longer one.
     pub(crate) fn lengthened(self, refusal: &Headers) -> Option<Self> {
         let MinSe(shortest) = refusal.typed::<MinSe>()?.ok()?;
-        (shortest > self.interval).then_some(Self { interval: shortest, ..self })
+        let longer = Self { interval: bounded(shortest), ..self };
+        (longer.interval > self.interval).then_some(longer)
     }
 
     /// When we refresh, after the last refresh.
@@ -110,6 +113,12 @@ impl SessionTimer {
 
     /// When we hang up, after the last refresh.
     pub(crate) fn expires_after(self) -> Duration {
-        self.interval - EARLY_MAX.min(self.interval / 3)
+        self.interval.saturating_sub(EARLY_MAX.min(self.interval / 3))
     }
+}
+
+/// What a peer says, within what the RFC allows: a shorter interval would let it make us send
+/// requests as fast as it likes (section 11.2).
+fn bounded(interval: Duration) -> Duration {
+    interval.clamp(ABSOLUTE_MIN_INTERVAL, INTERVAL_MAX)
 }

@@ -39,6 +39,10 @@ impl<T> Timers<T> {
         (first.key().0 <= now).then(|| first.remove())
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
     /// When something comes due next.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.pending.first_key_value().map(|(deadline, _)| deadline.0)

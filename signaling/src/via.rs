@@ -38,8 +38,8 @@ pub(crate) fn trace(request: &mut Request, from: Peer) -> Option<ReturnPath> {
         let fallback = Peer { carrier: Carrier::TcpNew, remote: sent_by };
         return Some(ReturnPath { peer: from, fallback: Some(fallback) });
     }
-    let maddr = via.maddr().and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-    let remote = match maddr {
+    let maddr = via.maddr().and_then(|text| std::str::from_utf8(text).ok()?.parse::<IpAddr>().ok());
+    let remote = match maddr.filter(|address| !address.is_multicast()) {
         Some(address) => SocketAddr::new(address, sent_by_port),
         None if via.rport().is_some() => from.remote,
         None => sent_by,

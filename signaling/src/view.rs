@@ -43,6 +43,7 @@ pub struct RoomView {
 }
 
 /// One participant, as it is now.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not the states of a machine")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParticipantView {
     /// Who, for [`crate::FrontEnd::mute`] and [`crate::FrontEnd::kick`].

@@ -45,7 +45,7 @@ impl FrontEnd {
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let ending = call.ending.unwrap_or(ending);
-        let (mut bye, to) = call.dialog.request(Method::Bye);
+        let (mut bye, to) = call.dialog.request(&Method::Bye);
         push(&mut bye.headers, HeaderName::Reason, why(ending));
         self.send(now, id, bye, to, out);
         self.forget(now, id, ending, out);
@@ -112,7 +112,17 @@ impl FrontEnd {
         }
     }
 
-    pub(super) fn forget_flow(&mut self, id: ParticipantId, flow: Peer) {
+    /// Follows a caller whose messages come from elsewhere now.
+    pub(super) fn follow(&mut self, id: ParticipantId, from: Peer) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let before = call.dialog.follow(from);
+        if before != from {
+            self.forget_flow(id, before);
+            self.remember_flow(id, from);
+        }
+    }
+
+    fn forget_flow(&mut self, id: ParticipantId, flow: Peer) {
         if let Some(dialogs) = self.flows.get_mut(&flow) {
             dialogs.remove(&id);
             if dialogs.is_empty() {

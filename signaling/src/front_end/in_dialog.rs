@@ -9,7 +9,6 @@ use super::requests::capabilities;
 use super::{Asked, FrontEnd};
 use crate::body::{description, digit};
 use crate::counters::Ending;
-use crate::dialog::Misfit;
 use crate::option_tags::accepts_sdp;
 use crate::outside::Outside;
 use crate::refusal::Refusal;
@@ -28,16 +27,11 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
-        let flow = call.dialog.flow();
-        call.dialog.admit(&asked.request, asked.from).map_err(|misfit| match misfit {
-            Misfit::Stranger => Refusal::NoDialog,
-            Misfit::Old => Refusal::OldSequence,
-        })?;
-        let is_ending = call.ending.is_some();
-        if flow != asked.from {
-            self.forget_flow(id, flow);
-            self.remember_flow(id, asked.from);
+        if !call.dialog.advance(&asked.request) {
+            return Err(Refusal::OldSequence);
         }
+        let is_ending = call.ending.is_some();
+        self.follow(id, asked.from);
         match asked.request.method {
             Method::Bye => self.bye(now, id, asked, out),
             _ if is_ending => return Err(Refusal::NoDialog),
@@ -70,7 +64,7 @@ impl FrontEnd {
         if call.ringing.is_some() {
             return Err(self.unfinished());
         }
-        if call.is_offering() || call.refresh.is_some() {
+        if call.is_offering() {
             return Err(Refusal::Glare);
         }
         if !accepts_sdp(&request.headers) {

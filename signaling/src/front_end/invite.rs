@@ -20,7 +20,7 @@ use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
 use crate::view::ParticipantId;
 
-/// First CSeq of ours in a dialog is below this, so that it never wraps.
+/// First `CSeq` of ours in a dialog is below this, so that it never wraps.
 const FIRST_SEQUENCE_MAX: u32 = 1 << 16;
 
 impl FrontEnd {
@@ -211,12 +211,11 @@ impl FrontEnd {
         let (Some(ringing), Some(media)) = (call.ringing.take(), call.media.as_mut()) else {
             return;
         };
-        let sdp = match media.negotiation.clone() {
-            Some(negotiation) => media.answer(&negotiation),
-            None => {
-                media.is_offering = true;
-                media.offer(&self.config.capabilities)
-            }
+        let sdp = if let Some(negotiation) = media.negotiation.clone() {
+            media.answer(&negotiation)
+        } else {
+            media.is_offering = true;
+            media.offer(&self.config.capabilities)
         };
         let reply = Reply::new(200).in_dialog(call.dialog.contact()).describing(sdp);
         let reply = with_session_timer(reply, call.session_timer);
@@ -279,7 +278,7 @@ impl FrontEnd {
         call.confirmed = true;
         self.clear_timer(id, CallTimer::Answer);
         self.clear_timer(id, CallTimer::AckLimit);
-        self.remember_flow(id, from);
+        self.follow(id, from);
         let Some(call) = self.calls.get(&id) else { return };
         if let Some(ending) = call.ending {
             return self.end(now, id, ending, out);

@@ -55,19 +55,15 @@ impl FrontEnd {
             Destination::Tone => (None, Route::Tone),
             Destination::Record => (None, Route::Idle),
         };
-        match out.open_media(room, toward) {
-            Ok((session, address)) => {
-                let direction = Direction::SendReceive;
-                // Numbers in an origin line stay below 2^63: some phones read them as signed.
-                let session_id = self.random.u64() >> 2;
-                let local = Local { address, session_id, version: session_id, direction };
-                Ok(Media::new(session, route, local))
-            }
-            Err(_) => {
-                self.leave_room(now, id, destination, out);
-                Err(Refusal::Full("Every media session is in use"))
-            }
-        }
+        let Ok((session, address)) = out.open_media(room, toward) else {
+            self.leave_room(now, id, destination, out);
+            return Err(Refusal::Full("Every media session is in use"));
+        };
+        let direction = Direction::SendReceive;
+        // Numbers in an origin line stay below 2^63: some phones read them as signed.
+        let session_id = self.random.u64() >> 2;
+        let local = Local { address, session_id, version: session_id, direction };
+        Ok(Media::new(session, route, local))
     }
 
     fn take_seat(
@@ -220,6 +216,10 @@ impl FrontEnd {
 
     /// Sends a command that must arrive: at once, or as soon as the ring has room.
     pub(super) fn oblige(&mut self, now: Instant, duty: Duty, out: &mut dyn Outside) {
+        if let Duty::MuteSession(muted, _) = duty {
+            // The last word counts: however often it changes, one command waits.
+            self.unsent.retain(|d| !matches!(d, Duty::MuteSession(other, _) if *other == muted));
+        }
         self.unsent.push_back(duty);
         if self.unsent.len() == 1 {
             self.resend(now, out);

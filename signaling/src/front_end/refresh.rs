@@ -48,7 +48,7 @@ impl FrontEnd {
         let is_update = call.dialog.allows_update();
         let method = if is_update { Method::Update } else { Method::Invite };
         let offer = (!is_update).then(|| media.offer(&self.config.capabilities));
-        let (mut request, to) = call.dialog.request(method);
+        let (mut request, to) = call.dialog.request(&method);
         let contact = call.dialog.contact().to_owned();
         let headers = &mut request.headers;
         push(headers, HeaderName::Contact, contact);

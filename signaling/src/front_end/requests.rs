@@ -9,6 +9,7 @@ use super::{Asked, FrontEnd};
 use crate::body::check_encoding;
 use crate::counters::{Dropped, Ending};
 use crate::dialog::local_tag_of;
+use crate::endpoint::Invited;
 use crate::option_tags::lacking;
 use crate::outside::{Outside, Peer};
 use crate::refusal::Refusal;
@@ -63,7 +64,7 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) -> Option<Asked> {
         let is_new_call = request.method == Method::Invite && local_tag_of(&request).is_none();
-        let is_cancel = self.endpoint.cancelled_by(&request).is_some();
+        let is_cancel = self.endpoint.invite_of(&request) != Invited::Unknown;
         if !is_new_call && !is_cancel && dialog.is_none() {
             return Some(Asked { request: Box::new(request), from, path, transaction: None });
         }
@@ -144,7 +145,11 @@ impl FrontEnd {
         asked: &Asked,
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
-        let caller = self.endpoint.cancelled_by(&asked.request).ok_or(Refusal::NoDialog)?;
+        let caller = match self.endpoint.invite_of(&asked.request) {
+            Invited::Unknown => return Err(Refusal::NoDialog),
+            Invited::Answered => None,
+            Invited::Pending(caller) => Some(caller),
+        };
         let tag = caller.and_then(|id| self.calls.get(&id)).map_or_else(
             || self.stateless_tag(&asked.request),
             |call| call.dialog.local_tag().to_owned(),

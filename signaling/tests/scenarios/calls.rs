@@ -144,7 +144,7 @@ fn unknown_numbers_are_answered_404() {
 fn no_common_codec_is_answered_488_with_a_warning_that_says_why() {
     let mut world = World::new();
     let mut phone = Phone::calling("conf1");
-    let offer = OFFER.replace("0 8 101", "18 9").replace("telephone-event", "telephone-event");
+    let offer = OFFER.replace("0 8 101", "18 9");
     let invite = phone.invite(&offer);
     let refusal = world.ask(invite);
     assert_eq!(refusal.status(), 488);
@@ -152,6 +152,43 @@ fn no_common_codec_is_answered_488_with_a_warning_that_says_why() {
     assert!(warning.starts_with("305 203.0.113.1:5060 \""), "{warning}");
     assert!(warning.contains("PCMU or PCMA") && warning.contains("G729"), "{warning}");
     assert_eq!(world.front.rooms().count(), 0, "no room for a call that is refused");
+}
+
+#[test]
+fn bodies_that_we_cannot_read_are_refused_with_what_we_can() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    let foreign = phone.invite(OFFER).replace("application/sdp", "text/plain");
+    let refusal = world.ask(foreign);
+    assert_eq!((refusal.status(), refusal.header("Accept")), (415, "application/sdp"));
+    let mut phone = Phone::calling("conf1").named("packed").with("Content-Encoding: gzip");
+    let packed = phone.invite(OFFER);
+    let refusal = world.ask(packed);
+    assert_eq!((refusal.status(), refusal.header("Accept-Encoding")), (415, "identity"));
+    let mut phone = Phone::calling("conf1").named("nameless");
+    let nameless = phone.invite(OFFER).replace("Content-Type: application/sdp\r\n", "");
+    let refusal = world.ask(nameless);
+    assert_eq!(refusal.start_line(), "SIP/2.0 400 Bad Request - body without Content-Type");
+    let mut phone = Phone::calling("conf1").named("picky").with("Accept: text/plain");
+    let picky = phone.invite(OFFER);
+    assert_eq!(world.ask(picky).status(), 406);
+    let mut phone = Phone::calling("conf1").named("broken");
+    let broken = phone.invite("this is no description");
+    let refusal = world.ask(broken);
+    assert_eq!(refusal.status(), 400);
+    assert!(refusal.header("Warning").contains("line 1"));
+}
+
+#[test]
+fn other_schemes_are_answered_416() {
+    let mut world = World::new();
+    for scheme in ["sips", "tel"] {
+        let mut phone = Phone::calling("3000").named(scheme);
+        let host = if scheme == "tel" { "" } else { "@203.0.113.1" };
+        let uri = format!("INVITE {scheme}:3000{host} ");
+        let invite = phone.invite(OFFER).replacen("INVITE sip:3000@203.0.113.1 ", &uri, 1);
+        assert_eq!(world.ask(invite).status(), 416, "{scheme}");
+    }
 }
 
 #[test]

@@ -298,7 +298,7 @@ fn a_graceful_stop_says_bye_to_all_and_takes_no_new_calls() {
 
 fn world_ask_from_elsewhere(world: &mut World) -> u16 {
     let mut phone = Phone::calling("conf9").named("late");
-    phone.via = "SIP/2.0/UDP 198.51.100.9:5060".to_owned();
+    "SIP/2.0/UDP 198.51.100.9:5060".clone_into(&mut phone.via);
     let invite = phone.invite(OFFER);
     world.send_from(udp("198.51.100.9:5060"), invite);
     world.only().status()

@@ -167,6 +167,7 @@ impl World {
         assert_eq!(self.front.rooms().count(), 0, "rooms");
         assert_eq!(self.front.transactions(), 0, "transactions");
         assert_eq!(self.front.next_expiry(), None, "timers");
+        assert_eq!(self.front.entries(), 0, "entries of tables");
         assert!(self.front.is_drained());
         assert!(self.outside.open_sessions.is_empty(), "sessions");
         assert!(self.outside.open_rooms.is_empty(), "rooms of the engine");
@@ -368,7 +369,7 @@ impl Phone {
         self.request("INVITE", offer)
     }
 
-    /// The ACK of a 2xx: another branch, the same CSeq.
+    /// The ACK of a 2xx: another branch, the same `CSeq`.
     pub fn ack(&mut self, body: &str) -> String {
         self.branches += 1;
         self.write("ACK", self.sequence, "application/sdp", body)
@@ -382,7 +383,7 @@ impl Phone {
         format!("{head}To: {}\r\n{rest}", response.header("To"))
     }
 
-    /// The CANCEL of the last request: the same branch and CSeq.
+    /// The CANCEL of the last request: the same branch and `CSeq`.
     pub fn cancel(&mut self) -> String {
         let tag = self.to_tag.take();
         let text = self.write("CANCEL", self.sequence, "", "");

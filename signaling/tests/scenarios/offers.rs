@@ -39,15 +39,14 @@ fn hold_and_resume_follow_the_attributes_and_the_old_zero_address() {
         (with("recvonly"), Direction::SendOnly, "a=sendonly", false),
         (OFFER.to_owned(), Direction::SendReceive, "a=sendrecv", false),
     ];
-    let mut last = version(&first);
-    for (offer, direction, attribute, held) in table {
+    for (change, (offer, direction, attribute, held)) in (1..).zip(table) {
         let answer = reinvite(&mut world, &mut phone, &offer);
         assert_eq!(answer.status(), 200);
         assert!(answer.body().contains(attribute), "{}", answer.body());
         assert_eq!(world.outside.media().direction, direction);
         assert_eq!(world.participant().held, held, "{attribute}");
-        assert_eq!(version(&answer), last + 1, "another description has another version");
-        last += 1;
+        let expected = version(&first) + change;
+        assert_eq!(version(&answer), expected, "another description has another version");
     }
     assert_eq!(world.outside.routes().len(), 1, "the session is one and the same");
     phone.hang_up(&mut world);

@@ -207,3 +207,28 @@ fn a_call_that_ends_during_our_refresh_leaves_nothing_behind() {
     phone.hang_up(&mut world);
     world.leaves_nothing_behind();
 }
+
+#[test]
+fn absurd_intervals_make_us_neither_hurry_nor_stumble() {
+    let huge = u64::MAX;
+    let asked = format!(
+        "Supported: timer\r\nAllow: UPDATE\r\nMin-SE: {huge}\r\n\
+         Session-Expires: {huge};refresher=uas"
+    );
+    let (mut world, mut phone, answer) = call(&asked);
+    assert_eq!(answer.header("Session-Expires"), format!("{};refresher=uas", u32::MAX));
+    pass_s(&mut world, 100_000);
+    world.silent();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+
+    let (mut world, _, _) =
+        call("Supported: timer\r\nAllow: UPDATE\r\nSession-Expires: 300;refresher=uas");
+    pass_s(&mut world, 150);
+    let update = world.only();
+    world.send(response_to(&update, "200 OK", "Session-Expires: 0;refresher=uac\r\n", ""));
+    pass_s(&mut world, 44);
+    world.silent();
+    pass_s(&mut world, 1);
+    assert_eq!(world.only().method(), "UPDATE", "every 45 s at most (section 11.2)");
+}

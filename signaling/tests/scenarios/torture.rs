@@ -117,10 +117,11 @@ pub fn message(folder: &str, name: &str) -> Vec<u8> {
 /// count what the page has lost.
 fn as_sent(printed: &str) -> Vec<u8> {
     let (head, body) = printed.split_once("\n\n").unwrap_or((printed.trim_end(), ""));
-    let lines = head.lines().filter(|line| !line.starts_with("Content-Length"));
-    let head: String = lines.map(|line| format!("{line}\r\n")).collect();
+    let lines: Vec<&str> =
+        head.lines().filter(|line| !line.starts_with("Content-Length")).collect();
     let body = body.replace('\n', "\r\n");
-    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    let head = lines.join("\r\n");
+    format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// All torture messages.

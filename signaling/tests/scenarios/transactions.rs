@@ -174,6 +174,23 @@ fn an_unknown_extension_is_answered_420_and_named() {
 }
 
 #[test]
+fn require_is_ignored_in_cancel_and_bye_is_refused_with_it_like_all_else() {
+    let mut world = World::with(|config| config.ring_time = Duration::from_secs(5));
+    let mut phone = Phone::calling("conf1");
+    let invite = phone.invite(OFFER);
+    let ringing = world.ask(invite);
+    phone.learn(&ringing);
+    let mut demanding = phone.clone().with("Require: teleport");
+    let bye = demanding.request("BYE", "");
+    assert_eq!(world.ask(bye).status(), 420);
+    phone.extra = "Require: teleport\r\n".to_owned();
+    let cancel = phone.cancel();
+    world.send(cancel);
+    let statuses: Vec<u16> = world.take().iter().map(Sent::status).collect();
+    assert_eq!(statuses, [200, 487]);
+}
+
+#[test]
 fn an_unknown_method_is_answered_405_with_allow_inside_and_outside_of_calls() {
     let mut world = World::new();
     let mut phone = Phone::calling("conf1");
