@@ -4,7 +4,7 @@
 //! looks up no names: where the next hop is named and not numbered, requests go back to where the
 //! caller's last request came from.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use sipx_sip::headers::{Contact, From as FromHeader, RecordRoute, To};
@@ -12,8 +12,8 @@ use sipx_sip::update::peer_allows;
 use sipx_sip::{Address, CSeq, HeaderName, Method, Request, Response, Uri};
 
 use crate::outside::{Carrier, Peer};
+use crate::reach::{DEFAULT_PORT, is_behind_nat, literal};
 use crate::reply::push;
-use crate::via::{DEFAULT_PORT, literal};
 
 /// Most proxies on the way that are remembered.
 const ROUTES_MAX: usize = 32;
@@ -269,20 +269,4 @@ fn socket_address(uri: &Uri) -> Option<SocketAddr> {
         None => literal(uri.host()?)?,
     };
     Some(SocketAddr::new(address, port))
-}
-
-/// An endpoint with a private address whose packets come from a public one cannot be reached at
-/// the address it names.
-fn is_behind_nat(named: IpAddr, seen: IpAddr) -> bool {
-    is_private(named) && !is_private(seen) && named != seen
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared
-        }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
 }

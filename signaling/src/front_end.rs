@@ -11,6 +11,7 @@ mod requests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -304,12 +305,11 @@ impl FrontEnd {
     }
 
     fn refusal_reply(&self, refusal: &Refusal, to: Peer, out: &dyn Outside) -> Reply {
-        let warner = self.local_address(to, out).to_string();
-        refusal.reply(&warner, self.config.retry_after)
+        refusal.reply(|| self.local_address(to, out), self.config.retry_after)
     }
 
     /// Our address as `toward` reaches it.
-    fn local_address(&self, toward: Peer, out: &dyn Outside) -> std::net::SocketAddr {
+    fn local_address(&self, toward: Peer, out: &dyn Outside) -> SocketAddr {
         out.signaling_address(toward).unwrap_or(match toward.carrier {
             Carrier::Udp => self.config.advertised_udp,
             Carrier::Tcp(_) | Carrier::TcpNew => self.config.advertised_tcp,

@@ -18,6 +18,7 @@ mod front_end;
 mod option_tags;
 mod outside;
 mod random;
+mod reach;
 mod refusal;
 mod reply;
 mod routing;

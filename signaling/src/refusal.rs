@@ -1,6 +1,7 @@
 //! The table of refusals: each reason with its status and what the response has to say.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use signaling_sdp::SdpRefusal;
@@ -72,8 +73,12 @@ impl Refusal {
         }
     }
 
-    /// The response that says it. `warner` is who speaks in a Warning.
-    pub(crate) fn reply(&self, warner: &str, retry_after: Duration) -> Reply {
+    /// The response that says it. `warner` is who speaks in a Warning, where there is one.
+    pub(crate) fn reply(
+        &self,
+        warner: impl FnOnce() -> SocketAddr,
+        retry_after: Duration,
+    ) -> Reply {
         let reply = Reply::new(self.status());
         let later =
             |reply: Reply, seconds: u64| reply.header(HeaderName::RetryAfter, seconds.to_string());
@@ -87,16 +92,16 @@ impl Refusal {
             Self::Unfinished(seconds) => later(reply, u64::from(*seconds)),
             Self::Description(refusal) => reply.header(
                 HeaderName::Warning,
-                warning(refusal.warning_code(), warner, &refusal.warning_text()),
+                warning(refusal.warning_code(), warner(), &refusal.warning_text()),
             ),
             Self::Interval(shortest) => {
                 reply.header(HeaderName::MinSe, shortest.as_secs().to_string())
             }
             Self::Package => reply.header(HeaderName::Other("Recv-Info".into()), ""),
             Self::Full(what) => later(reply, retry_after.as_secs())
-                .header(HeaderName::Warning, warning(399, warner, what)),
+                .header(HeaderName::Warning, warning(399, warner(), what)),
             Self::Stopping => later(reply, retry_after.as_secs())
-                .header(HeaderName::Warning, warning(399, warner, "The server is stopping")),
+                .header(HeaderName::Warning, warning(399, warner(), "The server is stopping")),
             _ => reply,
         }
     }
@@ -128,6 +133,6 @@ impl Refusal {
     }
 }
 
-fn warning(code: u16, warner: &str, text: &str) -> String {
+fn warning(code: u16, warner: SocketAddr, text: &str) -> String {
     format!("{code} {warner} \"{text}\"")
 }

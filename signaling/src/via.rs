@@ -5,12 +5,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use sipx_sip::headers::first_hop_end;
-use sipx_sip::{Header, HeaderName, Host, Request, Via};
+use sipx_sip::{Header, HeaderName, Request, Via};
 
-use crate::{Carrier, Peer};
-
-/// The port of SIP where none is named.
-pub(crate) const DEFAULT_PORT: u16 = 5060;
+use crate::outside::{Carrier, Peer};
+use crate::reach::{DEFAULT_PORT, literal};
 
 /// Where the responses to one request go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +43,6 @@ pub(crate) fn trace(request: &mut Request, from: Peer) -> Option<ReturnPath> {
         None => sent_by,
     };
     Some(ReturnPath { peer: Peer { carrier: Carrier::Udp, remote }, fallback: None })
-}
-
-/// The address that `host` is, if it is not a name.
-pub(crate) fn literal(host: &Host) -> Option<IpAddr> {
-    match host {
-        Host::Ip(address) => Some(address.to_canonical()),
-        Host::Name(_) => None,
-    }
 }
 
 /// Replaces `received` and `rport` of the first hop; the rest stays as it was written.

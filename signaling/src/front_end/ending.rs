@@ -5,7 +5,7 @@ use sipx_sip::{HeaderName, Method};
 
 use super::FrontEnd;
 use crate::counters::Ending;
-use crate::outside::{Outside, Peer};
+use crate::outside::{Carrier, Outside, Peer};
 use crate::refusal::Refusal;
 use crate::reply::push;
 use crate::view::ParticipantId;
@@ -107,7 +107,7 @@ impl FrontEnd {
 
     /// Remembers over which connection the caller's last message came.
     pub(super) fn remember_flow(&mut self, id: ParticipantId, flow: Peer) {
-        if flow.carrier != crate::Carrier::Udp {
+        if flow.carrier != Carrier::Udp {
             self.flows.entry(flow).or_default().insert(id);
         }
     }

@@ -1,5 +1,7 @@
 //! A new call: from its INVITE to the ACK of our 200.
 
+use std::net::SocketAddr;
+
 use media_units::Instant;
 use signaling_sdp::negotiate;
 use sipx_sip::headers::From as FromHeader;
@@ -13,7 +15,8 @@ use crate::counters::Dropped;
 use crate::dialog::{Dialog, sequence};
 use crate::endpoint::TransactionId;
 use crate::option_tags::{accepts_sdp, lists, names};
-use crate::outside::{Outside, Peer};
+use crate::outside::{Carrier, Outside, Peer};
+use crate::reach::is_behind_nat;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::routing::Destination;
@@ -49,7 +52,8 @@ impl FrontEnd {
         }
         let dialog = self.dialog(request, &dialled, asked.from, out)?;
         let toward = negotiation.as_ref().map(|negotiation| negotiation.media().rtp);
-        let toward = toward.filter(|rtp| !rtp.ip().is_unspecified()).unwrap_or(asked.from.remote);
+        let toward = toward.filter(|rtp| is_reachable(*rtp, asked.from));
+        let toward = toward.unwrap_or(asked.from.remote);
 
         self.admitted += 1;
         let id = ParticipantId::new(self.admitted);
@@ -77,8 +81,8 @@ impl FrontEnd {
     ) -> Result<Dialog, Refusal> {
         let address = self.local_address(from, out);
         let transport = match from.carrier {
-            crate::Carrier::Udp => "",
-            crate::Carrier::Tcp(_) | crate::Carrier::TcpNew => ";transport=tcp",
+            Carrier::Udp => "",
+            Carrier::Tcp(_) | Carrier::TcpNew => ";transport=tcp",
         };
         // What the dial plan lets through needs no escapes.
         let contact = format!("<sip:{dialled}@{address}{transport}>");
@@ -287,6 +291,11 @@ impl FrontEnd {
             self.take_answer(now, id, &ack.headers, ack.body(), out);
         }
     }
+}
+
+/// Whether a description names an address that its endpoint can have.
+fn is_reachable(rtp: SocketAddr, from: Peer) -> bool {
+    !rtp.ip().is_unspecified() && !is_behind_nat(rtp.ip(), from.remote.ip())
 }
 
 /// Adds what the session timer has to say in a 2xx.

@@ -48,6 +48,8 @@ pub struct Surroundings {
     pub open_sessions: BTreeSet<SessionKey>,
     pub open_rooms: BTreeSet<RoomKey>,
     pub recordings: Vec<Recording>,
+    /// Toward which addresses media was opened.
+    pub toward: Vec<SocketAddr>,
     /// The engine's ring is full.
     pub is_busy: bool,
     /// Recordings fail.
@@ -84,6 +86,7 @@ impl World {
             open_sessions: BTreeSet::new(),
             open_rooms: BTreeSet::new(),
             recordings: Vec::new(),
+            toward: Vec::new(),
             is_busy: false,
             cannot_record: false,
         };
@@ -221,8 +224,9 @@ impl Outside for Surroundings {
     fn open_media(
         &mut self,
         _: Option<RoomKey>,
-        _: SocketAddr,
+        toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
+        self.toward.push(toward);
         let session = self.session_slots.take_session().ok_or(Refusal::Full)?;
         let address = "203.0.113.1".parse().unwrap();
         Ok((session, MediaAddress { address, rtp_port: 20_000 + 2 * session.slot() as u16 }))

@@ -95,7 +95,7 @@ fn an_endpoint_behind_a_nat_is_reached_where_its_requests_come_from() {
     phone.via = "SIP/2.0/UDP 192.168.1.5:5060;rport".to_owned();
     phone.contact = "<sip:alice@192.168.1.5:5060>".to_owned();
     let outer = udp("198.51.100.50:61000");
-    let invite = phone.invite(OFFER);
+    let invite = phone.invite(&OFFER.replace("192.0.2.10", "192.168.1.5"));
     world.send_from(outer, invite);
     phone.learn(&world.only());
     let ack = phone.ack("");
@@ -103,6 +103,7 @@ fn an_endpoint_behind_a_nat_is_reached_where_its_requests_come_from() {
     let bye = kick(&mut world);
     assert_eq!(bye.to, outer);
     assert_eq!(bye.start_line(), "BYE sip:alice@192.168.1.5:5060 SIP/2.0");
+    assert_eq!(world.outside.toward, [outer.remote], "nor can its media address be its own");
 }
 
 #[test]
