@@ -28,6 +28,8 @@ pub(crate) struct Read {
     pub(crate) socket: RawFd,
     /// Whether source and time stamp are wanted (`recvmsg`), or only the bytes (`recv`).
     pub(crate) message: bool,
+    /// What the socket is connected to when it is read.
+    pub(crate) connected_to: Option<SocketAddr>,
 }
 
 /// What a socket said.

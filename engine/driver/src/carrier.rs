@@ -151,7 +151,7 @@ mod tests {
         /// Reads the session's socket until it is empty: the bytes, and the source where named.
         fn read_all(&mut self) -> Vec<(Vec<u8>, Option<SocketAddr>)> {
             let mut all = Vec::new();
-            for pass in 0.. {
+            loop {
                 let socket = self.carrier.sockets.get(SLOT, Port::Rtp).unwrap();
                 self.batch.fill(std::iter::once(socket.read(SLOT, Port::Rtp)));
                 self.carrier.network.receive(&mut self.batch);
@@ -164,7 +164,7 @@ mod tests {
                     Outcome::Refused => Gave::Error,
                 };
                 let socket = self.carrier.sockets.get_mut(SLOT, Port::Rtp).unwrap();
-                socket.after_read(pass, gave, true);
+                socket.after_read(gave, socket.connected_to());
                 if gave == Gave::Nothing {
                     break;
                 }

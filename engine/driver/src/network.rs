@@ -74,7 +74,8 @@ mod tests {
     }
 
     fn read(socket: &UdpSocket, message: bool) -> Read {
-        Read { slot: 0, port: Port::Rtp, socket: socket.as_raw_fd(), message }
+        let socket = socket.as_raw_fd();
+        Read { slot: 0, port: Port::Rtp, socket, message, connected_to: None }
     }
 
     #[test]

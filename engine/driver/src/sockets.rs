@@ -86,8 +86,9 @@ pub(crate) struct MediaSocket {
     socket: OwnedFd,
     admits: Admits,
     stamps: bool,
-    /// Whether more than one datagram is to be expected at the next visit.
-    expects_more: bool,
+    /// Datagrams found in the present visit, and in the one before.
+    found: u8,
+    found_before: u8,
 }
 
 /// Whose datagrams the socket gives us.
@@ -176,7 +177,8 @@ pub(crate) enum Gave {
 
 impl MediaSocket {
     fn new(socket: OwnedFd, stamps: bool) -> Self {
-        Self { socket, admits: Admits::Anyone, stamps, expects_more: false }
+        // As if several had been found: what came before the first visit waits in it.
+        Self { socket, admits: Admits::Anyone, stamps, found: 2, found_before: 0 }
     }
 
     /// The descriptor.
@@ -195,24 +197,36 @@ impl MediaSocket {
     /// How it is to be read next.
     pub(crate) fn read(&self, slot: u32, port: Port) -> Read {
         let message = self.stamps || !matches!(self.admits, Admits::Only(_));
-        Read { slot, port, socket: self.socket.as_raw_fd(), message }
+        let connected_to = self.connected_to();
+        Read { slot, port, socket: self.socket.as_raw_fd(), message, connected_to }
     }
 
-    /// Notes what the read number `pass` of this visit gave; returns whether to read once more.
+    /// Begins a visit, of which there is one per period: how often the socket is to be read at
+    /// first.
     ///
-    /// One read per visit is the rule, because the room takes one packet per visit. A second is
-    /// worth its price where `probe` says so, where the last visit found nothing (its packet was
-    /// late, so two may wait now), and where a second read has just given something.
-    pub(crate) fn after_read(&mut self, pass: usize, gave: Gave, probe: bool) -> bool {
+    /// Once is the rule, because the room takes one packet per visit. Twice, at once and
+    /// while its memory is near, where `probe` says so, where the last packet was late (two may
+    /// wait now), where the last visit found several, and to see a newly connected socket empty.
+    pub(crate) fn begin_visit(&mut self, probe: bool) -> usize {
+        let late = self.found == 0 && self.found_before > 0;
+        let several = self.found > 1;
+        self.found_before = self.found;
+        self.found = 0;
+        if probe || late || several || self.is_draining() { 2 } else { 1 }
+    }
+
+    /// Notes what a read gave; returns whether to read once more in this visit. `connected_to`
+    /// is what the socket was connected to when it was read: emptiness seen before that is none.
+    pub(crate) fn after_read(&mut self, gave: Gave, connected_to: Option<SocketAddr>) -> bool {
         match gave {
             Gave::Datagram => {
-                let more = pass > 0 || probe || self.expects_more || self.is_draining();
-                self.expects_more |= pass > 0;
-                more
+                self.found = self.found.saturating_add(1);
+                self.found > 1
             }
             Gave::Nothing => {
-                self.expects_more = pass == 0;
-                if let Admits::Draining(source) = self.admits {
+                if let Admits::Draining(source) = self.admits
+                    && connected_to == Some(source)
+                {
                     self.admits = Admits::Only(source);
                 }
                 false
@@ -265,37 +279,60 @@ mod tests {
         MediaSocket::new(PLAN.open(Port::Rtp, 0).unwrap(), false)
     }
 
+    /// A visit in which so many datagrams wait: how many reads it takes.
+    fn visit(socket: &mut MediaSocket, mut waiting: usize, probe: bool) -> usize {
+        let mut to_do = socket.begin_visit(probe);
+        let mut reads = 0;
+        while to_do > 0 {
+            let gave = if waiting > 0 { Gave::Datagram } else { Gave::Nothing };
+            waiting = waiting.saturating_sub(1);
+            to_do = to_do - 1 + usize::from(socket.after_read(gave, socket.connected_to()));
+            reads += 1;
+        }
+        reads
+    }
+
     #[test]
     fn one_read_per_visit_is_the_rule() {
         let mut socket = media_socket();
+        assert_eq!(
+            visit(&mut socket, 1, false),
+            2,
+            "what waited before the first visit is looked for"
+        );
         for _ in 0..3 {
-            assert!(!socket.after_read(0, Gave::Datagram, false));
+            assert_eq!(visit(&mut socket, 1, false), 1);
+        }
+        assert_eq!(visit(&mut socket, 1, true), 2, "a probe");
+    }
+
+    #[test]
+    fn after_a_late_packet_two_are_looked_for_and_after_silence_one() {
+        let mut socket = media_socket();
+        visit(&mut socket, 1, false);
+        assert_eq!(visit(&mut socket, 0, false), 1);
+        assert_eq!(visit(&mut socket, 2, false), 3, "until it is empty");
+        assert_eq!(visit(&mut socket, 1, false), 2);
+        assert_eq!(visit(&mut socket, 0, false), 1);
+        assert_eq!(visit(&mut socket, 0, false), 2);
+        for _ in 0..3 {
+            assert_eq!(visit(&mut socket, 0, false), 1, "a source on hold");
         }
     }
 
     #[test]
-    fn after_a_visit_in_vain_two_are_expected_once() {
+    fn a_backlog_once_found_is_read_to_its_end() {
         let mut socket = media_socket();
-        assert!(!socket.after_read(0, Gave::Nothing, false));
-        assert!(socket.after_read(0, Gave::Datagram, false));
-        assert!(!socket.after_read(1, Gave::Nothing, false));
-        assert!(!socket.after_read(0, Gave::Datagram, false));
-    }
-
-    #[test]
-    fn a_backlog_once_found_is_read_to_its_end_at_every_visit() {
-        let mut socket = media_socket();
-        assert!(socket.after_read(0, Gave::Datagram, true), "a probe");
-        assert!(socket.after_read(1, Gave::Datagram, false));
-        assert!(socket.after_read(2, Gave::Datagram, false));
-        assert!(!socket.after_read(3, Gave::Nothing, false));
-        assert!(!socket.after_read(0, Gave::Datagram, false), "it was read to its end");
+        visit(&mut socket, 1, false);
+        assert_eq!(visit(&mut socket, 5, false), 1, "not looked for");
+        assert_eq!(visit(&mut socket, 5, true), 6);
+        assert_eq!(visit(&mut socket, 5, false), 6);
     }
 
     #[test]
     fn an_error_is_not_taken_for_emptiness() {
         let mut socket = media_socket();
-        assert!(socket.after_read(0, Gave::Error, false));
+        assert!(socket.after_read(Gave::Error, None));
     }
 
     #[test]
@@ -303,11 +340,12 @@ mod tests {
         let mut socket = media_socket();
         let source = SocketAddr::from(([127, 0, 0, 1], 9));
         assert!(socket.read(0, Port::Rtp).message);
+        visit(&mut socket, 1, false);
         socket.admit_only(source, source).unwrap();
         assert_eq!(socket.connected_to(), Some(source));
-        assert!(socket.read(0, Port::Rtp).message);
-        assert!(socket.after_read(0, Gave::Datagram, false), "strangers' packets may wait");
-        assert!(!socket.after_read(1, Gave::Nothing, false));
+        socket.after_read(Gave::Nothing, None);
+        assert!(socket.read(0, Port::Rtp).message, "it was seen empty before it was connected");
+        assert_eq!(visit(&mut socket, 3, false), 4, "strangers' packets may wait");
         assert!(!socket.read(0, Port::Rtp).message);
         socket.admit_anyone().unwrap();
         assert!(socket.read(0, Port::Rtp).message);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::{Datagram, Port, Shard};
 use engine_control::{Command, Limits};
 use media_kernels::Kernels;
-use media_units::Instant;
+use media_units::{Instant, PHASES};
 use rtrb::Consumer;
 
 use crate::batch::{Batch, Outcome, Read, Received};
@@ -17,14 +17,15 @@ use crate::network::{CHUNK, Network};
 use crate::rings::{Order, ShardEnds, Shared};
 use crate::sockets::{Gave, SocketPlan, SocketTable};
 
-/// Most reads of one socket in one tick: bounds what one sender can make a shard do.
+/// Most times that the sockets of one tick are gone through: bounds what one sender can make a
+/// shard do.
 const PASSES_MAX: usize = 8;
 
-/// Every so many visits a socket is read a second time, to find a backlog (20 ms each: 160 ms).
-const PROBE_VISITS: u64 = 8;
+/// Every so many visits a socket is read twice, to find a backlog (20 ms each: 320 ms).
+const PROBE_VISITS: u64 = 16;
 
-/// Every so many ticks an RTCP socket is read (500 ms).
-const RTCP_TICKS: u64 = 100;
+/// Every so many ticks an RTCP socket is read (1 s). Its datagrams carry their time of arrival.
+const RTCP_TICKS: u64 = 200;
 
 /// What a shard's thread is started with.
 pub(crate) struct ThreadPlan {
@@ -61,7 +62,8 @@ pub(crate) struct ShardThread<N> {
     clock: EngineClock,
     shared: Arc<Shared>,
     batch: Batch,
-    /// Sockets to be read in this pass, and in the next.
+    /// Sockets to be read now, and once more after all of these: at most two reads of each RTP
+    /// socket and one of each RTCP socket.
     reads: Vec<(u32, Port)>,
     again: Vec<(u32, Port)>,
     slots: u32,
@@ -82,8 +84,8 @@ impl<N: Network> ShardThread<N> {
             clock: plan.clock,
             shared,
             batch: Batch::new(),
-            reads: Vec::with_capacity(2 * slots as usize),
-            again: Vec::with_capacity(2 * slots as usize),
+            reads: Vec::with_capacity(3 * slots as usize),
+            again: Vec::with_capacity(3 * slots as usize),
             slots,
             ticks: 0,
         }
@@ -120,15 +122,11 @@ impl<N: Network> ShardThread<N> {
 
     /// Reads the RTP sockets that are due, and now and then those of RTCP.
     fn read_sockets(&mut self, now: Instant) {
-        self.reads.clear();
-        self.reads.extend(self.shard.due().iter().map(|&slot| (slot, Port::Rtp)));
-        let first = (self.ticks % RTCP_TICKS) as u32;
-        let staggered = (first..self.slots).step_by(RTCP_TICKS as usize);
-        self.reads.extend(staggered.map(|slot| (slot, Port::Rtcp)));
+        self.list_reads();
         let stamps = StampClock::at(now);
-        for pass in 0..PASSES_MAX {
+        for _ in 0..PASSES_MAX {
             self.again.clear();
-            self.read_pass(pass, now, stamps);
+            self.read_all(now, stamps);
             std::mem::swap(&mut self.reads, &mut self.again);
             if self.reads.is_empty() {
                 break;
@@ -136,8 +134,24 @@ impl<N: Network> ShardThread<N> {
         }
     }
 
+    /// Begins the visits of this tick.
+    fn list_reads(&mut self) {
+        let Self { reads, shard, carrier, ticks, slots, .. } = self;
+        reads.clear();
+        for &slot in shard.due() {
+            let visit = u64::from(slot) + *ticks / PHASES;
+            if let Some(socket) = carrier.sockets.get_mut(slot, Port::Rtp) {
+                let times = socket.begin_visit(visit.is_multiple_of(PROBE_VISITS));
+                reads.extend(std::iter::repeat_n((slot, Port::Rtp), times));
+            }
+        }
+        let first = (*ticks % RTCP_TICKS) as u32;
+        let staggered = (first..*slots).step_by(RTCP_TICKS as usize);
+        reads.extend(staggered.map(|slot| (slot, Port::Rtcp)));
+    }
+
     /// Reads every socket of `reads` once; those worth another read are put into `again`.
-    fn read_pass(&mut self, pass: usize, now: Instant, stamps: StampClock) {
+    fn read_all(&mut self, now: Instant, stamps: StampClock) {
         let reads = std::mem::take(&mut self.reads);
         for chunk in reads.chunks(CHUNK) {
             let sockets = &self.carrier.sockets;
@@ -145,18 +159,18 @@ impl<N: Network> ShardThread<N> {
             self.batch.fill(chunk.iter().filter_map(present));
             self.carrier.network.receive(&mut self.batch);
             for index in 0..self.batch.reads().len() {
-                self.take(index, pass, now, stamps);
+                self.take(index, now, stamps);
             }
         }
         self.reads = reads;
     }
 
     /// Hands the outcome of one read to the shard.
-    fn take(&mut self, index: usize, pass: usize, now: Instant, stamps: StampClock) {
-        let Read { slot, port, .. } = self.batch.reads()[index];
+    fn take(&mut self, index: usize, now: Instant, stamps: StampClock) {
+        let read = self.batch.reads()[index];
         let gave = match self.batch.outcome(index) {
             Outcome::Received(received) => {
-                if let Some(datagram) = self.datagram(slot, port, received, now, stamps) {
+                if let Some(datagram) = datagram(read, received, now, stamps) {
                     self.shard.receive(datagram, &mut self.carrier);
                 }
                 Gave::Datagram
@@ -167,36 +181,30 @@ impl<N: Network> ShardThread<N> {
                 Gave::Error
             }
         };
-        let probe = port == Port::Rtcp || self.is_probed(slot);
+        let Read { slot, port, connected_to, .. } = read;
+        let more_rtcp = port == Port::Rtcp && gave == Gave::Datagram;
         if let Some(socket) = self.carrier.sockets.get_mut(slot, port)
-            && socket.after_read(pass, gave, probe)
+            && (socket.after_read(gave, connected_to) || more_rtcp)
         {
             self.again.push((slot, port));
         }
     }
+}
 
-    /// What was received, as the shard takes it. A connected socket does not name the source.
-    fn datagram<'a>(
-        &self,
-        slot: u32,
-        port: Port,
-        received: Received<'a>,
-        now: Instant,
-        stamps: StampClock,
-    ) -> Option<Datagram<'a>> {
-        let connected_to = || self.carrier.sockets.get(slot, port)?.connected_to();
-        Some(Datagram {
-            slot,
-            port,
-            source: received.source.or_else(connected_to)?,
-            arrival: received.stamp_unix_nanos.map_or(now, |stamp| stamps.instant(stamp)),
-            bytes: received.bytes,
-            truncated: received.truncated,
-        })
-    }
-
-    /// Whether this visit of a slot looks for a backlog: staggered over slots.
-    fn is_probed(&self, slot: u32) -> bool {
-        (u64::from(slot) + self.ticks / media_units::PHASES).is_multiple_of(PROBE_VISITS)
-    }
+/// What was received, as the shard takes it. A connected socket does not name the source. `None`
+/// would be an address that is neither IPv4 nor IPv6: such sockets are never opened.
+fn datagram(
+    read: Read,
+    received: Received<'_>,
+    now: Instant,
+    stamps: StampClock,
+) -> Option<Datagram<'_>> {
+    Some(Datagram {
+        slot: read.slot,
+        port: read.port,
+        source: received.source.or(read.connected_to)?,
+        arrival: received.stamp_unix_nanos.map_or(now, |stamp| stamps.instant(stamp)),
+        bytes: received.bytes,
+        truncated: received.truncated,
+    })
 }

@@ -74,7 +74,13 @@ impl Uring {
         let here = socket.local_addr().map_err(|error| ("getsockname", error))?;
         let mut batch = Batch::new();
         for message in [false, true] {
-            let read = Read { slot: 0, port: Port::Rtp, socket: socket.as_raw_fd(), message };
+            let read = Read {
+                slot: 0,
+                port: Port::Rtp,
+                socket: socket.as_raw_fd(),
+                message,
+                connected_to: None,
+            };
             ring.send(socket.as_fd(), Some(here), [b"probe", b""]);
             ring.flush();
             batch.fill([read, read].into_iter());
