@@ -147,8 +147,11 @@ fn engine(config: &Config, placement: &Placement) -> Result<EngineConfig, StartF
 
 fn limits(config: &Config, ports: PortPlan) -> Limits {
     let rtp = &config.rtp;
+    let calls_max = config.sip.calls_max;
+    // A call is over some ticks before its slot is free, and other programs may hold some ports.
+    let slack = calls_max / 16 + 16;
     Limits {
-        sessions_max: config.sip.calls_max.min(ports.sessions_per_shard()),
+        sessions_max: (calls_max + slack).min(ports.sessions_per_shard()),
         rooms_max: config.rooms.max,
         room_members_max: config.rooms.members_max,
         taps_max: config.recording.max.max(1),

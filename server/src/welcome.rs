@@ -1,7 +1,7 @@
 //! What the server says about itself when it has started.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use engine_driver::Engine;
 use signaling::{DialPlan, Pattern, Service};
@@ -81,24 +81,28 @@ fn dial(text: &mut String, plan: &DialPlan) {
     }
 }
 
-/// A call that everybody with `sipp` can make, if there is a number for it.
+/// A call that everybody with `sipp` can make, if there is a number for it: it sends back what it
+/// hears for five seconds.
 fn trial(text: &mut String, plan: &DialPlan, transport: &Transport) {
-    let number = |(pattern, service): &(Pattern, Service)| match (pattern, service) {
-        (Pattern::Exact(user), Service::Echo | Service::Tone | Service::Room) => Some(user.clone()),
-        (Pattern::Range { .. }, _) => pattern.to_string().split('-').next().map(str::to_owned),
-        _ => None,
+    let number = |service: Service| {
+        let mut entries = plan.entries().iter().filter(|(_, found)| *found == service);
+        entries.find_map(|(pattern, _)| match pattern {
+            Pattern::Exact(user) => Some(user.clone()),
+            Pattern::Range { .. } => pattern.to_string().split('-').next().map(str::to_owned),
+            Pattern::Prefix(_) => None,
+        })
     };
-    let entries = plan.entries();
-    let echo = entries.iter().rev().find(|(_, service)| *service == Service::Echo);
-    let found = echo.and_then(number).or_else(|| entries.iter().find_map(number));
+    let found = number(Service::Tone).or(number(Service::Room)).or(number(Service::Echo));
     let (Some(user), Some(address)) = (found, transport.udp_addresses().first()) else { return };
     let mut near = *address;
-    if near.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED) {
-        near.set_ip(Ipv4Addr::LOCALHOST.into());
+    match near.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => near.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => near.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
     }
+    let ip = near.ip();
     let _ = writeln!(
         text,
-        "\nTry    sipp -sn uac_pcap -s {user} {near} -i {} -p 6000 -mp 7000 -m 1",
-        near.ip()
+        "\nTry    sipp -sn uac -s {user} {near} -i {ip} -p 6000 -mp 7000 -rtp_echo -d 5000 -m 1"
     );
 }

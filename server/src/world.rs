@@ -66,6 +66,10 @@ impl Outside for World {
     }
 
     fn command(&mut self, command: Command) -> Result<(), Refusal> {
+        if let Command::OpenSession { session, open } = &command {
+            let (codec, remote, route) = (open.media.encoding, open.media.rtp, open.route);
+            tracing::debug!(%session, %codec, %remote, ?route, "session opened");
+        }
         self.engine.command(command).map_err(|(_, refusal)| refusal)
     }
 
