@@ -38,7 +38,7 @@ class Message:
         return (self.all(name) or [""])[0]
 
     def __repr__(self):
-        return f"{self.start} ({self.get('CSeq')})"
+        return f"{self.start} ({self.get('CSeq')}) {self.get('Warning')}"
 
 
 class Phone:
@@ -128,10 +128,10 @@ class Phone:
             lines += [f"{name}: {value}" for value in request.all(name)]
         self.send(CRLF.join([*lines, "Content-Length: 0", "", ""]))
 
-    def invite(self, number, extra=()):
+    def invite(self, number, extra=(), body=None):
         """Sends an INVITE with an offer, takes the final response, acknowledges nothing."""
         self.number = number
-        self.send(self.request("INVITE", number, self.description(), extra))
+        self.send(self.request("INVITE", number, body or self.description(), extra))
         response = self.response()
         if response.status == 200:
             self.to = response.get("To")
@@ -141,9 +141,9 @@ class Phone:
     def acknowledge(self):
         self.send(self.request("ACK", self.number, sequence=self.sequence))
 
-    def call(self, number):
+    def call(self, number, body=None):
         """A call, answered and acknowledged."""
-        response = self.invite(number)
+        response = self.invite(number, body=body)
         assert response.status == 200, response
         self.acknowledge()
         return response

@@ -24,9 +24,6 @@ class Calls(unittest.TestCase):
     def test_sipps_own_caller_joins_a_room_by_name(self):
         sipp.run(self.server, "-sn uac", "-d", 100, number="confsales")
 
-    def test_calls_survive_a_network_that_loses_every_tenth_message(self):
-        sipp.run(self.server, "-sn uac", "-r", 20, "-d", 200, "-lost", 10, calls=20, seconds=60)
-
     def test_a_call_over_one_tcp_connection(self):
         sipp.run(self.server, "-sn uac", "-t", "t1", "-r", 20, "-d", 200, calls=20)
 
@@ -97,6 +94,13 @@ class ImpatientCalls(unittest.TestCase):
     def test_a_call_whose_ack_is_lost_is_ended_by_the_server(self):
         with Server(sip={"t1": "20ms", "t2": "80ms"}) as server:
             sipp.run(server, "lost_ack", "-r", 10, calls=10)
+            server.wait_until_empty()
+
+    def test_calls_survive_a_network_that_loses_every_tenth_message(self):
+        # SIPp takes a repeated answer to its INVITE for the one to its BYE: where the BYE was lost,
+        # the server alone must notice that nobody is there.
+        with Server(sip={"t1": "100ms", "t2": "400ms"}, rtp={"media_timeout": "5s"}) as server:
+            sipp.run(server, "-sn uac", "-r", 20, "-d", 200, "-lost", 10, calls=100, seconds=60)
             server.wait_until_empty()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -13,7 +14,7 @@ import wave
 
 import sound
 from phone import Phone
-from server import BINARY, HOST, Server, wait_until
+from server import BINARY, HOST, Server, free_port, wait_until
 
 
 def mixminus(*arguments):
@@ -94,6 +95,25 @@ class Start(unittest.TestCase):
             document = server.get("/openapi.json")
             self.assertEqual(document, json.loads(mixminus("openapi").stdout))
             self.assertIn("/v1/rooms", document["paths"])
+
+
+class FirstCall(unittest.TestCase):
+    def test_the_line_that_the_server_prints_makes_a_call_with_sound(self):
+        with Server() as server:
+            printed = re.search(r"Try\s+(sipp .*)", server.output())[1]
+            # On ports of this test's, and for a bounded time.
+            line = re.sub(r"-p \d+", f"-p {free_port()}", printed)
+            line = re.sub(r"-mp \d+", f"-mp {free_port(socket.SOCK_DGRAM)}", line)
+            with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
+                [*line.split(), "-nostdin", "-timeout", "30s"], cwd=folder,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            ) as caller:
+                try:
+                    media = lambda: [p["media"] for p in server.participants() if p.get("media")]
+                    flows = lambda: [m for m in media() if m["packets_received"] > 50 and m["packets_sent"] > 50]
+                    wait_until(flows, f"sound flows by: {printed}")
+                finally:
+                    caller.kill()
 
 
 class Recordings(unittest.TestCase):

@@ -33,6 +33,24 @@ class Refusals(unittest.TestCase):
         self.assertRegex(answer, "^488 ")
         self.assertRegex(answer, r'Warning: 305 \S+ "[^"]*PCMU[^"]*G729')
 
+    def test_descriptions_that_cannot_be_used_are_refused_for_their_own_reason(self):
+        usual = Phone(self.server)
+        self.addCleanup(usual.__exit__)
+        offer = usual.description()
+        cases = [
+            ("this is no session description", 400, "399"),
+            (offer.replace("m=audio ", "m=audio x"), 400, "399"),
+            (offer + "a=x\r\n" * 2000, 413, "399"),
+            (offer.replace("RTP/AVP", "UDP/TLS/RTP/SAVPF"), 488, "302"),
+            (offer.replace("m=audio", "m=video"), 488, "304"),
+            (offer.replace("c=IN IP4 127.0.0.1", "c=IN IP4 pbx.example.com"), 488, "301"),
+            (offer.replace("c=IN IP4 127.0.0.1", "c=IN IP4 224.2.1.1/127"), 488, "330"),
+        ]
+        for body, status, warning in cases:
+            with self.subTest(body[:60]), Phone(self.server) as phone:
+                refused = phone.invite("3000", body=body)
+                self.assertEqual((refused.status, refused.get("Warning")[:3]), (status, warning))
+
     def test_an_unknown_extension_is_420_and_named(self):
         answer = refusal(self.server, extra="Require: timer, teleport")
         self.assertRegex(answer, "^420 ")

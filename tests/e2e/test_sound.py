@@ -98,6 +98,26 @@ class Sound(unittest.TestCase):
             one.hang_up()
             two.hang_up()
 
+    def test_a_phone_behind_a_translator_is_answered_where_its_packets_come_from(self):
+        with Phone(self.server) as phone, udp_socket() as elsewhere:
+            claimed = elsewhere.getsockname()[1]
+            body = phone.description().replace(f"m=audio {phone.media_port}", f"m=audio {claimed}")
+            phone.call("9000", body=body)
+            phone.play(sound.tone(700, 1), seconds=2)
+            phone.stop_playing()
+            self.assertGreater(phone.level(700), HEARD)
+            phone.hang_up()
+
+    def test_ending_a_room_ends_every_call_in_it(self):
+        with Phone(self.server) as one, Phone(self.server) as two:
+            one.call("3105")
+            two.call("3105")
+            self.assertEqual(self.server.request("DELETE", "/v1/rooms/3105")[0], 204)
+            for phone in (one, two):
+                bye = phone.receive()
+                self.assertEqual(bye.method, "BYE")
+                phone.answer(bye)
+
     def test_a_digit_is_reported_and_not_heard(self):
         with Phone(self.server) as one, Phone(self.server, "dialler") as two:
             one.call("3104")
@@ -119,7 +139,10 @@ class Sound(unittest.TestCase):
             phone.call("9000")
             noise = random.Random(1)
             for length in [0, 1, 11, 12, 13, 100, 1500]:
-                phone.rtp.sendto(noise.randbytes(length), phone.remote_media)
+                for host, port in (phone.remote_media, (HOST, phone.remote_media[1] + 1)):
+                    phone.rtp.sendto(noise.randbytes(length), (host, port))
+                    # A sender report that is cut short.
+                    phone.rtcp.sendto(b"\x80\xc8\x00\x06" + noise.randbytes(length), (host, port))
             phone.play(sound.tone(700, 1), seconds=2)
             phone.stop_playing()
             self.assertGreater(phone.level(700), HEARD)

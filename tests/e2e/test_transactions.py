@@ -69,8 +69,7 @@ class Transactions(unittest.TestCase):
         self.assertEqual(self.server.get("/health")["calls"], 1)
         phone.to = tags.pop()
         phone.acknowledge()
-        phone.hang_up_now = phone.request("BYE", "3000")
-        phone.send(phone.hang_up_now)
+        phone.send(phone.request("BYE", "3000"))
         while phone.response().get("CSeq") != "2 BYE":
             pass
 
@@ -137,6 +136,11 @@ class Transactions(unittest.TestCase):
         response = self.phone.response()
         self.assertEqual(response.status, 200)
         self.assertIn(f"rport={self.phone.port}", response.get("Via"))
+
+    def test_a_ping_of_the_server_itself_is_answered(self):
+        text = self.phone.request("OPTIONS", "3000")
+        self.phone.send(text.replace("OPTIONS sip:3000@", "OPTIONS sip:"))
+        self.assertEqual(self.phone.response().status, 200)
 
     def test_compact_headers_are_read(self):
         text = self.phone.request("OPTIONS", "3000")
