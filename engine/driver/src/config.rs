@@ -41,8 +41,8 @@ pub struct EngineConfig {
     /// about 39 packets of G.711.
     pub receive_buffer_bytes: usize,
     /// Whether each packet's arrival is the kernel's time stamp, or else the time of the tick
-    /// that read it. Stamps make RTCP's jitter finer than a tick; their price is in
-    /// docs/performance.md.
+    /// that read it. Stamps make RTCP's jitter finer than a room's period, for 4 % more CPU per
+    /// stream (0.15 us per packet, measured at 2,000 streams).
     pub arrival_timestamps: bool,
 }
 

@@ -16,17 +16,26 @@ use media_units::{Direction, Encoding, RtpTimestamp, SequenceNumber, Ssrc};
 /// Both drivers.
 pub(crate) const DRIVERS: [DriverChoice; 2] = [DriverChoice::IoUring, DriverChoice::Plain];
 
+/// Where tests look for ports: below those that the system gives away.
+const FIRST_PORT: u16 = 16_384;
+const PORTS: u16 = 16_000;
+
 /// Longer than anything here takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A plan for `sessions` sessions on each of `shards` shards, in ports no other test of this
-/// process uses.
+/// A plan for `sessions` sessions on each of `shards` shards, in ports that no other test of this
+/// process is given and that nobody else holds.
 pub(crate) fn ports(shards: u16, sessions: u16) -> PortPlan {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let block = (2 * sessions).next_power_of_two();
-    let offset = NEXT.fetch_add(shards * block, Ordering::Relaxed);
-    let process = (std::process::id() % 16) as u16 * 512;
-    PortPlan { first: 20_000 + (process + offset) / 2 * 2, block: u32::from(block) }
+    let count = shards * block;
+    let start = (std::process::id() % 16) as u16 * 512;
+    let is_free = |port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let first = std::iter::repeat_with(|| NEXT.fetch_add(count, Ordering::Relaxed))
+        .map(|offset| FIRST_PORT + (start + offset) % (PORTS - count))
+        .take(100)
+        .find(|&first| (first..first + count).all(is_free));
+    PortPlan { first: first.expect("a free range of ports"), block: u32::from(block) }
 }
 
 /// An engine of `shards` shards of `sessions` sessions on loopback.
