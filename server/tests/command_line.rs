@@ -93,7 +93,7 @@ fn check_tells_right_from_wrong_by_its_exit_code() {
 fn a_taken_port_ends_the_start_with_an_error() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let config = File::new("taken.toml", &configuration(&address, "46000-46063"));
+    let config = File::new("taken.toml", &configuration(&address, "9700-9763"));
     let ended = run(&["run", "--config", config.path()]);
     assert_eq!(ended.status.code(), Some(1));
     let told = String::from_utf8(ended.stderr).unwrap();
@@ -104,7 +104,7 @@ fn a_taken_port_ends_the_start_with_an_error() {
 #[test]
 fn a_signal_ends_an_idle_server_with_success() {
     for (name, how) in [("term.toml", Signal::TERM), ("int.toml", Signal::INT)] {
-        let config = File::new(name, &configuration("127.0.0.1:0", "46064-46127"));
+        let config = File::new(name, &configuration("127.0.0.1:0", "9764-9827"));
         let (mut child, _) = server(&config);
         signal(&child, how);
         assert!(child.wait().unwrap().success());
@@ -113,7 +113,7 @@ fn a_signal_ends_an_idle_server_with_success() {
 
 #[test]
 fn a_second_signal_does_not_wait_for_callers_who_do_not_answer() {
-    let config = File::new("second.toml", &configuration("127.0.0.1:0", "46128-46191"));
+    let config = File::new("second.toml", &configuration("127.0.0.1:0", "9828-9891"));
     let (mut child, address) = server(&config);
     let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
     phone.connect(&address).unwrap();
