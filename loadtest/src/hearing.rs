@@ -1,7 +1,8 @@
 //! Who hears whom: windows of received sound against the plan.
 //!
-//! Each listener is judged by several windows; a pair counts as heard, or as leaking, when most
-//! of its windows say so.
+//! Each listener is judged by several windows; a talker counts as heard when most of them say so.
+//! Lost packets blur a window, and blurred sound looks a little like everybody's: that somebody
+//! hears itself, or another room, is judged by whole windows only.
 
 use sim::code::Spectrum;
 use sim::phone::{Capture, Phone};
@@ -9,10 +10,8 @@ use sim::phone::{Capture, Phone};
 use crate::histogram::Histogram;
 use crate::seats::Seats;
 
-/// Of the played amplitude: this much and more is heard, ...
+/// Of the played amplitude: this much and more is heard.
 const HEARD: f32 = 0.25;
-/// ... and this much and more of oneself, or of another room, is a leak.
-const LEAK: f32 = 0.125;
 /// A delay is taken only where the sound came through nearly unchanged.
 const CLEAR: std::ops::Range<f32> = 0.7..1.4;
 
@@ -28,6 +27,8 @@ pub(crate) struct Hearing {
 #[derive(Debug, Clone, Default)]
 struct Tally {
     windows: u32,
+    /// Windows without a missing packet.
+    whole: u32,
     /// Windows in which it heard each talker of its room, by seat.
     heard: Vec<u32>,
     /// Windows in which it heard somebody of another room.
@@ -70,13 +71,15 @@ impl Hearing {
     ) {
         let spectrum = capture.spectrum();
         let tally = &mut self.listeners[listener];
+        let is_whole = capture.is_whole();
         tally.windows += 1;
+        tally.whole += u32::from(is_whole);
         for (seat, talker) in seats.talkers_around(listener).enumerate() {
             let Some(code) = seats.code(talker) else { continue };
             let share = spectrum.amplitude(code) / self.amplitude;
-            let enough = if talker == listener { LEAK } else { HEARD };
-            tally.heard[seat] += u32::from(share >= enough);
-            if talker != listener && CLEAR.contains(&share) && capture.is_whole() {
+            let counts = is_whole || talker != listener;
+            tally.heard[seat] += u32::from(share >= HEARD && counts);
+            if talker != listener && CLEAR.contains(&share) && is_whole {
                 let (position, arrival) = capture.last_position(&spectrum, code);
                 let sent = phones[talker].sender.sent_at(position, arrival);
                 if let Some(sent) = sent {
@@ -85,7 +88,7 @@ impl Hearing {
             }
         }
         let stranger = hears_stranger(&spectrum, listener, seats, self.amplitude);
-        tally.strangers += u32::from(stranger);
+        tally.strangers += u32::from(stranger && is_whole);
     }
 
     /// What is wrong, over all windows.
@@ -99,17 +102,17 @@ impl Hearing {
                 verdict.unjudged += 1;
                 continue;
             }
-            let most = |count: u32| count * 2 > tally.windows;
+            let most = |count: u32, of: u32| count * 2 > of;
             for (seat, talker) in seats.talkers_around(listener).enumerate() {
-                let heard = most(tally.heard[seat]);
+                let heard = tally.heard[seat];
                 if talker == listener {
-                    verdict.echoes += usize::from(heard);
+                    verdict.echoes += usize::from(most(heard, tally.whole));
                 } else if stands(talker) {
                     verdict.pairs += 1;
-                    verdict.unheard += usize::from(!heard);
+                    verdict.unheard += usize::from(!most(heard, tally.windows));
                 }
             }
-            verdict.crosstalk += usize::from(most(tally.strangers));
+            verdict.crosstalk += usize::from(most(tally.strangers, tally.whole));
         }
         verdict
     }
@@ -121,5 +124,5 @@ fn hears_stranger(spectrum: &Spectrum, listener: usize, seats: &Seats, amplitude
     let rooms = seats.rooms().min(usize::from(sim::code::CODES));
     let others = (0..rooms).flat_map(|room| seats.talkers_around(room));
     let mut codes = others.filter_map(|talker| seats.code(talker));
-    codes.any(|code| !own.contains(&code) && spectrum.amplitude(code) >= LEAK * amplitude)
+    codes.any(|code| !own.contains(&code) && spectrum.amplitude(code) >= HEARD * amplitude)
 }

@@ -14,7 +14,7 @@ use crate::hearing::Hearing;
 use crate::histogram::Histogram;
 use crate::media::{Media, MediaCounts, SLOT};
 use crate::options::Options;
-use crate::process::{CpuTimes, Memory, receive_buffer_errors};
+use crate::process::{CpuTimes, CpuUse, Memory, receive_buffer_errors};
 use crate::report::{
     GAP_MS_MAX, Generator, HearingReport, MediaReport, Report, ServerProcess, Signalling,
 };
@@ -36,11 +36,16 @@ const WINDOWS_ALL: usize = 2000;
 pub(crate) fn run(options: &Options, calls: usize) -> Result<Report, Failure> {
     let memory_before = options.pid.and_then(Memory::read);
     let mut load = Load::new(options, calls)?;
+    eprintln!("dialling {calls} calls ...");
     let set_ups_per_second = load.dial_all()?;
-    let settled = load.clock.now() + Duration::from_secs(options.settle);
-    load.work_until(settled)?;
-    let mut report = load.measure(memory_before.unwrap_or_default())?;
+    let answered = load.signalling.answered;
+    let (settle, measure) = if answered == 0 { (0, 0) } else { (options.settle, options.duration) };
+    eprintln!("{answered} answered; measuring for {measure} s ...");
+    load.work_until(load.clock.now() + Duration::from_secs(settle))?;
+    let mut report =
+        load.measure(Duration::from_secs(measure), memory_before.unwrap_or_default())?;
     report.signalling.set_ups_per_second = set_ups_per_second;
+    eprintln!("hanging up ...");
     load.hang_up_all()?;
     report.signalling.tear_down = load.calls.teardown.quantiles();
     report.judge();
@@ -139,12 +144,13 @@ impl<'o> Load<'o> {
             reliable: self.calls.is_reliable(),
             encodings: vec![self.options.encoding()],
             offer_in_ok: false,
+            session_expires: None,
             call_id: self.calls.call_id(call),
         })
     }
 
-    /// Measures for the wanted time.
-    fn measure(&mut self, memory_before: Memory) -> Result<Report, Failure> {
+    /// Measures for this time.
+    fn measure(&mut self, duration: Duration, memory_before: Memory) -> Result<Report, Failure> {
         let buffer_errors = receive_buffer_errors();
         let cpu = self.options.pid.and_then(CpuTimes::read);
         let own_cpu = CpuTimes::read(std::process::id()).unwrap_or_default();
@@ -155,7 +161,6 @@ impl<'o> Load<'o> {
         self.lateness.clear();
         self.measuring = true;
         let begin = self.clock.now();
-        let duration = Duration::from_secs(self.options.duration);
         self.listen_until(begin, begin + duration)?;
         let passed = self.clock.now().since(begin);
         self.measuring = false;
@@ -164,17 +169,19 @@ impl<'o> Load<'o> {
         let server_process = cpu.and_then(|before| {
             let pid = self.options.pid?;
             let memory_during = Memory::read(pid)?;
-            let growth = memory_during.pss_kib.saturating_sub(memory_before.pss_kib);
+            let growth = memory_during.pss_kib as f64 - memory_before.pss_kib as f64;
+            let cpu = CpuTimes::read(pid)?.since(&before, passed);
+            let us_per_stream_second = Some(cpu.percent * 1e4 / streams.max(1) as f64);
             Some(ServerProcess {
                 pid,
-                cpu: CpuTimes::read(pid)?.since(&before, passed, streams),
+                cpu: CpuUse { us_per_stream_second, ..cpu },
                 memory_before,
                 memory_during,
-                memory_kib_per_call: growth as f64 / streams.max(1) as f64,
+                memory_kib_per_call: growth / streams.max(1) as f64,
             })
         });
-        let own_cpu = CpuTimes::read(std::process::id())
-            .map(|now| now.since(&own_cpu, passed, streams).percent);
+        let own_cpu =
+            CpuTimes::read(std::process::id()).map(|now| now.since(&own_cpu, passed).percent);
         let set_up = self.calls.setup.quantiles();
         Ok(Report {
             server: self.options.server.clone(),

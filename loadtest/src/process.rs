@@ -18,8 +18,10 @@ pub(crate) struct CpuTimes {
 pub(crate) struct CpuUse {
     /// Of one core, user and system.
     pub(crate) percent: f64,
-    /// User and system time per stream and second.
-    pub(crate) us_per_stream_second: f64,
+    /// User and system time per stream and second, where there were streams.
+    pub(crate) us_per_stream_second: Option<f64>,
+    /// User and system time per call, where calls only came and went.
+    pub(crate) us_per_call: Option<f64>,
     /// Threads that used more than 0.1 % of a core.
     pub(crate) threads: Vec<ThreadUse>,
 }
@@ -56,8 +58,8 @@ impl CpuTimes {
         Some(Self { total, threads })
     }
 
-    /// What was used since `earlier`, which was so long ago, for so many streams.
-    pub(crate) fn since(&self, earlier: &Self, passed: Duration, streams: usize) -> CpuUse {
+    /// What was used since `earlier`, which was so long ago.
+    pub(crate) fn since(&self, earlier: &Self, passed: Duration) -> CpuUse {
         let percent = |used: Duration| 100.0 * used.as_secs_f64() / passed.as_secs_f64();
         let used = self.total.saturating_sub(earlier.total);
         let threads = self.threads.iter().map(|(thread, (name, time))| {
@@ -65,10 +67,10 @@ impl CpuTimes {
             let percent = percent(time.saturating_sub(before));
             ThreadUse { thread: *thread, name: name.clone(), percent }
         });
-        let stream_seconds = streams.max(1) as f64 * passed.as_secs_f64();
         CpuUse {
             percent: percent(used),
-            us_per_stream_second: used.as_secs_f64() * 1e6 / stream_seconds,
+            us_per_stream_second: None,
+            us_per_call: None,
             threads: threads.filter(|thread| thread.percent > 0.1).collect(),
         }
     }
@@ -120,7 +122,7 @@ mod tests {
     fn our_own_process_can_be_read() {
         let pid = std::process::id();
         let times = CpuTimes::read(pid).unwrap();
-        let used = times.since(&CpuTimes::default(), Duration::from_secs(3600), 10);
+        let used = times.since(&CpuTimes::default(), Duration::from_secs(3600));
         assert!(used.percent < 100.0 && times.threads.contains_key(&pid));
         let memory = Memory::read(pid).unwrap();
         assert!(memory.rss_kib >= memory.pss_kib && memory.pss_kib > 0);

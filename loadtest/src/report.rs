@@ -218,11 +218,14 @@ impl fmt::Display for MediaReport {
 
 impl fmt::Display for ServerProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "  server CPU         {:.1} % of a core, {:.1} us per stream and second",
-            self.cpu.percent, self.cpu.us_per_stream_second
-        )?;
+        write!(f, "  server CPU         {:.1} % of a core", self.cpu.percent)?;
+        if let Some(us) = self.cpu.us_per_stream_second {
+            write!(f, ", {us:.1} us per stream and second")?;
+        }
+        if let Some(us) = self.cpu.us_per_call {
+            write!(f, ", {us:.1} us per call")?;
+        }
+        writeln!(f)?;
         for thread in &self.cpu.threads {
             writeln!(
                 f,
@@ -232,7 +235,7 @@ impl fmt::Display for ServerProcess {
         }
         writeln!(
             f,
-            "  server memory      RSS {} KiB, PSS {} KiB, {:.1} KiB more per call",
+            "  server memory      RSS {} KiB, PSS {} KiB ({:+.1} KiB per call)",
             self.memory_during.rss_kib, self.memory_during.pss_kib, self.memory_kib_per_call
         )
     }

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::histogram::Histogram;
 use crate::media_wire::{Inbox, MediaSocket};
 use crate::options::Options;
-use crate::process::{CpuTimes, Memory, receive_buffer_errors};
+use crate::process::{CpuTimes, CpuUse, Memory, receive_buffer_errors};
 use crate::report::{Generator, Report, ServerProcess, Signalling};
 use crate::sip_wire::{SipWire, local_address_towards};
 
@@ -71,12 +71,13 @@ impl Setups<'_> {
         self.signalling.set_ups_per_second = self.signalling.answered as f64 / passed.as_secs_f64();
 
         let server_process = cpu.zip(self.options.pid).and_then(|(before, pid)| {
-            let used = CpuTimes::read(pid)?.since(&before, passed, self.options.calls);
+            let used = CpuTimes::read(pid)?.since(&before, passed);
+            let us = used.percent * 1e4 * passed.as_secs_f64() / self.options.calls as f64;
             let memory_before = memory_before?;
             let memory_during = Memory::read(pid)?;
             Some(ServerProcess {
                 pid,
-                cpu: used,
+                cpu: CpuUse { us_per_call: Some(us), ..used },
                 memory_before,
                 memory_during,
                 memory_kib_per_call: 0.0,
@@ -93,7 +94,7 @@ impl Setups<'_> {
             media: None,
             server_process,
             generator: Generator {
-                cpu_percent: own.since(&own_cpu, passed, 1).percent,
+                cpu_percent: own.since(&own_cpu, passed).percent,
                 lateness: self.lateness.quantiles(),
                 send_refused: 0,
                 receive_buffer_errors: receive_buffer_errors().saturating_sub(buffer_errors),
@@ -153,6 +154,7 @@ impl Setups<'_> {
             reliable: self.calls.is_reliable(),
             encodings: vec![self.options.encoding()],
             offer_in_ok: false,
+            session_expires: None,
             call_id: self.calls.call_id(call),
         };
         let mut events = Vec::new();

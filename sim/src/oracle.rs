@@ -26,12 +26,12 @@ impl Acuity {
 
 /// What one phone hears of another.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ear {
+struct Ear {
     /// Of the played amplitude: 1 is untouched.
-    pub share: f32,
+    share: f32,
     /// From sending the packet with a sample to receiving the packet with that sample, where both
     /// are known.
-    pub delay: Option<Duration>,
+    delay: Option<Duration>,
 }
 
 /// Who hears whom: one row for each listener.
@@ -56,11 +56,6 @@ impl Matrix {
         }
         let ears = windows.into_iter().map(|row| row.into_iter().map(typical).collect());
         Self { ears: ears.collect() }
-    }
-
-    /// What `listener` hears of `talker`.
-    pub fn ear(&self, listener: usize, talker: usize) -> Ear {
-        self.ears[listener][talker]
     }
 
     /// Checks every pair (listener, talker) against the plan.
@@ -160,11 +155,32 @@ pub fn is_lawful(counts: &Counts) -> bool {
     breaches.iter().sum::<u32>() == 0
 }
 
-/// Whether the server holds nothing any more: no call, no transaction, no session, no room.
-pub fn is_empty(world: &mut World) -> bool {
-    let reports = world.reports();
-    let shards_are_empty = reports.iter().all(|r| r.sessions == 0 && r.rooms == 0);
-    let (calls, transactions) =
-        world.front_end(|front_end, _, _| (front_end.calls(), front_end.transactions()));
-    shards_are_empty && world.slots_taken() == (0, 0) && (calls, transactions) == (0, 0)
+/// What the server still holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Leftovers {
+    /// The Call-IDs of calls that stand.
+    pub calls: Vec<String>,
+    /// Calls, also those that do not stand yet or any more.
+    pub calls_in_all: usize,
+    /// SIP transactions.
+    pub transactions: usize,
+    /// Slots taken: sessions and rooms.
+    pub slots: (usize, usize),
+    /// What the shards have open: sessions and rooms.
+    pub open: (u32, u32),
+}
+
+impl Leftovers {
+    /// Asks everybody. Virtual time passes.
+    pub fn of(world: &mut World) -> Self {
+        let reports = world.reports();
+        let slots = world.slots_taken();
+        world.front_end(|front_end, _, _| Self {
+            calls: front_end.participants().map(|view| view.call_id).collect(),
+            calls_in_all: front_end.calls(),
+            transactions: front_end.transactions(),
+            slots,
+            open: reports.iter().fold((0, 0), |(s, r), one| (s + one.sessions, r + one.rooms)),
+        })
+    }
 }

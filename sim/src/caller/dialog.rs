@@ -67,6 +67,10 @@ impl Dialog {
         }
         if matches!(method, "INVITE" | "UPDATE") {
             let _ = write!(text, "Contact: {}\r\n", contact(settings));
+            if let Some(seconds) = settings.session_expires {
+                let _ = write!(text, "Supported: timer\r\n");
+                let _ = write!(text, "Session-Expires: {seconds};refresher=uas\r\n");
+            }
             text.push_str("Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, NOTIFY\r\n");
         }
         finish(text, body)

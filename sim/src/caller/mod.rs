@@ -35,6 +35,8 @@ pub struct Settings {
     pub encodings: Vec<Encoding>,
     /// Whether the offer is left to the server: it comes in the 200, our answer in the ACK.
     pub offer_in_ok: bool,
+    /// The session interval that we ask for, in seconds; the server is to refresh (RFC 4028).
+    pub session_expires: Option<u32>,
     /// The Call-ID; has to be unique.
     pub call_id: String,
 }

@@ -38,6 +38,7 @@ fn caller() -> Caller {
         reliable: false,
         encodings: vec![Encoding::Pcmu, Encoding::Pcma],
         offer_in_ok: false,
+        session_expires: None,
         call_id: "1@here".into(),
     };
     Caller::new(settings, &Seed::new(9))

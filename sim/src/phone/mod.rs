@@ -35,12 +35,6 @@ impl Phone {
         }
     }
 
-    /// Both directions use this payload format from now on.
-    pub fn set_encoding(&mut self, encoding: Encoding) {
-        self.receiver.set_encoding(encoding);
-        self.sender.set_payload_type(encoding.static_payload_type());
-    }
-
     /// An RTCP compound packet about both directions; with a goodbye where it is the last.
     pub fn report(&self, now: Instant, goodbye: bool) -> Vec<u8> {
         rtcp::compound(&self.sender, &self.receiver, now, goodbye)

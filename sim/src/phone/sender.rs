@@ -1,6 +1,6 @@
 //! The sending half: packets in step with the sample clock, and the lies an endpoint may tell.
 
-use media_units::{Instant, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{Encoding, Instant, RtpTimestamp, SequenceNumber, Ssrc};
 
 use super::Voice;
 use crate::Seed;
@@ -115,18 +115,23 @@ impl Sender {
         self.octets
     }
 
+    /// How the voice is encoded.
+    pub fn encoding(&self) -> Encoding {
+        self.voice.encoding()
+    }
+
     /// The header that the next packet will have.
     pub fn next_header(&self) -> Header {
         self.next
     }
 
-    /// Another packet time, in milliseconds. Together with [`Self::say`], at a packet's border.
+    /// Another packet time, in milliseconds. The voice begins anew.
     pub fn set_packet_time_ms(&mut self, packet_time_ms: u8) {
         self.packet_samples = (8 * usize::from(packet_time_ms)).clamp(80, 480);
         self.said = 0;
     }
 
-    /// A lie, or what was newly negotiated: another payload type for the same sound.
+    /// A lie: another payload type for the same sound.
     pub fn set_payload_type(&mut self, payload_type: u8) {
         self.next.payload_type = payload_type;
     }
@@ -158,8 +163,6 @@ impl Sender {
 
 #[cfg(test)]
 mod tests {
-    use media_units::Encoding;
-
     use super::*;
     use crate::code::Code;
 

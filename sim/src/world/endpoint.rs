@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media_units::{Encoding, Instant, PERIOD};
+use media_units::{Encoding, Instant};
 
 use super::wire::{Happening, Wire, media_address, server_sip_address, sip_address};
 use crate::Seed;
@@ -40,8 +40,10 @@ pub struct Endpoint {
     pub history: Vec<CallEvent>,
     pub(super) caller: Caller,
     number: usize,
-    /// How much faster its clock runs, in parts per million.
-    skew_ppm: i32,
+    talks: bool,
+    amplitude: f32,
+    /// Between two of its packets, by its own clock.
+    packet_period: Duration,
     is_pacing: bool,
     wakes_at: Option<Instant>,
 }
@@ -55,10 +57,14 @@ pub struct PhoneSettings {
     pub encodings: Vec<Encoding>,
     /// How much faster its clock runs, in parts per million.
     pub skew_ppm: i32,
+    /// Sound in each of its packets, in milliseconds.
+    pub packet_time_ms: u8,
     /// Whether the offer is left to the server.
     pub offer_in_ok: bool,
     /// Whether it plays its code, or sends silence.
     pub talks: bool,
+    /// The session interval that it asks for, in seconds; the server is to refresh.
+    pub session_expires: Option<u32>,
 }
 
 impl PhoneSettings {
@@ -68,8 +74,10 @@ impl PhoneSettings {
             dials: user.to_owned(),
             encodings: Encoding::ALL.to_vec(),
             skew_ppm: 0,
+            packet_time_ms: 20,
             offer_in_ok: false,
             talks: true,
+            session_expires: None,
         }
     }
 }
@@ -77,13 +85,16 @@ impl PhoneSettings {
 /// Takes what a caller produces.
 pub(super) struct Outlet<'a> {
     number: usize,
+    is_gone: bool,
     wire: &'a mut Wire,
     happened: Vec<CallEvent>,
 }
 
 impl CallerOutput for Outlet<'_> {
     fn transmit(&mut self, message: &[u8]) {
-        self.wire.sip_up(self.number, message);
+        if !self.is_gone {
+            self.wire.sip_up(self.number, message);
+        }
     }
 
     fn happened(&mut self, event: CallEvent) {
@@ -102,9 +113,12 @@ impl Endpoint {
         let encoding = settings.encodings[0];
         let code = Code::of(number);
         let mut phone = Phone::new(encoding, &mut seed);
+        phone.sender.set_packet_time_ms(settings.packet_time_ms);
         if settings.talks {
             phone.sender.say(Voice::code(code, amplitude, encoding));
         }
+        let nanos = i64::from(settings.packet_time_ms) * 1_000_000;
+        let skewed = nanos - nanos * i64::from(settings.skew_ppm) / 1_000_000;
         let server = server_sip_address();
         let settings_of_call = Settings {
             target: format!("sip:{}@{server}", settings.dials),
@@ -114,6 +128,7 @@ impl Endpoint {
             reliable: false,
             encodings: settings.encodings.clone(),
             offer_in_ok: settings.offer_in_ok,
+            session_expires: settings.session_expires,
             call_id: format!("{number}-{:016x}@sim", seed.next_u64()),
         };
         Self {
@@ -123,7 +138,9 @@ impl Endpoint {
             history: Vec::new(),
             caller: Caller::new(settings_of_call, &seed),
             number,
-            skew_ppm: settings.skew_ppm,
+            talks: settings.talks,
+            amplitude,
+            packet_period: Duration::from_nanos(skewed as u64),
             is_pacing: false,
             wakes_at: None,
         }
@@ -134,17 +151,6 @@ impl Endpoint {
         self.caller.is_talking() && self.conduct != Conduct::Vanished
     }
 
-    /// Whether the server should be sending it sound.
-    pub fn listens(&self) -> bool {
-        self.is_talking() && self.caller.media().is_some_and(|media| media.receives)
-    }
-
-    /// Whether it sends sound that the server should take.
-    pub fn speaks(&self) -> bool {
-        let sends = self.caller.media().is_some_and(|media| media.sends);
-        self.is_talking() && sends && self.conduct == Conduct::Polite
-    }
-
     /// Lets the caller act, and follows what comes of it.
     pub(super) fn act<R>(
         &mut self,
@@ -152,7 +158,8 @@ impl Endpoint {
         action: impl FnOnce(&mut Caller, Instant, &mut Outlet<'_>) -> R,
     ) -> R {
         let now = wire.now;
-        let mut outlet = Outlet { number: self.number, wire, happened: Vec::new() };
+        let is_gone = self.conduct == Conduct::Vanished;
+        let mut outlet = Outlet { number: self.number, is_gone, wire, happened: Vec::new() };
         let result = action(&mut self.caller, now, &mut outlet);
         for event in outlet.happened {
             self.follow(event, wire);
@@ -165,13 +172,26 @@ impl Endpoint {
         wire.trace.note(wire.now, 4, self.number as u64, format!("{event:?}").as_bytes());
         self.history.push(event);
         if let CallEvent::Answered(media) | CallEvent::Renegotiated(media) = event {
-            self.phone.set_encoding(media.encoding);
+            self.speak(media.encoding);
             self.phone.receiver.forgive_gap();
             if !self.is_pacing {
                 self.is_pacing = true;
                 wire.plan(wire.now, Happening::PhoneSends(self.number));
                 wire.plan(wire.now + REPORT_PERIOD, Happening::PhoneReports(self.number));
             }
+        }
+    }
+
+    /// Speaks and understands this encoding from now on.
+    fn speak(&mut self, encoding: Encoding) {
+        self.phone.receiver.set_encoding(encoding);
+        if self.phone.sender.encoding() != encoding {
+            let voice = if self.talks {
+                Voice::code(self.code, self.amplitude, encoding)
+            } else {
+                Voice::silence(encoding)
+            };
+            self.phone.sender.say(voice);
         }
     }
 
@@ -222,19 +242,20 @@ impl Endpoint {
         } else {
             self.phone.sender.pause();
         }
-        let period = PERIOD.as_nanos() as i64;
-        let skewed = period - period * i64::from(self.skew_ppm) / 1_000_000;
-        let next = wire.now + Duration::from_nanos(skewed as u64);
-        wire.plan(next, Happening::PhoneSends(self.number));
+        wire.plan(wire.now + self.packet_period, Happening::PhoneSends(self.number));
     }
 
-    pub(super) fn report(&mut self, wire: &mut Wire) {
+    /// Sends RTCP; a goodbye where it is the last one.
+    pub(super) fn report(&mut self, wire: &mut Wire, goodbye: bool) {
         if !self.is_talking() {
             return;
         }
         let Some(media) = self.caller.media() else { return };
-        let report = self.phone.report(wire.now, false);
+        let report = self.phone.report(wire.now, goodbye);
         wire.media_up(self.number, media.remote.port(), report);
+        if goodbye {
+            return;
+        }
         wire.plan(wire.now + REPORT_PERIOD, Happening::PhoneReports(self.number));
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use engine_control::{Command, Limits, ShardReport};
 use media_kernels::Kernels;
-use media_units::{Instant, RtpTimestamp, SequenceNumber};
+use media_units::{Encoding, Instant, RtpTimestamp, SequenceNumber};
 use signaling::{Carrier, FrontEnd, FrontEndConfig, Peer};
 
 pub use endpoint::{Conduct, Endpoint, PhoneSettings};
@@ -174,14 +174,33 @@ impl World {
         self.act(number, |caller, now, out| caller.dial(now, out));
     }
 
-    /// A phone hangs up.
+    /// A phone hangs up: it says goodbye by RTCP and by SIP.
     pub fn hang_up(&mut self, number: usize) {
+        self.endpoints[number].report(&mut self.wire, true);
         self.act(number, |caller, now, out| caller.hang_up(now, out));
     }
 
     /// A phone holds or resumes. Returns whether it could ask for it.
     pub fn hold(&mut self, number: usize, hold: Hold) -> bool {
         self.act(number, |caller, now, out| caller.renegotiate(hold, now, out))
+    }
+
+    /// A phone asks for another encoding by a re-INVITE.
+    pub fn change_encoding(&mut self, number: usize, encoding: Encoding) -> bool {
+        self.act(number, |caller, now, out| {
+            caller.set_encodings(&[encoding]);
+            caller.renegotiate(Hold::Active, now, out)
+        })
+    }
+
+    /// A phone goes to another port and says so by a re-INVITE.
+    pub fn change_address(&mut self, number: usize) -> bool {
+        self.rebind(number);
+        let media = self.wire.paths[number].media;
+        self.act(number, |caller, now, out| {
+            caller.set_media_address(media);
+            caller.renegotiate(Hold::Active, now, out)
+        })
     }
 
     /// A phone is seen under another port from now on, as behind a NAT that forgot it.
@@ -303,7 +322,7 @@ impl World {
                 self.endpoints[phone].receive_sip(&message, &mut self.wire);
             }
             Happening::PhoneSends(phone) => self.endpoints[phone].send(&mut self.wire),
-            Happening::PhoneReports(phone) => self.endpoints[phone].report(&mut self.wire),
+            Happening::PhoneReports(phone) => self.endpoints[phone].report(&mut self.wire, false),
             Happening::CallerExpires(phone) => self.endpoints[phone].expire(&mut self.wire),
         }
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use engine_control::Limits;
 use sim::caller::CallEvent;
 use sim::network::{LinkModel, Loss};
-use sim::oracle::is_empty;
 use sim::world::{Conduct, PhoneSettings, Settings, World};
 
 use super::*;
@@ -26,7 +25,7 @@ fn after_the_last_goodbye_nothing_is_left() {
         }
         assert_eq!(world.slots_taken(), (0, 0));
         world.run(FORGOTTEN);
-        assert!(is_empty(&mut world));
+        assert_nothing_left(&mut world, "");
     }
 }
 
@@ -48,7 +47,7 @@ fn callers_who_vanish_are_noticed_and_leave_nothing() {
             world.hang_up(number);
         }
         world.run(FORGOTTEN);
-        assert!(is_empty(&mut world));
+        assert_nothing_left(&mut world, "");
     }
 }
 
@@ -79,7 +78,7 @@ fn a_call_that_is_cancelled_or_hung_up_at_any_moment_leaves_nothing() {
         let last = world.endpoint(phone).history.last();
         assert!(matches!(last, Some(CallEvent::Ended | CallEvent::Refused(487))), "{last:?}");
         world.run(FORGOTTEN);
-        assert!(is_empty(&mut world));
+        assert_nothing_left(&mut world, "");
     }
 }
 
@@ -93,7 +92,7 @@ fn an_invite_whose_caller_vanishes_leaves_nothing() {
         world.endpoint_mut(phone).conduct = Conduct::Vanished;
         // The 200 is repeated for 32 s, and the BYE for as long.
         world.run(Duration::from_secs(40) + FORGOTTEN);
-        assert!(is_empty(&mut world), "vanished after {step} ms");
+        assert_nothing_left(&mut world, &format!("vanished after {step} ms"));
     }
 }
 

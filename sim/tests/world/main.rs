@@ -1,5 +1,6 @@
 //! The real front end and the real shards among simulated phones and networks.
 
+mod chaos;
 mod endings;
 mod lies;
 mod networks;
@@ -9,7 +10,7 @@ mod sameness;
 use std::time::Duration;
 
 use sim::network::LinkModel;
-use sim::oracle::{Acuity, Matrix, is_lawful};
+use sim::oracle::{Acuity, Leftovers, Matrix, is_lawful};
 use sim::world::{Settings, World};
 
 /// Loud enough for a few talkers, and never clipping.
@@ -77,6 +78,13 @@ fn assert_lawful(world: &World) {
         let counts = world.endpoint(number).phone.receiver.counts();
         assert!(is_lawful(&counts), "phone {number}: {counts:?}");
     }
+}
+
+/// The server holds nothing any more: no call, no transaction, no session, no room.
+#[track_caller]
+fn assert_nothing_left(world: &mut World, story: &str) {
+    let leftovers = Leftovers::of(world);
+    assert_eq!(leftovers, Leftovers::default(), "{story}");
 }
 
 fn latency() -> LinkModel {

@@ -113,6 +113,38 @@ fn both_encodings_meet_in_one_room() {
 }
 
 #[test]
+fn a_phone_may_change_its_encoding_in_mid_call() {
+    let mut world = room(19, 3);
+    for encoding in [Encoding::Pcma, Encoding::Pcmu] {
+        assert!(world.change_encoding(0, encoding));
+        world.run(Duration::from_secs(1));
+        assert_all_hear_all(&mut world);
+    }
+}
+
+#[test]
+fn a_phone_may_change_its_address_in_mid_call() {
+    let mut world = room(20, 3);
+    world.run(Duration::from_secs(5));
+    assert!(world.change_address(0));
+    world.run(Duration::from_millis(500));
+    assert_all_hear_all(&mut world);
+    assert_lawful(&world);
+}
+
+#[test]
+fn packets_of_ten_to_sixty_milliseconds_are_heard() {
+    let mut world = World::new(settings(21, 5));
+    for packet_time_ms in [10, 20, 30, 40, 60] {
+        let phone = PhoneSettings { packet_time_ms, ..PhoneSettings::dialling("conf1") };
+        let phone = world.add(&phone);
+        world.dial(phone);
+    }
+    world.run(Duration::from_secs(3));
+    assert_all_hear_all(&mut world);
+}
+
+#[test]
 fn an_offer_in_the_ok_is_as_good_as_one_in_the_invite() {
     let mut world = World::new(settings(11, 3));
     for offer_in_ok in [true, false, true] {
