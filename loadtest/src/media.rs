@@ -37,6 +37,8 @@ pub(crate) struct Media {
     sockets: Vec<MediaSocket>,
     /// The phones of each socket.
     groups: Vec<Vec<usize>>,
+    /// The sockets that send in each slot of a packet time.
+    places: Vec<Vec<usize>>,
     /// The phone for each port of the server.
     by_port: Vec<u32>,
     /// The same where two servers use the same port.
@@ -80,6 +82,10 @@ impl Media {
         for phone in 0..phones.len() {
             groups[phone % count].push(phone);
         }
+        let mut places = vec![Vec::new(); SLOTS];
+        for socket in 0..count {
+            places[socket * SLOTS / count.min(SLOTS) % SLOTS].push(socket);
+        }
         let links = link.map_or_else(Vec::new, |model| {
             let fork = |phone| Link::new(model, seed.fork(phone as u64));
             (0..phones.len()).map(fork).collect()
@@ -90,6 +96,7 @@ impl Media {
             phones,
             sockets: sockets?,
             groups,
+            places,
             by_port: vec![NOBODY; 1 << 16],
             by_address: HashMap::new(),
             inbox: Inbox::default(),
@@ -140,8 +147,8 @@ impl Media {
     pub(crate) fn send(&mut self, slot: u64) {
         let place = (slot % SLOTS as u64) as usize;
         let round = slot / SLOTS as u64;
-        for socket in (place..self.sockets.len()).step_by(SLOTS) {
-            self.send_group(socket, round);
+        for index in 0..self.places[place].len() {
+            self.send_group(self.places[place][index], round);
         }
         self.send_delayed();
     }

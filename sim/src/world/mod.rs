@@ -47,6 +47,9 @@ pub struct Settings {
     pub sip: LinkModel,
     /// Ticks come late by up to this.
     pub tick_lateness: Duration,
+    /// Whether the kernel stamps each packet's arrival; else a shard takes the time of the tick
+    /// that reads it.
+    pub arrival_timestamps: bool,
     /// Amplitude of each of a talker's four tones.
     pub amplitude: f32,
 }
@@ -68,6 +71,7 @@ impl Default for Settings {
             media: latency,
             sip: latency,
             tick_lateness: Duration::ZERO,
+            arrival_timestamps: true,
             amplitude: 1200.0,
         }
     }
@@ -328,7 +332,7 @@ impl World {
     }
 
     fn tick(&mut self, index: u8) {
-        self.server.tick(index, &mut self.wire);
+        self.server.tick(index, self.settings.arrival_timestamps, &mut self.wire);
         let late = self.seed.below(self.settings.tick_lateness.as_nanos() as u64);
         let due = self.server.shards[index as usize].shard.next_tick();
         self.wire.plan(due + Duration::from_nanos(late), Happening::Tick(index));

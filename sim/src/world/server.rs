@@ -108,7 +108,7 @@ impl Server {
     }
 
     /// One round of a shard's driver: commands, sockets, tick.
-    pub(super) fn tick(&mut self, index: u8, wire: &mut Wire) {
+    pub(super) fn tick(&mut self, index: u8, arrival_timestamps: bool, wire: &mut Wire) {
         let plan = self.plan;
         let ShardSide { shard, sockets, commands, .. } = &mut self.shards[index as usize];
         let now = wire.now;
@@ -121,7 +121,8 @@ impl Server {
         for slot in shard.due().to_vec() {
             for is_rtcp in [false, true] {
                 let port = if is_rtcp { Port::Rtcp } else { Port::Rtp };
-                for (source, arrival, octets) in sockets.take(slot, is_rtcp) {
+                for (source, stamp, octets) in sockets.take(slot, is_rtcp) {
+                    let arrival = if arrival_timestamps { stamp } else { now };
                     let datagram =
                         Datagram { slot, port, source, arrival, bytes: &octets, truncated: false };
                     shard.receive(datagram, &mut Carrier { index, plan, sockets, wire });

@@ -59,6 +59,16 @@ fn sound_reaches_the_ear_within_the_promised_time() {
 }
 
 #[test]
+fn without_stamps_of_arrival_sound_takes_at_most_a_period_longer() {
+    let mut world = room_with(Settings { arrival_timestamps: false, ..settings(22, 10) }, 10);
+    let matrix = assert_all_hear_all(&mut world);
+    for delay in matrix.delays() {
+        assert!((10 * MS..=55 * MS).contains(&delay), "{delay:?}");
+    }
+    assert_lawful(&world);
+}
+
+#[test]
 fn no_packet_is_lost_and_none_comes_late_on_a_clean_network() {
     let mut world = room(7, 10);
     for number in 0..10 {
