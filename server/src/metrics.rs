@@ -244,7 +244,7 @@ impl Snapshot {
         counter(to, "mixminus_kernel_udp_buffer_errors_total", help, process.udp_buffer_errors);
         let help = "CPU time of the server, user and system.";
         to.family("process_cpu_seconds_total", Kind::Counter, &[], help)
-            .sample(&[], process.cpu.as_secs_f64());
+            .sample(&[], seconds(process.cpu));
         let help = "Memory of the server that is in RAM.";
         to.family("process_resident_memory_bytes", Kind::Gauge, &[], help)
             .sample(&[], process.resident_bytes);
@@ -254,8 +254,9 @@ impl Snapshot {
     }
 }
 
-fn seconds(since_1970: Duration) -> f64 {
-    since_1970.as_secs_f64()
+/// To the millisecond, so that no digits are invented.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1000.0
 }
 
 fn counter(to: &mut Exposition, name: &'static str, help: &'static str, value: u64) {

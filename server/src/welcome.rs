@@ -85,7 +85,8 @@ fn dial(text: &mut String, plan: &DialPlan) {
 /// hears for five seconds.
 fn trial(text: &mut String, plan: &DialPlan, transport: &Transport) {
     let number = |service: Service| {
-        let mut entries = plan.entries().iter().filter(|(_, found)| *found == service);
+        // From the last: names come before numbers, and every phone has digits.
+        let mut entries = plan.entries().iter().rev().filter(|(_, found)| *found == service);
         entries.find_map(|(pattern, _)| match pattern {
             Pattern::Exact(user) => Some(user.clone()),
             Pattern::Range { .. } => pattern.to_string().split('-').next().map(str::to_owned),
