@@ -11,6 +11,10 @@ use mixer::{Part, Way};
 /// The room of those who are in none: sorts behind all rooms.
 pub(crate) const NO_ROOM: u32 = u32::MAX;
 
+/// Sessions in a group, where rooms do not ask for more: few enough that what the first part of a
+/// turn brought into the cache (session and socket) is still there for its last.
+const GROUP: usize = 64;
+
 /// One room's range of its phase's list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
@@ -24,6 +28,15 @@ pub(crate) struct Span {
     pub(crate) way: Way,
 }
 
+/// Rooms that take their turn together: ranges of the phase's spans and slots.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Group {
+    /// The first span, and the one behind the last.
+    pub(crate) spans: [u32; 2],
+    /// The first slot, and the one behind the last.
+    pub(crate) slots: [u32; 2],
+}
+
 /// The sessions of one phase.
 #[derive(Debug)]
 pub(crate) struct Phase {
@@ -31,6 +44,7 @@ pub(crate) struct Phase {
     rooms: Vec<u32>,
     parts: Vec<Part>,
     spans: Vec<Span>,
+    groups: Vec<Group>,
     /// Rooms with a tap, ascending.
     tapped: Vec<u32>,
     rooms_born: u32,
@@ -52,8 +66,9 @@ impl Roster {
     /// What [`Roster::new`] reserves.
     pub(crate) const fn memory_bytes(sessions_max: u32, rooms_max: u32) -> usize {
         let session = 2 * size_of::<u32>() + size_of::<Part>();
-        let room = size_of::<Span>() + size_of::<u32>();
-        PHASES as usize * (sessions_max as usize * session + (rooms_max as usize + 1) * room)
+        let spans = spans_max(sessions_max, rooms_max) * (size_of::<Span>() + size_of::<Group>());
+        let rooms = rooms_max as usize * size_of::<u32>();
+        PHASES as usize * (sessions_max as usize * session + spans + rooms)
     }
 
     /// The phase with the least to do. A room counts like a session: it will have some.
@@ -80,7 +95,8 @@ impl Phase {
             slots: Vec::with_capacity(sessions_max as usize),
             rooms: Vec::with_capacity(sessions_max as usize),
             parts: Vec::with_capacity(sessions_max as usize),
-            spans: Vec::with_capacity(rooms_max as usize + 1),
+            spans: Vec::with_capacity(spans_max(sessions_max, rooms_max)),
+            groups: Vec::with_capacity(spans_max(sessions_max, rooms_max)),
             tapped: Vec::with_capacity(rooms_max as usize),
             rooms_born: 0,
             changed: false,
@@ -92,9 +108,19 @@ impl Phase {
         &self.slots
     }
 
-    /// The rooms that have something to do, as of the last [`Phase::plan`].
-    pub(crate) fn spans(&self) -> &[Span] {
-        &self.spans
+    /// The groups that have something to do, as of the last [`Phase::plan`].
+    pub(crate) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The rooms of one group.
+    pub(crate) fn spans(&self, group: Group) -> &[Span] {
+        &self.spans[group.spans[0] as usize..group.spans[1] as usize]
+    }
+
+    /// The sessions of one group.
+    pub(crate) fn slots_of(&self, group: Group) -> &[u32] {
+        &self.slots[group.slots[0] as usize..group.slots[1] as usize]
     }
 
     /// The parts of one room.
@@ -171,16 +197,40 @@ impl Phase {
         self.spans.clear();
         let mut first = 0;
         for members in self.rooms.chunk_by(|one, next| one == next) {
-            let (room, count) = (members[0], members.len());
-            let parts = &self.parts[first..first + count];
-            let way = Way::of(parts, self.tapped.binary_search(&room).is_ok());
-            self.spans.push(Span { room, first: first as u32, count: count as u32, way });
-            first += count;
+            let room = members[0];
+            // Those who are in no room have nothing to do with each other.
+            let most = if room == NO_ROOM { GROUP } else { members.len() };
+            for members in members.chunks(most) {
+                let count = members.len();
+                let parts = &self.parts[first..first + count];
+                let way = Way::of(parts, self.tapped.binary_search(&room).is_ok());
+                self.spans.push(Span { room, first: first as u32, count: count as u32, way });
+                first += count;
+            }
         }
         for &room in &self.tapped {
             if self.rooms.binary_search(&room).is_err() {
-                self.spans.push(Span { room, first: 0, count: 0, way: Way::Mix });
+                let first = first as u32;
+                self.spans.push(Span { room, first, count: 0, way: Way::Mix });
             }
+        }
+        self.group();
+    }
+
+    /// Divides the rooms into groups.
+    fn group(&mut self) {
+        self.groups.clear();
+        let mut group = Group::default();
+        for (index, span) in self.spans.iter().enumerate() {
+            group.spans[1] = index as u32 + 1;
+            group.slots[1] = span.first + span.count;
+            if (group.slots[1] - group.slots[0]) as usize >= GROUP {
+                self.groups.push(group);
+                group = Group { spans: [group.spans[1]; 2], slots: [group.slots[1]; 2] };
+            }
+        }
+        if group.spans[0] < group.spans[1] {
+            self.groups.push(group);
         }
     }
 
@@ -192,6 +242,11 @@ impl Phase {
     }
 }
 
+/// Most spans that a phase may have: one a room, and one a group of those who are in none.
+const fn spans_max(sessions_max: u32, rooms_max: u32) -> usize {
+    rooms_max as usize + (sessions_max as usize).div_ceil(GROUP)
+}
+
 #[cfg(test)]
 mod tests {
     use media_units::Encoding;
@@ -200,6 +255,30 @@ mod tests {
 
     fn part(member: u32) -> Part {
         Part { member, says: true, hears: true, tapped: false, encoding: Encoding::Pcmu }
+    }
+
+    #[test]
+    fn groups_are_whole_rooms_and_cover_everyone_once() {
+        let mut roster = Roster::new(400, 8);
+        let phase = roster.phase_mut(0);
+        let rooms = [(0, 10), (1, 60), (2, 200), (3, 3), (NO_ROOM, 127)];
+        let mut slot = 0;
+        for (room, members) in rooms {
+            for _ in 0..members {
+                phase.insert(room, part(slot));
+                slot += 1;
+            }
+        }
+        phase.tap(7);
+        phase.plan();
+        let groups = phase.groups();
+        let sizes: Vec<_> = groups.iter().map(|&group| phase.slots_of(group).len()).collect();
+        assert_eq!(sizes, [70, 200, 67, 63]);
+        let slots: Vec<_> =
+            groups.iter().flat_map(|&group| phase.slots_of(group)).copied().collect();
+        assert_eq!(slots, phase.slots());
+        let spans: usize = groups.iter().map(|&group| phase.spans(group).len()).sum();
+        assert_eq!(spans, phase.spans.len(), "the empty room with a tap has its turn, too");
     }
 
     #[test]
@@ -223,21 +302,21 @@ mod tests {
         phase.insert(1, part(4));
         phase.insert(1, part(5));
         phase.plan();
-        assert_eq!(phase.spans()[0].way, Way::Relay);
+        assert_eq!(phase.spans[0].way, Way::Relay);
         phase.update(1, Part { says: false, ..part(5) });
         phase.plan();
-        assert_eq!(phase.spans()[0].way, Way::Mix);
-        assert!(!phase.parts(phase.spans()[0])[1].says);
+        assert_eq!(phase.spans[0].way, Way::Mix);
+        assert!(!phase.parts(phase.spans[0])[1].says);
         phase.update(1, part(5));
         phase.tap(6);
         phase.tap(1);
         phase.plan();
-        assert_eq!(phase.spans()[0].way, Way::Mix, "tapped");
-        assert_eq!((phase.spans()[1].room, phase.spans()[1].count), (6, 0));
+        assert_eq!(phase.spans[0].way, Way::Mix, "tapped");
+        assert_eq!((phase.spans[1].room, phase.spans[1].count), (6, 0));
         phase.untap(1);
         phase.untap(6);
         phase.plan();
-        assert_eq!((phase.spans().len(), phase.spans()[0].way), (1, Way::Relay));
+        assert_eq!((phase.spans.len(), phase.spans[0].way), (1, Way::Relay));
     }
 
     #[test]

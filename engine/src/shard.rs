@@ -18,9 +18,11 @@ use crate::{Datagram, Output};
 
 /// One shard's sessions and rooms.
 ///
-/// A driver's round is: [`Shard::command`] for every command that waits, read the sockets of
-/// [`Shard::due`] into [`Shard::receive`], then [`Shard::tick`], then sleep until
-/// [`Shard::next_tick`] (not at all where it has passed: late ticks run one after the other).
+/// A driver's round is: [`Shard::command`] for every command that waits, [`Shard::begin_tick`],
+/// then for each group read the sockets of [`Shard::group`] into [`Shard::receive`] and
+/// [`Shard::run_group`]; then sleep until [`Shard::next_tick`] (not at all where it has passed:
+/// late ticks run one after the other). Who has no cache to care for reads [`Shard::due`] and
+/// calls [`Shard::tick`].
 #[derive(Debug)]
 pub struct Shard {
     pub(crate) index: u8,
@@ -34,6 +36,8 @@ pub struct Shard {
     pub(crate) rooms: Vec<Room>,
     pub(crate) sessions: Vec<Session>,
     mix: Mix,
+    /// Groups of the tick in progress that were run.
+    groups_run: usize,
 }
 
 /// A room's place in the slab, with its present or last tenant. Its members are in the roster.
@@ -70,6 +74,7 @@ impl Shard {
                 .map(|slot| Session::vacant(index, slot, limits))
                 .collect(),
             mix: Mix::new(kernels, limits.room_members_max),
+            groups_run: 0,
         }
     }
 
@@ -98,14 +103,39 @@ impl Shard {
         }
     }
 
-    /// Runs the due phase: playout, taps, mix, encode, packets, RTCP, timeouts.
+    /// Runs the due phase at once: playout, taps, mix, encode, packets, RTCP, timeouts. The same
+    /// as its groups one after the other.
     pub fn tick(&mut self, now: Instant, output: &mut impl Output) {
+        self.begin_tick(now);
+        while self.run_group(now, output) {}
+    }
+
+    /// Begins the due tick, to be run group by group. From here to the last [`Shard::run_group`]
+    /// there must be no [`Shard::command`].
+    pub fn begin_tick(&mut self, now: Instant) {
         self.totals.ticks += 1;
         self.totals.lateness.record(now.since(self.clock.due()));
+        self.roster.phase_mut(self.clock.phase()).plan();
+        self.groups_run = 0;
+    }
+
+    /// The slots of the coming group, whose sockets are to be read before it runs. A group is
+    /// whole rooms: small enough for the cache, unless a room is larger.
+    pub fn group(&self) -> &[u32] {
+        let phase = self.roster.phase(self.clock.phase());
+        phase.groups().get(self.groups_run).map_or(&[], |&group| phase.slots_of(group))
+    }
+
+    /// Runs the coming group. False where there was none: the tick is over.
+    pub fn run_group(&mut self, now: Instant, output: &mut impl Output) -> bool {
         let phase = self.clock.phase();
-        self.roster.phase_mut(phase).plan();
-        self.run(now, output).phase(phase);
-        self.clock.advance();
+        let Some(&group) = self.roster.phase(phase).groups().get(self.groups_run) else {
+            self.clock.advance();
+            return false;
+        };
+        self.run(now, output).group(phase, group);
+        self.groups_run += 1;
+        true
     }
 
     /// When [`Shard::tick`] is to be called next: absolute, never drifting.

@@ -7,7 +7,7 @@ use mixer::{Frame, Mix, Part, Way, encode, silence};
 
 use crate::Output;
 use crate::moment::Moment;
-use crate::roster::{NO_ROOM, Roster};
+use crate::roster::{Group, NO_ROOM, Roster};
 use crate::session::Session;
 use crate::shard::Room;
 use crate::taps::TapIndex;
@@ -22,10 +22,10 @@ pub(crate) struct Run<'a, O> {
 }
 
 impl<O: Output> Run<'_, O> {
-    /// Runs everything of a phase.
-    pub(crate) fn phase(&mut self, phase: u8) {
+    /// Runs one group of a phase.
+    pub(crate) fn group(&mut self, phase: u8, group: Group) {
         let phase = self.roster.phase(phase);
-        for &span in phase.spans() {
+        for &span in phase.spans(group) {
             let parts = phase.parts(span);
             match (span.room, span.way, parts) {
                 (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),

@@ -97,8 +97,7 @@ impl<N: Network> ShardThread<N> {
             self.clock.sleep_until(self.shard.next_tick());
             let woken = self.clock.now();
             self.obey(woken);
-            self.read_sockets(woken);
-            self.shard.tick(woken, &mut self.carrier);
+            self.tick(woken);
             let refused = self.carrier.finish_tick();
             self.shard.send_failed(refused);
             self.shard.worked(self.clock.now().since(woken));
@@ -120,34 +119,52 @@ impl<N: Network> ShardThread<N> {
         }
     }
 
-    /// Reads the RTP sockets that are due, and now and then those of RTCP.
-    fn read_sockets(&mut self, now: Instant) {
-        self.list_reads();
+    /// Runs a tick group by group, so that a session and its sockets are still in the cache when
+    /// it sends: read, mix, send, and on to the next group.
+    fn tick(&mut self, now: Instant) {
         let stamps = StampClock::at(now);
-        for _ in 0..PASSES_MAX {
-            self.again.clear();
-            self.read_all(now, stamps);
-            std::mem::swap(&mut self.reads, &mut self.again);
-            if self.reads.is_empty() {
+        self.list_rtcp_reads();
+        self.shard.begin_tick(now);
+        loop {
+            self.list_reads();
+            self.read_sockets(now, stamps);
+            if !self.shard.run_group(now, &mut self.carrier) {
                 break;
             }
+            self.carrier.network.flush();
         }
     }
 
-    /// Begins the visits of this tick.
+    /// Reads the sockets of the list until none of them has more, within bounds.
+    fn read_sockets(&mut self, now: Instant, stamps: StampClock) {
+        for _ in 0..PASSES_MAX {
+            if self.reads.is_empty() {
+                break;
+            }
+            self.again.clear();
+            self.read_all(now, stamps);
+            std::mem::swap(&mut self.reads, &mut self.again);
+        }
+        self.reads.clear();
+    }
+
+    /// Lists the RTCP sockets whose turn it is.
+    fn list_rtcp_reads(&mut self) {
+        let first = (self.ticks % RTCP_TICKS) as u32;
+        let staggered = (first..self.slots).step_by(RTCP_TICKS as usize);
+        self.reads.extend(staggered.map(|slot| (slot, Port::Rtcp)));
+    }
+
+    /// Adds the RTP sockets of the coming group.
     fn list_reads(&mut self) {
-        let Self { reads, shard, carrier, ticks, slots, .. } = self;
-        reads.clear();
-        for &slot in shard.due() {
+        let Self { reads, shard, carrier, ticks, .. } = self;
+        for &slot in shard.group() {
             let visit = u64::from(slot) + *ticks / PHASES;
             if let Some(socket) = carrier.sockets.get_mut(slot, Port::Rtp) {
                 let times = socket.begin_visit(visit.is_multiple_of(PROBE_VISITS));
                 reads.extend(std::iter::repeat_n((slot, Port::Rtp), times));
             }
         }
-        let first = (*ticks % RTCP_TICKS) as u32;
-        let staggered = (first..*slots).step_by(RTCP_TICKS as usize);
-        reads.extend(staggered.map(|slot| (slot, Port::Rtcp)));
     }
 
     /// Reads every socket of `reads` once; those worth another read are put into `again`.
