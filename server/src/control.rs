@@ -95,7 +95,7 @@ impl Control {
             let is_signal = matches!(wake, Wake::Signal);
             self.handle(wake);
             let now = self.world.engine.now();
-            let is_over = |at| self.front.is_drained() || at <= now || (was_stopping && is_signal);
+            let is_over = |at| self.is_empty() || at <= now || (was_stopping && is_signal);
             if self.stop_at.is_some_and(is_over) {
                 break;
             }
@@ -185,6 +185,13 @@ impl Control {
         tracing::info!(calls = self.front.calls(), "stopping: ending all calls");
         self.stop_at = Some(now + self.stop_timeout);
         self.front.drain(now, &mut self.world);
+    }
+
+    /// Whether no call is left, neither here nor on a shard.
+    fn is_empty(&self) -> bool {
+        let engine = &self.world.engine;
+        self.front.is_drained()
+            && (0..engine.shards()).all(|shard| engine.sessions(shard as u8) == 0)
     }
 
     fn close(mut self) {
