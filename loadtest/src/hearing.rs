@@ -12,8 +12,9 @@ use crate::seats::Seats;
 
 /// Of the played amplitude: this much and more is heard.
 const HEARD: f32 = 0.25;
-/// A delay is taken only where the sound came through nearly unchanged.
-const CLEAR: std::ops::Range<f32> = 0.7..1.4;
+/// A delay is taken only where the sound came through unchanged: a splice within the window
+/// would blur its position.
+const CLEAR: std::ops::Range<f32> = 0.9..1.1;
 
 /// The tally of all listeners.
 #[derive(Debug)]

@@ -98,7 +98,8 @@ fn listen(world: &mut World, listener: usize, amplitude: f32, row: &mut [Vec<Ear
     for (talker, ears) in row.iter_mut().enumerate() {
         let talker = world.endpoint(talker);
         let share = spectrum.amplitude(talker.code) / amplitude;
-        let clear = share > 0.7 && capture.is_whole();
+        // A splice within the window would blur the position.
+        let clear = (0.9..1.1).contains(&share) && capture.is_whole();
         let delay = clear.then(|| {
             let (position, arrival) = capture.last_position(&spectrum, talker.code);
             let sent = talker.phone.sender.sent_at(position, arrival)?;
