@@ -18,7 +18,7 @@ pub(crate) struct Calls {
     wire: SipWire,
     seed: Seed,
     /// Tells this run's Call-IDs from those of another.
-    run: u32,
+    run: u64,
     all: Vec<Option<Call>>,
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     /// From INVITE to 200.
@@ -51,9 +51,10 @@ impl CallerOutput for Outlet<'_> {
 }
 
 impl Calls {
-    pub(crate) fn new(wire: SipWire, calls: usize, seed: &Seed) -> Self {
-        let mut seed = seed.clone();
-        let run = seed.next_u32() ^ std::process::id();
+    /// So many calls. Tags, branches and Call-IDs come from `run`, not from the seed of the
+    /// command line: a server remembers those of the run before.
+    pub(crate) fn new(wire: SipWire, calls: usize, run: u64) -> Self {
+        let seed = Seed::new(run);
         let all = (0..calls).map(|_| None).collect();
         let (setup, teardown) = (Histogram::default(), Histogram::default());
         Self { wire, seed, run, all, timers: BinaryHeap::new(), setup, teardown }
@@ -61,7 +62,7 @@ impl Calls {
 
     /// A Call-ID that tells which call it belongs to.
     pub(crate) fn call_id(&self, call: usize) -> String {
-        format!("{call:x}-{:08x}@loadtest", self.run)
+        format!("{call:x}-{:016x}@loadtest", self.run)
     }
 
     /// Our own address for SIP.
@@ -76,7 +77,7 @@ impl Calls {
 
     fn call_of(&self, call_id: &str) -> Option<usize> {
         let (number, run) = call_id.strip_suffix("@loadtest")?.split_once('-')?;
-        let run = u32::from_str_radix(run, 16).ok()?;
+        let run = u64::from_str_radix(run, 16).ok()?;
         usize::from_str_radix(number, 16).ok().filter(|_| run == self.run)
     }
 

@@ -23,6 +23,11 @@ impl Clock {
         Self { start_nanos: monotonic, real_offset_nanos: real.saturating_sub(monotonic) }
     }
 
+    /// A number that no other run has: when it began, in real time.
+    pub(crate) fn run(&self) -> u64 {
+        self.start_nanos + self.real_offset_nanos
+    }
+
     pub(crate) fn now(&self) -> Instant {
         let monotonic = nanos(clock_gettime(ClockId::Monotonic));
         Instant::from_nanos(monotonic.saturating_sub(self.start_nanos))

@@ -89,7 +89,7 @@ impl<'o> Load<'o> {
             slot: 0,
             hearing: Hearing::new(&seats, amplitude),
             seats,
-            calls: Calls::new(wire, count, &seed),
+            calls: Calls::new(wire, count, clock.run()),
             media,
             standing: vec![false; count],
             signalling: Signalling::default(),

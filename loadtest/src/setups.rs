@@ -5,7 +5,6 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use media_units::Instant;
-use sim::Seed;
 use sim::caller::{CallEvent, Settings};
 
 use crate::Failure;
@@ -32,10 +31,11 @@ pub(crate) fn run(options: &Options) -> Result<Report, Failure> {
         Some(address) => address,
         None => local_address_towards(server).map_err(Failure::of_socket)?.ip(),
     };
+    let clock = Clock::start();
     let mut setups = Setups {
         options,
-        clock: Clock::start(),
-        calls: Calls::new(wire, options.calls, &Seed::new(options.seed)),
+        calls: Calls::new(wire, options.calls, clock.run()),
+        clock,
         media: MediaSocket::bind(address).map_err(Failure::of_socket)?,
         inbox: Inbox::default(),
         signalling: Signalling::default(),

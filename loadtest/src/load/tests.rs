@@ -193,6 +193,17 @@ fn a_right_room_is_judged_right() {
 }
 
 #[test]
+fn a_run_after_another_is_not_taken_for_it() {
+    let rooms = TinyRooms::start(Fault::None);
+    let mut call_ids = std::collections::HashSet::new();
+    for _ in 0..2 {
+        let wire = SipWire::open(crate::sip_wire::Transport::Udp, rooms.address).unwrap();
+        let calls = Calls::new(wire, 1, Clock::start().run());
+        assert!(call_ids.insert(calls.call_id(0)));
+    }
+}
+
+#[test]
 fn an_echo_is_noticed() {
     let report = TinyRooms::start(Fault::Echo).run(&TWO_ROOMS);
     let hearing = report.media.unwrap().hearing.unwrap();
