@@ -13,6 +13,7 @@ use media::playout::{Playout, PlayoutLimits};
 use media::reception::Reception;
 use media::rtcp::Timer;
 use media::talk::{Talk, TalkDetector};
+use media_kernels::prefetch;
 use media_units::{
     DISCARDS, Direction, Discard, Encoding, Instant, PeriodIndex, RtpTimestamp, SequenceNumber,
     Ssrc,
@@ -185,6 +186,17 @@ impl Session {
         }
         moment.output.latch(self.slot(), Port::Rtp, None);
         self.is_open = false;
+    }
+
+    /// Asks the memory for what a packet and a turn touch.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.key);
+        prefetch(&self.reception);
+        prefetch(&self.media);
+        prefetch(&self.latch);
+        prefetch(&self.send);
+        prefetch(&self.talk);
+        self.playout.prefetch();
     }
 
     /// The session's slot.

@@ -126,6 +126,21 @@ impl Shard {
         phase.groups().get(self.groups_run).map_or(&[], |&group| phase.slots_of(group))
     }
 
+    /// Asks the memory for the sessions of these slots: to be called before the driver spends time
+    /// in the kernel on them.
+    pub fn prefetch(&self, slots: impl Iterator<Item = u32>) {
+        for session in slots.filter_map(|slot| self.sessions.get(slot as usize)) {
+            session.prefetch();
+        }
+    }
+
+    /// Asks for where a session's next packet goes, a few packets ahead.
+    pub fn prefetch_place(&self, slot: u32) {
+        if let Some(session) = self.sessions.get(slot as usize) {
+            session.playout.prefetch_place();
+        }
+    }
+
     /// Runs the coming group. False where there was none: the tick is over.
     pub fn run_group(&mut self, now: Instant, output: &mut impl Output) -> bool {
         let phase = self.clock.phase();

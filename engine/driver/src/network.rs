@@ -9,7 +9,7 @@ use crate::batch::Batch;
 /// Most sockets read, and most datagrams sent, by one system call.
 ///
 /// Measured: 16 to 256 operations per call cost the same, more are dearer.
-pub(crate) const CHUNK: usize = 64;
+pub(crate) const CHUNK: usize = 128;
 
 /// Longest datagram that is taken whole.
 pub(crate) const RECEIVE_BYTES_MAX: usize = 2048;

@@ -27,6 +27,9 @@ const PROBE_VISITS: u64 = 16;
 /// Every so many ticks an RTCP socket is read (1 s). Its datagrams carry their time of arrival.
 const RTCP_TICKS: u64 = 200;
 
+/// So many reads ahead the memory is asked for where a packet will go.
+const AHEAD: usize = 4;
+
 /// What a shard's thread is started with.
 pub(crate) struct ThreadPlan {
     pub(crate) index: u8,
@@ -174,8 +177,12 @@ impl<N: Network> ShardThread<N> {
             let sockets = &self.carrier.sockets;
             let present = |&(slot, port)| Some(sockets.get(slot, port)?.read(slot, port));
             self.batch.fill(chunk.iter().filter_map(present));
+            self.shard.prefetch(self.batch.reads().iter().map(|read| read.slot));
             self.carrier.network.receive(&mut self.batch);
             for index in 0..self.batch.reads().len() {
+                if let Some(read) = self.batch.reads().get(index + AHEAD) {
+                    self.shard.prefetch_place(read.slot);
+                }
                 self.take(index, now, stamps);
             }
         }

@@ -10,9 +10,11 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod level;
+mod prefetch;
 mod scalar;
 
 pub use level::Level;
+pub use prefetch::prefetch;
 
 use media_units::{Block, Sum};
 

@@ -23,6 +23,7 @@ mod tests;
 use std::ops::Range;
 use std::time::Duration;
 
+use media_kernels::prefetch;
 use media_units::{BLOCK_SAMPLES, ExtendedSequence, Instant, RtpTimestamp};
 
 use conceal::Concealer;
@@ -166,6 +167,21 @@ impl Playout {
         self.slack = SlackWindow::new();
         self.concealer = Concealer::new();
         self.store.clear();
+    }
+
+    /// Asks the memory for what the next packet touches, all but the place of its sound.
+    pub fn prefetch(&self) {
+        prefetch(&self.phase);
+        prefetch(&self.playhead);
+        prefetch(&self.newest);
+        prefetch(&self.slack);
+        prefetch(&self.report);
+    }
+
+    /// Asks for the place of the next packet's sound. To be called when what
+    /// [`Playout::prefetch`] asked for is there.
+    pub fn prefetch_place(&self) {
+        self.store.prefetch(self.end, BLOCK_SAMPLES);
     }
 
     /// What it did so far, and its present delay.

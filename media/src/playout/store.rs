@@ -1,6 +1,8 @@
 //! Received codes by their place in the stream: a ring of one octet a sample, and which of them
 //! are there. Packets of any size may overlap, leave gaps, or come in any order.
 
+use media_kernels::prefetch;
+
 /// Samples that the ring holds: 512 ms.
 pub(super) const CAPACITY: usize = 4096;
 
@@ -23,6 +25,14 @@ impl SampleStore {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.present.fill(0);
+    }
+
+    /// Asks the memory for `length` codes from `position` on, and for what says that they are there.
+    pub(super) fn prefetch(&self, position: u64, length: usize) {
+        let start = index(position);
+        let end = (start + length).min(CAPACITY);
+        prefetch(&self.codes[start..end]);
+        prefetch(&self.present[start / WORD_BITS..end / WORD_BITS]);
     }
 
     /// Stores codes from `position` on.
