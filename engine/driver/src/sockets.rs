@@ -86,9 +86,14 @@ pub(crate) struct MediaSocket {
     socket: OwnedFd,
     admits: Admits,
     stamps: bool,
-    /// Datagrams found in the present visit, and in the one before.
+    /// Datagrams found in the present visit.
     found: u8,
-    found_before: u8,
+    /// Packets that should have been found by now and were not.
+    owed: u8,
+    /// Visits in which they are still looked for.
+    patience: u8,
+    /// Visits in a row that found nothing.
+    silent: u8,
 }
 
 /// Whose datagrams the socket gives us.
@@ -167,6 +172,15 @@ impl SocketTable {
     }
 }
 
+/// Packets that a socket may owe: more would be a loss, not a delay.
+const OWED_MAX: u8 = 2;
+
+/// Visits in which a packet that is owed is looked for (1 s).
+const PATIENCE: u8 = 50;
+
+/// Visits without a packet after which none is expected: the source is on hold or gone.
+const SILENT_VISITS: u8 = 3;
+
 /// What a read of a socket gave, as far as the next read depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gave {
@@ -178,7 +192,7 @@ pub(crate) enum Gave {
 impl MediaSocket {
     fn new(socket: OwnedFd, stamps: bool) -> Self {
         // As if several had been found: what came before the first visit waits in it.
-        Self { socket, admits: Admits::Anyone, stamps, found: 2, found_before: 0 }
+        Self { socket, admits: Admits::Anyone, stamps, found: 2, owed: 0, patience: 0, silent: 0 }
     }
 
     /// The descriptor.
@@ -205,14 +219,30 @@ impl MediaSocket {
     /// first.
     ///
     /// Once is the rule, because the room takes one packet per visit. Twice, at once and
-    /// while its memory is near, where `probe` says so, where the last packet was late (two may
-    /// wait now), where the last visit found several, and to see a newly connected socket empty.
+    /// while its memory is near, where `probe` says so, where packets are owed, where the last
+    /// visit found several, and to see a newly connected socket empty.
     pub(crate) fn begin_visit(&mut self, probe: bool) -> usize {
-        let late = self.found == 0 && self.found_before > 0;
         let several = self.found > 1;
-        self.found_before = self.found;
+        self.settle();
         self.found = 0;
-        if probe || late || several || self.is_draining() { 2 } else { 1 }
+        if probe || several || self.owed > 0 || self.is_draining() { 2 } else { 1 }
+    }
+
+    /// Settles the account of the last visit. A packet that was not there when it should have been
+    /// will come beside the next one, perhaps not at once but whenever the two fall between the
+    /// same visits: until then, or for a second, both are looked for. Else it would wait in the
+    /// socket, and so would every packet after it.
+    fn settle(&mut self) {
+        self.silent = if self.found == 0 { self.silent.saturating_add(1) } else { 0 };
+        if self.silent >= SILENT_VISITS {
+            self.owed = 0;
+            return;
+        }
+        self.owed = (self.owed + 1).saturating_sub(self.found).min(OWED_MAX);
+        self.patience = if self.found == 0 { PATIENCE } else { self.patience.saturating_sub(1) };
+        if self.patience == 0 {
+            self.owed = 0;
+        }
     }
 
     /// Notes what a read gave; returns whether to read once more in this visit. `connected_to`
@@ -307,17 +337,39 @@ mod tests {
     }
 
     #[test]
-    fn after_a_late_packet_two_are_looked_for_and_after_silence_one() {
+    fn after_a_late_packet_two_are_looked_for_until_they_came() {
         let mut socket = media_socket();
         visit(&mut socket, 1, false);
         assert_eq!(visit(&mut socket, 0, false), 1);
-        assert_eq!(visit(&mut socket, 2, false), 3, "until it is empty");
-        assert_eq!(visit(&mut socket, 1, false), 2);
-        assert_eq!(visit(&mut socket, 0, false), 1);
-        assert_eq!(visit(&mut socket, 0, false), 2);
-        for _ in 0..3 {
-            assert_eq!(visit(&mut socket, 0, false), 1, "a source on hold");
+        for _ in 0..10 {
+            assert_eq!(visit(&mut socket, 1, false), 2, "one came, one is owed still");
         }
+        assert_eq!(visit(&mut socket, 2, false), 3, "until it is empty");
+        assert_eq!(visit(&mut socket, 1, false), 2, "a burst may go on");
+        assert_eq!(visit(&mut socket, 1, false), 1);
+    }
+
+    #[test]
+    fn a_lost_packet_is_looked_for_a_second_long() {
+        let mut socket = media_socket();
+        visit(&mut socket, 1, false);
+        visit(&mut socket, 0, false);
+        let reads: usize = (0..60).map(|_| visit(&mut socket, 1, false)).sum();
+        assert_eq!(reads, 60 + usize::from(PATIENCE));
+    }
+
+    #[test]
+    fn a_source_on_hold_is_read_once_a_visit() {
+        let mut socket = media_socket();
+        visit(&mut socket, 1, false);
+        for _ in 0..SILENT_VISITS {
+            visit(&mut socket, 0, false);
+        }
+        for _ in 0..3 {
+            assert_eq!(visit(&mut socket, 0, false), 1);
+        }
+        assert_eq!(visit(&mut socket, 1, false), 1);
+        assert_eq!(visit(&mut socket, 1, false), 1);
     }
 
     #[test]
