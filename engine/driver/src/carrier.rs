@@ -158,7 +158,7 @@ mod tests {
                 let gave = match self.batch.outcome(0) {
                     Outcome::Received(r) => {
                         all.push((r.bytes.to_vec(), r.source));
-                        Gave::Datagram
+                        Gave::Packet
                     }
                     Outcome::Empty => Gave::Nothing,
                     Outcome::Refused => Gave::Error,

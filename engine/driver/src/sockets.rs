@@ -184,7 +184,10 @@ const SILENT_VISITS: u8 = 3;
 /// What a read of a socket gave, as far as the next read depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gave {
-    Datagram,
+    /// A packet of the stream: one a period is the rule.
+    Packet,
+    /// Something beside the stream, such as multiplexed RTCP: the packet comes after it.
+    Other,
     Nothing,
     Error,
 }
@@ -249,7 +252,7 @@ impl MediaSocket {
     /// is what the socket was connected to when it was read: emptiness seen before that is none.
     pub(crate) fn after_read(&mut self, gave: Gave, connected_to: Option<SocketAddr>) -> bool {
         match gave {
-            Gave::Datagram => {
+            Gave::Packet => {
                 self.found = self.found.saturating_add(1);
                 self.found > 1
             }
@@ -261,7 +264,7 @@ impl MediaSocket {
                 }
                 false
             }
-            Gave::Error => true,
+            Gave::Other | Gave::Error => true,
         }
     }
 
@@ -314,7 +317,7 @@ mod tests {
         let mut to_do = socket.begin_visit(probe);
         let mut reads = 0;
         while to_do > 0 {
-            let gave = if waiting > 0 { Gave::Datagram } else { Gave::Nothing };
+            let gave = if waiting > 0 { Gave::Packet } else { Gave::Nothing };
             waiting = waiting.saturating_sub(1);
             to_do = to_do - 1 + usize::from(socket.after_read(gave, socket.connected_to()));
             reads += 1;
@@ -379,6 +382,17 @@ mod tests {
         assert_eq!(visit(&mut socket, 5, false), 1, "not looked for");
         assert_eq!(visit(&mut socket, 5, true), 6);
         assert_eq!(visit(&mut socket, 5, false), 6);
+    }
+
+    #[test]
+    fn rtcp_beside_the_stream_leaves_no_packet_behind() {
+        let mut socket = media_socket();
+        visit(&mut socket, 1, false);
+        visit(&mut socket, 1, false);
+        assert_eq!(socket.begin_visit(false), 1);
+        assert!(socket.after_read(Gave::Other, None), "the packet waits behind it");
+        assert!(!socket.after_read(Gave::Packet, None));
+        assert_eq!(socket.begin_visit(false), 1, "nothing is owed and nothing came in excess");
     }
 
     #[test]

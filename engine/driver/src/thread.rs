@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use engine::{Datagram, Port, Shard};
 use engine_control::{Command, Limits};
+use media::{Demux, demux};
 use media_kernels::Kernels;
 use media_units::{Instant, PHASES};
 use rtrb::Consumer;
@@ -194,10 +195,11 @@ impl<N: Network> ShardThread<N> {
         let read = self.batch.reads()[index];
         let gave = match self.batch.outcome(index) {
             Outcome::Received(received) => {
+                let is_packet = demux(received.bytes) == Demux::Rtp;
                 if let Some(datagram) = datagram(read, received, now, stamps) {
                     self.shard.receive(datagram, &mut self.carrier);
                 }
-                Gave::Datagram
+                if is_packet { Gave::Packet } else { Gave::Other }
             }
             Outcome::Empty => Gave::Nothing,
             Outcome::Refused => {
@@ -206,9 +208,8 @@ impl<N: Network> ShardThread<N> {
             }
         };
         let Read { slot, port, connected_to, .. } = read;
-        let more_rtcp = port == Port::Rtcp && gave == Gave::Datagram;
         if let Some(socket) = self.carrier.sockets.get_mut(slot, port)
-            && (socket.after_read(gave, connected_to) || more_rtcp)
+            && socket.after_read(gave, connected_to)
         {
             self.again.push((slot, port));
         }
