@@ -47,9 +47,10 @@ impl Policy {
         let peer_shortest = peer_shortest.map_err(malformed("Min-SE".into()))?;
         let floor = peer_shortest.map_or(ABSOLUTE_MIN_INTERVAL, |min| bounded(min.0));
         let Some(asked) = asked else {
-            let ours = !self.wanted.is_zero() && known_to_peer;
             let interval = self.wanted.max(floor);
-            return Ok(ours.then_some(SessionTimer { interval, we_refresh: false, known_to_peer }));
+            // For a caller that knows no timers we refresh: nobody else would notice its end.
+            let timer = SessionTimer { interval, we_refresh: !known_to_peer, known_to_peer };
+            return Ok((!self.wanted.is_zero()).then_some(timer));
         };
         let shortest = self.shortest.max(ABSOLUTE_MIN_INTERVAL);
         if asked.interval < shortest && known_to_peer {

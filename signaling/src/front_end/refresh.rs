@@ -165,7 +165,8 @@ impl FrontEnd {
         self.take_answer(now, id, &response.headers, response.body(), out);
     }
 
-    /// Tries again where that helps. Where it does not the session runs out in its time.
+    /// Tries again where that helps. Where it does not the session runs out in its time, unless
+    /// the caller promised nothing: whoever knows no timers and answers at all is there.
     fn refresh_refused(
         &mut self,
         now: Instant,
@@ -174,6 +175,10 @@ impl FrontEnd {
         headers: &Headers,
         out: &mut dyn Outside,
     ) {
+        if self.calls.get(&id).and_then(|call| call.session_timer).is_some_and(|t| !t.known_to_peer)
+        {
+            self.session_refreshed(now, id);
+        }
         let Some(call) = self.calls.get_mut(&id) else { return };
         match code {
             422 => {

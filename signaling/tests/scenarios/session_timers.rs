@@ -28,14 +28,99 @@ fn what_a_caller_asks_for_is_granted_and_its_choice_of_refresher_stands() {
         ("Supported: timer\r\nSession-Expires: 9000", "1800;refresher=uac", true),
         ("Supported: timer\r\nSession-Expires: 9000\r\nMin-SE: 3600", "3600;refresher=uac", true),
         ("Supported: timer", "1800;refresher=uac", true),
+        ("Subject: none", "1800;refresher=uas", false),
     ];
     for (asked, granted, required) in table {
         let (_, _, answer) = call(asked);
         assert_eq!(answer.header("Session-Expires"), granted, "{asked}");
         assert_eq!(answer.headers("Require").contains(&"timer"), required, "{asked}");
     }
-    let (_, _, answer) = call("Subject: none");
-    assert!(!answer.has("Session-Expires"), "a caller that knows no timer gets none");
+}
+
+#[test]
+fn a_server_that_wants_no_timers_has_them_only_with_callers_that_ask() {
+    for (asked, is_granted) in
+        [("Subject: none", false), ("Supported: timer", false), ("Session-Expires: 300", true)]
+    {
+        let mut world = World::with(|config| config.session_expires = Duration::ZERO);
+        let answer = Phone::calling("conf1").with(asked).connect(&mut world);
+        assert_eq!(answer.has("Session-Expires"), is_granted, "{asked}");
+    }
+}
+
+/// A caller without session timers holds: no media is expected of it any more.
+fn held_call(allow: &str) -> World {
+    let (mut world, mut phone, _) = call(allow);
+    let hold = phone.invite(&format!("{OFFER}a=inactive\r\n"));
+    let answer = world.ask(hold);
+    assert!(answer.body().contains("a=inactive"), "{}", answer.body());
+    let ack = phone.ack("");
+    world.send(ack);
+    world.silent();
+    world
+}
+
+#[test]
+fn a_caller_without_timers_that_holds_and_vanishes_leaves_nothing_behind() {
+    for (allow, method) in [("Allow: INVITE, UPDATE", "UPDATE"), ("Allow: INVITE", "INVITE")] {
+        let mut world = held_call(allow);
+        pass_s(&mut world, 899);
+        world.silent();
+        pass_s(&mut world, 1);
+        assert_eq!(world.only().method(), method);
+        pass_s(&mut world, 32);
+        assert_eq!(world.take().last().unwrap().method(), "BYE");
+        assert_eq!(world.front.counters().ended(Ending::SessionExpired), 1);
+        world.leaves_nothing_behind();
+    }
+}
+
+#[test]
+fn a_caller_without_timers_that_holds_and_answers_stays_held() {
+    let mut world = held_call("Allow: INVITE");
+    let commands = world.outside.commands.len();
+    for _ in 0..4 {
+        pass_s(&mut world, 900);
+        let invite = world.only();
+        assert_eq!(invite.method(), "INVITE");
+        let inactive = format!("{OFFER}a=inactive\r\n");
+        world.send(response_to(&invite, "200 OK", "", &inactive));
+        assert_eq!(world.only().method(), "ACK");
+    }
+    assert_eq!(world.front.calls(), 1);
+    assert_eq!(world.outside.commands.len(), commands, "nothing changed");
+}
+
+#[test]
+fn whatever_a_caller_without_timers_answers_it_is_alive_unless_it_knows_no_such_call() {
+    let refusals = [
+        ("400 Bad Request", ""),
+        ("403 Forbidden", ""),
+        ("405 Method Not Allowed", ""),
+        ("422 Session Interval Too Small", "Min-SE: 90\r\n"),
+        ("488 Not Acceptable Here", ""),
+        ("501 Not Implemented", ""),
+        ("603 Decline", ""),
+    ];
+    for (status, headers) in refusals {
+        let mut world = held_call("Allow: INVITE");
+        for _ in 0..3 {
+            pass_s(&mut world, 900);
+            let invite = world.only();
+            assert_eq!(invite.method(), "INVITE", "{status}");
+            world.send(response_to(&invite, status, headers, ""));
+            assert_eq!(world.only().method(), "ACK", "{status}");
+        }
+        assert_eq!(world.front.calls(), 1, "{status}");
+    }
+    for status in ["408 Request Timeout", "481 Call/Transaction Does Not Exist"] {
+        let mut world = held_call("Allow: INVITE");
+        pass_s(&mut world, 900);
+        let invite = world.only();
+        world.send(response_to(&invite, status, "", ""));
+        assert_eq!(world.take().last().unwrap().method(), "BYE", "{status}");
+        world.leaves_nothing_behind();
+    }
 }
 
 #[test]
