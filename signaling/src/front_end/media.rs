@@ -55,9 +55,12 @@ impl FrontEnd {
             Destination::Tone => (None, Route::Tone),
             Destination::Record => (None, Route::Idle),
         };
-        let Ok((session, address)) = out.open_media(room, toward) else {
-            self.leave_room(now, id, destination, out);
-            return Err(Refusal::Full("Every media session is in use"));
+        let (session, address) = match out.open_media(room, toward) {
+            Ok(opened) => opened,
+            Err(refusal) => {
+                self.leave_room(now, id, destination, out);
+                return Err(unavailable(refusal, "Every media session is in use"));
+            }
         };
         let direction = Direction::SendReceive;
         // Numbers in an origin line stay below 2^63: some phones read them as signed.
@@ -90,14 +93,14 @@ impl FrontEnd {
         name: &str,
         out: &mut dyn Outside,
     ) -> Result<RoomKey, Refusal> {
-        const NO_ROOM: Refusal = Refusal::Full("Every room is in use");
+        let no_room = |refusal| unavailable(refusal, "Every room is in use");
         if self.focus.len() >= self.config.rooms_max {
-            return Err(NO_ROOM);
+            return Err(no_room(EngineRefusal::Full));
         }
-        let room = out.open_room().map_err(|_| NO_ROOM)?;
-        if out.command(Command::OpenRoom { room }).is_err() {
+        let room = out.open_room().map_err(no_room)?;
+        if let Err(refusal) = out.command(Command::OpenRoom { room }) {
             out.abandon_room(room);
-            return Err(Refusal::Full("The media engine is busy"));
+            return Err(no_room(refusal));
         }
         let mut is_recorded = self.config.room_recording;
         if is_recorded {
@@ -119,14 +122,15 @@ impl FrontEnd {
         agreed: RemoteMedia,
         out: &mut dyn Outside,
     ) -> Result<(), (Refusal, Ending)> {
-        const BUSY: (Refusal, Ending) =
-            (Refusal::Full("The media engine is busy"), Ending::EngineFailed);
-        let Some(call) = self.calls.get_mut(&id) else { return Err(BUSY) };
-        let Some(media) = call.media.as_mut() else { return Err(BUSY) };
+        let refused =
+            |refusal| (unavailable(refusal, "Every media session is in use"), Ending::EngineFailed);
+        let gone = || refused(EngineRefusal::Gone);
+        let call = self.calls.get_mut(&id).ok_or_else(gone)?;
+        let media = call.media.as_mut().ok_or_else(gone)?;
         let session = media.session;
         if media.is_open {
             let update = Command::UpdateSession { session, media: Box::new(agreed) };
-            out.command(update).map_err(|_| BUSY)?;
+            out.command(update).map_err(refused)?;
             media.agreed = Some(agreed);
             return Ok(());
         }
@@ -137,7 +141,8 @@ impl FrontEnd {
             media: agreed,
             route: media.route,
         };
-        out.command(Command::OpenSession { session, open: Box::new(open) }).map_err(|_| BUSY)?;
+        let open = Command::OpenSession { session, open: Box::new(open) };
+        out.command(open).map_err(refused)?;
         media.is_open = true;
         media.agreed = Some(agreed);
         if call.muted {
@@ -236,4 +241,17 @@ impl FrontEnd {
             self.unsent.pop_front();
         }
     }
+}
+
+/// What a caller is told where the engine refused. `full`: where there is none left of it.
+fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal {
+    Refusal::Full(match refusal {
+        EngineRefusal::Full => full,
+        EngineRefusal::NoPort => "No media socket could be opened",
+        EngineRefusal::Busy => "The media engine is busy",
+        EngineRefusal::Gone
+        | EngineRefusal::Occupied
+        | EngineRefusal::Tapped
+        | EngineRefusal::OtherShard => "The media engine failed",
+    })
 }

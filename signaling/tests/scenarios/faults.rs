@@ -63,10 +63,26 @@ fn an_engine_too_busy_for_a_new_call_answers_503_and_nothing_is_kept() {
         let refusal = world.ask(invite);
         assert_eq!(refusal.status(), 503);
         assert!(refusal.has("Retry-After"));
+        assert!(refusal.header("Warning").contains("The media engine is busy"));
         let ack = phone.ack_refusal(&refusal);
         world.send(ack);
     }
     world.outside.is_busy = false;
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_call_without_a_media_socket_is_told_so() {
+    let mut world = World::new();
+    world.outside.has_no_port = true;
+    let mut phone = Phone::calling("conf1");
+    let invite = phone.invite(OFFER);
+    let refusal = world.ask(invite);
+    assert_eq!(refusal.status(), 503);
+    let warning = "399 203.0.113.1:5060 \"No media socket could be opened\"";
+    assert_eq!(refusal.header("Warning"), warning);
+    let ack = phone.ack_refusal(&refusal);
+    world.send(ack);
     world.leaves_nothing_behind();
 }
 

@@ -54,6 +54,8 @@ pub struct Surroundings {
     pub is_busy: bool,
     /// Recordings fail.
     pub cannot_record: bool,
+    /// No media socket can be opened.
+    pub has_no_port: bool,
 }
 
 /// One message that the front end sent.
@@ -89,6 +91,7 @@ impl World {
             toward: Vec::new(),
             is_busy: false,
             cannot_record: false,
+            has_no_port: false,
         };
         Self { front: FrontEnd::new(config, 42), now: Instant::START, outside }
     }
@@ -227,6 +230,9 @@ impl Outside for Surroundings {
         toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
         self.toward.push(toward);
+        if self.has_no_port {
+            return Err(Refusal::NoPort);
+        }
         let session = self.session_slots.take_session().ok_or(Refusal::Full)?;
         let address = "203.0.113.1".parse().unwrap();
         Ok((session, MediaAddress { address, rtp_port: 20_000 + 2 * session.slot() as u16 }))
