@@ -1,0 +1,246 @@
+//! What a stream costs: opens sessions on one shard without SIP, plays G.711 to them from another
+//! core, and prints the shard's CPU time per stream and frame.
+//!
+//! `cargo run --release -p engine-driver --example streams -- [streams] [room size, 0: echo]
+//! [io_uring|plain|bare] [seconds] [stamps] [realtime]`
+//!
+//! `bare` puts nothing but `recv` and `send` on connected sockets in the shard's place: what the
+//! kernel asks of anyone. Compare in one run, as a ratio; the machine's noise is in both.
+
+mod bare;
+mod phone;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use engine_control::{
+    Command, Event, Limits, PortPlan, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey,
+    SessionOpen, ShardReport,
+};
+use engine_driver::{DriverChoice, Engine, EngineConfig};
+use media_units::{Direction, Encoding, RtpTimestamp, SequenceNumber, Ssrc};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use bare::Bare;
+use phone::{Phone, play};
+
+const FIRST_PORT: u16 = 16384;
+const SHARD_CORE: usize = 1;
+const SHARD_NAME: &str = "shard-0";
+/// Seconds before the measuring begins.
+const WARM_UP: u32 = 2;
+
+struct Plan {
+    streams: u32,
+    room_size: u32,
+    driver: DriverChoice,
+    bare: bool,
+    seconds: u32,
+    arrival_timestamps: bool,
+    realtime: bool,
+}
+
+fn main() {
+    let plan = arguments();
+    pin_to(0);
+    if plan.realtime {
+        make_realtime();
+    }
+    if plan.bare {
+        let (bare, mut phones) = Bare::start(plan.streams, plan.realtime);
+        let seconds = measure(&plan, &mut phones, || bare.frames());
+        print_result("bare", &plan, &phones, seconds);
+        return bare.stop();
+    }
+    let mut engine = start(&plan);
+    println!("{}", engine.memory_plan());
+    let mut phones = dial_all(&mut engine, &plan);
+    let seconds = measure(&plan, &mut phones, || {
+        drain(&mut engine);
+        report(&mut engine).rtp_sent
+    });
+    print_result(engine.driver(), &plan, &phones, seconds);
+    let ShardReport { lateness, discards, send_failures, .. } = report(&mut engine);
+    println!("lateness {lateness:?}, discards {discards:?}, send failures {send_failures}");
+    engine.stop();
+}
+
+fn start(plan: &Plan) -> Engine {
+    Engine::start(EngineConfig {
+        shards: vec![Some(SHARD_CORE)],
+        limits: Limits { sessions_max: plan.streams, ..Limits::default() },
+        driver: plan.driver,
+        realtime: plan.realtime,
+        arrival_timestamps: plan.arrival_timestamps,
+        ..EngineConfig::new(PortPlan { first: FIRST_PORT, block: 16384 })
+    })
+    .unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
+    let mut room = None;
+    let dial = |index| {
+        if plan.room_size > 0 && index % plan.room_size == 0 {
+            room = Some(open_room(engine));
+        }
+        let session = engine.reserve(room).expect("a free slot");
+        let media = SocketAddr::from((Ipv4Addr::LOCALHOST, engine.rtp_port(session)));
+        let phone = Phone::calling(media, index);
+        let route = room.map_or(Route::Echo, Route::Room);
+        open_session(engine, session, phone.address(), route, index);
+        phone
+    };
+    (0..plan.streams).map(dial).collect()
+}
+
+/// CPU time per stream-frame (one packet in and one out), second by second.
+fn measure(plan: &Plan, phones: &mut [Phone], mut sent: impl FnMut() -> u64) -> Vec<f64> {
+    let mut second = |round: u32, phones: &mut [Phone]| {
+        for round in round..round + 50 {
+            play(phones, round, plan.room_size);
+        }
+        (shard_cpu(), sent())
+    };
+    for round in 0..WARM_UP {
+        second(round * 50, phones);
+    }
+    let mut before = second(WARM_UP * 50, phones);
+    for phone in &mut *phones {
+        (phone.sent, phone.received, phone.gap_max_us) = (0, 0, 0);
+    }
+    let per_frame = |number: u32| {
+        let after = second((WARM_UP + 1 + number) * 50, phones);
+        let nanos = (after.0 - before.0).as_nanos() as f64;
+        let frames = (after.1 - before.1).max(1) as f64;
+        before = after;
+        nanos / 1000.0 / frames
+    };
+    (0..plan.seconds).map(per_frame).collect()
+}
+
+fn arguments() -> Plan {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, default| words.get(at).and_then(|w| w.parse().ok()).unwrap_or(default);
+    let has = |word: &str| words.iter().any(|w| w == word);
+    Plan {
+        streams: number(0, 2000),
+        room_size: number(1, 0),
+        driver: if has("plain") { DriverChoice::Plain } else { DriverChoice::IoUring },
+        bare: has("bare"),
+        seconds: number(3, 10),
+        arrival_timestamps: has("stamps"),
+        realtime: has("realtime"),
+    }
+}
+
+fn open_session(
+    engine: &mut Engine,
+    session: SessionKey,
+    rtp: SocketAddr,
+    route: Route,
+    index: u32,
+) {
+    let rtcp = RtcpTransport::Separate(SocketAddr::new(rtp.ip(), rtp.port() + 1));
+    let open = Box::new(SessionOpen {
+        ssrc: Ssrc(!index),
+        sequence: SequenceNumber(1),
+        timestamp: RtpTimestamp(1),
+        media: RemoteMedia {
+            encoding: Encoding::Pcmu,
+            receive_payload_type: 0,
+            send_payload_type: 0,
+            telephone_event: None,
+            rtp,
+            rtcp,
+            direction: Direction::SendReceive,
+            packet_time_ms: 20,
+        },
+        route,
+    });
+    send(engine, Command::OpenSession { session, open });
+}
+
+fn open_room(engine: &mut Engine) -> RoomKey {
+    let room = engine.reserve_room().expect("a free room");
+    send(engine, Command::OpenRoom { room });
+    room
+}
+
+/// Sends a command, reading events while the ring is full.
+fn send(engine: &mut Engine, mut command: Command) {
+    while let Err((back, _busy)) = engine.command(command) {
+        drain(engine);
+        std::thread::sleep(Duration::from_millis(1));
+        command = back;
+    }
+}
+
+fn drain(engine: &mut Engine) {
+    while let Some(event) = engine.next_event() {
+        assert!(!matches!(event, Event::Refused { .. }), "{event:?}");
+    }
+}
+
+fn report(engine: &mut Engine) -> ShardReport {
+    send(engine, Command::ReportShard { report: Box::default() });
+    loop {
+        match engine.next_event() {
+            Some(Event::ShardReported { report }) => return *report,
+            Some(_) => {}
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// CPU time of the shard's thread so far.
+fn shard_cpu() -> Duration {
+    let read = || -> io::Result<Duration> {
+        for task in std::fs::read_dir("/proc/self/task")? {
+            let task = task?.path();
+            if std::fs::read_to_string(task.join("comm"))?.trim() == SHARD_NAME {
+                let schedstat = std::fs::read_to_string(task.join("schedstat"))?;
+                let nanos = schedstat.split(' ').next().and_then(|word| word.parse().ok());
+                return Ok(Duration::from_nanos(nanos.unwrap_or(0)));
+            }
+        }
+        Err(io::ErrorKind::NotFound.into())
+    };
+    read().expect("the shard's accounting")
+}
+
+/// The load must not be late either, or it is the load that is measured.
+fn make_realtime() {
+    let parameters = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameters outlive the call; 0 is the calling thread.
+    let returned = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+    assert_eq!(returned, 0, "not permitted: {}", io::Error::last_os_error());
+}
+
+fn pin_to(core: usize) {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores).expect("a second core");
+}
+
+fn print_result(name: &str, plan: &Plan, phones: &[Phone], mut seconds: Vec<f64>) {
+    let (sent, received) =
+        phones.iter().fold((0, 0), |(s, r), phone| (s + phone.sent, r + phone.received));
+    let mut gaps: Vec<u64> = phones.iter().map(|phone| phone.gap_max_us).collect();
+    gaps.sort_unstable();
+    seconds.sort_by(f64::total_cmp);
+    let (best, median) = (seconds[0], seconds[seconds.len() / 2]);
+    println!(
+        "{name}: {} streams, rooms of {}: {median:.3} us per stream-frame (best second {best:.3}), \
+         {:.0} us per stream-second (best {:.0})",
+        plan.streams,
+        plan.room_size,
+        50.0 * median,
+        50.0 * best,
+    );
+    println!(
+        "sent {sent}, received {received}, longest gap p50 {} ms, max {} ms",
+        gaps[gaps.len() / 2] / 1000,
+        gaps[gaps.len() - 1] / 1000,
+    );
+}

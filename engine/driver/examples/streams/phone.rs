@@ -1,0 +1,90 @@
+//! The phones: one socket each, one packet in 20 ms.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use socket2::SockRef;
+
+const FRAME: Duration = Duration::from_millis(20);
+/// The load is spread over so many moments of a frame.
+const SLOTS: u32 = 80;
+
+/// The other end of one session.
+pub(crate) struct Phone {
+    socket: UdpSocket,
+    packet: [u8; 172],
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    last_us: u64,
+    pub(crate) gap_max_us: u64,
+}
+
+impl Phone {
+    /// A phone that sends to `media`.
+    pub(crate) fn calling(media: SocketAddr, index: u32) -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        socket.set_nonblocking(true).expect("non-blocking");
+        SockRef::from(&socket).set_recv_buffer_size(16 * 1024).expect("receive buffer");
+        socket.connect(media).expect("connected");
+        let mut packet = [0x55; 172];
+        packet[..12].copy_from_slice(&[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        packet[8..12].copy_from_slice(&index.to_be_bytes());
+        Self { socket, packet, sent: 0, received: 0, last_us: 0, gap_max_us: 0 }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.socket.local_addr().expect("bound")
+    }
+
+    fn turn(&mut self, round: u32, talks: bool, now_us: u64) {
+        let mut buffer = [0; 256];
+        while self.socket.recv(&mut buffer).is_ok() {
+            self.received += 1;
+            self.gap_max_us = self.gap_max_us.max(now_us.saturating_sub(self.last_us));
+            self.last_us = now_us;
+        }
+        self.packet[2..4].copy_from_slice(&(round as u16).to_be_bytes());
+        self.packet[4..8].copy_from_slice(&(round * 160).to_be_bytes());
+        // A saw tooth of mu-law codes, or silence.
+        for (at, code) in self.packet[12..].iter_mut().enumerate() {
+            *code = if talks { 0x80 | (at as u8 & 0x3f) } else { 0xff };
+        }
+        self.sent += u64::from(self.socket.send(&self.packet).is_ok());
+    }
+}
+
+/// Plays one frame of every phone, spread over 20 ms. Three of each room talk.
+pub(crate) fn play(phones: &mut [Phone], round: u32, room_size: u32) {
+    let count = phones.len() as u32;
+    for slot in 0..SLOTS {
+        let now_us = sleep_until_slot(round, slot);
+        let of = |slot| (slot * count / SLOTS) as usize;
+        for (index, phone) in (of(slot)..).zip(&mut phones[of(slot)..of(slot + 1)]) {
+            let talks = room_size == 0 || (index as u32 % room_size) < 3;
+            phone.turn(round, talks, now_us);
+        }
+    }
+}
+
+/// Sleeps until a slot of a round (counted from the first call) and returns its time.
+fn sleep_until_slot(round: u32, slot: u32) -> u64 {
+    let frame = FRAME.as_micros() as u64;
+    sleep_until_us(u64::from(round) * frame + u64::from(slot) * frame / u64::from(SLOTS))
+}
+
+/// Sleeps until so long after the first call, and returns the time.
+pub(crate) fn sleep_until_us(after_us: u64) -> u64 {
+    static ORIGIN: OnceLock<u64> = OnceLock::new();
+    let now = || {
+        let time = clock_gettime(ClockId::Monotonic);
+        time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000
+    };
+    let due = ORIGIN.get_or_init(now) + after_us;
+    let until =
+        Timespec { tv_sec: (due / 1_000_000) as i64, tv_nsec: (due % 1_000_000 * 1000) as i64 };
+    let _ = rustix::thread::clock_nanosleep_absolute(ClockId::Monotonic, &until);
+    now()
+}
