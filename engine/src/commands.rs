@@ -1,7 +1,7 @@
 //! Commands: checked first, so that a refused one goes home unchanged; then applied whole.
 
 use engine_control::{
-    CloseCause, Command, Event, Refusal, RoomKey, Route, SessionKey, SessionOpen, TapPoint, TapSink,
+    Command, Event, Refusal, RoomKey, Route, SessionKey, SessionOpen, TapPoint, TapSink,
 };
 use media_units::Instant;
 
@@ -104,7 +104,7 @@ impl Shard {
         let Run { sessions, mut moment, .. } = self.run(now, output);
         sessions[key.slot() as usize].close(&mut moment);
         self.totals.sessions -= 1;
-        output.event(Event::SessionClosed { session: key, cause: CloseCause::Command });
+        output.event(Event::SessionClosed { session: key });
     }
 
     /// Connects a session to something else. It goes to the phase of a room that it enters; where

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine_control::{
-    CloseCause, Command, Event, MediaAddress, Refusal, RoomKey, SessionKey, SlotPool,
+    Command, Event, MediaAddress, Refusal, RoomKey, SessionKey, SlotPool,
 };
 use libfuzzer_sys::fuzz_target;
 use media_units::Instant;
@@ -109,8 +109,7 @@ impl Outside for Wire {
         match command {
             Command::CloseSession { session } => {
                 assert!(self.sessions.give_back(session.slot(), session.generation()));
-                let cause = CloseCause::Command;
-                self.events.push_back(Event::SessionClosed { session, cause });
+                self.events.push_back(Event::SessionClosed { session });
             }
             Command::CloseRoom { room } => {
                 assert!(self.rooms.give_back(room.slot(), room.generation()));

@@ -19,6 +19,7 @@ use tokio::time::{self, Interval};
 
 use crate::api::Ask;
 use crate::control::answers::Asker;
+use crate::failure::Failure;
 use crate::survey::Survey;
 use crate::world::World;
 
@@ -41,6 +42,7 @@ pub(crate) struct Control {
     stop_timeout: Duration,
     /// When it no longer waits for them.
     stop_at: Option<Instant>,
+    /// A shard whose thread has ended: the server cannot go on.
     dead_shard: Option<u8>,
 }
 
@@ -86,21 +88,25 @@ impl Control {
         })
     }
 
-    /// Serves until the server was told to stop and its calls have ended, or a second signal came;
-    /// then closes the recordings and stops the shards.
-    pub(crate) async fn run(mut self) {
-        loop {
+    /// Serves until the server was told to stop and its calls have ended, a second signal came,
+    /// or a shard has died; then closes the recordings and stops the shards.
+    pub(crate) async fn run(mut self) -> Result<(), Failure> {
+        let outcome = loop {
             let wake = self.wake().await;
             let was_stopping = self.stop_at.is_some();
             let is_signal = matches!(wake, Wake::Signal);
             self.handle(wake);
+            if let Some(shard) = self.dead_shard {
+                break Err(Failure::Shard { shard });
+            }
             let now = self.world.engine.now();
             let is_over = |at| self.is_empty() || at <= now || (was_stopping && is_signal);
             if self.stop_at.is_some_and(is_over) {
-                break;
+                break Ok(());
             }
-        }
+        };
         self.close();
+        outcome
     }
 
     async fn wake(&mut self) -> Wake {
@@ -137,7 +143,7 @@ impl Control {
             Wake::Facts => self.take_facts(now),
             Wake::Expiry => self.front.expire(now, &mut self.world),
             Wake::Ask(ask) => self.answer(now, ask),
-            Wake::Round => self.look_after(),
+            Wake::Round => self.look_after(now),
             Wake::Signal => self.stop(now),
         }
     }
@@ -168,13 +174,13 @@ impl Control {
         self.continue_survey();
     }
 
-    fn look_after(&mut self) {
+    fn look_after(&mut self, now: Instant) {
         self.world.recorder.listen();
-        let dead = self.world.engine.dead_shard();
-        if dead.is_some() && dead != self.dead_shard {
-            tracing::error!(shard = dead, "a shard's thread has ended: its calls are silent");
+        self.dead_shard = self.world.engine.dead_shard();
+        if let Some(shard) = self.dead_shard {
+            tracing::error!(shard, "a shard's thread has ended: ending all calls and the server");
+            self.front.drain(now, &mut self.world);
         }
-        self.dead_shard = dead;
     }
 
     fn stop(&mut self, now: Instant) {
@@ -218,9 +224,7 @@ fn log(event: &Event) {
             tracing::debug!(%session, %digit, duration_ms, "digit");
         }
         Event::MediaTimedOut { session } => tracing::info!(%session, "media timed out"),
-        Event::SessionClosed { session, cause } => {
-            tracing::debug!(%session, ?cause, "session closed");
-        }
+        Event::SessionClosed { session } => tracing::debug!(%session, "session closed"),
         Event::Refused { command, refusal } => {
             let command = name(command);
             tracing::warn!(command, ?refusal, "a shard refused a command");

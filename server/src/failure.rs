@@ -1,4 +1,4 @@
-//! Why the server could not start, and what to do about it.
+//! Why the server could not start or go on, and what to do about it.
 
 use std::fmt;
 use std::io;
@@ -9,9 +9,9 @@ use signaling_transport::{BindCause, BindFailure, Protocol};
 
 use crate::placement::Forbidden;
 
-/// Why the server could not start.
+/// Why the server could not start, or go on.
 #[derive(Debug)]
-pub enum StartFailure {
+pub enum Failure {
     /// `rtp.cores` names cores that the process may not use.
     Cores {
         /// Which.
@@ -37,11 +37,16 @@ pub enum StartFailure {
     },
     /// The shards could not be started.
     Engine(engine_driver::StartFailure),
+    /// The thread of a shard has ended: a fault of ours, told on standard error.
+    Shard {
+        /// Which.
+        shard: u8,
+    },
     /// The system refused something that every process needs.
     System(io::Error),
 }
 
-impl fmt::Display for StartFailure {
+impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cores { cores, allowed } => write!(
@@ -64,14 +69,18 @@ impl fmt::Display for StartFailure {
                 write!(f, "api.listen {address}: {}", advice(error, "api.listen"))
             }
             Self::Engine(failure) => write!(f, "the media engine could not start: {failure}"),
+            Self::Shard { shard } => write!(
+                f,
+                "the thread of shard {shard} has ended, which is a fault of mixminus; start it anew"
+            ),
             Self::System(error) => write!(f, "the system refused: {error}"),
         }
     }
 }
 
-impl std::error::Error for StartFailure {}
+impl std::error::Error for Failure {}
 
-impl From<Forbidden> for StartFailure {
+impl From<Forbidden> for Failure {
     fn from(Forbidden { cores, allowed }: Forbidden) -> Self {
         Self::Cores { cores, allowed }
     }

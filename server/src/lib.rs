@@ -26,22 +26,22 @@ mod tests;
 use std::io::{self, Write};
 
 use config::Config;
-pub use failure::StartFailure;
+pub use failure::Failure;
 use start::Server;
 
-/// Runs a server until SIGTERM or SIGINT, and ends its calls then.
-pub fn run(config: &Config) -> Result<(), StartFailure> {
+/// Runs a server until SIGTERM or SIGINT, and ends its calls then. An error is why it could not
+/// start, or go on.
+pub fn run(config: &Config) -> Result<(), Failure> {
     log::start(&config.log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(StartFailure::System)?;
+        .map_err(Failure::System)?;
     runtime.block_on(async {
         let server = Server::start(config)?;
         // A closed standard output is no reason not to serve.
         let _ = io::stdout().write_all(server.welcome.as_bytes());
-        server.run().await;
-        Ok(())
+        server.run().await
     })
 }
 

@@ -83,8 +83,6 @@ impl Snapshot {
         let help = "The latest tick since the start.";
         let family = to.family("mixminus_tick_lateness_max_seconds", gauge, shard, help);
         each(family, &|r| r.lateness.max_us as f64 / 1e6);
-        let help = "Sessions retired because an invariant broke: a fault of the server.";
-        each(to.family("mixminus_faults_total", Kind::Counter, shard, help), &|r| r.faults as f64);
         let help = "Blocks of 20 ms that recordings lost because the recorder was too slow.";
         let family = to.family("mixminus_tap_overruns_total", Kind::Counter, shard, help);
         each(family, &|r| r.tap_overruns as f64);

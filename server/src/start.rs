@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use crate::api;
 use crate::config::Config;
 use crate::control::Control;
-use crate::failure::StartFailure;
+use crate::failure::Failure;
 use crate::placement::Placement;
 use crate::recording::Recorder;
 use crate::system::{cores_allowed, since_1970, stay_on, step_back, unguessable};
@@ -38,13 +38,13 @@ pub(crate) struct Server {
 
 impl Server {
     /// Opens the sockets and starts the threads. To be called on a current-thread runtime.
-    pub(crate) fn start(config: &Config) -> Result<Self, StartFailure> {
+    pub(crate) fn start(config: &Config) -> Result<Self, Failure> {
         let started = since_1970();
         let placement = Placement::of(&config.rtp.shards, &cores_allowed())?;
         if !placement.control.is_empty() {
             stay_on(&placement.control);
         }
-        let transport = Transport::bind(transport(config)).map_err(StartFailure::Sip)?;
+        let transport = Transport::bind(transport(config)).map_err(Failure::Sip)?;
         let listener = config.api.listen.map(listen).transpose()?;
         let (engine, calls_max) = start_engine(config, &placement)?;
         if placement.control.is_empty() {
@@ -82,7 +82,7 @@ impl Server {
         #[cfg(test)]
         let udp = world.transport.udp_addresses().first().copied();
         let control = Control::new(front, world, asks, started, config.sip.stop_timeout)
-            .map_err(StartFailure::System)?;
+            .map_err(Failure::System)?;
         Ok(Self {
             control,
             welcome,
@@ -93,15 +93,15 @@ impl Server {
         })
     }
 
-    /// Serves until a signal ends it.
-    pub(crate) async fn run(self) {
-        self.control.run().await;
+    /// Serves until a signal or a fault ends it.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        self.control.run().await
     }
 }
 
 /// The shards, and how many calls they have room for. Where the process may not open enough
 /// files, fewer calls are taken, and a warning says so.
-fn start_engine(config: &Config, placement: &Placement) -> Result<(Engine, usize), StartFailure> {
+fn start_engine(config: &Config, placement: &Placement) -> Result<(Engine, usize), Failure> {
     let mut wanted = engine(config, placement)?;
     let shards = placement.shards.len();
     let engine = match Engine::start(wanted.clone()) {
@@ -117,19 +117,18 @@ fn start_engine(config: &Config, placement: &Placement) -> Result<(Engine, usize
     };
     let calls_max =
         (config.sip.calls_max as usize).min(wanted.limits.sessions_max as usize * shards);
-    engine.map(|engine| (engine, calls_max)).map_err(StartFailure::Engine)
+    engine.map(|engine| (engine, calls_max)).map_err(Failure::Engine)
 }
 
-fn engine(config: &Config, placement: &Placement) -> Result<EngineConfig, StartFailure> {
+fn engine(config: &Config, placement: &Placement) -> Result<EngineConfig, Failure> {
     let rtp = &config.rtp;
     let threads = &rtp.shards;
     let shards = placement.shards.len();
     let (first, last) = rtp.ports;
-    let ports =
-        PortPlan::divide(first, last, shards as u8).ok_or(StartFailure::Ports { shards })?;
+    let ports = PortPlan::divide(first, last, shards as u8).ok_or(Failure::Ports { shards })?;
     let kernels = match threads.kernels {
         None => Kernels::detect(),
-        Some(level) => Kernels::at(level).ok_or(StartFailure::Kernels(level))?,
+        Some(level) => Kernels::at(level).ok_or(Failure::Kernels(level))?,
     };
     Ok(EngineConfig {
         shards: placement.shards.iter().copied().map(Some).collect(),
@@ -240,8 +239,8 @@ fn sip_addresses(transport: &Transport) -> Vec<IpAddr> {
     addresses
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, StartFailure> {
-    let failure = |error| StartFailure::Api { address, error };
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let failure = |error| Failure::Api { address, error };
     let listener = std::net::TcpListener::bind(address).map_err(failure)?;
     listener.set_nonblocking(true).map_err(failure)?;
     TcpListener::from_std(listener).map_err(failure)

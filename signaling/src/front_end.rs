@@ -155,7 +155,6 @@ impl FrontEnd {
             Event::MediaTimedOut { session } => {
                 self.end_session(now, session, Ending::MediaTimedOut, out);
             }
-            Event::SessionClosed { session, .. } => self.session_closed(now, session, out),
             Event::Refused { command, .. } => self.command_refused(now, &command, out),
             _ => {}
         }

@@ -7,15 +7,6 @@ use crate::{
     TapSink,
 };
 
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CloseCause {
-    /// It was asked to.
-    Command,
-    /// An invariant of ours broke inside it; the shard lives on.
-    Fault,
-}
-
 /// One fact.
 #[derive(Debug)]
 pub enum Event {
@@ -75,8 +66,6 @@ pub enum Event {
     SessionClosed {
         /// Which session.
         session: SessionKey,
-        /// Why.
-        cause: CloseCause,
     },
     /// A room is closed; its slot may be given to another.
     RoomClosed {

@@ -14,7 +14,7 @@ mod report;
 mod tap;
 
 pub use command::{Command, Refusal, RemoteMedia, Route, RtcpTransport, SessionOpen, TapPoint};
-pub use event::{CloseCause, Event};
+pub use event::Event;
 pub use key::{RoomKey, SessionKey, SlotPool};
 pub use limits::Limits;
 pub use ports::{MediaAddress, PortPlan};

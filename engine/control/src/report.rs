@@ -141,8 +141,6 @@ pub struct ShardReport {
     pub playout_delay_sum: Duration,
     /// Blocks that taps lost because their ring was full.
     pub tap_overruns: u64,
-    /// Sessions retired because an invariant of ours broke.
-    pub faults: u64,
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ mod tests {
     use std::net::UdpSocket;
     use std::sync::Arc;
 
-    use engine_control::{CloseCause, Limits, Refusal, SessionKey};
+    use engine_control::{Limits, Refusal, SessionKey};
 
     use super::*;
     use crate::batch::{Batch, Outcome};
@@ -239,7 +239,7 @@ mod tests {
         let (phone, phone_at) = endpoint();
         let session = SessionKey::new(0, SLOT, 1);
         bench.carrier.send(SLOT, Port::Rtp, phone_at, [b"bye", b""]);
-        bench.carrier.event(Event::SessionClosed { session, cause: CloseCause::Command });
+        bench.carrier.event(Event::SessionClosed { session });
         let notice = bench.control.notices.pop().unwrap();
         drop(notice.sockets.rtp.expect("the socket came home"));
         assert_eq!(phone.recv(&mut [0; 8]).unwrap(), 3, "said before the event was told");

@@ -484,3 +484,24 @@ fn shard_of(command: &Command) -> Result<u8, Refusal> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use engine_control::{Limits, PortPlan};
+
+    use super::*;
+
+    #[test]
+    fn a_shard_whose_thread_has_ended_is_told() {
+        let limits = Limits { sessions_max: 1, rooms_max: 1, taps_max: 1, ..Limits::default() };
+        let ports = PortPlan::divide(28_800, 28_803, 1).unwrap();
+        let config = EngineConfig { limits, ..EngineConfig::new(ports) };
+        let engine = Engine::start(config).unwrap();
+        assert_eq!(engine.dead_shard(), None);
+        engine.shared.stop();
+        while engine.dead_shard().is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(engine.dead_shard(), Some(0));
+    }
+}

@@ -103,9 +103,9 @@ pub(crate) fn memory_bytes(limits: &Limits) -> usize {
 const NOTICES_PER_ORDER: usize = 4;
 
 /// Places kept for facts that must not be lost and that no command asked for: each session may
-/// time out and end by a fault, each room and each tap may end with it.
+/// time out, each room and each tap may end.
 fn reserved_notices(limits: &Limits) -> usize {
-    2 * limits.sessions_max as usize
+    limits.sessions_max as usize
         + limits.rooms_max as usize
         + limits.taps_max as usize
         + NOTICES_PER_ORDER
@@ -166,7 +166,7 @@ fn is_passing(event: &Event) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use engine_control::{CloseCause, SessionKey};
+    use engine_control::SessionKey;
 
     use super::*;
 
@@ -192,16 +192,15 @@ mod tests {
         }
         assert!(!notices.has_room());
         assert_eq!(shared.events_lost(), 6);
-        for _ in 0..16 {
-            let cause = CloseCause::Fault;
-            notices.push(notice(Event::SessionClosed { session, cause }));
+        for _ in 0..12 {
+            notices.push(notice(Event::MediaTimedOut { session }));
         }
         assert_eq!(shared.events_lost(), 6, "no final fact was lost");
         let mut kept = Vec::new();
         while let Ok(notice) = control.notices.pop() {
-            kept.push(matches!(notice.event, Event::SessionClosed { .. }));
+            kept.push(matches!(notice.event, Event::MediaTimedOut { .. }));
         }
-        assert_eq!(kept, [&[false; 4][..], &[true; 16][..]].concat());
+        assert_eq!(kept, [&[false; 4][..], &[true; 12][..]].concat());
         assert!(notices.has_room());
     }
 

@@ -180,13 +180,10 @@ impl From<&SessionReport> for Media {
 /// How the server is.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// Whether new calls are taken: false while the server stops, or where a shard has ended.
+    /// Whether new calls are taken: false while the server stops.
     pub(crate) ready: bool,
     /// Whether the server is ending its calls in order to stop.
     pub(crate) draining: bool,
-    /// A shard whose thread has ended, which is a fault of the server; absent where all run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) dead_shard: Option<u8>,
     /// Calls at present.
     pub(crate) calls: usize,
     /// Recordings at present.

@@ -157,9 +157,8 @@ impl Control {
     fn health(&self) -> Health {
         let is_stopping = self.stop_at.is_some();
         Health {
-            ready: !is_stopping && self.dead_shard.is_none(),
+            ready: !is_stopping,
             draining: is_stopping,
-            dead_shard: self.dead_shard,
             calls: self.front.calls(),
             recordings: self.world.recorder.status().active,
             recording_failure: self.world.recorder.failure().map(str::to_owned),

@@ -196,21 +196,6 @@ impl FrontEnd {
         }
     }
 
-    /// The engine closed a session. Where we did not ask for it the call cannot go on.
-    pub(super) fn session_closed(
-        &mut self,
-        now: Instant,
-        session: SessionKey,
-        out: &mut dyn Outside,
-    ) {
-        let Some(id) = self.by_session.remove(&session) else { return };
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        call.media = None;
-        let destination = call.destination.clone();
-        self.leave_room(now, id, &destination, out);
-        self.hang_up(now, id, Ending::EngineFailed, out);
-    }
-
     /// The engine could not open a room after all: everyone in it has to go.
     pub(super) fn room_failed(&mut self, now: Instant, room: RoomKey, out: &mut dyn Outside) {
         for id in self.focus.dissolve(room) {

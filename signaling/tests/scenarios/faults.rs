@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine_control::{CloseCause, Command, Event, Refusal, TapPoint};
+use engine_control::{Command, Event, Refusal, TapPoint};
 use signaling::{Dropped, Ending, Reason};
 
 use crate::harness::{OFFER, Phone, World, response_to, udp};
@@ -130,17 +130,6 @@ fn a_room_that_the_engine_refuses_late_ends_the_calls_in_it() {
     world.outside.open_rooms.remove(&room);
     world.event(Event::Refused { command, refusal: Refusal::Full });
     assert_eq!(world.take().iter().filter(|sent| sent.method() == "BYE").count(), 2);
-    world.leaves_nothing_behind();
-}
-
-#[test]
-fn a_fault_of_the_engine_ends_the_call() {
-    let mut world = World::new();
-    Phone::calling("echo").connect(&mut world);
-    let session = world.participant().session;
-    world.event(Event::SessionClosed { session, cause: CloseCause::Fault });
-    assert_eq!(world.only().method(), "BYE");
-    assert_eq!(world.front.counters().ended(Ending::EngineFailed), 1);
     world.leaves_nothing_behind();
 }
 

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine_control::{
-    CloseCause, Command, Event, MediaAddress, Refusal, RoomKey, Route, SessionKey, SlotPool,
-    TapPoint,
+    Command, Event, MediaAddress, Refusal, RoomKey, Route, SessionKey, SlotPool, TapPoint,
 };
 use media_units::Instant;
 use signaling::{Carrier, FrontEnd, FrontEndConfig, Outside, ParticipantView, Peer, Recording};
@@ -259,8 +258,7 @@ impl Outside for Surroundings {
             Command::OpenSession { session, .. } => assert!(self.open_sessions.insert(*session)),
             Command::OpenRoom { room } => assert!(self.open_rooms.insert(*room)),
             Command::CloseSession { session } => {
-                let (session, cause) = (*session, CloseCause::Command);
-                self.events.push_back(Event::SessionClosed { session, cause });
+                self.events.push_back(Event::SessionClosed { session: *session });
             }
             Command::CloseRoom { room } => self.events.push_back(Event::RoomClosed { room: *room }),
             _ => {}
