@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use engine_driver::DriverChoice;
+use media::playout::DELAY_MAX;
 use media_kernels::Level;
 use media_units::Encoding;
 
@@ -82,13 +83,13 @@ impl Rtp {
             playout_delay_min: section.duration(
                 "playout_delay_min",
                 Duration::ZERO,
-                Duration::ZERO..=Duration::from_millis(500),
+                Duration::ZERO..=DELAY_MAX,
                 "Least delay that the playout buffer aims at.",
             ),
             playout_delay_max: section.duration(
                 "playout_delay_max",
                 Duration::from_millis(300),
-                Duration::from_millis(20)..=Duration::from_secs(1),
+                Duration::from_millis(20)..=DELAY_MAX,
                 "Most delay that the playout buffer may reach; what is older is dropped.",
             ),
             media_timeout: section.duration(

@@ -98,7 +98,8 @@ impl Sip {
                 section,
                 "session_expires",
                 1800,
-                "RFC 4028: the session interval we ask for, in whole seconds.",
+                "RFC 4028: the session interval we ask for, in whole seconds. A caller that knows no \
+                 session timers is asked every half of it whether it is still there.",
             ),
             session_expires_min: session_interval(
                 section,

@@ -110,6 +110,15 @@ fn a_text_that_is_no_toml_is_refused_at_its_line() {
 }
 
 #[test]
+fn playout_delays_end_where_the_playout_buffer_does() {
+    Config::parse("f", "[rtp]\nplayout_delay_max = \"360ms\"").unwrap();
+    for key in ["playout_delay_min", "playout_delay_max"] {
+        let problems = refused(&format!("[rtp]\n{key} = \"361ms\""));
+        assert!(problems[0].contains("to \"360ms\""), "{problems:?}");
+    }
+}
+
+#[test]
 fn keys_that_contradict_each_other_are_refused() {
     assert_eq!(
         refused("[rtp]\nplayout_delay_max = \"40ms\"\nplayout_delay_min = \"60ms\""),
