@@ -14,7 +14,6 @@ use media::rtp::{HEADER_BYTES, RtpHeader};
 use media_kernels::Kernels;
 use media_units::{
     BLOCK_SAMPLES, Direction, Encoding, Instant, PHASES, RtpTimestamp, SequenceNumber, Ssrc,
-    WallClock,
 };
 
 const SESSIONS: u32 = 1000;
@@ -124,8 +123,7 @@ impl World {
             room_members_max: crowd.room_members,
             ..Limits::default()
         };
-        let wall = WallClock { start_unix_nanos: 1_735_689_600_000_000_000 };
-        let mut shard = Shard::new(0, &limits, kernels, wall, 1);
+        let mut shard = Shard::new(0, &limits, kernels, 1);
         let mut wire = Wire::default();
         let mut sessions = SlotPool::new(0, limits.sessions_max);
         let mut rooms = SlotPool::new(0, limits.rooms_max);

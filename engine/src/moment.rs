@@ -10,7 +10,7 @@ use media_units::{Discard, Instant, PERIOD, PeriodIndex, WallClock};
 use crate::latch::LatchRule;
 use crate::taps::Taps;
 
-/// What never changes while the shard lives.
+/// What never changes while the shard runs.
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) kernels: Kernels,
@@ -23,10 +23,10 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// The rules of these limits, with times counted in periods, rounded up.
-    pub(crate) fn new(limits: &Limits, kernels: Kernels, wall: WallClock) -> Self {
+    pub(crate) fn new(limits: &Limits, kernels: Kernels) -> Self {
         Self {
             kernels,
-            wall,
+            wall: WallClock::default(),
             latch: LatchRule {
                 relatch_after: periods(limits.relatch_after).max(1),
                 relatch_packets: limits.relatch_packets,

@@ -59,11 +59,11 @@ impl Room {
 
 impl Shard {
     /// An empty shard. Everything it will ever need is reserved here.
-    pub fn new(index: u8, limits: &Limits, kernels: Kernels, wall: WallClock, seed: u64) -> Self {
+    pub fn new(index: u8, limits: &Limits, kernels: Kernels, seed: u64) -> Self {
         Self {
             index,
             room_members_max: limits.room_members_max,
-            rules: Rules::new(limits, kernels, wall),
+            rules: Rules::new(limits, kernels),
             clock: Clock::new(),
             random: Random::new(seed),
             totals: ShardReport { shard: index, ..ShardReport::default() },
@@ -76,6 +76,12 @@ impl Shard {
             mix: Mix::new(kernels, limits.room_members_max),
             groups_run: 0,
         }
+    }
+
+    /// What the wall clock shows at [`Instant::START`], for RTCP. To be told before the first tick:
+    /// a shard is made before anyone knows when its time begins.
+    pub fn set_wall(&mut self, wall: WallClock) {
+        self.rules.wall = wall;
     }
 
     /// What [`Shard::new`] reserves under these limits, for the printed memory plan.

@@ -12,9 +12,7 @@ use engine_control::{
 };
 use media::rtp::RtpHeader;
 use media_kernels::Kernels;
-use media_units::{
-    BLOCK_SAMPLES, Direction, Encoding, PERIOD, RtpTimestamp, SequenceNumber, Ssrc, WallClock,
-};
+use media_units::{BLOCK_SAMPLES, Direction, Encoding, PERIOD, RtpTimestamp, SequenceNumber, Ssrc};
 use rig::{DIGITS, limits, media};
 
 /// Takes everything into memory that is there already.
@@ -163,7 +161,7 @@ fn brings_box(event: &Event) -> bool {
 
 #[test]
 fn a_shard_neither_allocates_nor_frees_after_set_up() {
-    let mut shard = Shard::new(0, &limits(), Kernels::detect(), WallClock::default(), 1);
+    let mut shard = Shard::new(0, &limits(), Kernels::detect(), 1);
     let mut taken = Taken { events: Vec::with_capacity(4096), datagrams: 0, octets: 0 };
     let mut setup = Vec::new();
     for number in 0..9 {
@@ -196,7 +194,7 @@ fn the_memory_plan_is_what_is_reserved() {
     let limits = limits();
     let mut shard = None;
     let usage = allocation_counter::measure(|| {
-        shard = Some(Shard::new(0, &limits, Kernels::SCALAR, WallClock::default(), 1));
+        shard = Some(Shard::new(0, &limits, Kernels::SCALAR, 1));
     });
     let planned = Shard::memory_bytes(&limits) as u64;
     let reserved = usage.bytes_current as u64 + size_of::<Shard>() as u64;

@@ -27,6 +27,9 @@ use crate::sockets::{SocketPair, SocketPlan};
 use crate::thread::{ShardThread, ThreadPlan, settle};
 use crate::uring::Uring;
 
+/// How long after all shards are ready the engine's clock starts: their threads wake up by then.
+const START_LEAD: Duration = Duration::from_millis(20);
+
 /// Slots tried for one session where others hold the ports.
 const PORTS_TRIED_MAX: usize = 32;
 
@@ -64,11 +67,10 @@ enum Tenant {
 impl Engine {
     /// Starts one thread for each shard and waits until each has reserved its memory.
     ///
-    /// The engine's clock starts a moment after the call ([`Instant::START`] is the same for all
-    /// shards), so that no tick is late because of the start.
+    /// Only then the engine's clock starts ([`Instant::START`] is the same for all shards), so
+    /// that no tick is late because of the start.
     pub fn start(config: EngineConfig) -> Result<Self, StartFailure> {
         check(&config)?;
-        let memory = MemoryPlan::of(&config);
         let networks = networks(&config)?;
         let driver = if networks.is_some() { "io_uring" } else { "plain" };
         let shared = Arc::new(Shared::new().map_err(|error| StartFailure::Thread {
@@ -78,10 +80,8 @@ impl Engine {
         })?);
         let mut engine = Self {
             driver,
-            // Touching the memory for the first time takes about a millisecond per MiB.
-            clock: EngineClock::starting_in(
-                Duration::from_millis(20) + Duration::from_nanos(memory.reserved_bytes() as u64),
-            ),
+            // Set anew as soon as the shards are ready.
+            clock: EngineClock::starting_in(START_LEAD),
             sockets: SocketPlan {
                 bind: config.bind,
                 receive_buffer_bytes: config.receive_buffer_bytes,
@@ -263,20 +263,25 @@ impl Engine {
 
     fn start_shards(&mut self, networks: Option<Vec<Uring>>) -> Result<(), StartFailure> {
         let mut networks = networks.map(Vec::into_iter);
-        let mut ready = Vec::new();
+        let mut starting = Vec::new();
         for index in 0..self.config.shards.len() {
             let network = networks.as_mut().and_then(Iterator::next);
-            ready.push(match network {
+            starting.push(match network {
                 Some(ring) => self.start_shard(index as u8, ring)?,
                 None => self.start_shard(index as u8, Plain::new())?,
             });
         }
-        for (shard, ready) in (0..).zip(ready) {
+        for (shard, Starting { ready, .. }) in (0..).zip(&starting) {
             match ready.recv() {
                 Ok(Ok(())) => {}
                 Ok(Err((call, error))) => return Err(StartFailure::Thread { shard, call, error }),
                 Err(mpsc::RecvError) => return Err(StartFailure::Died { shard }),
             }
+        }
+        self.clock = EngineClock::starting_in(START_LEAD);
+        for Starting { start, .. } in starting {
+            // Where the thread has ended meanwhile, `dead_shard` tells.
+            let _ = start.send(self.clock);
         }
         Ok(())
     }
@@ -285,7 +290,7 @@ impl Engine {
         &mut self,
         index: u8,
         network: N,
-    ) -> Result<mpsc::Receiver<Ready>, StartFailure> {
+    ) -> Result<Starting, StartFailure> {
         let limits = self.config.limits.clone();
         let (ends, shard_ends) = rings(&limits, &self.shared);
         let handle = |thread| ShardHandle {
@@ -302,16 +307,16 @@ impl Engine {
             kernels: self.config.kernels,
             seed: self.config.seed.wrapping_add(u64::from(index)),
             sockets: self.sockets,
-            clock: self.clock,
         };
         let (report, ready) = mpsc::channel();
+        let (start, started) = mpsc::channel();
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
-            .spawn(move || shard_main(&plan, network, shard_ends, shared, &report))
+            .spawn(move || shard_main(&plan, network, shard_ends, shared, &report, &started))
             .map_err(|error| StartFailure::Thread { shard: index, call: "clone", error })?;
         self.shards.push(handle(thread));
-        Ok(ready)
+        Ok(Starting { ready, start })
     }
 
     fn least_loaded(&self) -> usize {
@@ -389,21 +394,29 @@ impl Drop for Engine {
 /// What a shard's thread says once: that it runs, or which call failed.
 type Ready = Result<(), (&'static str, io::Error)>;
 
+/// A shard's thread until it runs.
+struct Starting {
+    ready: mpsc::Receiver<Ready>,
+    /// Gives it the clock. Dropped without that, the thread ends.
+    start: mpsc::Sender<EngineClock>,
+}
+
 fn shard_main<N: Network>(
     plan: &ThreadPlan,
     mut network: N,
     ends: ShardEnds,
     shared: Arc<Shared>,
     ready: &mpsc::Sender<Ready>,
+    start: &mpsc::Receiver<EngineClock>,
 ) {
     let settled = settle(plan)
         .and_then(|()| network.adopt().map_err(|error| ("io_uring_register(ENABLE)", error)));
     let runs = settled.is_ok();
     let thread = runs.then(|| ShardThread::new(plan, network, ends, shared));
-    // Nobody listens where the start has failed already: then the stop flag is set, too.
+    // Nobody listens where the start has failed already: then no clock will come, either.
     let _ = ready.send(settled);
-    if let Some(thread) = thread {
-        thread.run();
+    if let (Some(thread), Ok(clock)) = (thread, start.recv()) {
+        thread.run(clock);
     }
 }
 
@@ -491,17 +504,49 @@ mod tests {
 
     use super::*;
 
+    fn config(first_port: u16) -> EngineConfig {
+        let limits = Limits { sessions_max: 1, rooms_max: 1, taps_max: 1, ..Limits::default() };
+        let ports = PortPlan::divide(first_port, first_port + 3, 1).unwrap();
+        EngineConfig { limits, ..EngineConfig::new(ports) }
+    }
+
     #[test]
     fn a_shard_whose_thread_has_ended_is_told() {
-        let limits = Limits { sessions_max: 1, rooms_max: 1, taps_max: 1, ..Limits::default() };
-        let ports = PortPlan::divide(28_800, 28_803, 1).unwrap();
-        let config = EngineConfig { limits, ..EngineConfig::new(ports) };
-        let engine = Engine::start(config).unwrap();
+        let engine = Engine::start(config(28_800)).unwrap();
         assert_eq!(engine.dead_shard(), None);
         engine.shared.stop();
         while engine.dead_shard().is_none() {
             std::thread::yield_now();
         }
         assert_eq!(engine.dead_shard(), Some(0));
+    }
+
+    #[test]
+    fn a_shard_that_is_ready_waits_for_the_clock_and_ends_where_none_comes() {
+        let config = config(28_804);
+        let shared = Arc::new(Shared::new().unwrap());
+        let (_control, ends) = rings(&config.limits, &shared);
+        let plan = ThreadPlan {
+            index: 0,
+            core: None,
+            realtime: false,
+            limits: config.limits,
+            kernels: config.kernels,
+            seed: 0,
+            sockets: SocketPlan {
+                bind: config.bind,
+                receive_buffer_bytes: config.receive_buffer_bytes,
+                rtp_stamps: config.arrival_timestamps,
+            },
+        };
+        let (report, ready) = mpsc::channel();
+        let (start, started) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            shard_main(&plan, Plain::new(), ends, shared, &report, &started);
+        });
+        assert!(matches!(ready.recv(), Ok(Ok(()))));
+        assert!(!thread.is_finished(), "it waits");
+        drop(start);
+        thread.join().unwrap();
     }
 }

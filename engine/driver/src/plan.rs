@@ -58,7 +58,7 @@ impl MemoryPlan {
     }
 
     /// Bytes reserved at start.
-    pub fn reserved_bytes(&self) -> usize {
+    fn reserved_bytes(&self) -> usize {
         self.parts.iter().filter(|part| part.reserved).map(|part| part.bytes).sum()
     }
 }

@@ -40,7 +40,6 @@ pub(crate) struct ThreadPlan {
     pub(crate) kernels: Kernels,
     pub(crate) seed: u64,
     pub(crate) sockets: SocketPlan,
-    pub(crate) clock: EngineClock,
 }
 
 /// Ties the calling thread to its core and its priority.
@@ -63,7 +62,6 @@ pub(crate) struct ShardThread<N> {
     shard: Shard,
     carrier: Carrier<N>,
     orders: Consumer<Order>,
-    clock: EngineClock,
     shared: Arc<Shared>,
     batch: Batch,
     /// Sockets to be read now, and once more after all of these: at most two reads of each RTP
@@ -79,13 +77,11 @@ impl<N: Network> ShardThread<N> {
     pub(crate) fn new(plan: &ThreadPlan, network: N, ends: ShardEnds, shared: Arc<Shared>) -> Self {
         let slots = plan.limits.sessions_max;
         let sockets = SocketTable::new(plan.sockets, slots);
-        let wall = plan.clock.wall();
-        let shard = Shard::new(plan.index, &plan.limits, plan.kernels, wall, plan.seed);
+        let shard = Shard::new(plan.index, &plan.limits, plan.kernels, plan.seed);
         Self {
             shard,
             carrier: Carrier::new(network, sockets, ends.notices),
             orders: ends.orders,
-            clock: plan.clock,
             shared,
             batch: Batch::new(),
             reads: Vec::with_capacity(3 * slots as usize),
@@ -95,16 +91,17 @@ impl<N: Network> ShardThread<N> {
         }
     }
 
-    /// Runs until it is stopped.
-    pub(crate) fn run(mut self) {
+    /// Runs on this clock until it is stopped.
+    pub(crate) fn run(mut self, clock: EngineClock) {
+        self.shard.set_wall(clock.wall());
         while !self.shared.is_stopped() {
-            self.clock.sleep_until(self.shard.next_tick());
-            let woken = self.clock.now();
+            clock.sleep_until(self.shard.next_tick());
+            let woken = clock.now();
             self.obey(woken);
             self.tick(woken);
             let refused = self.carrier.finish_tick();
             self.shard.send_failed(refused);
-            self.shard.worked(self.clock.now().since(woken));
+            self.shard.worked(clock.now().since(woken));
             self.ticks += 1;
         }
     }

@@ -148,11 +148,9 @@ impl Rig {
 
     pub fn with(limits: &Limits, kernels: Kernels) -> Self {
         let wall = WallClock { start_unix_nanos: 1_800_000_000_000_000_000 };
-        Self {
-            shard: Shard::new(0, limits, kernels, wall, 7),
-            phones: Vec::new(),
-            taken: Taken::default(),
-        }
+        let mut shard = Shard::new(0, limits, kernels, 7);
+        shard.set_wall(wall);
+        Self { shard, phones: Vec::new(), taken: Taken::default() }
     }
 
     pub fn command(&mut self, command: Command) {

@@ -11,7 +11,7 @@ use engine_control::{
     SlotPool, TapReader, tap,
 };
 use media_kernels::Kernels;
-use media_units::{Instant, WallClock};
+use media_units::Instant;
 use signaling::{Outside, Peer, Recording};
 
 use super::wire::{Happening, SERVER, Wire};
@@ -78,7 +78,7 @@ impl Server {
         let side = |index: u8| {
             let seed = seed.fork(u64::from(index)).next_u64();
             ShardSide {
-                shard: Shard::new(index, &limits, kernels, WallClock::default(), seed),
+                shard: Shard::new(index, &limits, kernels, seed),
                 sockets: Sockets {
                     open: vec![false; limits.sessions_max as usize],
                     ..Sockets::default()
