@@ -171,9 +171,9 @@ impl Shards {
             ),
             arrival_timestamps: section.flag(
                 "arrival_timestamps",
-                false,
-                "Whether the kernel stamps each packet's arrival: exact jitter for some CPU. \
-                 Without it, arrival is known to the tick (5 ms).",
+                true,
+                "Whether the kernel stamps each packet's arrival, for some CPU. Without it, \
+                 arrival is known to the period (20 ms), and sound may wait so much longer.",
             ),
         }
     }

@@ -47,8 +47,8 @@ pub struct Settings {
     pub sip: LinkModel,
     /// Ticks come late by up to this.
     pub tick_lateness: Duration,
-    /// Whether the kernel stamps each packet's arrival; else a shard takes the time of the tick
-    /// that reads it.
+    /// Whether the kernel stamps each packet's arrival; else a shard takes the middle of the
+    /// period before the tick that reads it.
     pub arrival_timestamps: bool,
     /// Amplitude of each of a talker's four tones.
     pub amplitude: f32,

@@ -59,13 +59,15 @@ fn sound_reaches_the_ear_within_the_promised_time() {
 }
 
 #[test]
-fn without_stamps_of_arrival_sound_takes_at_most_a_period_longer() {
-    let mut world = room_with(Settings { arrival_timestamps: false, ..settings(22, 10) }, 10);
-    let matrix = assert_all_hear_all(&mut world);
-    for delay in matrix.delays() {
-        assert!((10 * MS..=55 * MS).contains(&delay), "{delay:?}");
+fn without_stamps_of_arrival_sound_is_as_fast_where_packets_come_evenly() {
+    for seed in 22..26 {
+        let mut world = room_with(Settings { arrival_timestamps: false, ..settings(seed, 10) }, 10);
+        let matrix = assert_all_hear_all(&mut world);
+        for delay in matrix.delays() {
+            assert!((10 * MS..=35 * MS).contains(&delay), "{delay:?}");
+        }
+        assert_lawful(&world);
     }
-    assert_lawful(&world);
 }
 
 #[test]
