@@ -37,7 +37,7 @@ impl Session {
             octets_received: self.reception.octets(),
             packets_lost: self.reception.lost(),
             jitter: self.reception.jitter(),
-            playout_delay: self.playout.report().delay,
+            playout_delay: self.playout.delay(),
             blocks_played: self.blocks_played,
             blocks_concealed: self.blocks_concealed,
             packets_sent: self.send.packets(),

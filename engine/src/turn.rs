@@ -95,7 +95,7 @@ impl Session {
             Pulled::Played => {
                 self.blocks_played += 1;
                 moment.totals.blocks_played += 1;
-                moment.totals.playout_delay_sum += self.playout.report().delay;
+                moment.totals.playout_delay_sum += self.playout.delay();
                 true
             }
             Pulled::Concealed if self.in_digit => false,

@@ -75,6 +75,16 @@ pub enum TapPoint {
     Room(RoomKey),
 }
 
+impl TapPoint {
+    /// The shard that it is on.
+    pub const fn shard(self) -> u8 {
+        match self {
+            Self::Received(session) => session.shard(),
+            Self::Room(room) => room.shard(),
+        }
+    }
+}
+
 /// One request to a shard. Applied in order at the start of the next tick.
 #[derive(Debug)]
 pub enum Command {
@@ -145,6 +155,30 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The shard that it is for. Reports of no session at all are for none, and those of several
+    /// shards for no single one.
+    pub fn shard(&self) -> Result<u8, Refusal> {
+        Ok(match self {
+            Self::OpenSession { session, .. }
+            | Self::UpdateSession { session, .. }
+            | Self::RouteSession { session, .. }
+            | Self::MuteSession { session, .. }
+            | Self::CloseSession { session } => session.shard(),
+            Self::OpenRoom { room } | Self::CloseRoom { room } => room.shard(),
+            Self::StartTap { point, .. } | Self::StopTap { point } => point.shard(),
+            Self::ReportShard { report } => report.shard,
+            Self::ReportSessions { reports } => {
+                let shard = reports.first().ok_or(Refusal::Gone)?.session.shard();
+                if reports.iter().any(|report| report.session.shard() != shard) {
+                    return Err(Refusal::OtherShard);
+                }
+                shard
+            }
+        })
+    }
+}
+
 /// Why a command could not be honoured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -162,4 +196,29 @@ pub enum Refusal {
     OtherShard,
     /// The media socket could not be opened (all ports of the block are taken by others).
     NoPort,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_for_the_shard_of_its_key() {
+        let (session, room) = (SessionKey::new(2, 5, 1), RoomKey::new(3, 5, 1));
+        assert_eq!(Command::CloseSession { session }.shard(), Ok(2));
+        assert_eq!(Command::OpenRoom { room }.shard(), Ok(3));
+        assert_eq!(Command::StopTap { point: TapPoint::Room(room) }.shard(), Ok(3));
+        assert_eq!(Command::StopTap { point: TapPoint::Received(session) }.shard(), Ok(2));
+    }
+
+    #[test]
+    fn reports_of_sessions_are_for_one_shard() {
+        let of = |shards: &[u8]| {
+            let report = |&shard| SessionReport::of(SessionKey::new(shard, 1, 1));
+            Command::ReportSessions { reports: Box::new(shards.iter().map(report).collect()) }
+        };
+        assert_eq!(of(&[1, 1]).shard(), Ok(1));
+        assert_eq!(of(&[1, 2]).shard(), Err(Refusal::OtherShard));
+        assert_eq!(of(&[]).shard(), Err(Refusal::Gone));
+    }
 }

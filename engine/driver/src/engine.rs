@@ -9,9 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine::Port;
-use engine_control::{
-    Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, SlotPool, TapPoint,
-};
+use engine_control::{Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, SlotPool};
 use media_units::{Instant, WallClock};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -206,7 +204,7 @@ impl Engine {
     /// Sends a command to its shard, where it applies at the next tick. A session must have been
     /// reserved before it is opened; where the shard refuses to open it, its slot is given back.
     pub fn command(&mut self, command: Command) -> Result<(), (Command, Refusal)> {
-        let shard = match shard_of(&command) {
+        let shard = match command.shard() {
             Ok(shard) => usize::from(shard),
             Err(refusal) => return Err((command, refusal)),
         };
@@ -471,31 +469,6 @@ fn open_pair(sockets: SocketPlan, rtp_port: u16) -> io::Result<SocketPair> {
     let rtp = sockets.open(Port::Rtp, rtp_port)?;
     let rtcp = sockets.open(Port::Rtcp, rtp_port + 1)?;
     Ok(SocketPair { rtp: Some(rtp), rtcp: Some(rtcp) })
-}
-
-/// The shard that a command is for.
-fn shard_of(command: &Command) -> Result<u8, Refusal> {
-    let of_point = |point: &TapPoint| match point {
-        TapPoint::Received(session) => session.shard(),
-        TapPoint::Room(room) => room.shard(),
-    };
-    Ok(match command {
-        Command::OpenSession { session, .. }
-        | Command::UpdateSession { session, .. }
-        | Command::RouteSession { session, .. }
-        | Command::MuteSession { session, .. }
-        | Command::CloseSession { session } => session.shard(),
-        Command::OpenRoom { room } | Command::CloseRoom { room } => room.shard(),
-        Command::StartTap { point, .. } | Command::StopTap { point } => of_point(point),
-        Command::ReportShard { report } => report.shard,
-        Command::ReportSessions { reports } => {
-            let shard = reports.first().ok_or(Refusal::Gone)?.session.shard();
-            if reports.iter().any(|report| report.session.shard() != shard) {
-                return Err(Refusal::OtherShard);
-            }
-            shard
-        }
-    })
 }
 
 #[cfg(test)]

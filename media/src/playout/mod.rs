@@ -186,8 +186,13 @@ impl Playout {
 
     /// What it did so far, and its present delay.
     pub fn report(&self) -> PlayoutReport {
-        let delay = u64::from(self.mean_slack >> 4) * 1_000_000 / (SAMPLES_PER_MS * 1000);
-        PlayoutReport { delay: Duration::from_micros(delay), ..self.report }
+        PlayoutReport { delay: self.delay(), ..self.report }
+    }
+
+    /// Its present delay: from a packet's arrival to its pull, mean of the last packets.
+    pub fn delay(&self) -> Duration {
+        let samples = u64::from(self.mean_slack >> 4);
+        Duration::from_micros(samples * 1_000_000 / (SAMPLES_PER_MS * 1000))
     }
 
     /// Moves the playhead; what was waited for it is paid, the rest makes the delay smaller.

@@ -298,37 +298,16 @@ impl Outside for Switchboard<'_> {
     }
 
     fn command(&mut self, command: Command) -> Result<(), Refusal> {
-        let shard = shard_of(&command);
+        let shard = usize::from(command.shard()?);
         self.server.order(shard, command)
     }
 
     fn record(&mut self, recording: Recording) -> Result<(), Refusal> {
         let (sink, reader) = tap(TAP_BLOCKS);
         let command = Command::StartTap { point: recording.point, sink: Box::new(sink) };
-        self.server.order(shard_of(&command), command)?;
+        self.server.order(usize::from(command.shard()?), command)?;
         let recorded = Recorded { recording, samples: vec![], reader, first_period: None };
         self.server.recordings.push(recorded);
         Ok(())
     }
-}
-
-fn shard_of(command: &Command) -> usize {
-    use engine_control::TapPoint;
-    let shard = match command {
-        Command::OpenSession { session, .. }
-        | Command::UpdateSession { session, .. }
-        | Command::RouteSession { session, .. }
-        | Command::MuteSession { session, .. }
-        | Command::CloseSession { session } => session.shard(),
-        Command::OpenRoom { room } | Command::CloseRoom { room } => room.shard(),
-        Command::StartTap { point, .. } | Command::StopTap { point } => match point {
-            TapPoint::Received(session) => session.shard(),
-            TapPoint::Room(room) => room.shard(),
-        },
-        Command::ReportSessions { reports } => {
-            reports.first().map_or(0, |report| report.session.shard())
-        }
-        Command::ReportShard { report } => report.shard,
-    };
-    shard as usize
 }
