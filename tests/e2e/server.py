@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import unittest
 import urllib.error
 import urllib.request
 
@@ -187,3 +188,22 @@ def toml_section(name, keys):
     """JSON's strings, numbers, booleans and lists of strings are TOML's too."""
     lines = [f"{key if key.isidentifier() else json.dumps(key)} = {json.dumps(value)}" for key, value in keys.items()]
     return "\n".join([f"[{name}]", *lines, "", ""])
+
+
+class WithServer(unittest.TestCase):
+    """Tests that share one server with these settings."""
+
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(**cls.settings)
+        cls.server.start()
+        cls.addClassCleanup(cls.server.close)
+
+
+class WithCalls(WithServer):
+    """The same, where every test must leave the server without a call."""
+
+    def tearDown(self):
+        self.server.wait_until_empty()

@@ -3,20 +3,11 @@
 import unittest
 
 import sipp
-from server import Server, wait_until
+from server import Server, WithCalls, wait_until
 
 
-class Calls(unittest.TestCase):
+class Calls(WithCalls):
     """Calls that are answered at once."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server()
-        cls.server.start()
-        cls.addClassCleanup(cls.server.close)
-
-    def tearDown(self):
-        self.server.wait_until_empty()
 
     def test_sipps_own_caller_joins_a_room(self):
         sipp.run(self.server, "-sn uac", "-r", 20, "-d", 200, number="3001", calls=20)
@@ -66,17 +57,10 @@ class Calls(unittest.TestCase):
             caller.finish()
 
 
-class RingingCalls(unittest.TestCase):
+class RingingCalls(WithCalls):
     """Calls to a server that lets them ring for a while."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server(sip={"ring_time": "1s"})
-        cls.server.start()
-        cls.addClassCleanup(cls.server.close)
-
-    def tearDown(self):
-        self.server.wait_until_empty()
+    settings = {"sip": {"ring_time": "1s"}}
 
     def test_a_caller_gives_up_by_cancel(self):
         sipp.run(self.server, "cancel", "-r", 10, calls=10)

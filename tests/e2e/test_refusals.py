@@ -4,7 +4,7 @@ import unittest
 
 import sipp
 from phone import Phone
-from server import Server, wait_until
+from server import Server, WithCalls, wait_until
 
 
 def refusal(server, number="3000", formats="0", extra="Subject: none"):
@@ -14,16 +14,8 @@ def refusal(server, number="3000", formats="0", extra="Subject: none"):
     return final[0]
 
 
-class Refusals(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        limits = {"sip": {"calls_max": 3, "retry_after": "7s"}, "rooms": {"members_max": 1, "max": 2}}
-        cls.server = Server(**limits)
-        cls.server.start()
-        cls.addClassCleanup(cls.server.close)
-
-    def tearDown(self):
-        self.server.wait_until_empty()
+class Refusals(WithCalls):
+    settings = {"sip": {"calls_max": 3, "retry_after": "7s"}, "rooms": {"members_max": 1, "max": 2}}
 
     def test_an_unknown_number_is_404(self):
         self.assertRegex(refusal(self.server, number="1234"), "^404 ")

@@ -10,23 +10,14 @@ import unittest
 import sipp
 import sound
 from phone import Phone, udp_socket
-from server import HOST, Server, wait_until
+from server import HOST, Server, WithCalls, wait_until
 
 # Amplitudes, where a played tone has 6000.
 HEARD = 4000
 UNHEARD = 60
 
 
-class Sound(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server()
-        cls.server.start()
-        cls.addClassCleanup(cls.server.close)
-
-    def tearDown(self):
-        self.server.wait_until_empty()
-
+class Sound(WithCalls):
     def test_echo_returns_the_callers_sound(self):
         with Phone(self.server) as phone:
             phone.call("9000")

@@ -5,18 +5,14 @@ import time
 import unittest
 
 from phone import Message, Phone
-from server import HOST, Server, wait_until
+from server import HOST, WithServer, wait_until
 
 
-class Streams(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server(sip={
-            "tcp_first_message_timeout": "1s", "tcp_message_timeout": "1s", "tcp_connections_max": 40,
-            "message_max": "4KiB",
-        })
-        cls.server.start()
-        cls.addClassCleanup(cls.server.close)
+class Streams(WithServer):
+    settings = {"sip": {
+        "tcp_first_message_timeout": "1s", "tcp_message_timeout": "1s", "tcp_connections_max": 40,
+        "message_max": "4KiB",
+    }}
 
     def setUp(self):
         self.phone = Phone(self.server)

@@ -7,7 +7,7 @@ import socket
 import unittest
 
 from phone import Phone, udp_socket
-from server import HOST, ROOT, Server
+from server import HOST, ROOT, WithServer
 
 TORTURE = ROOT / "signaling/tests/torture"
 # Which message gets what is said once, in the front end's own tests.
@@ -45,14 +45,9 @@ def with_rport(octets):
     return octets[:via.start()] + (field if changed else field + b";rport") + octets[via.end():]
 
 
-class Torture(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        # Short timers: the torturers never acknowledge what they get.
-        dial = {user: "room" for user in [*USERS, "3000"]}
-        cls.server = Server(sip={"t1": "20ms", "t2": "80ms"}, dial=dial)
-        cls.server.start()
-        cls.addClassCleanup(cls.server.close)
+class Torture(WithServer):
+    # Short timers: the torturers never acknowledge what they get.
+    settings = {"sip": {"t1": "20ms", "t2": "80ms"}, "dial": dict.fromkeys([*USERS, "3000"], "room")}
 
     def assert_alive(self, after):
         """The server answers a ping, and nothing of it has panicked."""

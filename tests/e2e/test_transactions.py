@@ -4,17 +4,13 @@ import time
 import unittest
 
 from phone import CRLF, Phone, udp_socket
-from server import HOST, Server
+from server import HOST, WithServer
 
 FAST = {"t1": "50ms", "t2": "200ms"}
 
 
-class Transactions(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = Server(sip=FAST)
-        cls.server.start()
-        cls.addClassCleanup(cls.server.close)
+class Transactions(WithServer):
+    settings = {"sip": FAST}
 
     def setUp(self):
         self.phone = Phone(self.server)
