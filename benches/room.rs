@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Block, Encoding};
+use media_units::{BLOCK_SAMPLES, Block, Law};
 use mixer::Mix;
 
 /// The sound of one who talks, not alike for any two.
@@ -32,7 +32,7 @@ fn room(criterion: &mut Criterion, name: &str, members: u32, talkers: u32) {
                     mix.admit(talker as u32);
                 }
                 for member in 0..members {
-                    packet.copy_from_slice(mix.heard_by(member, Encoding::Pcmu));
+                    packet.copy_from_slice(mix.heard_by(member, Law::Mu));
                     black_box(&mut packet);
                 }
             });

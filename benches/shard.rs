@@ -9,11 +9,12 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::{Datagram, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, SlotPool,
+    TelephoneEvent,
 };
 use media::rtp::{HEADER_BYTES, RtpHeader};
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Direction, Encoding, Instant, PHASES, RtpTimestamp, SequenceNumber, Ssrc,
+    BLOCK_SAMPLES, Instant, Law, PHASES, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
 };
 
 const SESSIONS: u32 = 1000;
@@ -87,14 +88,8 @@ impl Phone {
 
     fn open(&self, session: SessionKey, route: Route) -> Command {
         let media = RemoteMedia {
-            encoding: Encoding::Pcmu,
-            receive_payload_type: 0,
-            send_payload_type: 0,
-            telephone_event: Some(101),
-            rtp: self.address,
-            rtcp: RtcpTransport::Mux,
-            direction: Direction::SendReceive,
-            packet_time_ms: 20,
+            telephone_event: Some(TelephoneEvent { receive: 101, send: 101, clock_rate: 8000 }),
+            ..RemoteMedia::g711(Law::Mu, self.address, RtcpTransport::Mux)
         };
         let open = SessionOpen {
             ssrc: Ssrc(0x8000_0000 + session.slot()),
@@ -129,7 +124,11 @@ impl World {
         let mut rooms = SlotPool::new(0, limits.rooms_max);
         let mut phones = Vec::new();
         while let Some(room) = rooms.take_room() {
-            shard.command(Command::OpenRoom { room }, Instant::START, &mut wire);
+            shard.command(
+                Command::OpenRoom { room, sound: RoomSound::DEFAULT },
+                Instant::START,
+                &mut wire,
+            );
             for member in 0..crowd.room_members {
                 let session = sessions.take_session().expect("as many as phones");
                 let phone = Phone::new(session.slot(), member < crowd.room_talkers);

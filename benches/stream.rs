@@ -11,7 +11,7 @@ use media::rtcp::{COMPOUND_BYTES_MAX, Report, SenderInfo};
 use media::rtp::{HEADER_BYTES, RtpHeader, RtpView};
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Block, Encoding, Instant, PERIOD, RtpTimestamp, SequenceNumber, Ssrc, WallClock,
+    BLOCK_SAMPLES, Block, Instant, Law, PERIOD, RtpTimestamp, SequenceNumber, Ssrc, WallClock,
 };
 
 /// What a phone sends, packet after packet, and when each arrives.
@@ -85,7 +85,7 @@ fn playout(criterion: &mut Criterion) {
             let place = reception.packet(&packet, arrival).expect("in order");
             playout.insert(&packet, place.extended, arrival).expect("in time");
             pulls += 1;
-            playout.pull(phone.now, Encoding::Pcmu, &kernels, black_box(&mut block))
+            playout.pull(phone.now, Law::Mu, &kernels, black_box(&mut block))
         });
     });
     let played = playout.report().blocks_played;
@@ -96,7 +96,7 @@ fn playout(criterion: &mut Criterion) {
     group.bench_function("pull_of_nothing", |b| {
         b.iter(|| {
             now += PERIOD;
-            silent.pull(now, Encoding::Pcmu, &kernels, black_box(&mut block))
+            silent.pull(now, Law::Mu, &kernels, black_box(&mut block))
         });
     });
     group.finish();

@@ -33,7 +33,7 @@ impl Shard {
                 let present = self.session(*session)?.route;
                 if present == *route { Ok(()) } else { self.check_route(*route) }
             }
-            Command::OpenRoom { room } => self.check_vacant_room(*room),
+            Command::OpenRoom { room, .. } => self.check_vacant_room(*room),
             Command::CloseRoom { room } => self.room(*room).map(|_| ()),
             Command::StartTap { point, .. } => match self.tap_at(*point)? {
                 Some(_) => Err(Refusal::Tapped),
@@ -65,7 +65,7 @@ impl Shard {
                 self.revise_part(session.slot());
             }
             Command::CloseSession { session } => self.close_session(session, now, output),
-            Command::OpenRoom { room } => self.open_room(room),
+            Command::OpenRoom { room, .. } => self.open_room(room),
             Command::CloseRoom { room } => self.close_room(room, now, output),
             Command::StartTap { point, sink } => self.start_tap(point, sink, output),
             Command::StopTap { point } => self.end_tap(point, output),

@@ -96,7 +96,9 @@ impl Session {
         }
         let kind = match packet.payload_type() {
             number if number == self.media.receive_payload_type => Kind::Sound,
-            number if Some(number) == self.media.telephone_event => Kind::Digit,
+            number if Some(number) == self.media.telephone_event.map(|event| event.receive) => {
+                Kind::Digit
+            }
             _ => return Err(Discard::PayloadType),
         };
         if !settled {

@@ -249,12 +249,12 @@ const fn spans_max(sessions_max: u32, rooms_max: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use media_units::Encoding;
+    use media_units::Law;
 
     use super::*;
 
     fn part(member: u32) -> Part {
-        Part { member, says: true, hears: true, tapped: false, encoding: Encoding::Pcmu }
+        Part { member, says: true, hears: true, tapped: false, law: Law::Mu }
     }
 
     #[test]

@@ -15,8 +15,7 @@ use media::rtcp::Timer;
 use media::talk::{Talk, TalkDetector};
 use media_kernels::prefetch;
 use media_units::{
-    DISCARDS, Direction, Discard, Encoding, Instant, PeriodIndex, RtpTimestamp, SequenceNumber,
-    Ssrc,
+    DISCARDS, Direction, Discard, Instant, Law, PeriodIndex, RtpTimestamp, SequenceNumber, Ssrc,
 };
 use mixer::Part;
 
@@ -83,14 +82,8 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0
 
 /// What is agreed on with nobody.
 const NO_MEDIA: RemoteMedia = RemoteMedia {
-    encoding: Encoding::Pcmu,
-    receive_payload_type: 0,
-    send_payload_type: 0,
-    telephone_event: None,
-    rtp: NOWHERE,
-    rtcp: RtcpTransport::Mux,
     direction: Direction::Inactive,
-    packet_time_ms: 20,
+    ..RemoteMedia::g711(Law::Mu, NOWHERE, RtcpTransport::Mux)
 };
 
 impl Session {
@@ -199,6 +192,11 @@ impl Session {
         self.playout.prefetch();
     }
 
+    /// The law of its sound.
+    pub(crate) fn law(&self) -> Law {
+        self.media.encoding.law().unwrap_or(Law::Mu)
+    }
+
     /// The session's slot.
     pub(crate) fn slot(&self) -> u32 {
         self.key.slot()
@@ -219,7 +217,7 @@ impl Session {
             says: self.media.direction.receives() && !self.muted,
             hears: self.media.direction.sends(),
             tapped: self.tap.is_some(),
-            encoding: self.media.encoding,
+            law: self.law(),
         }
     }
 

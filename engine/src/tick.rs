@@ -42,7 +42,7 @@ impl<O: Output> Run<'_, O> {
         let mut frame = [0; BLOCK_SAMPLES];
         session.begin_turn(self.moment.period);
         let is_audible = session.play(&mut block, &mut self.moment);
-        let encoding = session.media.encoding;
+        let law = session.law();
         let sound = match session.route {
             Route::Echo if is_audible => Some(&block),
             Route::Tone => Some(&Tone::BLOCK),
@@ -50,10 +50,10 @@ impl<O: Output> Run<'_, O> {
         };
         let frame = match sound {
             Some(sound) => {
-                encode(self.moment.rules.kernels, encoding, sound, &mut frame);
+                encode(self.moment.rules.kernels, law, sound, &mut frame);
                 &frame
             }
-            None => silence(encoding),
+            None => silence(law),
         };
         session.end_turn(Some(frame), &mut self.moment);
     }
@@ -74,7 +74,7 @@ impl<O: Output> Run<'_, O> {
         }
         for (position, part) in parts.iter().enumerate() {
             let session = &mut self.sessions[part.member as usize];
-            let frame = part.hears.then(|| self.mix.heard_by(position as u32, part.encoding));
+            let frame = part.hears.then(|| self.mix.heard_by(position as u32, part.law));
             session.end_turn(frame, &mut self.moment);
         }
     }

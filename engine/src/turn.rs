@@ -28,7 +28,7 @@ impl Session {
             return false;
         }
         let kernels = &moment.rules.kernels;
-        let pulled = self.playout.pull(moment.now, self.media.encoding, kernels, block);
+        let pulled = self.playout.pull(moment.now, self.law(), kernels, block);
         let is_sound = self.count(pulled, moment);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
         self.measure(energy, moment);
@@ -49,16 +49,16 @@ impl Session {
         if self.rests {
             return false;
         }
-        let encoding = self.media.encoding;
-        let pulled = self.playout.pull_frame(moment.now, encoding, frame);
+        let law = self.law();
+        let pulled = self.playout.pull_frame(moment.now, law, frame);
         let is_sound = self.count(pulled, moment);
         let mut energy = 0;
         if pulled == Pulled::Played {
             let mut block = Block::SILENCE;
-            g711::decode(encoding, &moment.rules.kernels, frame, &mut block.0);
+            g711::decode(law, &moment.rules.kernels, frame, &mut block.0);
             energy = moment.rules.kernels.energy(&block);
         } else if !is_sound {
-            *frame = *silence(encoding);
+            *frame = *silence(law);
         }
         self.measure(energy, moment);
         pulled == Pulled::Played || !is_sound

@@ -36,7 +36,7 @@ fn stale_and_foreign_keys_are_refused_and_boxes_come_home() {
         let session = key;
         let route = Route::Idle;
         let point = TapPoint::Received(key);
-        let media = Box::new(media(0, media_units::Encoding::Pcmu));
+        let media = Box::new(media(0, media_units::Law::Mu));
         for command in [
             Command::UpdateSession { session, media },
             Command::MuteSession { session, muted: true },
@@ -61,9 +61,18 @@ fn stale_and_foreign_keys_are_refused_and_boxes_come_home() {
 fn a_slot_in_use_and_a_room_that_is_gone_are_refused() {
     let mut rig = Rig::new();
     let room = rig.open_room(0);
-    assert_eq!(refusal(&mut rig, Command::OpenRoom { room }), Refusal::Occupied);
+    assert_eq!(
+        refusal(&mut rig, Command::OpenRoom { room, sound: media_units::RoomSound::DEFAULT }),
+        Refusal::Occupied
+    );
     let beyond = RoomKey::new(0, 16, 1);
-    assert_eq!(refusal(&mut rig, Command::OpenRoom { room: beyond }), Refusal::Full);
+    assert_eq!(
+        refusal(
+            &mut rig,
+            Command::OpenRoom { room: beyond, sound: media_units::RoomSound::DEFAULT }
+        ),
+        Refusal::Full
+    );
     let session = rig.dial(0, Route::Room(room), None);
     rig.forget();
     for (slot, route, expected) in [
@@ -106,7 +115,7 @@ fn a_slot_has_another_tenant_after_it_was_closed() {
         ssrc: media_units::Ssrc(5),
         sequence: media_units::SequenceNumber(6),
         timestamp: media_units::RtpTimestamp(7),
-        media: media(0, media_units::Encoding::Pcma),
+        media: media(0, media_units::Law::A),
         route: Route::Idle,
     };
     open.media.rtp.set_port(20_000);

@@ -12,7 +12,9 @@ use engine_control::{
 };
 use media::rtp::RtpHeader;
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Direction, Encoding, PERIOD, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{
+    BLOCK_SAMPLES, Direction, Law, PERIOD, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+};
 use rig::{DIGITS, limits, media};
 
 /// Takes everything into memory that is there already.
@@ -86,7 +88,7 @@ fn open(slot: u32, generation: u32, route: Route) -> Command {
         ssrc: Ssrc(slot),
         sequence: SequenceNumber(1),
         timestamp: RtpTimestamp(2),
-        media: media(slot, Encoding::ALL[slot as usize % 2]),
+        media: media(slot, Law::ALL[slot as usize % 2]),
         route,
     });
     Command::OpenSession { session, open }
@@ -98,7 +100,7 @@ fn room(slot: u32, generation: u32) -> RoomKey {
 
 /// Everything that can be asked of a shard, once over, with rings to be read afterwards.
 fn commands(round: u32) -> (Vec<Command>, Vec<TapReader>) {
-    let mut commands = vec![Command::OpenRoom { room: room(9, round) }];
+    let mut commands = vec![Command::OpenRoom { room: room(9, round), sound: RoomSound::DEFAULT }];
     let mut readers = Vec::new();
     let mut start = |commands: &mut Vec<Command>, point| {
         let (sink, reader) = tap(4);
@@ -116,7 +118,7 @@ fn commands(round: u32) -> (Vec<Command>, Vec<TapReader>) {
         let session = SessionKey::new(0, slot, round);
         start(&mut commands, TapPoint::Received(session));
         commands.push(Command::MuteSession { session, muted: slot % 2 == 0 });
-        let mut media = Box::new(media(slot, Encoding::Pcmu));
+        let mut media = Box::new(media(slot, Law::Mu));
         media.direction = Direction::ReceiveOnly;
         media.rtp.set_port(5);
         commands.push(Command::UpdateSession { session, media });
@@ -165,7 +167,7 @@ fn a_shard_neither_allocates_nor_frees_after_set_up() {
     let mut taken = Taken { events: Vec::with_capacity(4096), datagrams: 0, octets: 0 };
     let mut setup = Vec::new();
     for number in 0..9 {
-        setup.push(Command::OpenRoom { room: room(number, 1) });
+        setup.push(Command::OpenRoom { room: room(number, 1), sound: RoomSound::DEFAULT });
     }
     setup.extend((0..40).map(|slot| open(slot, 1, Route::Room(room(slot % 9, 1)))));
     setup.extend((50..60).map(|slot| open(slot, 1, Route::Echo)));

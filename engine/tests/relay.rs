@@ -3,7 +3,7 @@
 mod rig;
 
 use engine_control::{Command, Event, RoomKey, Route, SessionKey, TapPoint, tap};
-use media_units::{Direction, Encoding};
+use media_units::{Direction, Law};
 use rig::{Rig, SILENCE};
 
 /// Negative zero of mu-law: whoever decodes and encodes it sends positive zero (0xff).
@@ -112,7 +112,7 @@ fn two_encodings_are_mixed() {
     let room = rig.open_room(0);
     rig.dial(0, Route::Room(room), Some(SILENCE));
     rig.dial_with(1, Route::Room(room), Some(0xd5), |media| {
-        *media = rig::media(1, Encoding::Pcma);
+        *media = rig::media(1, Law::A);
     });
     rig.settle_and_run(5);
     assert_eq!(rig.codes(1), [0xd5; 5]);

@@ -5,7 +5,7 @@ mod rig;
 use engine_control::{Command, Event, Refusal, RoomKey, Route, SessionKey};
 use media::tone::Tone;
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Direction, Encoding};
+use media_units::{BLOCK_SAMPLES, Direction, Law};
 use rig::{Rig, SILENCE, limits, sum};
 
 /// Codes of three speakers whose sums are all different.
@@ -43,7 +43,7 @@ fn everyone_hears_exactly_the_others() {
 fn a_listener_of_another_encoding_hears_the_same_sum() {
     let (mut rig, room) = room_of_four();
     rig.dial_with(4, Route::Room(room), None, |media| {
-        *media = rig::media(4, Encoding::Pcma);
+        *media = rig::media(4, Law::A);
     });
     rig.settle_and_run(10);
     let mut samples = [0; 3];
@@ -178,7 +178,7 @@ fn every_level_of_kernels_sends_the_same_octets() {
         for slot in 0..20 {
             let code = (slot % 3 == 0).then_some(0x80 + 5 * slot as u8);
             rig.dial_with(slot, Route::Room(room), code, |media| {
-                *media = rig::media(slot, Encoding::ALL[slot as usize % 2]);
+                *media = rig::media(slot, Law::ALL[slot as usize % 2]);
             });
         }
         rig.run(100);

@@ -26,7 +26,7 @@ fn session_and_listener() -> (Rig, SessionKey) {
 }
 
 fn attack(rig: &mut Rig, packets: usize) {
-    let mut phone = Phone::new(0, media_units::Encoding::Pcmu, None);
+    let mut phone = Phone::new(0, media_units::Law::Mu, None);
     phone.ssrc = Ssrc(0xbad);
     for _ in 0..packets {
         let bytes = phone.packet(&[0x80; BLOCK_SAMPLES]);

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use engine::Port;
 use engine_control::{Command, Event, RoomKey, Route, SessionKey, TapPoint, tap};
-use media_units::{Direction, Encoding};
+use media_units::{Direction, Law, RoomSound};
 use proptest::prelude::*;
 use rig::{DIGITS, Rig, media};
 
@@ -127,7 +127,7 @@ impl Storm {
                     ssrc: media_units::Ssrc(session.generation() << 8 | slot),
                     sequence: media_units::SequenceNumber(65_000),
                     timestamp: media_units::RtpTimestamp(1 << 31),
-                    media: media(slot, Encoding::ALL[encoding]),
+                    media: media(slot, Law::ALL[encoding]),
                     route,
                 });
                 let events = self.rig.taken.events.len();
@@ -137,7 +137,7 @@ impl Storm {
                 }
             }
             Step::Update { slot, encoding, direction, port } => {
-                let mut media = Box::new(media(slot, Encoding::ALL[encoding]));
+                let mut media = Box::new(media(slot, Law::ALL[encoding]));
                 media.direction = Direction::of(direction & 1 != 0, direction & 2 != 0);
                 media.rtp = address(slot, port);
                 let session = self.session(slot);
@@ -156,7 +156,10 @@ impl Storm {
             Step::OpenRoom { slot } => {
                 *self.rooms.entry(slot).or_default() += 1;
                 let events = self.rig.taken.events.len();
-                self.command(Command::OpenRoom { room: self.room(slot) });
+                self.command(Command::OpenRoom {
+                    room: self.room(slot),
+                    sound: RoomSound::DEFAULT,
+                });
                 if self.rig.taken.events.len() > events {
                     *self.rooms.entry(slot).or_default() -= 1;
                 }
@@ -221,7 +224,7 @@ proptest! {
     fn no_storm_harms_a_shard(steps in prop::collection::vec(step(), 1..120)) {
         let mut rig = Rig::new();
         rig.phones = (0..SESSIONS)
-            .map(|slot| rig::Phone::new(slot, Encoding::Pcmu, None))
+            .map(|slot| rig::Phone::new(slot, Law::Mu, None))
             .collect();
         let (sessions, rooms) = (HashMap::new(), HashMap::new());
         let mut storm = Storm { rig, sessions, rooms, donated: 0 };

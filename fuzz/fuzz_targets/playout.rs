@@ -11,7 +11,7 @@ use media::reception::Reception;
 use media::rtp::{RtpHeader, RtpView};
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Block, Encoding, Instant, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
+    BLOCK_SAMPLES, Block, Law, Instant, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
 };
 
 /// Octets that describe one step.
@@ -55,8 +55,8 @@ fuzz_target!(|bytes: &[u8]| {
         for _ in 0..kind >> 5 {
             now += PERIOD;
             let (mut block, mut frame) = (Block::SILENCE, [0; BLOCK_SAMPLES]);
-            let pulled = decoded.pull(now, Encoding::Pcma, &Kernels::SCALAR, &mut block);
-            assert_eq!(pulled, relayed.pull_frame(now, Encoding::Pcma, &mut frame));
+            let pulled = decoded.pull(now, Law::A, &Kernels::SCALAR, &mut block);
+            assert_eq!(pulled, relayed.pull_frame(now, Law::A, &mut frame));
             assert_eq!(decoded.report(), relayed.report());
         }
         assert!(decoded.report().delay <= DELAY_MAX + 8 * PERIOD);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use media_units::Encoding;
+use media_units::Law;
 use sim::code::CODES;
 use sim::network::{LinkModel, Loss};
 
@@ -129,10 +129,10 @@ impl Options {
         self.rooms.unwrap_or(calls.div_ceil(self.room_size)).clamp(1, calls)
     }
 
-    pub(crate) fn encoding(&self) -> Encoding {
+    pub(crate) fn law(&self) -> Law {
         match self.codec {
-            Codec::Pcmu => Encoding::Pcmu,
-            Codec::Pcma => Encoding::Pcma,
+            Codec::Pcmu => Law::Mu,
+            Codec::Pcma => Law::A,
         }
     }
 

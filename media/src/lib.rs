@@ -5,6 +5,7 @@
 //! (RFC 3551), playout, digits (RFC 4733), talk detection. Nothing here allocates after
 //! construction, and no octet from the network can make it panic.
 
+pub mod codec;
 mod demux;
 pub mod dtmf;
 pub mod g711;

@@ -2,24 +2,24 @@
 
 use media::g711;
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Block, Encoding};
+use media_units::{BLOCK_SAMPLES, Block, Law};
 
 /// One encoded block: an octet for each sample (RFC 3551 section 4.5.14).
 pub type Frame = [u8; BLOCK_SAMPLES];
 
-const SILENCE_PCMU: Frame = [g711::silence(Encoding::Pcmu); BLOCK_SAMPLES];
-const SILENCE_PCMA: Frame = [g711::silence(Encoding::Pcma); BLOCK_SAMPLES];
+const SILENCE_PCMU: Frame = [g711::silence(Law::Mu); BLOCK_SAMPLES];
+const SILENCE_PCMA: Frame = [g711::silence(Law::A); BLOCK_SAMPLES];
 
 /// Encodes one block.
-pub fn encode(kernels: Kernels, encoding: Encoding, block: &Block, frame: &mut Frame) {
-    g711::encode(encoding, &kernels, &block.0, frame);
+pub fn encode(kernels: Kernels, law: Law, block: &Block, frame: &mut Frame) {
+    g711::encode(law, &kernels, &block.0, frame);
 }
 
 /// The frame of digital silence: the same octets that [`encode`] makes of it.
-pub const fn silence(encoding: Encoding) -> &'static Frame {
-    match encoding {
-        Encoding::Pcmu => &SILENCE_PCMU,
-        Encoding::Pcma => &SILENCE_PCMA,
+pub const fn silence(law: Law) -> &'static Frame {
+    match law {
+        Law::Mu => &SILENCE_PCMU,
+        Law::A => &SILENCE_PCMA,
     }
 }
 
@@ -29,10 +29,10 @@ mod tests {
 
     #[test]
     fn silence_is_what_the_encoder_makes_of_it() {
-        for encoding in Encoding::ALL {
+        for law in Law::ALL {
             let mut frame = [0; BLOCK_SAMPLES];
-            encode(Kernels::SCALAR, encoding, &Block::SILENCE, &mut frame);
-            assert_eq!(&frame, silence(encoding));
+            encode(Kernels::SCALAR, law, &Block::SILENCE, &mut frame);
+            assert_eq!(&frame, silence(law));
         }
     }
 }

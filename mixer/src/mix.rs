@@ -1,7 +1,7 @@
 //! One period of one room: the sum, and what each member hears of it.
 
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Block, Encoding, Sum};
+use media_units::{BLOCK_SAMPLES, Block, Law, Sum};
 
 use crate::{Frame, encode, silence};
 
@@ -10,7 +10,7 @@ use crate::{Frame, encode, silence};
 /// The order of one period is: [`Mix::start`]; for each member [`Mix::next_block`], fill it, and
 /// [`Mix::admit`] it where it is to be heard; then [`Mix::whole`] for a tap and
 /// [`Mix::heard_by`] for each listener. The price is one addition for each audible source, one
-/// subtraction and encoding for each audible source that listens, and one encoding for each
+/// subtraction and law for each audible source that listens, and one law for each
 /// payload format among all others, however many they are.
 #[derive(Debug)]
 pub struct Mix {
@@ -22,10 +22,10 @@ pub struct Mix {
     sum: Sum,
     whole: Block,
     whole_is_narrowed: bool,
-    /// What everyone hears who is not audible, by [`Encoding`].
-    shared: [Frame; Encoding::ALL.len()],
-    shared_is_encoded: [bool; Encoding::ALL.len()],
-    /// What one audible listener hears, before and after encoding.
+    /// What everyone hears who is not audible, by [`Law`].
+    shared: [Frame; Law::ALL.len()],
+    shared_is_encoded: [bool; Law::ALL.len()],
+    /// What one audible listener hears, before and after law.
     minus: Block,
     own: Frame,
 }
@@ -40,8 +40,8 @@ impl Mix {
             sum: Sum::ZERO,
             whole: Block::SILENCE,
             whole_is_narrowed: false,
-            shared: [[0; BLOCK_SAMPLES]; Encoding::ALL.len()],
-            shared_is_encoded: [false; Encoding::ALL.len()],
+            shared: [[0; BLOCK_SAMPLES]; Law::ALL.len()],
+            shared_is_encoded: [false; Law::ALL.len()],
             minus: Block::SILENCE,
             own: [0; BLOCK_SAMPLES],
         }
@@ -61,7 +61,7 @@ impl Mix {
             self.sum = Sum::ZERO;
         }
         self.whole_is_narrowed = false;
-        self.shared_is_encoded = [false; Encoding::ALL.len()];
+        self.shared_is_encoded = [false; Law::ALL.len()];
     }
 
     /// Where the next member's sound is to be written; it counts only once admitted.
@@ -91,24 +91,24 @@ impl Mix {
     }
 
     /// What the member at `position` hears: everyone but itself.
-    pub fn heard_by(&mut self, position: u32, encoding: Encoding) -> &Frame {
+    pub fn heard_by(&mut self, position: u32, law: Law) -> &Frame {
         match (self.audible.len(), self.audible.binary_search(&position)) {
-            (0, _) | (1, Ok(_)) => silence(encoding),
+            (0, _) | (1, Ok(_)) => silence(law),
             (_, Ok(own)) => {
                 self.kernels.minus(&self.sum, &self.blocks[own], &mut self.minus);
-                encode(self.kernels, encoding, &self.minus, &mut self.own);
+                encode(self.kernels, law, &self.minus, &mut self.own);
                 &self.own
             }
-            (_, Err(_)) => self.shared(encoding),
+            (_, Err(_)) => self.shared(law),
         }
     }
 
-    /// The one frame that all silent listeners of this encoding share.
-    fn shared(&mut self, encoding: Encoding) -> &Frame {
-        let group = encoding as usize;
+    /// The one frame that all silent listeners of this law share.
+    fn shared(&mut self, law: Law) -> &Frame {
+        let group = law as usize;
         if !self.shared_is_encoded[group] {
             self.whole();
-            encode(self.kernels, encoding, &self.whole, &mut self.shared[group]);
+            encode(self.kernels, law, &self.whole, &mut self.shared[group]);
             self.shared_is_encoded[group] = true;
         }
         &self.shared[group]
@@ -126,7 +126,7 @@ mod tests {
     }
 
     /// Mixes `blocks` by the definition, one listener at a time.
-    fn expected(blocks: &[Option<Block>], without: usize, encoding: Encoding) -> Frame {
+    fn expected(blocks: &[Option<Block>], without: usize, law: Law) -> Frame {
         let mut block = Block::SILENCE;
         for (at, sample) in block.0.iter_mut().enumerate() {
             let others = blocks.iter().enumerate().filter(|(member, _)| *member != without);
@@ -134,7 +134,7 @@ mod tests {
             *sample = sum.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
         }
         let mut frame = [0; BLOCK_SAMPLES];
-        encode(Kernels::SCALAR, encoding, &block, &mut frame);
+        encode(Kernels::SCALAR, law, &block, &mut frame);
         frame
     }
 
@@ -154,10 +154,10 @@ mod tests {
         let blocks = [None, Some(ramp(50)), None];
         run(&mut mix, &blocks);
         assert_eq!(*mix.whole(), ramp(50));
-        assert_eq!(mix.heard_by(1, Encoding::Pcma), silence(Encoding::Pcma));
+        assert_eq!(mix.heard_by(1, Law::A), silence(Law::A));
         for listener in [0, 2] {
-            let frame = expected(&blocks, listener, Encoding::Pcmu);
-            assert_eq!(mix.heard_by(listener as u32, Encoding::Pcmu), &frame);
+            let frame = expected(&blocks, listener, Law::Mu);
+            assert_eq!(mix.heard_by(listener as u32, Law::Mu), &frame);
         }
     }
 
@@ -165,11 +165,11 @@ mod tests {
     fn nothing_of_the_period_before_is_left() {
         let mut mix = Mix::new(Kernels::SCALAR, 2);
         run(&mut mix, &[Some(ramp(100)), Some(ramp(3))]);
-        mix.heard_by(5, Encoding::Pcmu);
+        mix.heard_by(5, Law::Mu);
         run(&mut mix, &[None, None]);
         assert_eq!(*mix.whole(), Block::SILENCE);
-        assert_eq!(mix.heard_by(0, Encoding::Pcmu), silence(Encoding::Pcmu));
-        assert_eq!(mix.heard_by(5, Encoding::Pcmu), silence(Encoding::Pcmu));
+        assert_eq!(mix.heard_by(0, Law::Mu), silence(Law::Mu));
+        assert_eq!(mix.heard_by(5, Law::Mu), silence(Law::Mu));
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
         let blocks = [Some(loud), Some(loud)];
         run(&mut mix, &blocks);
         assert_eq!(mix.whole().0[0], i16::MAX);
-        assert_eq!(*mix.heard_by(0, Encoding::Pcmu), expected(&blocks, 0, Encoding::Pcmu));
+        assert_eq!(*mix.heard_by(0, Law::Mu), expected(&blocks, 0, Law::Mu));
     }
 
     proptest! {
@@ -196,9 +196,9 @@ mod tests {
                 let mut mix = Mix::new(kernels, blocks.len() as u32);
                 run(&mut mix, &blocks);
                 for listener in 0..=blocks.len() {
-                    for encoding in Encoding::ALL {
-                        let frame = expected(&blocks, listener, encoding);
-                        prop_assert_eq!(mix.heard_by(listener as u32, encoding), &frame);
+                    for law in Law::ALL {
+                        let frame = expected(&blocks, listener, law);
+                        prop_assert_eq!(mix.heard_by(listener as u32, law), &frame);
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! Who may say and hear what in a room, as data.
 
-use media_units::Encoding;
+use media_units::Law;
 
 /// One member's part in its room. Members are numbers here; whose, the engine knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Part {
     /// Whether a tap listens to it: it must be decoded then.
     pub tapped: bool,
     /// Payload format of what it is sent and of what it sends.
-    pub encoding: Encoding,
+    pub law: Law,
 }
 
 /// The way a room's sound takes.
@@ -34,10 +34,7 @@ impl Way {
     pub fn of(parts: &[Part], room_tapped: bool) -> Self {
         match parts {
             [one, other]
-                if !room_tapped
-                    && one.encoding == other.encoding
-                    && one.is_plain()
-                    && other.is_plain() =>
+                if !room_tapped && one.law == other.law && one.is_plain() && other.is_plain() =>
             {
                 Self::Relay
             }
@@ -56,8 +53,7 @@ impl Part {
 mod tests {
     use super::*;
 
-    const PLAIN: Part =
-        Part { member: 0, says: true, hears: true, tapped: false, encoding: Encoding::Pcmu };
+    const PLAIN: Part = Part { member: 0, says: true, hears: true, tapped: false, law: Law::Mu };
 
     #[test]
     fn two_plain_members_of_one_encoding_are_a_relay() {
@@ -76,7 +72,7 @@ mod tests {
             Part { says: false, ..other },
             Part { hears: false, ..other },
             Part { tapped: true, ..other },
-            Part { encoding: Encoding::Pcma, ..other },
+            Part { law: Law::A, ..other },
         ] {
             assert_eq!(Way::of(&[PLAIN, different], false), Way::Mix, "{different:?}");
             assert_eq!(Way::of(&[different, PLAIN], false), Way::Mix, "{different:?}");

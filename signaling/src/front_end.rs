@@ -350,7 +350,7 @@ impl FrontEnd {
                     out.abandon_media(*session);
                 }
             }
-            Command::OpenRoom { room } => self.room_failed(now, *room, out),
+            Command::OpenRoom { room, .. } => self.room_failed(now, *room, out),
             Command::StartTap { point: TapPoint::Received(session), .. } => {
                 self.end_session(now, *session, Ending::RecordingFailed, out);
             }

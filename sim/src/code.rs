@@ -117,7 +117,7 @@ fn angle(number: Complex32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use media_units::Encoding;
+    use media_units::Law;
 
     use super::*;
     use crate::g711;
@@ -128,13 +128,13 @@ mod tests {
             let turn = Code::of(talker).turn(amplitude);
             for (n, sample) in sum.iter_mut().enumerate() {
                 let spoken = turn[(n + offset) % WINDOW_SAMPLES];
-                let coded = g711::encode(Encoding::Pcma, spoken);
-                *sample += i32::from(g711::decode(Encoding::Pcma, coded));
+                let coded = g711::encode(Law::A, spoken);
+                *sample += i32::from(g711::decode(Law::A, coded));
             }
         }
         sum.map(|sample| {
             let narrow = sample.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
-            g711::decode(Encoding::Pcmu, g711::encode(Encoding::Pcmu, narrow))
+            g711::decode(Law::Mu, g711::encode(Law::Mu, narrow))
         })
     }
 

@@ -1,29 +1,29 @@
 //! G.711 as an endpoint does it, bit by bit from the Recommendation. On purpose not the server's
 //! kernels: an oracle that shares the code it judges sees nothing.
 
-use media_units::Encoding;
+use media_units::Law;
 
 /// The payload octet of digital silence.
-pub const fn silence(encoding: Encoding) -> u8 {
-    match encoding {
-        Encoding::Pcmu => 0xff,
-        Encoding::Pcma => 0xd5,
+pub const fn silence(law: Law) -> u8 {
+    match law {
+        Law::Mu => 0xff,
+        Law::A => 0xd5,
     }
 }
 
 /// One sample as its octet.
-pub fn encode(encoding: Encoding, sample: i16) -> u8 {
-    match encoding {
-        Encoding::Pcmu => encode_ulaw(sample),
-        Encoding::Pcma => encode_alaw(sample),
+pub fn encode(law: Law, sample: i16) -> u8 {
+    match law {
+        Law::Mu => encode_ulaw(sample),
+        Law::A => encode_alaw(sample),
     }
 }
 
 /// One octet as its sample.
-pub fn decode(encoding: Encoding, octet: u8) -> i16 {
-    match encoding {
-        Encoding::Pcmu => decode_ulaw(octet),
-        Encoding::Pcma => decode_alaw(octet),
+pub fn decode(law: Law, octet: u8) -> i16 {
+    match law {
+        Law::Mu => decode_ulaw(octet),
+        Law::A => decode_alaw(octet),
     }
 }
 
@@ -67,34 +67,34 @@ mod tests {
 
     #[test]
     fn every_octet_survives_decoding_and_encoding() {
-        for encoding in Encoding::ALL {
+        for law in Law::ALL {
             for octet in 0..=255 {
-                let sample = decode(encoding, octet);
-                let again = decode(encoding, encode(encoding, sample));
-                assert_eq!(again, sample, "{encoding} {octet:#04x}");
+                let sample = decode(law, octet);
+                let again = decode(law, encode(law, sample));
+                assert_eq!(again, sample, "{law} {octet:#04x}");
             }
         }
     }
 
     #[test]
     fn every_sample_comes_back_within_its_segment() {
-        for encoding in Encoding::ALL {
+        for law in Law::ALL {
             for sample in i16::MIN..=i16::MAX {
-                let back = i32::from(decode(encoding, encode(encoding, sample)));
+                let back = i32::from(decode(law, encode(law, sample)));
                 let error = (back - i32::from(sample)).abs();
                 // Half a step of the segment, or the clipped end of mu-law's range.
                 assert!(error <= i32::from(sample).abs() / 31 + 16 || error < 650, "{sample}");
             }
-            assert!(decode(encoding, silence(encoding)).abs() <= 8);
+            assert!(decode(law, silence(law)).abs() <= 8);
         }
     }
 
     #[test]
     fn well_known_octets_decode_as_the_recommendation_says() {
-        assert_eq!(decode(Encoding::Pcmu, 0x80), 32_124);
-        assert_eq!(decode(Encoding::Pcmu, 0x00), -32_124);
-        assert_eq!(decode(Encoding::Pcma, 0xaa), 32_256);
-        assert_eq!(decode(Encoding::Pcma, 0x2a), -32_256);
-        assert_eq!(decode(Encoding::Pcma, 0xd5), 8);
+        assert_eq!(decode(Law::Mu, 0x80), 32_124);
+        assert_eq!(decode(Law::Mu, 0x00), -32_124);
+        assert_eq!(decode(Law::A, 0xaa), 32_256);
+        assert_eq!(decode(Law::A, 0x2a), -32_256);
+        assert_eq!(decode(Law::A, 0xd5), 8);
     }
 }

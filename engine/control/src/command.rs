@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use media_units::{Direction, Encoding, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{
+    Direction, Encoding, EncodingParameters, Law, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+};
 
 use crate::{RoomKey, SessionKey, SessionReport, ShardReport, TapSink};
 
@@ -24,8 +26,17 @@ pub struct RemoteMedia {
     pub receive_payload_type: u8,
     /// Payload type the endpoint expects from us.
     pub send_payload_type: u8,
-    /// Payload type of RFC 4733 digits that we receive, where negotiated.
-    pub telephone_event: Option<u8>,
+    /// RFC 4733 digits, where negotiated.
+    pub telephone_event: Option<TelephoneEvent>,
+    /// Payload type of comfort noise (RFC 3389) both ways, where negotiated: 13 for 8 kHz.
+    pub comfort_noise: Option<u8>,
+    /// Identifier of the header extension that tells the level of what we receive (RFC 6464).
+    pub audio_level: Option<u8>,
+    /// Identifier of the header extension that tells the levels of those who are in the mix we
+    /// send (RFC 6465).
+    pub mixer_levels: Option<u8>,
+    /// Whether the endpoint takes `VoIP` metrics in extended reports (RFC 3611).
+    pub voip_metrics: bool,
     /// Where the endpoint said it listens. An unspecified address (`0.0.0.0`) or port 0 means it
     /// said nothing usable: we wait for its packets and answer where they come from.
     pub rtp: SocketAddr,
@@ -33,9 +44,39 @@ pub struct RemoteMedia {
     pub rtcp: RtcpTransport,
     /// Which way media flows, seen from the server.
     pub direction: Direction,
-    /// Packet time that the endpoint wants to receive, in milliseconds (20 unless negotiated;
-    /// this engine sends 20 ms packets and accepts 10 to 60 ms).
-    pub packet_time_ms: u8,
+    /// How the endpoint wants it encoded. Packets of 10 to 60 ms are accepted whatever is sent.
+    pub parameters: EncodingParameters,
+}
+
+/// The payload types of digits (RFC 4733 section 2.4.1: on the clock of the sound beside them).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TelephoneEvent {
+    /// Payload type we expect to receive.
+    pub receive: u8,
+    /// Payload type the endpoint expects from us.
+    pub send: u8,
+    /// Units of its duration field in a second: 8000, 16000 or 48000.
+    pub clock_rate: u32,
+}
+
+impl RemoteMedia {
+    /// What a plain phone agrees on: G.711 by its static payload type, 20 ms, both ways.
+    pub const fn g711(law: Law, rtp: SocketAddr, rtcp: RtcpTransport) -> Self {
+        Self {
+            encoding: law.encoding(),
+            receive_payload_type: law.static_payload_type(),
+            send_payload_type: law.static_payload_type(),
+            telephone_event: None,
+            comfort_noise: None,
+            audio_level: None,
+            mixer_levels: None,
+            voip_metrics: false,
+            rtp,
+            rtcp,
+            direction: Direction::SendReceive,
+            parameters: EncodingParameters::DEFAULT,
+        }
+    }
 }
 
 /// What a session's sound is connected to.
@@ -125,6 +166,8 @@ pub enum Command {
     OpenRoom {
         /// The slot and generation, taken from the control plane's pool.
         room: RoomKey,
+        /// How it is to sound.
+        sound: RoomSound,
     },
     /// Closes a room: members still in it become idle, its taps end, `RoomClosed` follows.
     CloseRoom {
@@ -165,7 +208,7 @@ impl Command {
             | Self::RouteSession { session, .. }
             | Self::MuteSession { session, .. }
             | Self::CloseSession { session } => session.shard(),
-            Self::OpenRoom { room } | Self::CloseRoom { room } => room.shard(),
+            Self::OpenRoom { room, .. } | Self::CloseRoom { room } => room.shard(),
             Self::StartTap { point, .. } | Self::StopTap { point } => point.shard(),
             Self::ReportShard { report } => report.shard,
             Self::ReportSessions { reports } => {
@@ -206,7 +249,7 @@ mod tests {
     fn a_command_is_for_the_shard_of_its_key() {
         let (session, room) = (SessionKey::new(2, 5, 1), RoomKey::new(3, 5, 1));
         assert_eq!(Command::CloseSession { session }.shard(), Ok(2));
-        assert_eq!(Command::OpenRoom { room }.shard(), Ok(3));
+        assert_eq!(Command::OpenRoom { room, sound: RoomSound::DEFAULT }.shard(), Ok(3));
         assert_eq!(Command::StopTap { point: TapPoint::Room(room) }.shard(), Ok(3));
         assert_eq!(Command::StopTap { point: TapPoint::Received(session) }.shard(), Ok(2));
     }

@@ -13,7 +13,9 @@ mod ports;
 mod report;
 mod tap;
 
-pub use command::{Command, Refusal, RemoteMedia, Route, RtcpTransport, SessionOpen, TapPoint};
+pub use command::{
+    Command, Refusal, RemoteMedia, Route, RtcpTransport, SessionOpen, TapPoint, TelephoneEvent,
+};
 pub use event::Event;
 pub use key::{RoomKey, SessionKey, SlotPool};
 pub use limits::Limits;

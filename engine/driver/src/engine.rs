@@ -237,7 +237,7 @@ impl Engine {
                 self.release(*session);
             }
             Event::RoomClosed { room }
-            | Event::Refused { command: Command::OpenRoom { room }, .. } => {
+            | Event::Refused { command: Command::OpenRoom { room, .. }, .. } => {
                 if let Some(shard) = self.shards.get_mut(usize::from(room.shard())) {
                     shard.rooms.give_back(room.slot(), room.generation());
                 }

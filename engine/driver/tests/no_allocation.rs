@@ -70,7 +70,7 @@ fn a_shard_never_allocates_nor_frees_while_sessions_come_talk_and_go() {
         let mut engine = engine(driver, SHARDS, SESSIONS as u16);
         arm();
         let room = engine.reserve_room().unwrap();
-        engine.command(Command::OpenRoom { room }).unwrap();
+        engine.command(Command::OpenRoom { room, sound: media_units::RoomSound::DEFAULT }).unwrap();
         let mut calls: Vec<_> = (0..SESSIONS)
             .map(|index| {
                 let route = if index % 2 == 0 { Route::Room(room) } else { Route::Echo };

@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use engine::{Datagram, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey, SessionOpen,
+    TelephoneEvent,
 };
 use media::rtp::{RtpHeader, RtpView};
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Direction, Encoding, Instant, PERIOD, PHASES, RtpTimestamp, SequenceNumber,
-    Ssrc, WallClock,
+    BLOCK_SAMPLES, Instant, Law, PERIOD, PHASES, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+    WallClock,
 };
 
 /// Payload type of digits in every session here.
@@ -99,7 +100,7 @@ pub struct Phone {
 }
 
 impl Phone {
-    pub fn new(slot: u32, encoding: Encoding, code: Option<u8>) -> Self {
+    pub fn new(slot: u32, encoding: Law, code: Option<u8>) -> Self {
         Self {
             slot,
             source: SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16)),
@@ -172,9 +173,9 @@ impl Rig {
         change: impl FnOnce(&mut RemoteMedia),
     ) -> SessionKey {
         let session = SessionKey::new(0, slot, 1);
-        let mut media = media(slot, Encoding::Pcmu);
+        let mut media = media(slot, Law::Mu);
         change(&mut media);
-        self.phones.push(Phone::new(slot, media.encoding, code));
+        self.phones.push(Phone::new(slot, media.encoding.law().unwrap(), code));
         let open = Box::new(SessionOpen {
             ssrc: Ssrc(0xabc0 + slot),
             sequence: SequenceNumber(65_530),
@@ -188,7 +189,7 @@ impl Rig {
 
     pub fn open_room(&mut self, slot: u32) -> RoomKey {
         let room = RoomKey::new(0, slot, 1);
-        self.command(Command::OpenRoom { room });
+        self.command(Command::OpenRoom { room, sound: RoomSound::DEFAULT });
         room
     }
 
@@ -250,7 +251,7 @@ impl Rig {
     }
 
     pub fn update(&mut self, session: SessionKey, change: impl FnOnce(&mut RemoteMedia)) {
-        let mut media = Box::new(media(session.slot(), Encoding::Pcmu));
+        let mut media = Box::new(media(session.slot(), Law::Mu));
         change(&mut media);
         self.command(Command::UpdateSession { session, media });
     }
@@ -285,16 +286,11 @@ pub fn limits() -> Limits {
     }
 }
 
-pub fn media(slot: u32, encoding: Encoding) -> RemoteMedia {
+pub fn media(slot: u32, law: Law) -> RemoteMedia {
+    let rtp = SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16));
     RemoteMedia {
-        encoding,
-        receive_payload_type: encoding.static_payload_type(),
-        send_payload_type: encoding.static_payload_type(),
-        telephone_event: Some(DIGITS),
-        rtp: SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16)),
-        rtcp: RtcpTransport::Mux,
-        direction: Direction::SendReceive,
-        packet_time_ms: 20,
+        telephone_event: Some(TelephoneEvent { receive: DIGITS, send: DIGITS, clock_rate: 8000 }),
+        ..RemoteMedia::g711(law, rtp, RtcpTransport::Mux)
     }
 }
 

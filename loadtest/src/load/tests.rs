@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use clap::Parser as _;
-use media_units::{Encoding, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{Law, RtpTimestamp, SequenceNumber, Ssrc};
 use sim::caller::{Message, Start};
 use sim::g711;
 use sim::rtp::Header;
@@ -142,7 +142,7 @@ fn mix(members: &mut [Member], fault: Fault, period: u64) {
         if let Ok(length) = member.socket.recv(&mut octets) {
             let (_, _, payload) = Header::read(&octets[..length]).unwrap();
             for (sample, &octet) in member.block.iter_mut().zip(payload) {
-                *sample = g711::decode(Encoding::Pcmu, octet);
+                *sample = g711::decode(Law::Mu, octet);
             }
         }
     }
@@ -158,8 +158,7 @@ fn mix(members: &mut [Member], fault: Fault, period: u64) {
         let sum =
             |n: usize| sources.iter().map(|&source| i32::from(members[source].block[n])).sum();
         let narrow = |sum: i32| sum.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
-        let payload: Vec<u8> =
-            (0..160).map(|n| g711::encode(Encoding::Pcmu, narrow(sum(n)))).collect();
+        let payload: Vec<u8> = (0..160).map(|n| g711::encode(Law::Mu, narrow(sum(n)))).collect();
         let sink = &mut members[sink];
         sink.sequence = sink.sequence.wrapping_add(1);
         let header = Header {

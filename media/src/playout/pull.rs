@@ -1,7 +1,7 @@
 //! The way out: every 20 ms exactly one period of sound, decoded or still encoded.
 
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Block, Encoding, Instant};
+use media_units::{BLOCK_SAMPLES, Block, Instant, Law};
 
 use super::conceal::cross_fade;
 use super::decide::{Operation, Status, decide};
@@ -28,29 +28,23 @@ enum Piece {
 }
 
 impl Playout {
-    /// Plays the next 20 ms into `block`. Call it every period, and with the encoding that the
+    /// Plays the next 20 ms into `block`. Call it every period, and with the law that the
     /// packets have: `reset` where that changes.
-    pub fn pull(
-        &mut self,
-        now: Instant,
-        encoding: Encoding,
-        kernels: &Kernels,
-        block: &mut Block,
-    ) -> Pulled {
-        let pulled = match self.step(now, encoding) {
+    pub fn pull(&mut self, now: Instant, law: Law, kernels: &Kernels, block: &mut Block) -> Pulled {
+        let pulled = match self.step(now, law) {
             Step::Rest => {
                 *block = Block::SILENCE;
                 Pulled::Silence
             }
-            Step::Run(Operation::Play) => self.play(encoding, kernels, block),
+            Step::Run(Operation::Play) => self.play(law, kernels, block),
             Step::Run(Operation::Insert) => {
-                self.invent(self.playhead, encoding, kernels, &mut block.0);
+                self.invent(self.playhead, law, kernels, &mut block.0);
                 Pulled::Concealed
             }
             Step::Run(Operation::LeaveOut) => {
                 let mut left_out = Block::SILENCE;
-                self.play(encoding, kernels, &mut left_out);
-                let pulled = self.play(encoding, kernels, block);
+                self.play(law, kernels, &mut left_out);
+                let pulled = self.play(law, kernels, block);
                 for (step, (from, to)) in left_out.0.iter().zip(&mut block.0).enumerate() {
                     *to = cross_fade(*from, *to, step, BLOCK_SAMPLES);
                 }
@@ -66,26 +60,26 @@ impl Playout {
     pub fn pull_frame(
         &mut self,
         now: Instant,
-        encoding: Encoding,
+        law: Law,
         frame: &mut [u8; BLOCK_SAMPLES],
     ) -> Pulled {
-        let pulled = match self.step(now, encoding) {
+        let pulled = match self.step(now, law) {
             Step::Rest => Pulled::Silence,
-            Step::Run(Operation::Play) => self.copy(encoding, frame),
+            Step::Run(Operation::Play) => self.copy(law, frame),
             Step::Run(Operation::Insert) => {
                 self.concealer.skip(BLOCK_SAMPLES);
                 Pulled::Concealed
             }
             Step::Run(Operation::LeaveOut) => {
-                self.copy(encoding, frame);
-                self.copy(encoding, frame)
+                self.copy(law, frame);
+                self.copy(law, frame)
             }
         };
         self.count(pulled)
     }
 
     /// Begins a pull: what is to be done, and the schedule moved accordingly.
-    fn step(&mut self, now: Instant, encoding: Encoding) -> Step {
+    fn step(&mut self, now: Instant, law: Law) -> Step {
         self.last_pull = now;
         match self.phase {
             Phase::Empty => return Step::Rest,
@@ -100,7 +94,7 @@ impl Playout {
         self.settle();
         self.slack.pulled();
         self.pulls_since_shrink = self.pulls_since_shrink.saturating_add(1);
-        let operation = decide(self.status(encoding));
+        let operation = decide(self.status(law));
         match operation {
             Operation::Play => {}
             Operation::Insert => {
@@ -129,7 +123,7 @@ impl Playout {
         }
     }
 
-    fn status(&self, encoding: Encoding) -> Status {
+    fn status(&self, law: Law) -> Status {
         let wish = self.slack.wish(self.needed as i32, self.delay_max as i32);
         if wish == Wish::Keep {
             return Status::KEEP;
@@ -140,13 +134,13 @@ impl Playout {
         Status {
             wish,
             periods_ready: (ready / BLOCK_SAMPLES) as u8,
-            quiet: g711::is_quiet(encoding, &codes[..ready]),
+            quiet: g711::is_quiet(law, &codes[..ready]),
             pulls_since_shrink: self.pulls_since_shrink,
         }
     }
 
     /// Decodes the next period, inventing what is missing of it.
-    fn play(&mut self, encoding: Encoding, kernels: &Kernels, block: &mut Block) -> Pulled {
+    fn play(&mut self, law: Law, kernels: &Kernels, block: &mut Block) -> Pulled {
         let mut pulled = Pulled::Silence;
         let mut filled = 0;
         while filled < BLOCK_SAMPLES {
@@ -154,7 +148,7 @@ impl Playout {
             match self.piece(samples.len()) {
                 Piece::Sound { position, length } => {
                     let samples = &mut samples[..length];
-                    self.decode(position, encoding, kernels, samples);
+                    self.decode(position, law, kernels, samples);
                     if self.concealer.is_active() {
                         self.concealer.rejoin(samples);
                     }
@@ -163,7 +157,7 @@ impl Playout {
                 }
                 Piece::Hole { position, length, meant } => {
                     pulled = self.judge_hole(pulled, meant);
-                    self.invent(position, encoding, kernels, &mut samples[..length]);
+                    self.invent(position, law, kernels, &mut samples[..length]);
                     filled += length;
                 }
             }
@@ -172,7 +166,7 @@ impl Playout {
     }
 
     /// As `play`, without decoding.
-    fn copy(&mut self, encoding: Encoding, frame: &mut [u8; BLOCK_SAMPLES]) -> Pulled {
+    fn copy(&mut self, law: Law, frame: &mut [u8; BLOCK_SAMPLES]) -> Pulled {
         let mut pulled = Pulled::Silence;
         let mut filled = 0;
         while filled < BLOCK_SAMPLES {
@@ -185,7 +179,7 @@ impl Playout {
                     filled += length;
                 }
                 Piece::Hole { length, meant, .. } => {
-                    codes[..length].fill(g711::silence(encoding));
+                    codes[..length].fill(g711::silence(law));
                     pulled = self.judge_hole(pulled, meant);
                     self.concealer.skip(length);
                     filled += length;
@@ -226,27 +220,21 @@ impl Playout {
     }
 
     /// Invents sound for a hole at `position`.
-    fn invent(
-        &mut self,
-        position: u64,
-        encoding: Encoding,
-        kernels: &Kernels,
-        samples: &mut [i16],
-    ) {
+    fn invent(&mut self, position: u64, law: Law, kernels: &Kernels, samples: &mut [i16]) {
         if !self.concealer.is_active() {
             let mut past = [0; BLOCK_SAMPLES];
             let length = self.store.run_before(position, BLOCK_SAMPLES);
-            self.decode(position - length as u64, encoding, kernels, &mut past[..length]);
+            self.decode(position - length as u64, law, kernels, &mut past[..length]);
             self.concealer.begin(&past[..length]);
         }
         self.concealer.fill(samples);
     }
 
-    fn decode(&self, position: u64, encoding: Encoding, kernels: &Kernels, samples: &mut [i16]) {
+    fn decode(&self, position: u64, law: Law, kernels: &Kernels, samples: &mut [i16]) {
         let mut codes = [0; BLOCK_SAMPLES];
         let codes = &mut codes[..samples.len()];
         self.store.read(position, codes);
-        g711::decode(encoding, kernels, codes, samples);
+        g711::decode(law, kernels, codes, samples);
     }
 
     fn count(&mut self, pulled: Pulled) -> Pulled {

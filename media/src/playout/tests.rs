@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Block, Discard, Encoding, Instant, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
+    BLOCK_SAMPLES, Block, Discard, Instant, Law, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
 };
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ const LIMITS: PlayoutLimits =
 const LABEL_SAMPLES: u64 = 80;
 const LABELS: u64 = 251;
 
-const ENCODING: Encoding = Encoding::Pcmu;
+const ENCODING: Law = Law::Mu;
 
 /// When the first packet is sent, unless a test says otherwise.
 const START: Instant = Instant::from_millis(1000);

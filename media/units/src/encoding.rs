@@ -1,87 +1,177 @@
-//! Payload formats and media direction.
+//! Payload formats and what is agreed on about them.
 
 use std::fmt;
 
-/// A payload format that we can encode and decode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+use crate::{Law, RateClass};
+
+/// A payload format that we can encode and decode: a name and clock rate of SDP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
 pub enum Encoding {
-    /// G.711 mu-law, static payload type 0 (RFC 3551).
+    /// Opus (RFC 6716, RFC 7587).
+    Opus,
+    /// ITU-T G.722 at 64 kbit/s. Its clock rate is 8000 by an old mistake, its samples are at
+    /// 16 kHz (RFC 3551 section 4.5.2).
+    G722,
+    /// G.711 mu-law.
     Pcmu,
-    /// G.711 A-law, static payload type 8 (RFC 3551).
+    /// G.711 A-law.
     Pcma,
+    /// ITU-T G.726 at 32 kbit/s, codewords packed as in RFC 3551 section 4.5.4.
+    G726,
+    /// GSM full rate (GSM 06.10; RFC 3551 section 4.5.8).
+    Gsm,
+    /// iLBC (RFC 3951, RFC 3952).
+    Ilbc,
+    /// ITU-T G.729, annex A (RFC 3551 section 4.5.6).
+    G729,
+    /// Linear 16 bits, network byte order, one audio channel (RFC 3551 section 4.5.11).
+    L16At8000,
+    /// As above, at 16 kHz.
+    L16At16000,
+    /// As above, at 44.1 kHz.
+    L16At44100,
+    /// As above, at 48 kHz.
+    L16At48000,
 }
 
 impl Encoding {
-    /// All of them, in our default order of preference.
-    pub const ALL: [Self; 2] = [Self::Pcmu, Self::Pcma];
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Opus,
+        Self::G722,
+        Self::Pcmu,
+        Self::Pcma,
+        Self::G726,
+        Self::Gsm,
+        Self::Ilbc,
+        Self::G729,
+        Self::L16At8000,
+        Self::L16At16000,
+        Self::L16At44100,
+        Self::L16At48000,
+    ];
 
     /// The name in SDP (`a=rtpmap`).
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Opus => "opus",
+            Self::G722 => "G722",
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::G726 => "G726-32",
+            Self::Gsm => "GSM",
+            Self::Ilbc => "iLBC",
+            Self::G729 => "G729",
+            Self::L16At8000 | Self::L16At16000 | Self::L16At44100 | Self::L16At48000 => "L16",
         }
     }
 
-    /// The static payload type of RFC 3551.
-    pub const fn static_payload_type(self) -> u8 {
+    /// Units of the RTP timestamp in a second.
+    pub const fn clock_rate(self) -> u32 {
         match self {
-            Self::Pcmu => 0,
-            Self::Pcma => 8,
+            Self::L16At16000 => 16_000,
+            Self::L16At44100 => 44_100,
+            Self::L16At48000 | Self::Opus => 48_000,
+            _ => 8000,
+        }
+    }
+
+    /// Samples in a second of what is decoded and encoded.
+    pub const fn sample_rate(self) -> u32 {
+        match self {
+            Self::G722 => 16_000,
+            other => other.clock_rate(),
+        }
+    }
+
+    /// The rate class in which its sound is mixed.
+    pub const fn class(self) -> RateClass {
+        match self.sample_rate() {
+            8000 => RateClass::Narrow,
+            16_000 => RateClass::Wide,
+            _ => RateClass::Full,
+        }
+    }
+
+    /// The static payload type of RFC 3551, where it has one.
+    pub const fn static_payload_type(self) -> Option<u8> {
+        match self {
+            Self::Pcmu => Some(0),
+            Self::Gsm => Some(3),
+            Self::Pcma => Some(8),
+            Self::G722 => Some(9),
+            Self::L16At44100 => Some(11),
+            Self::G729 => Some(18),
+            _ => None,
+        }
+    }
+
+    /// The law, where it is G.711.
+    pub const fn law(self) -> Option<Law> {
+        match self {
+            Self::Pcmu => Some(Law::Mu),
+            Self::Pcma => Some(Law::A),
+            _ => None,
         }
     }
 }
 
 impl fmt::Display for Encoding {
+    /// As the configuration writes it: the rate is named where the name alone is not enough.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Which way media may flow, seen from the server (the reverse of what the endpoint offered).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Direction {
-    /// Both ways.
-    #[default]
-    SendReceive,
-    /// We send, the endpoint listens.
-    SendOnly,
-    /// We receive, the endpoint does not want our media (it put us on hold).
-    ReceiveOnly,
-    /// Neither.
-    Inactive,
-}
-
-impl Direction {
-    /// Whether we send media.
-    pub const fn sends(self) -> bool {
-        matches!(self, Self::SendReceive | Self::SendOnly)
-    }
-
-    /// Whether we take media in.
-    pub const fn receives(self) -> bool {
-        matches!(self, Self::SendReceive | Self::ReceiveOnly)
-    }
-
-    /// The direction with these two abilities.
-    pub const fn of(sends: bool, receives: bool) -> Self {
-        match (sends, receives) {
-            (true, true) => Self::SendReceive,
-            (true, false) => Self::SendOnly,
-            (false, true) => Self::ReceiveOnly,
-            (false, false) => Self::Inactive,
+        match self {
+            Self::L16At8000 | Self::L16At16000 | Self::L16At44100 | Self::L16At48000 => {
+                write!(f, "L16/{}", self.clock_rate())
+            }
+            _ => f.write_str(self.name()),
         }
     }
+}
 
-    /// What is left of it where only `limit` is wanted: our own hold on top of the endpoint's.
-    #[must_use]
-    pub const fn restricted_to(self, limit: Self) -> Self {
-        Self::of(self.sends() && limit.sends(), self.receives() && limit.receives())
-    }
+/// How we are to encode for an endpoint: what it asked for, within what the configuration
+/// allows. Listeners of the same mix share an encoder only where these are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools)] // independent wishes, each a parameter of SDP
+pub struct EncodingParameters {
+    /// Milliseconds of sound in each packet we send: 10, 20, 30, 40 or 60.
+    pub packet_time_ms: u8,
+    /// Opus: bits in a second (`maxaveragebitrate`).
+    pub bit_rate: u32,
+    /// Opus: the highest rate worth sending (`maxplaybackrate`), 8000 to 48000.
+    pub playback_rate: u32,
+    /// Opus: 0 to 10, more is better and dearer.
+    pub complexity: u8,
+    /// Opus: in-band forward error correction, used once the endpoint reports loss.
+    pub in_band_fec: bool,
+    /// Opus: every packet of the same size (`cbr`).
+    pub constant_bit_rate: bool,
+    /// Opus: the endpoint prefers two audio channels (`stereo`).
+    pub stereo: bool,
+    /// Send nothing, or comfort noise, in silence (`usedtx`; RFC 3389 where `comfort_noise` was
+    /// negotiated).
+    pub discontinuous: bool,
+    /// iLBC: milliseconds of sound in each frame, 20 or 30 (`mode`).
+    pub ilbc_mode_ms: u8,
+}
 
-    /// The same direction seen from the other side.
-    #[must_use]
-    pub const fn reversed(self) -> Self {
-        Self::of(self.receives(), self.sends())
+impl EncodingParameters {
+    /// What applies where nothing was said.
+    pub const DEFAULT: Self = Self {
+        packet_time_ms: 20,
+        bit_rate: 32_000,
+        playback_rate: 48_000,
+        complexity: 5,
+        in_band_fec: true,
+        constant_bit_rate: false,
+        stereo: false,
+        discontinuous: false,
+        ilbc_mode_ms: 30,
+    };
+}
+
+impl Default for EncodingParameters {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }

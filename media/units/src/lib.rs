@@ -5,14 +5,22 @@
 //! the server (receive = endpoint to us, send = us to the endpoint).
 
 mod block;
+mod direction;
 mod discard;
 mod encoding;
+mod law;
+mod rate;
+mod room;
 mod rtp;
 mod time;
 
 pub use block::{BLOCK_SAMPLES, Block, Sum};
+pub use direction::Direction;
 pub use discard::{DISCARDS, Discard};
-pub use encoding::{Direction, Encoding};
+pub use encoding::{Encoding, EncodingParameters};
+pub use law::Law;
+pub use rate::{BLOCK_SAMPLES_MAX, RateClass};
+pub use room::{Gain, RoomSound, Selection};
 pub use rtp::{ExtendedSequence, RtpTimestamp, SequenceNumber, Ssrc};
 pub use time::{
     CLOCK_RATE, Instant, NtpTime, PERIOD, PHASES, PeriodIndex, SAMPLE_RATE, TICK, WallClock,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine_driver::DriverChoice;
 use media::playout::DELAY_MAX;
 use media_kernels::Level;
-use media_units::Encoding;
+use media_units::{Encoding, Law};
 
 use super::reader::Section;
 
@@ -77,7 +77,7 @@ impl Rtp {
             ),
             codecs: section.choices(
                 "codecs",
-                &Encoding::ALL.map(|encoding| (encoding.name(), encoding)),
+                &Law::ALL.map(|law| (law.name(), law.encoding())),
                 "Payload formats in our order of preference.",
             ),
             playout_delay_min: section.duration(

@@ -35,7 +35,11 @@ pub struct Capabilities {
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self { encodings: Encoding::ALL.to_vec(), telephone_event: true, packet_time_ms: 20 }
+        Self {
+            encodings: vec![Encoding::Pcmu, Encoding::Pcma],
+            telephone_event: true,
+            packet_time_ms: 20,
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Offer and answer (RFC 3264): which stream becomes ours, and what we say about it.
 
-use engine_control::{RemoteMedia, RtcpTransport};
-use media_units::Encoding;
+use engine_control::{RemoteMedia, RtcpTransport, TelephoneEvent};
+use media_units::{Encoding, EncodingParameters};
 use sdp_types::{Media, Session};
 
 use crate::parse::parse;
-use crate::stream::Stream;
+use crate::stream::{CLOCK_RATE, Stream};
 use crate::write::{AudioStream, RefusedStream, describe};
 use crate::{Capabilities, Local, SdpRefusal};
 
@@ -70,7 +70,7 @@ impl Negotiation {
         let audio = AudioStream {
             proto: &self.proto,
             formats: &[(self.media.receive_payload_type, self.media.encoding)],
-            telephone_event: self.media.telephone_event,
+            telephone_event: self.media.telephone_event.map(|event| event.receive),
             rtcp_mux: self.media.rtcp == RtcpTransport::Mux,
             packet_time_ms: self.packet_time_ms,
             direction: self.media.direction.restricted_to(local.direction),
@@ -95,7 +95,7 @@ impl Negotiation {
     }
 
     fn event_number(&self) -> u8 {
-        self.media.telephone_event.unwrap_or(TELEPHONE_EVENT)
+        self.media.telephone_event.map_or(TELEPHONE_EVENT, |event| event.receive)
     }
 }
 
@@ -125,7 +125,7 @@ fn offer_between(
     let formats: Vec<(u8, Encoding)> = capabilities
         .encodings
         .iter()
-        .map(|encoding| (encoding.static_payload_type(), *encoding))
+        .filter_map(|encoding| Some((encoding.static_payload_type()?, *encoding)))
         .collect();
     let audio = AudioStream {
         proto,
@@ -149,7 +149,8 @@ fn accept_answer_at(
     let media = session.medias.get(index).ok_or(SdpRefusal::NoAudio)?;
     let stream = read_audio(&session, media, capabilities)?;
     let event = stream.telephone_event.map(|_| event_number);
-    Ok(remote_media(stream, stream.encoding.static_payload_type(), event))
+    let number = stream.encoding.static_payload_type().unwrap_or(stream.payload_type);
+    Ok(remote_media(stream, number, event))
 }
 
 fn remote_media(stream: Stream, receive_payload_type: u8, event: Option<u8>) -> RemoteMedia {
@@ -157,10 +158,21 @@ fn remote_media(stream: Stream, receive_payload_type: u8, event: Option<u8>) -> 
         encoding: stream.encoding,
         receive_payload_type,
         send_payload_type: stream.payload_type,
-        telephone_event: event,
+        telephone_event: event.map(|receive| TelephoneEvent {
+            receive,
+            send: stream.telephone_event.unwrap_or(receive),
+            clock_rate: CLOCK_RATE,
+        }),
+        comfort_noise: None,
+        audio_level: None,
+        mixer_levels: None,
+        voip_metrics: false,
         rtp: stream.rtp,
         rtcp: stream.rtcp,
         direction: stream.direction,
-        packet_time_ms: stream.packet_time_ms,
+        parameters: EncodingParameters {
+            packet_time_ms: stream.packet_time_ms,
+            ..EncodingParameters::DEFAULT
+        },
     }
 }

@@ -150,8 +150,9 @@ fn format_of(map: &RtpMap) -> Format {
 
 /// Payload types that mean something without an `a=rtpmap` (RFC 3551 table 4).
 fn static_format(payload_type: u8) -> Format {
-    let known =
-        Encoding::ALL.into_iter().find(|encoding| encoding.static_payload_type() == payload_type);
+    let known = Encoding::ALL
+        .into_iter()
+        .find(|encoding| encoding.static_payload_type() == Some(payload_type));
     if let Some(encoding) = known {
         return Format::Audio(encoding);
     }

@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use engine_control::{MediaAddress, RemoteMedia, RtcpTransport};
-use media_units::{Direction, Encoding};
+use engine_control::{MediaAddress, RemoteMedia, RtcpTransport, TelephoneEvent};
+use media_units::{Direction, Encoding, Law};
 use signaling_sdp::{
     Capabilities, Local, Negotiation, SdpRefusal, accept_answer, negotiate, offer,
 };
@@ -132,14 +132,12 @@ fn a_softphone_gets_g711_with_its_own_event_number_and_no_video() {
     assert_eq!(
         negotiation.media(),
         RemoteMedia {
-            encoding: Encoding::Pcmu,
-            receive_payload_type: 0,
-            send_payload_type: 0,
-            telephone_event: Some(99),
-            rtp: socket("192.0.2.17:7078"),
-            rtcp: RtcpTransport::Separate(socket("192.0.2.17:7079")),
-            direction: Direction::SendReceive,
-            packet_time_ms: 20,
+            telephone_event: Some(TelephoneEvent { receive: 99, send: 99, clock_rate: 8000 }),
+            ..RemoteMedia::g711(
+                Law::Mu,
+                socket("192.0.2.17:7078"),
+                RtcpTransport::Separate(socket("192.0.2.17:7079")),
+            )
         }
     );
     assert_eq!(
@@ -157,7 +155,7 @@ fn an_agent_over_ipv6_keeps_its_rtcp_address_and_packet_time() {
     assert_eq!(media.encoding, Encoding::Pcma);
     assert_eq!(media.rtp, socket("[2001:db8::5]:10044"));
     assert_eq!(media.rtcp, RtcpTransport::Separate(socket("[2001:db8::6]:10099")));
-    assert_eq!(media.packet_time_ms, 30);
+    assert_eq!(media.parameters.packet_time_ms, 30);
     let mut local = local();
     local.address.address = "2001:db8::1".parse().unwrap();
     let answer = read(AGENT).unwrap().answer(&local);
@@ -287,7 +285,9 @@ fn rtcp_is_multiplexed_only_where_the_offer_asks_for_it() {
 #[test]
 fn packet_time_stays_within_what_is_asked_for_and_possible() {
     let packet_time = |attributes: &[&str]| {
-        media(&plain("IP4 192.0.2.1", "m=audio 4000 RTP/AVP 0", attributes)).packet_time_ms
+        media(&plain("IP4 192.0.2.1", "m=audio 4000 RTP/AVP 0", attributes))
+            .parameters
+            .packet_time_ms
     };
     assert_eq!(packet_time(&[]), 20);
     assert_eq!(packet_time(&["ptime:40"]), 40);
@@ -335,7 +335,11 @@ fn our_offer_lists_every_capability_and_its_answer_is_understood() {
     );
     let media = accept_answer(answer.as_bytes(), &capabilities).unwrap();
     assert_eq!((media.encoding, media.receive_payload_type), (Encoding::Pcma, 8));
-    assert_eq!(media.telephone_event, Some(101), "the endpoint sends by our numbers");
+    assert_eq!(
+        media.telephone_event.map(|event| event.receive),
+        Some(101),
+        "the endpoint sends by our numbers"
+    );
     assert_eq!(media.direction, Direction::SendOnly);
     assert_eq!(media.rtcp, RtcpTransport::Mux);
 }

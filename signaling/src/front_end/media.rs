@@ -6,7 +6,7 @@ use engine_control::{
     Command, Refusal as EngineRefusal, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen,
     TapPoint,
 };
-use media_units::{Direction, Instant, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{Direction, Instant, RoomSound, RtpTimestamp, SequenceNumber, Ssrc};
 use signaling_sdp::Local;
 
 use super::{FrontEnd, RESEND_AFTER};
@@ -98,7 +98,7 @@ impl FrontEnd {
             return Err(no_room(EngineRefusal::Full));
         }
         let room = out.open_room().map_err(no_room)?;
-        if let Err(refusal) = out.command(Command::OpenRoom { room }) {
+        if let Err(refusal) = out.command(Command::OpenRoom { room, sound: RoomSound::DEFAULT }) {
             out.abandon_room(room);
             return Err(no_room(refusal));
         }

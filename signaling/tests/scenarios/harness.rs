@@ -256,7 +256,7 @@ impl Outside for Surroundings {
         }
         match &command {
             Command::OpenSession { session, .. } => assert!(self.open_sessions.insert(*session)),
-            Command::OpenRoom { room } => assert!(self.open_rooms.insert(*room)),
+            Command::OpenRoom { room, .. } => assert!(self.open_rooms.insert(*room)),
             Command::CloseSession { session } => {
                 self.events.push_back(Event::SessionClosed { session: *session });
             }

@@ -8,7 +8,7 @@ mod transaction;
 
 use std::net::SocketAddr;
 
-use media_units::{Encoding, Instant};
+use media_units::{Instant, Law};
 
 pub use message::{Message, Start, framed_octets};
 pub use sdp::{Hold, Media};
@@ -32,7 +32,7 @@ pub struct Settings {
     /// Whether the transport never loses a message: TCP.
     pub reliable: bool,
     /// What we speak, best first.
-    pub encodings: Vec<Encoding>,
+    pub laws: Vec<Law>,
     /// Whether the offer is left to the server: it comes in the 200, our answer in the ACK.
     pub offer_in_ok: bool,
     /// The session interval that we ask for, in seconds; the server is to refresh (RFC 4028).
@@ -162,8 +162,8 @@ impl Caller {
     }
 
     /// Which payload formats the next offer has.
-    pub fn set_encodings(&mut self, encodings: &[Encoding]) {
-        self.settings.encodings = encodings.to_vec();
+    pub fn set_laws(&mut self, laws: &[Law]) {
+        self.settings.laws = laws.to_vec();
     }
 
     /// What was last agreed on.
@@ -251,7 +251,7 @@ impl Caller {
         self.description_version += 1;
         let description = Description {
             address: self.settings.media,
-            encodings: &self.settings.encodings,
+            laws: &self.settings.laws,
             hold: self.hold,
             session: self.description_session,
             version: self.description_version,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use media_units::Encoding;
+use media_units::Law;
 
 /// Which way the phone wants sound to flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +25,7 @@ pub struct Media {
     /// Where the phone sends RTP.
     pub remote: SocketAddr,
     /// Payload format of both directions.
-    pub encoding: Encoding,
+    pub law: Law,
     /// Whether the other side takes sound from us.
     pub sends: bool,
     /// Whether the other side will send us sound.
@@ -36,7 +36,7 @@ pub struct Media {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Description<'a> {
     pub address: SocketAddr,
-    pub encodings: &'a [Encoding],
+    pub laws: &'a [Law],
     pub hold: Hold,
     pub session: u64,
     pub version: u32,
@@ -57,13 +57,13 @@ impl Description<'_> {
             self.address.ip(),
             self.address.port(),
         );
-        for encoding in self.encodings {
-            let _ = write!(text, " {}", encoding.static_payload_type());
+        for law in self.laws {
+            let _ = write!(text, " {}", law.static_payload_type());
         }
         text.push_str(" 101\r\n");
-        for encoding in self.encodings {
-            let payload_type = encoding.static_payload_type();
-            let _ = write!(text, "a=rtpmap:{payload_type} {encoding}/8000\r\n");
+        for law in self.laws {
+            let payload_type = law.static_payload_type();
+            let _ = write!(text, "a=rtpmap:{payload_type} {}/8000\r\n", law.name());
         }
         text.push_str("a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n");
         text.push_str("a=ptime:20\r\na=rtcp-mux\r\n");
@@ -87,8 +87,7 @@ impl Media {
         let payload_type: u8 = words.nth(1)?.parse().ok()?;
         let address = values("c=").last()?.split(' ').nth(2)?;
         let address: IpAddr = address.split('/').next()?.parse().ok()?;
-        let encoding =
-            Encoding::ALL.into_iter().find(|e| e.static_payload_type() == payload_type)?;
+        let law = Law::ALL.into_iter().find(|e| e.static_payload_type() == payload_type)?;
         if port == 0 {
             return None;
         }
@@ -106,7 +105,7 @@ impl Media {
         };
         Some(Self {
             remote: SocketAddr::new(address, port),
-            encoding,
+            law,
             sends: they_receive && we_send && !address.is_unspecified(),
             receives: they_send && we_receive,
         })
@@ -120,12 +119,10 @@ mod tests {
     #[test]
     fn a_description_is_understood_by_its_reader() {
         let address: SocketAddr = "192.0.2.1:4000".parse().unwrap();
-        let encodings = [Encoding::Pcma, Encoding::Pcmu];
-        let text = |hold| {
-            Description { address, encodings: &encodings, hold, session: 1, version: 2 }.text()
-        };
+        let laws = [Law::A, Law::Mu];
+        let text = |hold| Description { address, laws: &laws, hold, session: 1, version: 2 }.text();
         let media = Media::of(&text(Hold::Active), Hold::Active).unwrap();
-        assert_eq!((media.remote, media.encoding), (address, Encoding::Pcma));
+        assert_eq!((media.remote, media.law), (address, Law::A));
         assert!(media.sends && media.receives);
         let media = Media::of(&text(Hold::SendOnly), Hold::Active).unwrap();
         assert!(!media.sends && media.receives);

@@ -1,6 +1,6 @@
 //! One window of what a phone hears, put together from its packets by their timestamps.
 
-use media_units::{Encoding, Instant, RtpTimestamp};
+use media_units::{Instant, Law, RtpTimestamp};
 
 use crate::code::{Code, Spectrum, WINDOW_SAMPLES};
 use crate::g711;
@@ -27,7 +27,7 @@ impl Capture {
         &mut self,
         now: Instant,
         timestamp: RtpTimestamp,
-        encoding: Encoding,
+        law: Law,
         payload: &[u8],
     ) -> bool {
         let first = *self.first.get_or_insert(timestamp);
@@ -40,7 +40,7 @@ impl Capture {
         }
         let Some(room) = self.samples.get_mut(start..) else { return true };
         for (sample, &octet) in room.iter_mut().zip(payload) {
-            *sample = g711::decode(encoding, octet);
+            *sample = g711::decode(law, octet);
         }
         self.filled += room.len().min(payload.len());
         if start + payload.len() <= WINDOW_SAMPLES {

@@ -12,7 +12,7 @@ pub use receiver::{Arrival, Counts, Receiver};
 pub use sender::{Packet, Sender};
 pub use voice::Voice;
 
-use media_units::{Encoding, Instant};
+use media_units::{Instant, Law};
 
 use crate::Seed;
 
@@ -28,11 +28,8 @@ pub struct Phone {
 impl Phone {
     /// A phone that says nothing yet. SSRC, first sequence number and first timestamp come from
     /// the seed.
-    pub fn new(encoding: Encoding, seed: &mut Seed) -> Self {
-        Self {
-            sender: Sender::new(Voice::silence(encoding), seed),
-            receiver: Receiver::new(encoding),
-        }
+    pub fn new(law: Law, seed: &mut Seed) -> Self {
+        Self { sender: Sender::new(Voice::silence(law), seed), receiver: Receiver::new(law) }
     }
 
     /// An RTCP compound packet about both directions; with a goodbye where it is the last.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media_units::{Encoding, ExtendedSequence, Instant, RtpTimestamp, Ssrc};
+use media_units::{ExtendedSequence, Instant, Law, RtpTimestamp, Ssrc};
 
 use super::Capture;
 use crate::rtp::{self, Header};
@@ -53,7 +53,7 @@ pub enum Arrival {
 /// One stream of received packets.
 #[derive(Debug)]
 pub struct Receiver {
-    encoding: Encoding,
+    law: Law,
     stream: Option<Stream>,
     counts: Counts,
     /// Lost packets of streams before the present source.
@@ -79,9 +79,9 @@ struct Stream {
 
 impl Receiver {
     /// A receiver that expects this payload format.
-    pub fn new(encoding: Encoding) -> Self {
+    pub fn new(law: Law) -> Self {
         Self {
-            encoding,
+            law,
             stream: None,
             counts: Counts::default(),
             lost_before: 0,
@@ -93,8 +93,8 @@ impl Receiver {
     }
 
     /// Expects this payload format from now on.
-    pub fn set_encoding(&mut self, encoding: Encoding) {
-        self.encoding = encoding;
+    pub fn set_law(&mut self, law: Law) {
+        self.law = law;
     }
 
     /// Takes one datagram from the media port.
@@ -107,7 +107,7 @@ impl Receiver {
             self.counts.malformed += 1;
             return Arrival::Malformed;
         };
-        if header.payload_type != self.encoding.static_payload_type() {
+        if header.payload_type != self.law.static_payload_type() {
             self.counts.payload_type_errors += 1;
             return Arrival::Useless;
         }
@@ -196,7 +196,7 @@ impl Receiver {
 
     fn capture(&mut self, now: Instant, header: &Header, payload: &[u8]) {
         let Some(listening) = &mut self.listening else { return };
-        if listening.add(now, header.timestamp, self.encoding, payload) {
+        if listening.add(now, header.timestamp, self.law, payload) {
             self.heard = self.listening.take();
         }
     }
@@ -267,7 +267,7 @@ mod tests {
     }
 
     fn receive(packets: &[(u16, u32, u32)]) -> Receiver {
-        let mut receiver = Receiver::new(Encoding::Pcmu);
+        let mut receiver = Receiver::new(Law::Mu);
         for (n, &(sequence, timestamp, ssrc)) in packets.iter().enumerate() {
             let now = Instant::from_millis(20 * n as u64);
             receiver.receive(now, &packet(sequence, timestamp, ssrc));
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn noise_is_counted_and_harmless() {
-        let mut receiver = Receiver::new(Encoding::Pcmu);
+        let mut receiver = Receiver::new(Law::Mu);
         assert_eq!(receiver.receive(Instant::START, b""), Arrival::Malformed);
         assert_eq!(receiver.receive(Instant::START, &[0x80, 200, 0, 0]), Arrival::Rtcp);
         let mut wrong = packet(1, 0, 1);

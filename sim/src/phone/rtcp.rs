@@ -59,14 +59,14 @@ fn append(packet: &mut Vec<u8>, kind: u8, count: u8, body: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use media_units::Encoding;
+    use media_units::Law;
 
     use crate::Seed;
     use crate::phone::Phone;
 
     #[test]
     fn a_compound_packet_is_whole_words_and_lists_its_parts() {
-        let mut phone = Phone::new(Encoding::Pcmu, &mut Seed::new(4));
+        let mut phone = Phone::new(Law::Mu, &mut Seed::new(4));
         let kinds = |mut packet: &[u8]| {
             let mut kinds = Vec::new();
             while let [_, kind, high, low, ..] = packet {

@@ -1,6 +1,6 @@
 //! The sending half: packets in step with the sample clock, and the lies an endpoint may tell.
 
-use media_units::{Encoding, Instant, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{Instant, Law, RtpTimestamp, SequenceNumber, Ssrc};
 
 use super::Voice;
 use crate::Seed;
@@ -47,7 +47,7 @@ impl Sender {
     pub fn new(voice: Voice, seed: &mut Seed) -> Self {
         let next = Header {
             marker: true,
-            payload_type: voice.encoding().static_payload_type(),
+            payload_type: voice.law().static_payload_type(),
             sequence: SequenceNumber(seed.next_u32() as u16),
             timestamp: RtpTimestamp(seed.next_u32()),
             ssrc: Ssrc(seed.next_u32()),
@@ -66,7 +66,7 @@ impl Sender {
 
     /// Says something else from the next packet on, from its begin.
     pub fn say(&mut self, voice: Voice) {
-        self.next.payload_type = voice.encoding().static_payload_type();
+        self.next.payload_type = voice.law().static_payload_type();
         self.voice = voice;
         self.said = 0;
     }
@@ -116,8 +116,8 @@ impl Sender {
     }
 
     /// How the voice is encoded.
-    pub fn encoding(&self) -> Encoding {
-        self.voice.encoding()
+    pub fn law(&self) -> Law {
+        self.voice.law()
     }
 
     /// The header that the next packet will have.
@@ -167,7 +167,7 @@ mod tests {
     use crate::code::Code;
 
     fn sender() -> Sender {
-        let voice = Voice::code(Code::of(5), 1000.0, Encoding::Pcmu);
+        let voice = Voice::code(Code::of(5), 1000.0, Law::Mu);
         Sender::new(voice, &mut Seed::new(1))
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use media_units::Encoding;
+use media_units::Law;
 
 use crate::code::Code;
 use crate::g711;
@@ -16,35 +16,35 @@ pub struct Voice {
     /// One turn and the begin of the next, so that any packet is one slice.
     octets: Arc<[u8]>,
     turn: usize,
-    encoding: Encoding,
+    law: Law,
 }
 
 impl Voice {
     /// Digital silence.
-    pub fn silence(encoding: Encoding) -> Self {
-        Self::pcm(&[0], encoding)
+    pub fn silence(law: Law) -> Self {
+        Self::pcm(&[0], law)
     }
 
     /// A talker's own code, each of its four tones with this amplitude.
-    pub fn code(code: Code, amplitude: f32, encoding: Encoding) -> Self {
-        Self::pcm(&code.turn(amplitude), encoding)
+    pub fn code(code: Code, amplitude: f32, law: Law) -> Self {
+        Self::pcm(&code.turn(amplitude), law)
     }
 
     /// Samples of 8 kHz, over and over. Nothing is silence.
-    pub fn pcm(samples: &[i16], encoding: Encoding) -> Self {
+    pub fn pcm(samples: &[i16], law: Law) -> Self {
         let samples = if samples.is_empty() { &[0] } else { samples };
         let octets = samples.iter().map(|&sample| match sample {
-            0 => g711::silence(encoding),
-            _ => g711::encode(encoding, sample),
+            0 => g711::silence(law),
+            _ => g711::encode(law, sample),
         });
         let turn: Vec<u8> = octets.collect();
         let octets = turn.iter().copied().cycle().take(turn.len() + PACKET_SAMPLES_MAX).collect();
-        Self { octets, turn: turn.len(), encoding }
+        Self { octets, turn: turn.len(), law }
     }
 
     /// How it is encoded.
-    pub fn encoding(&self) -> Encoding {
-        self.encoding
+    pub fn law(&self) -> Law {
+        self.law
     }
 
     /// The octets from sample number `first` on, at most 60 ms.
@@ -61,16 +61,16 @@ mod tests {
     #[test]
     fn a_voice_repeats_without_a_seam() {
         let samples: Vec<i16> = (1..=50).map(|n| n * 600).collect();
-        let voice = Voice::pcm(&samples, Encoding::Pcma);
+        let voice = Voice::pcm(&samples, Law::A);
         let long: Vec<u8> = (0..20).flat_map(|n| voice.payload(n * 30, 30).to_vec()).collect();
         for (n, octet) in long.iter().enumerate() {
-            assert_eq!(*octet, g711::encode(Encoding::Pcma, samples[n % 50]));
+            assert_eq!(*octet, g711::encode(Law::A, samples[n % 50]));
         }
     }
 
     #[test]
     fn silence_is_the_octet_of_silence() {
-        assert!(Voice::silence(Encoding::Pcmu).payload(12345, 160).iter().all(|&o| o == 0xff));
-        assert!(Voice::silence(Encoding::Pcma).payload(1, 80).iter().all(|&o| o == 0xd5));
+        assert!(Voice::silence(Law::Mu).payload(12345, 160).iter().all(|&o| o == 0xff));
+        assert!(Voice::silence(Law::A).payload(1, 80).iter().all(|&o| o == 0xd5));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use media_units::Encoding;
+use media_units::Law;
 use sim::Seed;
 use sim::caller::Hold;
 use sim::network::{LinkModel, Loss};
@@ -78,8 +78,8 @@ fn disturb(world: &mut World, number: usize, dice: &mut Seed) -> &'static str {
             "jumps in time"
         }
         7 => {
-            world.change_encoding(number, Encoding::ALL[dice.below(2) as usize]);
-            "changes its encoding"
+            world.change_law(number, Law::ALL[dice.below(2) as usize]);
+            "changes its law"
         }
         8 => {
             world.rebind(number);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media_units::Encoding;
+use media_units::Law;
 use sim::caller::{CallEvent, Hold};
 use sim::world::{PhoneSettings, Settings, World};
 
@@ -114,9 +114,9 @@ fn the_oracle_names_every_pair_that_is_not_as_planned() {
 #[test]
 fn both_encodings_meet_in_one_room() {
     let mut world = World::new(settings(10, 3));
-    for encodings in [[Encoding::Pcmu], [Encoding::Pcma], [Encoding::Pcma]] {
-        let encodings = encodings.to_vec();
-        let phone = world.add(&PhoneSettings { encodings, ..PhoneSettings::dialling("conf1") });
+    for laws in [[Law::Mu], [Law::A], [Law::A]] {
+        let laws = laws.to_vec();
+        let phone = world.add(&PhoneSettings { laws, ..PhoneSettings::dialling("conf1") });
         world.dial(phone);
     }
     world.run(Duration::from_secs(2));
@@ -127,8 +127,8 @@ fn both_encodings_meet_in_one_room() {
 #[test]
 fn a_phone_may_change_its_encoding_in_mid_call() {
     let mut world = room(19, 3);
-    for encoding in [Encoding::Pcma, Encoding::Pcmu] {
-        assert!(world.change_encoding(0, encoding));
+    for law in [Law::A, Law::Mu] {
+        assert!(world.change_law(0, law));
         world.run(Duration::from_secs(1));
         assert_all_hear_all(&mut world);
     }

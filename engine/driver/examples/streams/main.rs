@@ -19,7 +19,7 @@ use engine_control::{
     SessionOpen, ShardReport,
 };
 use engine_driver::{DriverChoice, Engine, EngineConfig};
-use media_units::{Direction, Encoding, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{Law, RoomSound, RtpTimestamp, SequenceNumber, Ssrc};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use bare::Bare;
@@ -146,16 +146,7 @@ fn open_session(
         ssrc: Ssrc(!index),
         sequence: SequenceNumber(1),
         timestamp: RtpTimestamp(1),
-        media: RemoteMedia {
-            encoding: Encoding::Pcmu,
-            receive_payload_type: 0,
-            send_payload_type: 0,
-            telephone_event: None,
-            rtp,
-            rtcp,
-            direction: Direction::SendReceive,
-            packet_time_ms: 20,
-        },
+        media: RemoteMedia::g711(Law::Mu, rtp, rtcp),
         route,
     });
     send(engine, Command::OpenSession { session, open });
@@ -163,7 +154,7 @@ fn open_session(
 
 fn open_room(engine: &mut Engine) -> RoomKey {
     let room = engine.reserve_room().expect("a free room");
-    send(engine, Command::OpenRoom { room });
+    send(engine, Command::OpenRoom { room, sound: RoomSound::DEFAULT });
     room
 }
 

@@ -11,7 +11,7 @@ use engine_control::{
     SessionOpen,
 };
 use engine_driver::{DriverChoice, Engine, EngineConfig};
-use media_units::{Direction, Encoding, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{Law, RtpTimestamp, SequenceNumber, Ssrc};
 
 /// Both drivers.
 pub(crate) const DRIVERS: [DriverChoice; 2] = [DriverChoice::IoUring, DriverChoice::Plain];
@@ -145,16 +145,7 @@ pub(crate) fn open(
 
 /// PCMU both ways.
 pub(crate) fn media(rtp: SocketAddr, rtcp: RtcpTransport) -> RemoteMedia {
-    RemoteMedia {
-        encoding: Encoding::Pcmu,
-        receive_payload_type: 0,
-        send_payload_type: 0,
-        telephone_event: None,
-        rtp,
-        rtcp,
-        direction: Direction::SendReceive,
-        packet_time_ms: 20,
-    }
+    RemoteMedia::g711(Law::Mu, rtp, rtcp)
 }
 
 /// Waits for an event that `wanted` takes; others are dropped.
