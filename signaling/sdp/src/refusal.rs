@@ -90,7 +90,7 @@ impl SdpRefusal {
                 format!("RTP/AVP expected, {} offered", plain(offered))
             }
             Self::NoCommonCodec { known, offered } => {
-                let known: Vec<_> = known.iter().map(|encoding| encoding.name()).collect();
+                let known: Vec<_> = known.iter().map(ToString::to_string).collect();
                 let offered: Vec<_> = offered.iter().map(|name| plain(name)).collect();
                 format!("{} expected, {} offered", known.join(" or "), offered.join(" "))
             }

@@ -126,7 +126,7 @@ impl Formats {
 
     fn names(&self) -> Vec<String> {
         let names = self.0.iter().filter_map(|(_, format)| match format {
-            Format::Audio(encoding) => Some(encoding.name().to_owned()),
+            Format::Audio(encoding) => Some(encoding.to_string()),
             Format::Other(name) => Some(name.clone()),
             Format::TelephoneEvent => None,
         });
@@ -137,13 +137,13 @@ impl Formats {
 fn format_of(map: &RtpMap) -> Format {
     let is_mono = map.encoding_params.as_deref().is_none_or(|channels| channels.trim() == "1");
     let named = |name: &str| map.encoding_name.eq_ignore_ascii_case(name);
-    if map.clock_rate == CLOCK_RATE && is_mono {
-        if let Some(encoding) = Encoding::ALL.into_iter().find(|encoding| named(encoding.name())) {
-            return Format::Audio(encoding);
-        }
-        if named("telephone-event") {
-            return Format::TelephoneEvent;
-        }
+    let is_it =
+        |encoding: &Encoding| named(encoding.name()) && map.clock_rate == encoding.clock_rate();
+    if is_mono && let Some(encoding) = Encoding::ALL.into_iter().find(is_it) {
+        return Format::Audio(encoding);
+    }
+    if is_mono && named("telephone-event") && map.clock_rate == CLOCK_RATE {
+        return Format::TelephoneEvent;
     }
     Format::Other(format!("{}/{}", map.encoding_name, map.clock_rate))
 }
@@ -157,11 +157,8 @@ fn static_format(payload_type: u8) -> Format {
         return Format::Audio(encoding);
     }
     Format::Other(match payload_type {
-        3 => "GSM/8000".into(),
         4 => "G723/8000".into(),
-        9 => "G722/8000".into(),
         15 => "G728/8000".into(),
-        18 => "G729/8000".into(),
         other => format!("payload type {other}"),
     })
 }
