@@ -23,8 +23,6 @@ pub enum Encoding {
     Gsm,
     /// iLBC (RFC 3951, RFC 3952).
     Ilbc,
-    /// ITU-T G.729, annex A (RFC 3551 section 4.5.6).
-    G729,
     /// Linear 16 bits, network byte order, one audio channel (RFC 3551 section 4.5.11).
     L16At8000,
     /// As above, at 16 kHz.
@@ -37,7 +35,7 @@ pub enum Encoding {
 
 impl Encoding {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Opus,
         Self::G722,
         Self::Pcmu,
@@ -45,7 +43,6 @@ impl Encoding {
         Self::G726,
         Self::Gsm,
         Self::Ilbc,
-        Self::G729,
         Self::L16At8000,
         Self::L16At16000,
         Self::L16At44100,
@@ -62,7 +59,6 @@ impl Encoding {
             Self::G726 => "G726-32",
             Self::Gsm => "GSM",
             Self::Ilbc => "iLBC",
-            Self::G729 => "G729",
             Self::L16At8000 | Self::L16At16000 | Self::L16At44100 | Self::L16At48000 => "L16",
         }
     }
@@ -102,7 +98,6 @@ impl Encoding {
             Self::Pcma => Some(8),
             Self::G722 => Some(9),
             Self::L16At44100 => Some(11),
-            Self::G729 => Some(18),
             _ => None,
         }
     }
