@@ -2,7 +2,14 @@
 //!
 //! A [`Decoder`] and an [`Encoder`] hold the state of one stream. They are built outside the
 //! shard, because the larger formats allocate there; afterwards nothing here allocates. Samples are
-//! at the format's own rate ([`Encoding::sample_rate`]), one audio channel.
+//! at the format's own rate ([`Encoding::sample_rate`]), one audio channel. Each format is a file
+//! of its own; this one only chooses among them. No payload can make any of them panic.
+
+mod g722;
+mod l16;
+
+pub use g722::{G722Decoder, G722Encoder};
+pub use l16::{L16Decoder, L16Encoder};
 
 use media_kernels::Kernels;
 use media_units::{Discard, Encoding, EncodingParameters, Law};
@@ -20,6 +27,10 @@ pub const PACKET_SAMPLES_MAX: usize = 5760;
 pub enum Decoder {
     /// G.711.
     G711(Law),
+    /// Linear.
+    L16(L16Decoder),
+    /// G.722.
+    G722(Box<G722Decoder>),
 }
 
 /// Turns samples into one stream's payloads.
@@ -27,62 +38,127 @@ pub enum Decoder {
 pub enum Encoder {
     /// G.711.
     G711(Law),
+    /// Linear.
+    L16(L16Encoder),
+    /// G.722.
+    G722(Box<G722Encoder>),
 }
 
 impl Decoder {
     /// A decoder without past. Allocates.
     pub fn new(encoding: Encoding) -> Self {
-        Self::G711(encoding.law().unwrap_or(Law::Mu))
+        match encoding {
+            Encoding::G722 => Self::G722(Box::default()),
+            Encoding::L16At8000
+            | Encoding::L16At16000
+            | Encoding::L16At44100
+            | Encoding::L16At48000 => Self::L16(L16Decoder),
+            other => Self::G711(other.law().unwrap_or(Law::Mu)),
+        }
     }
 
     /// Forgets the stream: another source begins.
-    pub fn reset(&mut self) {}
+    pub fn reset(&mut self) {
+        match self {
+            Self::G711(_) | Self::L16(_) => {}
+            Self::G722(decoder) => decoder.reset(),
+        }
+    }
 
-    /// How many samples the payload holds, told without decoding it. Network input: anything may
-    /// come, and what cannot be decoded is refused here.
+    /// How many samples the payload holds, 1 to [`PACKET_SAMPLES_MAX`], told without decoding it.
+    /// Network input: anything may come, and what cannot be decoded is refused here.
     pub fn samples(&self, payload: &[u8]) -> Result<usize, Discard> {
-        if payload.is_empty() { Err(Discard::PayloadSize) } else { Ok(payload.len()) }
+        let samples = match self {
+            Self::G711(_) => payload.len(),
+            Self::L16(decoder) => decoder.samples(payload)?,
+            Self::G722(decoder) => decoder.samples(payload)?,
+        };
+        match samples {
+            1..=PACKET_SAMPLES_MAX => Ok(samples),
+            _ => Err(Discard::PayloadSize),
+        }
     }
 
     /// Decodes one payload and says how many samples it was. `samples` has room for what
     /// [`Decoder::samples`] said.
     pub fn decode(&mut self, kernels: &Kernels, payload: &[u8], samples: &mut [i16]) -> usize {
-        let Self::G711(law) = *self;
-        g711::decode(law, kernels, payload, samples);
-        payload.len()
+        match self {
+            Self::G711(law) => {
+                g711::decode(*law, kernels, payload, samples);
+                payload.len().min(samples.len())
+            }
+            Self::L16(decoder) => decoder.decode(payload, samples),
+            Self::G722(decoder) => decoder.decode(payload, samples),
+        }
     }
 
     /// Recovers the packet before `following` from the redundancy in it (Opus in-band FEC).
     /// `samples` is as long as what is missing. False where there is none.
     pub fn recover(&mut self, _following: &[u8], _samples: &mut [i16]) -> bool {
-        false
+        match self {
+            Self::G711(_) | Self::L16(_) | Self::G722(_) => false,
+        }
     }
 
     /// Invents what is missing by the format's own method. False where the format has none:
     /// playout then invents from the samples it played.
     pub fn conceal(&mut self, _samples: &mut [i16]) -> bool {
-        false
+        match self {
+            Self::G711(_) | Self::L16(_) | Self::G722(_) => false,
+        }
+    }
+
+    /// The next payload does not follow the last one, and what was in between was neither
+    /// recovered nor concealed here: predictors are brought to where they do least harm.
+    pub fn after_loss(&mut self) {
+        match self {
+            Self::G711(_) | Self::L16(_) => {}
+            Self::G722(decoder) => decoder.after_loss(),
+        }
     }
 }
 
 impl Encoder {
     /// An encoder without past. Allocates.
     pub fn new(encoding: Encoding, _parameters: &EncodingParameters) -> Self {
-        Self::G711(encoding.law().unwrap_or(Law::Mu))
+        match encoding {
+            Encoding::G722 => Self::G722(Box::default()),
+            Encoding::L16At8000
+            | Encoding::L16At16000
+            | Encoding::L16At44100
+            | Encoding::L16At48000 => Self::L16(L16Encoder),
+            other => Self::G711(other.law().unwrap_or(Law::Mu)),
+        }
     }
 
     /// Encodes `samples`, a packet's worth, into `frame` and says how many octets it takes; none
     /// where nothing need be sent (discontinuous transmission).
     pub fn encode(&mut self, kernels: &Kernels, samples: &[i16], frame: &mut [u8]) -> usize {
-        let Self::G711(law) = *self;
-        g711::encode(law, kernels, samples, frame);
-        samples.len()
+        match self {
+            Self::G711(law) => {
+                g711::encode(*law, kernels, samples, frame);
+                samples.len().min(frame.len())
+            }
+            Self::L16(encoder) => encoder.encode(samples, frame),
+            Self::G722(encoder) => encoder.encode(samples, frame),
+        }
     }
 
     /// The endpoint reported this share of packets lost (RFC 3550 section 6.4.1: of 256).
-    pub fn far_end_lost(&mut self, _fraction_lost: u8) {}
+    pub fn far_end_lost(&mut self, _fraction_lost: u8) {
+        match self {
+            Self::G711(_) | Self::L16(_) | Self::G722(_) => {}
+        }
+    }
 
     /// Goes on where `other`, of the same encoding and parameters, stands: whoever listened to
     /// `other` can listen to this one without hearing the change.
-    pub fn continue_from(&mut self, _other: &Self) {}
+    pub fn continue_from(&mut self, other: &Self) {
+        if let (Self::G722(own), Self::G722(other)) = (self, other) {
+            own.clone_from(other);
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;
