@@ -8,9 +8,6 @@
 
 use media_units::Discard;
 
-/// Codewords in an octet.
-const CODES_PER_OCTET: usize = 2;
-
 /// Bits by which a sample outside is longer than inside.
 const UNIFORM_SHIFT: u32 = 2;
 
@@ -33,30 +30,29 @@ pub struct G726Decoder {
 }
 
 impl G726Decoder {
-    /// A decoder without past.
-    pub fn new() -> Self {
-        Self::default()
+    /// Forgets the stream.
+    pub fn reset(&mut self) {
+        *self = Self::default();
     }
 
-    /// How many samples the payload holds.
-    pub fn samples(payload: &[u8]) -> Result<usize, Discard> {
-        if payload.is_empty() {
-            return Err(Discard::PayloadSize);
-        }
-        Ok(payload.len() * CODES_PER_OCTET)
+    /// How many samples the payload holds: two in each octet.
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)] // as those of other formats
+    pub fn samples(&self, payload: &[u8]) -> Result<usize, Discard> {
+        Ok(2 * payload.len())
     }
 
     /// Decodes a payload and says how many samples it was.
     pub fn decode(&mut self, payload: &[u8], samples: &mut [i16]) -> usize {
-        let mut count = 0;
-        for (pair, octet) in samples.chunks_exact_mut(CODES_PER_OCTET).zip(payload) {
-            for (sample, code) in pair.iter_mut().zip([octet & 15, octet >> 4]) {
-                let estimate = self.predictor.estimate();
-                *sample = outside(self.predictor.advance(estimate, code));
-            }
-            count += CODES_PER_OCTET;
+        let pairs = samples.as_chunks_mut::<2>().0;
+        for (pair, octet) in pairs.iter_mut().zip(payload) {
+            *pair = [octet & 15, octet >> 4].map(|code| self.sample(code));
         }
-        count
+        2 * pairs.len().min(payload.len())
+    }
+
+    fn sample(&mut self, code: u8) -> i16 {
+        let estimate = self.predictor.estimate();
+        outside(self.predictor.advance(estimate, code))
     }
 }
 
@@ -67,21 +63,14 @@ pub struct G726Encoder {
 }
 
 impl G726Encoder {
-    /// An encoder without past.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Encodes an even number of samples and says how many octets they take.
     pub fn encode(&mut self, samples: &[i16], frame: &mut [u8]) -> usize {
-        let mut count = 0;
-        for (octet, pair) in frame.iter_mut().zip(samples.chunks_exact(CODES_PER_OCTET)) {
-            let low = self.code(pair[0]);
-            let high = self.code(pair[1]);
+        let pairs = samples.as_chunks::<2>().0;
+        for (octet, pair) in frame.iter_mut().zip(pairs) {
+            let [low, high] = pair.map(|sample| self.code(sample));
             *octet = low | high << 4;
-            count += 1;
         }
-        count
+        pairs.len().min(frame.len())
     }
 
     fn code(&mut self, sample: i16) -> u8 {
@@ -309,4 +298,57 @@ fn antilogarithm(logarithm: i32) -> i32 {
         return 0;
     }
     ((128 + (logarithm & 127)) << 7) >> (14 - (logarithm >> 7)).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::tests::{checksum, level_change_db, voice};
+
+    fn encode(samples: &[i16]) -> Vec<u8> {
+        let mut frame = vec![0; samples.len() / 2];
+        assert_eq!(G726Encoder::default().encode(samples, &mut frame), frame.len());
+        frame
+    }
+
+    fn decode(payload: &[u8]) -> Vec<i16> {
+        let mut samples = vec![0; 2 * payload.len()];
+        assert_eq!(G726Decoder::default().decode(payload, &mut samples), samples.len());
+        samples
+    }
+
+    #[test]
+    fn output_is_what_was_verified_against_the_vectors_of_the_recommendation() {
+        let frame = encode(&voice(8000));
+        let samples = decode(&frame);
+        assert_eq!(checksum(frame), 0x81d6_c487_5545_f413);
+        assert_eq!(
+            checksum(samples.iter().flat_map(|sample| sample.to_le_bytes())),
+            0x3904_a513_f7ca_4e76
+        );
+    }
+
+    #[test]
+    fn every_codeword_in_a_row_stays_what_was_verified() {
+        let payload: Vec<u8> = (0..=255).cycle().take(16 * 256).map(|octet: u8| octet).collect();
+        let samples = decode(&payload);
+        assert_eq!(
+            checksum(samples.iter().flat_map(|sample| sample.to_le_bytes())),
+            0x5033_1918_1fd4_15c6
+        );
+    }
+
+    #[test]
+    fn the_first_codeword_is_in_the_low_bits() {
+        let frame = encode(&[20_000, -20_000]);
+        assert_eq!(frame, [0x87]);
+    }
+
+    #[test]
+    fn level_is_kept_within_a_tenth_of_a_decibel() {
+        for level in [-40.0, -30.0, -20.0, -10.0, -3.0] {
+            let change = level_change_db(level, |samples| decode(&encode(samples)));
+            assert!(change.abs() < 0.1, "{change} dB at {level} dBFS");
+        }
+    }
 }

@@ -6,9 +6,11 @@
 //! of its own; this one only chooses among them. No payload can make any of them panic.
 
 mod g722;
+mod g726;
 mod l16;
 
 pub use g722::{G722Decoder, G722Encoder};
+pub use g726::{G726Decoder, G726Encoder};
 pub use l16::{L16Decoder, L16Encoder};
 
 use media_kernels::Kernels;
@@ -31,6 +33,8 @@ pub enum Decoder {
     L16(L16Decoder),
     /// G.722.
     G722(Box<G722Decoder>),
+    /// G.726.
+    G726(Box<G726Decoder>),
 }
 
 /// Turns samples into one stream's payloads.
@@ -42,6 +46,8 @@ pub enum Encoder {
     L16(L16Encoder),
     /// G.722.
     G722(Box<G722Encoder>),
+    /// G.726.
+    G726(Box<G726Encoder>),
 }
 
 impl Decoder {
@@ -49,6 +55,7 @@ impl Decoder {
     pub fn new(encoding: Encoding) -> Self {
         match encoding {
             Encoding::G722 => Self::G722(Box::default()),
+            Encoding::G726 => Self::G726(Box::default()),
             Encoding::L16At8000
             | Encoding::L16At16000
             | Encoding::L16At44100
@@ -62,6 +69,7 @@ impl Decoder {
         match self {
             Self::G711(_) | Self::L16(_) => {}
             Self::G722(decoder) => decoder.reset(),
+            Self::G726(decoder) => decoder.reset(),
         }
     }
 
@@ -72,6 +80,7 @@ impl Decoder {
             Self::G711(_) => payload.len(),
             Self::L16(decoder) => decoder.samples(payload)?,
             Self::G722(decoder) => decoder.samples(payload)?,
+            Self::G726(decoder) => decoder.samples(payload)?,
         };
         match samples {
             1..=PACKET_SAMPLES_MAX => Ok(samples),
@@ -89,6 +98,7 @@ impl Decoder {
             }
             Self::L16(decoder) => decoder.decode(payload, samples),
             Self::G722(decoder) => decoder.decode(payload, samples),
+            Self::G726(decoder) => decoder.decode(payload, samples),
         }
     }
 
@@ -96,7 +106,7 @@ impl Decoder {
     /// `samples` is as long as what is missing. False where there is none.
     pub fn recover(&mut self, _following: &[u8], _samples: &mut [i16]) -> bool {
         match self {
-            Self::G711(_) | Self::L16(_) | Self::G722(_) => false,
+            Self::G711(_) | Self::L16(_) | Self::G722(_) | Self::G726(_) => false,
         }
     }
 
@@ -104,7 +114,7 @@ impl Decoder {
     /// playout then invents from the samples it played.
     pub fn conceal(&mut self, _samples: &mut [i16]) -> bool {
         match self {
-            Self::G711(_) | Self::L16(_) | Self::G722(_) => false,
+            Self::G711(_) | Self::L16(_) | Self::G722(_) | Self::G726(_) => false,
         }
     }
 
@@ -112,7 +122,7 @@ impl Decoder {
     /// recovered nor concealed here: predictors are brought to where they do least harm.
     pub fn after_loss(&mut self) {
         match self {
-            Self::G711(_) | Self::L16(_) => {}
+            Self::G711(_) | Self::L16(_) | Self::G726(_) => {}
             Self::G722(decoder) => decoder.after_loss(),
         }
     }
@@ -123,6 +133,7 @@ impl Encoder {
     pub fn new(encoding: Encoding, _parameters: &EncodingParameters) -> Self {
         match encoding {
             Encoding::G722 => Self::G722(Box::default()),
+            Encoding::G726 => Self::G726(Box::default()),
             Encoding::L16At8000
             | Encoding::L16At16000
             | Encoding::L16At44100
@@ -141,21 +152,24 @@ impl Encoder {
             }
             Self::L16(encoder) => encoder.encode(samples, frame),
             Self::G722(encoder) => encoder.encode(samples, frame),
+            Self::G726(encoder) => encoder.encode(samples, frame),
         }
     }
 
     /// The endpoint reported this share of packets lost (RFC 3550 section 6.4.1: of 256).
     pub fn far_end_lost(&mut self, _fraction_lost: u8) {
         match self {
-            Self::G711(_) | Self::L16(_) | Self::G722(_) => {}
+            Self::G711(_) | Self::L16(_) | Self::G722(_) | Self::G726(_) => {}
         }
     }
 
     /// Goes on where `other`, of the same encoding and parameters, stands: whoever listened to
     /// `other` can listen to this one without hearing the change.
     pub fn continue_from(&mut self, other: &Self) {
-        if let (Self::G722(own), Self::G722(other)) = (self, other) {
-            own.clone_from(other);
+        match (self, other) {
+            (Self::G722(own), Self::G722(other)) => own.clone_from(other),
+            (Self::G726(own), Self::G726(other)) => own.clone_from(other),
+            _ => {}
         }
     }
 }

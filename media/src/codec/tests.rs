@@ -8,6 +8,49 @@ use super::{Decoder, Encoder, FRAME_BYTES_MAX, PACKET_SAMPLES_MAX};
 
 const KERNELS: Kernels = Kernels::SCALAR;
 
+/// Something like a voice: pulses at a pitch that moves, through two resonances, with breath
+/// and pauses. Integers only, so that it is the same everywhere.
+pub(super) fn voice(length: usize) -> Vec<i16> {
+    let (mut seed, mut until_pulse) = (1_u32, 0);
+    let mut past = [[0_i32; 2]; 2];
+    let sample = |n: usize| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let mut sample = (seed >> 25) as i32 - 64;
+        if until_pulse == 0 && (n / 1600) % 5 != 4 {
+            until_pulse = 50 + (n / 400) % 30;
+            sample += 9000;
+        }
+        until_pulse = until_pulse.saturating_sub(1);
+        // Around 500 Hz and 1700 Hz.
+        for (past, [first, second]) in past.iter_mut().zip([[29_000, -15_000], [6900, -13_500]]) {
+            sample += (first * past[0] + second * past[1]) >> 14;
+            sample = sample.clamp(-30_000, 30_000);
+            *past = [sample, past[0]];
+        }
+        sample as i16
+    };
+    (0..length).map(sample).collect()
+}
+
+/// FNV-1a.
+pub(super) fn checksum(octets: impl IntoIterator<Item = u8>) -> u64 {
+    octets.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// How much louder a tone of about 1 kHz at this level comes back, once the codec has settled.
+pub(super) fn level_change_db(level_dbfs: f64, through: impl Fn(&[i16]) -> Vec<i16>) -> f64 {
+    let amplitude = 32_767.0 * 10_f64.powf(level_dbfs / 20.0);
+    let phase = std::f64::consts::TAU * 1004.0 / 8000.0;
+    let tone: Vec<i16> =
+        (0..16_000).map(|n| (amplitude * (phase * n as f64).sin()) as i16).collect();
+    let energy = |samples: &[i16]| -> f64 {
+        samples[8000..].iter().map(|sample| f64::from(*sample).powi(2)).sum()
+    };
+    10.0 * (energy(&through(&tone)) / energy(&tone)).log10()
+}
+
 fn encoder(encoding: Encoding) -> Encoder {
     Encoder::new(encoding, &EncodingParameters::DEFAULT)
 }
@@ -22,7 +65,7 @@ fn a_frame_decodes_to_as_many_samples_as_it_was_made_of() {
     for encoding in Encoding::ALL {
         let mut encoder = encoder(encoding);
         let mut decoder = Decoder::new(encoding);
-        let length = encoding.sample_rate() as usize / 50;
+        let length = 3 * encoding.sample_rate() as usize / 50;
         let (mut frame, mut samples) = ([0; FRAME_BYTES_MAX], [0; PACKET_SAMPLES_MAX]);
         let octets = encoder.encode(&KERNELS, &vec![0; length], &mut frame);
         assert_eq!(decoder.samples(&frame[..octets]), Ok(length), "{encoding}");
