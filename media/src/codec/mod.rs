@@ -8,10 +8,12 @@
 mod g722;
 mod g726;
 mod l16;
+mod opus;
 
 pub use g722::{G722Decoder, G722Encoder};
 pub use g726::{G726Decoder, G726Encoder};
 pub use l16::{L16Decoder, L16Encoder};
+pub use opus::{OpusDecoder, OpusEncoder};
 
 use media_kernels::Kernels;
 use media_units::{Discard, Encoding, EncodingParameters, Law};
@@ -35,6 +37,8 @@ pub enum Decoder {
     G722(Box<G722Decoder>),
     /// G.726.
     G726(Box<G726Decoder>),
+    /// Opus.
+    Opus(Box<OpusDecoder>),
 }
 
 /// Turns samples into one stream's payloads.
@@ -48,12 +52,15 @@ pub enum Encoder {
     G722(Box<G722Encoder>),
     /// G.726.
     G726(Box<G726Encoder>),
+    /// Opus.
+    Opus(Box<OpusEncoder>),
 }
 
 impl Decoder {
     /// A decoder without past. Allocates.
     pub fn new(encoding: Encoding) -> Self {
         match encoding {
+            Encoding::Opus => Self::Opus(Box::default()),
             Encoding::G722 => Self::G722(Box::default()),
             Encoding::G726 => Self::G726(Box::default()),
             Encoding::L16At8000
@@ -70,6 +77,7 @@ impl Decoder {
             Self::G711(_) | Self::L16(_) => {}
             Self::G722(decoder) => decoder.reset(),
             Self::G726(decoder) => decoder.reset(),
+            Self::Opus(decoder) => decoder.reset(),
         }
     }
 
@@ -81,6 +89,7 @@ impl Decoder {
             Self::L16(decoder) => decoder.samples(payload)?,
             Self::G722(decoder) => decoder.samples(payload)?,
             Self::G726(decoder) => decoder.samples(payload)?,
+            Self::Opus(decoder) => decoder.samples(payload)?,
         };
         match samples {
             1..=PACKET_SAMPLES_MAX => Ok(samples),
@@ -99,39 +108,43 @@ impl Decoder {
             Self::L16(decoder) => decoder.decode(payload, samples),
             Self::G722(decoder) => decoder.decode(payload, samples),
             Self::G726(decoder) => decoder.decode(payload, samples),
+            Self::Opus(decoder) => decoder.decode(payload, samples),
         }
     }
 
     /// Recovers the packet before `following` from the redundancy in it (Opus in-band FEC).
-    /// `samples` is as long as what is missing. False where there is none.
-    pub fn recover(&mut self, _following: &[u8], _samples: &mut [i16]) -> bool {
+    /// `samples` is as long as what is missing, in multiples of 2.5 ms. False where there is none;
+    /// then nothing has changed.
+    pub fn recover(&mut self, following: &[u8], samples: &mut [i16]) -> bool {
         match self {
-            Self::G711(_) | Self::L16(_) | Self::G722(_) | Self::G726(_) => false,
+            Self::Opus(decoder) => decoder.recover(following, samples),
+            _ => false,
         }
     }
 
-    /// Invents what is missing by the format's own method. False where the format has none:
-    /// playout then invents from the samples it played.
-    pub fn conceal(&mut self, _samples: &mut [i16]) -> bool {
+    /// Invents what is missing by the format's own method, in multiples of 2.5 ms. False where the
+    /// format has none: playout then invents from the samples it played.
+    pub fn conceal(&mut self, samples: &mut [i16]) -> bool {
         match self {
-            Self::G711(_) | Self::L16(_) | Self::G722(_) | Self::G726(_) => false,
+            Self::Opus(decoder) => decoder.conceal(samples),
+            _ => false,
         }
     }
 
     /// The next payload does not follow the last one, and what was in between was neither
     /// recovered nor concealed here: predictors are brought to where they do least harm.
     pub fn after_loss(&mut self) {
-        match self {
-            Self::G711(_) | Self::L16(_) | Self::G726(_) => {}
-            Self::G722(decoder) => decoder.after_loss(),
+        if let Self::G722(decoder) = self {
+            decoder.after_loss();
         }
     }
 }
 
 impl Encoder {
     /// An encoder without past. Allocates.
-    pub fn new(encoding: Encoding, _parameters: &EncodingParameters) -> Self {
+    pub fn new(encoding: Encoding, parameters: &EncodingParameters) -> Self {
         match encoding {
+            Encoding::Opus => Self::Opus(Box::new(OpusEncoder::new(parameters))),
             Encoding::G722 => Self::G722(Box::default()),
             Encoding::G726 => Self::G726(Box::default()),
             Encoding::L16At8000
@@ -153,13 +166,15 @@ impl Encoder {
             Self::L16(encoder) => encoder.encode(samples, frame),
             Self::G722(encoder) => encoder.encode(samples, frame),
             Self::G726(encoder) => encoder.encode(samples, frame),
+            Self::Opus(encoder) => encoder.encode(samples, frame),
         }
     }
 
-    /// The endpoint reported this share of packets lost (RFC 3550 section 6.4.1: of 256).
-    pub fn far_end_lost(&mut self, _fraction_lost: u8) {
-        match self {
-            Self::G711(_) | Self::L16(_) | Self::G722(_) | Self::G726(_) => {}
+    /// The endpoint reported this share of packets lost (RFC 3550 section 6.4.1: of 256). Where
+    /// several listen, the worst of them counts.
+    pub fn far_end_lost(&mut self, fraction_lost: u8) {
+        if let Self::Opus(encoder) = self {
+            encoder.far_end_lost(fraction_lost);
         }
     }
 
@@ -169,6 +184,8 @@ impl Encoder {
         match (self, other) {
             (Self::G722(own), Self::G722(other)) => own.clone_from(other),
             (Self::G726(own), Self::G726(other)) => own.clone_from(other),
+            (Self::Opus(own), Self::Opus(other)) => own.continue_from(other),
+            // No state; or another encoding, which cannot be continued.
             _ => {}
         }
     }
