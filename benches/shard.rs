@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use engine::{Datagram, Output, Port, Shard};
+use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, SlotPool,
     TelephoneEvent,
@@ -47,6 +47,8 @@ impl Output for Wire {
     }
 
     fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
+
+    fn retire(&mut self, _equipment: Box<Equipment>) {}
 
     fn event(&mut self, event: Event) {
         assert!(!matches!(event, Event::Refused { .. }), "{event:?}");
@@ -126,6 +128,7 @@ impl World {
         while let Some(room) = rooms.take_room() {
             shard.command(
                 Command::OpenRoom { room, sound: RoomSound::DEFAULT },
+                None,
                 Instant::START,
                 &mut wire,
             );
@@ -133,7 +136,7 @@ impl World {
                 let session = sessions.take_session().expect("as many as phones");
                 let phone = Phone::new(session.slot(), member < crowd.room_talkers);
                 let open = phone.open(session, Route::Room(room));
-                shard.command(open, Instant::START, &mut wire);
+                shard.command(open, None, Instant::START, &mut wire);
                 phones.push(phone);
             }
         }

@@ -60,7 +60,7 @@ fn receive(criterion: &mut Criterion) {
     group.bench_function("next_packet_of_the_bench_itself", |b| {
         b.iter(|| phone.next().payload().len());
     });
-    let mut reception = Reception::new();
+    let mut reception = Reception::new(8000);
     group.bench_function("account", |b| {
         b.iter(|| {
             let now = phone.now;
@@ -76,7 +76,7 @@ fn playout(criterion: &mut Criterion) {
     let limits = PlayoutLimits { delay_min: Duration::ZERO, delay_max: Duration::from_millis(300) };
     let mut block = Block::SILENCE;
 
-    let (mut phone, mut reception) = (Phone::new(), Reception::new());
+    let (mut phone, mut reception) = (Phone::new(), Reception::new(8000));
     let (mut playout, mut pulls) = (Playout::new(&limits), 0);
     group.bench_function("account_insert_and_pull", |b| {
         b.iter(|| {
@@ -104,7 +104,7 @@ fn playout(criterion: &mut Criterion) {
 
 fn reports(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stream");
-    let mut reception = Reception::new();
+    let mut reception = Reception::new(8000);
     reception.packet(&Phone::new().next(), Instant::START).expect("the first");
     let now = Instant::from_millis(5000);
     let wall = WallClock { start_unix_nanos: 1_735_689_600_000_000_000 };

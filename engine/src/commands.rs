@@ -5,18 +5,29 @@ use engine_control::{
 };
 use media_units::Instant;
 
-use crate::Output;
 use crate::session::Session;
 use crate::shard::{Room, Shard};
 use crate::taps::TapIndex;
 use crate::tick::Run;
+use crate::{Equipment, Output};
 
 impl Shard {
-    /// Applies one command. Call it at the start of a tick, before the sockets are read.
-    pub fn command(&mut self, command: Command, now: Instant, output: &mut impl Output) {
+    /// Applies one command, with the equipment that belongs to it ([`Equipment::beside`]). Call it at the start of a tick, before the sockets are read.
+    pub fn command(
+        &mut self,
+        command: Command,
+        equipment: Option<Box<Equipment>>,
+        now: Instant,
+        output: &mut impl Output,
+    ) {
         match self.check(&command) {
-            Ok(()) => self.apply(command, now, output),
-            Err(refusal) => output.event(Event::Refused { command, refusal }),
+            Ok(()) => self.apply(command, equipment, now, output),
+            Err(refusal) => {
+                if let Some(equipment) = equipment {
+                    output.retire(equipment);
+                }
+                output.event(Event::Refused { command, refusal });
+            }
         }
     }
 
@@ -45,15 +56,21 @@ impl Shard {
     }
 
     /// Applies a command that was checked.
-    fn apply(&mut self, command: Command, now: Instant, output: &mut impl Output) {
+    fn apply(
+        &mut self,
+        command: Command,
+        equipment: Option<Box<Equipment>>,
+        now: Instant,
+        output: &mut impl Output,
+    ) {
         match command {
             Command::OpenSession { session, open } => {
-                self.open_session(session, &open, now, output);
+                self.open_session(session, &open, equipment, now, output);
                 output.event(Event::SessionOpened { session, open });
             }
             Command::UpdateSession { session, media } => {
                 let Run { sessions, mut moment, .. } = self.run(now, output);
-                sessions[session.slot() as usize].update(&media, &mut moment);
+                sessions[session.slot() as usize].update(&media, equipment, &mut moment);
                 self.revise_part(session.slot());
                 output.event(Event::MediaReturned { session, media });
             }
@@ -84,6 +101,7 @@ impl Shard {
         &mut self,
         key: SessionKey,
         open: &SessionOpen,
+        equipment: Option<Box<Equipment>>,
         now: Instant,
         output: &mut impl Output,
     ) {
@@ -93,7 +111,7 @@ impl Shard {
         };
         let Run { sessions, mut moment, .. } = self.run(now, output);
         let session = &mut sessions[key.slot() as usize];
-        session.open(key, open, phase, &mut moment);
+        session.open(key, open, equipment, phase, &mut moment);
         self.enter(key.slot());
         self.totals.sessions += 1;
     }

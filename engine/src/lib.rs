@@ -10,6 +10,7 @@
 
 mod clock;
 mod commands;
+mod equipment;
 mod latch;
 mod moment;
 mod output;
@@ -18,11 +19,13 @@ mod report;
 mod roster;
 mod rtcp;
 mod send;
+mod sender;
 mod session;
 mod shard;
 mod taps;
 mod tick;
 mod turn;
 
+pub use equipment::Equipment;
 pub use output::{Datagram, Output, Port};
 pub use shard::Shard;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use engine_control::Event;
 use media_units::Instant;
 
+use crate::Equipment;
+
 /// Which socket of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Port {
@@ -39,6 +41,10 @@ pub trait Output {
     /// The session latched onto `source`: the socket may be connected, so that the kernel drops
     /// strangers. `None`: any source is to be let in again (before a re-latch, or after close).
     fn latch(&mut self, slot: u32, port: Port, source: Option<SocketAddr>);
+
+    /// Equipment that nobody needs any more: it goes home with the next fact, which is about its
+    /// session.
+    fn retire(&mut self, equipment: Box<Equipment>);
 
     /// A fact for the control plane. Never lost: the driver sizes the ring from the limits.
     fn event(&mut self, event: Event);

@@ -1,20 +1,26 @@
 //! One send stream: RTP headers on the session's sample clock.
 //!
-//! The timestamp is the session's first timestamp plus 160 for each period since the engine
-//! started, whether something was sent in it or not (RFC 3550 section 5.1: it counts sampling
+//! The timestamp is the session's first timestamp plus a period's units (160 at 8 kHz) for each period
+//! since the engine started, whether something was sent in it or not (RFC 3550 section 5.1: it counts sampling
 //! instants); the sequence number counts packets. So a hold, a hole in a relay or a change of
 //! phase never disturbs either. The marker says that a talkspurt begins: the packet before was
 //! not sent (RFC 3551 section 4.1).
 
 use media::rtp::{HEADER_BYTES, RtpHeader};
-use media_units::{BLOCK_SAMPLES, PeriodIndex, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{CLOCK_RATE, PeriodIndex, RtpTimestamp, SequenceNumber, Ssrc};
+
+/// Periods in a second.
+const PERIODS: u32 = 50;
 
 /// What we send to one endpoint.
 #[derive(Debug)]
 pub(crate) struct SendStream {
     ssrc: Ssrc,
     sequence: SequenceNumber,
-    timestamp_at_start: RtpTimestamp,
+    /// The timestamp of one period, and which one.
+    anchor: (RtpTimestamp, PeriodIndex),
+    /// Units of the timestamp in a period.
+    period_units: u32,
     payload_type: u8,
     /// Nothing was sent in the period before.
     paused: bool,
@@ -33,7 +39,8 @@ impl SendStream {
         Self {
             ssrc,
             sequence,
-            timestamp_at_start,
+            anchor: (timestamp_at_start, 0),
+            period_units: CLOCK_RATE / PERIODS,
             payload_type,
             paused: true,
             packets: 0,
@@ -58,12 +65,19 @@ impl SendStream {
 
     /// The RTP timestamp of what is sent in `period`.
     pub(crate) fn timestamp(&self, period: PeriodIndex) -> RtpTimestamp {
-        self.timestamp_at_start.plus((period as u32).wrapping_mul(BLOCK_SAMPLES as u32))
+        let (anchor, since) = self.anchor;
+        anchor.plus((period.wrapping_sub(since) as u32).wrapping_mul(self.period_units))
     }
 
-    /// Sends with another payload type from now on.
-    pub(crate) fn set_payload_type(&mut self, payload_type: u8) {
+    /// Sends another payload format from this period on. Where its clock is another one, the
+    /// timestamp goes on from where it is.
+    pub(crate) fn set_format(&mut self, payload_type: u8, clock_rate: u32, period: PeriodIndex) {
         self.payload_type = payload_type;
+        let units = clock_rate / PERIODS;
+        if units != self.period_units {
+            self.anchor = (self.timestamp(period), period);
+            self.period_units = units;
+        }
     }
 
     /// Nothing is sent in this period.
@@ -71,13 +85,19 @@ impl SendStream {
         self.paused = true;
     }
 
-    /// The header of the packet that is sent in `period` with so many octets of payload.
-    pub(crate) fn header(&mut self, period: PeriodIndex, octets: usize) -> [u8; HEADER_BYTES] {
+    /// The header of a packet with so many octets of payload that is sent in `period` and whose
+    /// first sample is so many units older than the period's.
+    pub(crate) fn header(
+        &mut self,
+        period: PeriodIndex,
+        age: i32,
+        octets: usize,
+    ) -> [u8; HEADER_BYTES] {
         let header = RtpHeader {
             payload_type: self.payload_type,
             marker: std::mem::take(&mut self.paused),
             sequence: self.sequence,
-            timestamp: self.timestamp(period),
+            timestamp: self.timestamp(period).plus(age.wrapping_neg() as u32),
             ssrc: self.ssrc,
         };
         self.sequence = self.sequence.plus(1);
@@ -95,10 +115,10 @@ mod tests {
     fn a_pause_costs_no_sequence_number_but_time_and_is_marked() {
         let start = RtpTimestamp(u32::MAX - 159);
         let mut stream = SendStream::new(Ssrc(0x0102_0304), SequenceNumber(0xffff), start, 8);
-        assert_eq!(stream.header(0, 160), [0x80, 0x88, 255, 255, 255, 255, 255, 96, 1, 2, 3, 4]);
-        assert_eq!(stream.header(1, 160), [0x80, 8, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
+        assert_eq!(stream.header(0, 0, 160), [0x80, 0x88, 255, 255, 255, 255, 255, 96, 1, 2, 3, 4]);
+        assert_eq!(stream.header(1, 0, 160), [0x80, 8, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
         stream.pause();
-        assert_eq!(stream.header(3, 160), [0x80, 0x88, 0, 1, 0, 0, 1, 64, 1, 2, 3, 4]);
+        assert_eq!(stream.header(3, 0, 160), [0x80, 0x88, 0, 1, 0, 0, 1, 64, 1, 2, 3, 4]);
         assert_eq!((stream.packets(), stream.octets()), (3, 480));
     }
 }

@@ -3,6 +3,7 @@
 //! What every packet and every period touches comes first and together; what only RTCP, digits
 //! and reports need is in [`Record`]. A session holds no reference to anything outside itself.
 
+use std::mem::replace;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -15,10 +16,12 @@ use media::rtcp::Timer;
 use media::talk::{Talk, TalkDetector};
 use media_kernels::prefetch;
 use media_units::{
-    DISCARDS, Direction, Discard, Instant, Law, PeriodIndex, RtpTimestamp, SequenceNumber, Ssrc,
+    CLOCK_RATE, DISCARDS, Direction, Discard, Instant, Law, PeriodIndex, RtpTimestamp,
+    SequenceNumber, Ssrc,
 };
 use mixer::Part;
 
+use crate::equipment::Equipment;
 use crate::latch::Latch;
 use crate::moment::Moment;
 use crate::roster::NO_ROOM;
@@ -55,6 +58,8 @@ pub(crate) struct Session {
     pub(crate) latch: Latch,
     pub(crate) reception: Reception,
     pub(crate) playout: Playout,
+    /// What it needs beyond plain G.711.
+    pub(crate) equipment: Option<Box<Equipment>>,
     pub(crate) record: Record,
 }
 
@@ -109,11 +114,12 @@ impl Session {
             send: SendStream::new(Ssrc(0), SequenceNumber(0), RtpTimestamp(0), 0),
             media: NO_MEDIA,
             latch: Latch::new(NOWHERE, 0),
-            reception: Reception::new(),
+            reception: Reception::new(CLOCK_RATE),
             playout: Playout::new(&PlayoutLimits {
                 delay_min: limits.playout_delay_min,
                 delay_max: limits.playout_delay_max,
             }),
+            equipment: None,
             record: Record::new(Timer::new(limits.rtcp_interval, Instant::START, &mut random)),
         }
     }
@@ -123,6 +129,7 @@ impl Session {
         &mut self,
         key: SessionKey,
         open: &SessionOpen,
+        equipment: Option<Box<Equipment>>,
         phase: u8,
         moment: &mut Moment<'_, O>,
     ) {
@@ -142,9 +149,11 @@ impl Session {
         self.blocks_concealed = 0;
         let payload_type = open.media.send_payload_type;
         self.send = SendStream::new(open.ssrc, open.sequence, open.timestamp, payload_type);
+        self.send.set_format(payload_type, open.media.encoding.clock_rate(), 0);
+        self.equipment = equipment;
         self.media = open.media;
         self.latch = Latch::new(open.media.rtp, moment.period);
-        self.reception = Reception::new();
+        self.reception = Reception::new(open.media.encoding.clock_rate());
         self.playout.reset();
         let timer = Timer::new(moment.rules.rtcp_interval, moment.now, moment.random);
         self.report_due = timer.next();
@@ -152,10 +161,23 @@ impl Session {
         self.record.name(moment.random);
     }
 
-    /// Applies what another offer and answer agreed on.
-    pub(crate) fn update<O: Output>(&mut self, media: &RemoteMedia, moment: &mut Moment<'_, O>) {
-        let before = std::mem::replace(&mut self.media, *media);
-        self.send.set_payload_type(media.send_payload_type);
+    /// Applies what another offer and answer agreed on. Codec states go on where the format and
+    /// its parameters are the same as before.
+    pub(crate) fn update<O: Output>(
+        &mut self,
+        media: &RemoteMedia,
+        equipment: Option<Box<Equipment>>,
+        moment: &mut Moment<'_, O>,
+    ) {
+        let before = replace(&mut self.media, *media);
+        let clock_rate = media.encoding.clock_rate();
+        self.send.set_format(media.send_payload_type, clock_rate, moment.period);
+        self.reception.set_clock_rate(clock_rate);
+        let is_same = (before.encoding, before.parameters) == (media.encoding, media.parameters);
+        let superfluous = if is_same { equipment } else { replace(&mut self.equipment, equipment) };
+        if let Some(equipment) = superfluous {
+            moment.output.retire(equipment);
+        }
         if before.rtcp != media.rtcp {
             self.record.rtcp_source = None;
         }
@@ -178,6 +200,9 @@ impl Session {
             self.tell_talk(Some(Talk::Stopped), moment.output);
         }
         moment.output.latch(self.slot(), Port::Rtp, None);
+        if let Some(equipment) = self.equipment.take() {
+            moment.output.retire(equipment);
+        }
         self.is_open = false;
     }
 

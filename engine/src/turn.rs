@@ -82,7 +82,7 @@ impl Session {
             self.send.pause();
             return;
         };
-        let header = self.send.header(moment.period, BLOCK_SAMPLES);
+        let header = self.send.header(moment.period, 0, BLOCK_SAMPLES);
         moment.totals.rtp_sent += 1;
         moment.output.send(self.slot(), Port::Rtp, to, [&header, frame]);
     }

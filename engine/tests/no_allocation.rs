@@ -5,7 +5,7 @@ mod rig;
 
 use std::net::SocketAddr;
 
-use engine::{Datagram, Output, Port, Shard};
+use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, RoomKey, Route, SessionKey, SessionOpen, SessionReport, ShardReport, TapPoint,
     TapReader, tap,
@@ -31,6 +31,8 @@ impl Output for Taken {
     }
 
     fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
+
+    fn retire(&mut self, _equipment: Box<Equipment>) {}
 
     fn event(&mut self, event: Event) {
         assert!(self.events.len() < self.events.capacity(), "no more than expected");
@@ -178,7 +180,7 @@ fn a_shard_neither_allocates_nor_frees_after_set_up() {
         let donated = waiting.as_slice().iter().filter(|command| has_box(command)).count();
         let usage = allocation_counter::measure(|| {
             for command in waiting.by_ref() {
-                shard.command(command, shard.next_tick(), &mut taken);
+                shard.command(command, Equipment::beside(&command), shard.next_tick(), &mut taken);
                 run(&mut shard, &mut taken, 3);
             }
         });

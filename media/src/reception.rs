@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use media_units::{
-    CLOCK_RATE, Discard, ExtendedSequence, Instant, NtpTime, RtpTimestamp, SequenceNumber, Ssrc,
+    Discard, ExtendedSequence, Instant, NtpTime, RtpTimestamp, SequenceNumber, Ssrc,
 };
 
 use crate::rtcp::ReportBlock;
@@ -33,8 +33,10 @@ pub struct Arrival {
 }
 
 /// Statistics of one receive stream.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Reception {
+    /// Units of the RTP timestamp in a second.
+    clock_rate: u32,
     source: Option<Source>,
     /// Of all sources so far.
     packets: u64,
@@ -59,9 +61,19 @@ struct Source {
 }
 
 impl Reception {
-    /// Nothing received yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// Nothing received yet, on an RTP clock of this many units a second.
+    pub fn new(clock_rate: u32) -> Self {
+        Self { clock_rate, source: None, packets: 0, octets: 0, lost_before: 0 }
+    }
+
+    /// The payload format changed, and with it the clock: timestamps before say nothing about
+    /// those that come (RFC 7160).
+    pub fn set_clock_rate(&mut self, clock_rate: u32) {
+        if std::mem::replace(&mut self.clock_rate, clock_rate) != clock_rate
+            && let Some(source) = &mut self.source
+        {
+            source.jitter = Jitter::default();
+        }
     }
 
     /// Accounts for one packet. A packet after an unconfirmed sequence jump is not valid
@@ -77,7 +89,7 @@ impl Reception {
         self.octets += packet.payload().len() as u64;
         if let Some(source) = &mut self.source {
             source.received += 1;
-            source.jitter.packet(packet.timestamp(), arrival);
+            source.jitter.packet(packet.timestamp(), arrival, self.clock_rate);
         }
         Ok(Arrival { extended, restarted: placed.is_none() })
     }
@@ -118,7 +130,7 @@ impl Reception {
     /// The interarrival jitter of the present source.
     pub fn jitter(&self) -> Duration {
         let units = self.source.as_ref().map_or(0, |source| source.jitter.units());
-        Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(CLOCK_RATE))
+        Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(self.clock_rate))
     }
 
     fn restart(&mut self, packet: &RtpView<'_>) -> ExtendedSequence {
@@ -200,8 +212,8 @@ struct Jitter {
 impl Jitter {
     /// Packets of one instant (digits repeat their timestamp) and jumps of the sender's clock by
     /// more than a second say nothing about the network and are left out.
-    fn packet(&mut self, timestamp: RtpTimestamp, arrival: Instant) {
-        let arrival = RtpTimestamp(arrival.as_rtp_units(CLOCK_RATE));
+    fn packet(&mut self, timestamp: RtpTimestamp, arrival: Instant, clock_rate: u32) {
+        let arrival = RtpTimestamp(arrival.as_rtp_units(clock_rate));
         if let Some((last_timestamp, last_arrival)) = self.last {
             if last_timestamp == timestamp {
                 return;
@@ -209,7 +221,7 @@ impl Jitter {
             let transit = arrival.distance_from(last_arrival);
             let difference = transit.wrapping_sub(timestamp.distance_from(last_timestamp));
             let difference = difference.unsigned_abs();
-            if difference < CLOCK_RATE {
+            if difference < clock_rate {
                 self.estimate = self.estimate + difference - ((self.estimate + 8) >> 4);
             }
         }
@@ -230,6 +242,8 @@ fn as_ntp_middle(duration: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use media_units::CLOCK_RATE;
+
     use crate::rtp::RtpHeader;
 
     struct Sender {
@@ -241,7 +255,7 @@ mod tests {
     impl Sender {
         fn new() -> Self {
             let now = Instant::from_millis(5000);
-            Self { reception: Reception::new(), ssrc: 1, now }
+            Self { reception: Reception::new(CLOCK_RATE), ssrc: 1, now }
         }
 
         /// Sends a packet that arrives `late_ms` later than its timestamp says.

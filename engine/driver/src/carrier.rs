@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use engine::{Output, Port};
+use engine::{Equipment, Output, Port};
 use engine_control::{Command, Event};
 
 use crate::network::Network;
@@ -17,12 +17,21 @@ pub(crate) struct Carrier<N> {
     /// Sockets that came with the command in progress and found no place: they go home with the
     /// event that answers it.
     unplaced: SocketPair,
+    /// Equipment that goes home with the next event.
+    retired: Option<Box<Equipment>>,
     refused: u64,
 }
 
 impl<N: Network> Carrier<N> {
     pub(crate) fn new(network: N, sockets: SocketTable, notices: NoticeSender) -> Self {
-        Self { network, sockets, notices, unplaced: SocketPair::default(), refused: 0 }
+        Self {
+            network,
+            sockets,
+            notices,
+            unplaced: SocketPair::default(),
+            retired: None,
+            refused: 0,
+        }
     }
 
     /// Whether the answer to one more command has room.
@@ -89,9 +98,13 @@ impl<N: Network> Output for Carrier<N> {
         self.refused += u64::from(done.is_err());
     }
 
+    fn retire(&mut self, equipment: Box<Equipment>) {
+        self.retired = Some(equipment);
+    }
+
     fn event(&mut self, event: Event) {
         let sockets = self.released_by(&event);
-        self.notices.push(Notice { event, sockets });
+        self.notices.push(Notice { event, sockets, equipment: self.retired.take() });
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use engine::Port;
+use engine::{Equipment, Port};
 use engine_control::{Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, SlotPool};
 use media_units::{Instant, WallClock};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -220,7 +220,8 @@ impl Engine {
             Ok(sockets) => sockets,
             Err(refusal) => return Err((command, refusal)),
         };
-        let sent = self.shards[shard].ends.orders.push(Order { command, sockets });
+        let equipment = Equipment::beside(&command);
+        let sent = self.shards[shard].ends.orders.push(Order { command, sockets, equipment });
         sent.map_err(|rtrb::PushError::Full(order)| (order.command, Refusal::Busy))
     }
 
@@ -359,8 +360,9 @@ impl Engine {
         let count = self.shards.len();
         for offset in 0..count {
             let index = (self.first_read + offset) % count;
-            if let Ok(Notice { event, sockets }) = self.shards[index].ends.notices.pop() {
-                drop(sockets);
+            if let Ok(notice) = self.shards[index].ends.notices.pop() {
+                // The sockets and codec states beside it are closed and freed here.
+                let Notice { event, .. } = notice;
                 self.first_read = index + 1;
                 return Some(event);
             }

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use engine::Equipment;
 use engine_control::{Command, Event, Limits};
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
@@ -11,18 +12,20 @@ use rustix::io::{Errno, read, write};
 
 use crate::sockets::SocketPair;
 
-/// A command with the sockets that belong to it.
+/// A command with the sockets and the codec states that belong to it.
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) command: Command,
     pub(crate) sockets: SocketPair,
+    pub(crate) equipment: Option<Box<Equipment>>,
 }
 
-/// A fact with the sockets that nobody needs any more.
+/// A fact with the sockets and the codec states that nobody needs any more.
 #[derive(Debug)]
 pub(crate) struct Notice {
     pub(crate) event: Event,
     pub(crate) sockets: SocketPair,
+    pub(crate) equipment: Option<Box<Equipment>>,
 }
 
 /// What the control plane and all shards share.
@@ -171,7 +174,7 @@ mod tests {
     use super::*;
 
     fn notice(event: Event) -> Notice {
-        Notice { event, sockets: SocketPair::default() }
+        Notice { event, sockets: SocketPair::default(), equipment: None }
     }
 
     #[test]

@@ -109,14 +109,14 @@ impl<N: Network> ShardThread<N> {
     /// Applies the commands that wait.
     fn obey(&mut self, now: Instant) {
         while self.carrier.has_room()
-            && let Ok(Order { command, sockets }) = self.orders.pop()
+            && let Ok(Order { command, sockets, equipment }) = self.orders.pop()
         {
             if let Command::OpenSession { session, .. } | Command::UpdateSession { session, .. } =
                 &command
             {
                 self.carrier.take_sockets(session.slot(), sockets);
             }
-            self.shard.command(command, now, &mut self.carrier);
+            self.shard.command(command, equipment, now, &mut self.carrier);
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use engine::{Datagram, Output, Port, Shard};
+use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey, SessionOpen,
     TelephoneEvent,
@@ -65,6 +65,8 @@ impl Output for Taken {
     fn latch(&mut self, slot: u32, port: Port, source: Option<SocketAddr>) {
         self.latches.push((slot, port, source));
     }
+
+    fn retire(&mut self, _equipment: Box<Equipment>) {}
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
@@ -157,7 +159,8 @@ impl Rig {
     pub fn command(&mut self, command: Command) {
         let now = self.shard.next_tick();
         self.taken.now = now;
-        self.shard.command(command, now, &mut self.taken);
+        let equipment = Equipment::beside(&command);
+        self.shard.command(command, equipment, now, &mut self.taken);
     }
 
     /// Opens a session with a phone in PCMU that sends this steady code.

@@ -131,7 +131,7 @@ struct Line {
 impl Line {
     fn new() -> Self {
         Self {
-            reception: Reception::new(),
+            reception: Reception::new(media_units::CLOCK_RATE),
             decoded: Playout::new(&LIMITS),
             relayed: Playout::new(&LIMITS),
             heard: Heard::default(),

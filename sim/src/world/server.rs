@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use engine::{Datagram, Output, Port, Shard};
+use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, MediaAddress, PortPlan, Refusal, RoomKey, SessionKey, ShardReport,
     SlotPool, TapReader, tap,
@@ -116,7 +116,8 @@ impl Server {
             if let Command::OpenSession { session, .. } = &command {
                 sockets.open(session.slot(), true);
             }
-            shard.command(command, now, &mut Carrier { index, plan, sockets, wire });
+            let equipment = Equipment::beside(&command);
+            shard.command(command, equipment, now, &mut Carrier { index, plan, sockets, wire });
         }
         for slot in shard.due().to_vec() {
             for is_rtcp in [false, true] {
@@ -239,6 +240,8 @@ impl Output for Carrier<'_> {
             None => self.sockets.connected.remove(&socket),
         };
     }
+
+    fn retire(&mut self, _equipment: Box<Equipment>) {}
 
     fn event(&mut self, event: Event) {
         let now = self.wire.now;

@@ -1,0 +1,123 @@
+//! From blocks of a period to packets of any length: what is between the mix and the RTP header
+//! where a frame is more than an octet for each sample of 20 ms.
+
+use media::codec::Encoder;
+use media_kernels::Kernels;
+use media_units::{BLOCK_SAMPLES_MAX, Encoding, EncodingParameters};
+
+/// Octets of the longest payload that is sent: with all headers it fits into an Ethernet frame.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 1400;
+
+/// Most packets that one period gives: two of 10 ms.
+const PACKETS_MAX: usize = 2;
+
+/// An encoder and the samples that wait for a whole packet.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    encoding: Encoding,
+    parameters: EncodingParameters,
+    encoder: Encoder,
+    /// Samples of a packet.
+    packet_samples: usize,
+    pending: Box<[i16]>,
+    filled: usize,
+}
+
+/// What one period gave.
+#[derive(Debug)]
+pub(crate) struct Packets {
+    payloads: [[u8; PAYLOAD_BYTES_MAX]; PACKETS_MAX],
+    packets: [Packet; PACKETS_MAX],
+    count: usize,
+}
+
+/// One packet's place and time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Packet {
+    octets: usize,
+    /// RTP units from its first sample to the period's first sample.
+    age: u32,
+}
+
+impl Packets {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        let packet = Packet { octets: 0, age: 0 };
+        Self {
+            payloads: [[0; PAYLOAD_BYTES_MAX]; PACKETS_MAX],
+            packets: [packet; PACKETS_MAX],
+            count: 0,
+        }
+    }
+
+    /// Payload and age of each. What is not sent (discontinuous transmission) has no octets.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], i32)> {
+        let packets = self.packets.iter().zip(&self.payloads).take(self.count);
+        packets.map(|(packet, payload)| (&payload[..packet.octets], packet.age as i32))
+    }
+}
+
+impl Sender {
+    /// A sender without past. Allocates.
+    pub(crate) fn new(encoding: Encoding, parameters: EncodingParameters) -> Self {
+        let rate = encoding.sample_rate() as usize;
+        let packet_samples = rate * usize::from(parameters.packet_time_ms) / 1000;
+        Self {
+            encoding,
+            parameters,
+            encoder: Encoder::new(encoding, &parameters),
+            packet_samples,
+            pending: vec![0; packet_samples + BLOCK_SAMPLES_MAX].into(),
+            filled: 0,
+        }
+    }
+
+    /// Whether listeners of the same sound may be sent what this one encodes.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.encoding == other.encoding && self.parameters == other.parameters
+    }
+
+    /// Whether both would complete a packet at the same time.
+    pub(crate) fn is_in_step_with(&self, other: &Self) -> bool {
+        self.filled == other.filled
+    }
+
+    /// Goes on where `other`, which is like this one, stands: its listeners can listen to this one
+    /// without hearing the change.
+    pub(crate) fn continue_from(&mut self, other: &Self) {
+        self.encoder.continue_from(&other.encoder);
+        self.filled = other.filled;
+        self.pending[..self.filled].copy_from_slice(&other.pending[..other.filled]);
+    }
+
+    /// The endpoint reported this share of packets lost (of 256).
+    pub(crate) fn far_end_lost(&mut self, fraction_lost: u8) {
+        self.encoder.far_end_lost(fraction_lost);
+    }
+
+    /// Takes a period's sound, at the encoding's own rate, and encodes the packets it completes.
+    pub(crate) fn push(&mut self, kernels: &Kernels, block: &[i16], packets: &mut Packets) {
+        packets.count = 0;
+        let waited = self.filled;
+        self.pending[waited..waited + block.len()].copy_from_slice(block);
+        self.filled += block.len();
+        let mut start = 0;
+        while self.filled - start >= self.packet_samples && packets.count < PACKETS_MAX {
+            let samples = &self.pending[start..start + self.packet_samples];
+            let octets =
+                self.encoder.encode(kernels, samples, &mut packets.payloads[packets.count]);
+            let age = self.units(waited as i32 - start as i32);
+            packets.packets[packets.count] = Packet { octets, age: age as u32 };
+            packets.count += 1;
+            start += self.packet_samples;
+        }
+        self.pending.copy_within(start..self.filled, 0);
+        self.filled -= start;
+    }
+
+    /// Samples as units of the RTP clock.
+    fn units(&self, samples: i32) -> i32 {
+        let (clock, rate) = (self.encoding.clock_rate(), self.encoding.sample_rate());
+        if clock == rate { samples } else { samples * clock as i32 / rate as i32 }
+    }
+}
