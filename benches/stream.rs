@@ -4,14 +4,16 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use media::codec::Decoder;
 use media::demux;
-use media::playout::{Playout, PlayoutLimits};
+use media::playout::{Playout, PlayoutLimits, Scratch};
 use media::reception::Reception;
 use media::rtcp::{COMPOUND_BYTES_MAX, Report, SenderInfo};
 use media::rtp::{HEADER_BYTES, RtpHeader, RtpView};
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Block, Instant, Law, PERIOD, RtpTimestamp, SequenceNumber, Ssrc, WallClock,
+    Arrival, BLOCK_SAMPLES, Block, Instant, Law, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
+    WallClock,
 };
 
 /// What a phone sends, packet after packet, and when each arrives.
@@ -73,7 +75,12 @@ fn receive(criterion: &mut Criterion) {
 fn playout(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stream");
     let kernels = Kernels::detect();
-    let limits = PlayoutLimits { delay_min: Duration::ZERO, delay_max: Duration::from_millis(300) };
+    let limits = PlayoutLimits {
+        delay_min: Duration::ZERO,
+        delay_initial: Duration::ZERO,
+        delay_max: Duration::from_millis(300),
+    };
+    let (mut decoder, mut scratch) = (Decoder::G711(Law::Mu), Scratch::new());
     let mut block = Block::SILENCE;
 
     let (mut phone, mut reception) = (Phone::new(), Reception::new(8000));
@@ -83,9 +90,12 @@ fn playout(criterion: &mut Criterion) {
             let arrival = phone.now;
             let packet = phone.next();
             let place = reception.packet(&packet, arrival).expect("in order");
-            playout.insert(&packet, place.extended, arrival).expect("in time");
+            playout
+                .insert(&packet, place.extended, Arrival::At(arrival), &decoder)
+                .expect("in time");
             pulls += 1;
-            playout.pull(phone.now, Law::Mu, &kernels, black_box(&mut block))
+            let samples = black_box(&mut block.0);
+            playout.pull(phone.now, &mut decoder, &kernels, &mut scratch, samples)
         });
     });
     let played = playout.report().blocks_played;
@@ -96,7 +106,7 @@ fn playout(criterion: &mut Criterion) {
     group.bench_function("pull_of_nothing", |b| {
         b.iter(|| {
             now += PERIOD;
-            silent.pull(now, Law::Mu, &kernels, black_box(&mut block))
+            silent.pull(now, &mut decoder, &kernels, &mut scratch, black_box(&mut block.0))
         });
     });
     group.finish();

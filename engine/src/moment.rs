@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use engine_control::{Limits, ShardReport};
 use media::Random;
+use media::playout::Scratch;
 use media_kernels::Kernels;
 use media_units::{Discard, Instant, PERIOD, PeriodIndex, WallClock};
 
@@ -49,6 +50,7 @@ pub(crate) struct Moment<'a, O> {
     pub(crate) totals: &'a mut ShardReport,
     pub(crate) taps: &'a mut Taps,
     pub(crate) random: &'a mut Random,
+    pub(crate) scratch: &'a mut Scratch,
     pub(crate) output: &'a mut O,
 }
 

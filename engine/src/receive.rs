@@ -2,11 +2,12 @@
 //! and nothing is heard before the next tick.
 
 use engine_control::Event;
+use media::codec::Decoder;
 use media::dtmf::{Digit, DigitReceiver};
 use media::rtcp::{Compound, Fact};
 use media::rtp::RtpView;
 use media::{Demux, demux};
-use media_units::{Discard, Instant, PeriodIndex};
+use media_units::{Arrival, Discard, Instant, PeriodIndex};
 
 use crate::latch::{Caller, Verdict};
 use crate::moment::Moment;
@@ -56,7 +57,10 @@ impl Session {
         }
         self.in_digit = kind == Kind::Digit;
         match kind {
-            Kind::Sound => self.playout.insert(&packet, arrival.extended, datagram.arrival),
+            Kind::Sound => {
+                let (extended, arrival) = (arrival.extended, Arrival::At(datagram.arrival));
+                self.playout.insert(&packet, extended, arrival, &Decoder::G711(self.law()))
+            }
             Kind::Digit => {
                 self.digit_until = moment.period + DIGIT_PERIODS;
                 let digit = self.record.digits.packet(&packet, datagram.arrival)?;

@@ -117,6 +117,7 @@ impl Session {
             reception: Reception::new(CLOCK_RATE),
             playout: Playout::new(&PlayoutLimits {
                 delay_min: limits.playout_delay_min,
+                delay_initial: limits.playout_delay_initial,
                 delay_max: limits.playout_delay_max,
             }),
             equipment: None,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use engine_control::{Limits, RoomKey, ShardReport};
 use media::Random;
+use media::playout::Scratch;
 use media_kernels::Kernels;
 use media_units::{Discard, Instant, WallClock};
 use mixer::Mix;
@@ -36,6 +37,7 @@ pub struct Shard {
     pub(crate) rooms: Vec<Room>,
     pub(crate) sessions: Vec<Session>,
     mix: Mix,
+    scratch: Scratch,
     /// Groups of the tick in progress that were run.
     groups_run: usize,
 }
@@ -74,6 +76,7 @@ impl Shard {
                 .map(|slot| Session::vacant(index, slot, limits))
                 .collect(),
             mix: Mix::new(kernels, limits.room_members_max),
+            scratch: Scratch::new(),
             groups_run: 0,
         }
     }
@@ -92,6 +95,7 @@ impl Shard {
             + limits.rooms_max as usize * size_of::<Room>()
             + limits.sessions_max as usize * size_of::<Session>()
             + Mix::memory_bytes(limits.room_members_max)
+            + Scratch::memory_bytes()
     }
 
     /// The slots whose sockets are to be read before the coming tick, room by room.
@@ -188,6 +192,7 @@ impl Shard {
                 totals: &mut self.totals,
                 taps: &mut self.taps,
                 random: &mut self.random,
+                scratch: &mut self.scratch,
                 output,
             },
         }

@@ -2,6 +2,7 @@
 //! time alone brings about is noticed.
 
 use engine_control::Event;
+use media::codec::Decoder;
 use media::g711;
 use media::playout::Pulled;
 use media_units::{BLOCK_SAMPLES, Block, PeriodIndex};
@@ -28,7 +29,8 @@ impl Session {
             return false;
         }
         let kernels = &moment.rules.kernels;
-        let pulled = self.playout.pull(moment.now, self.law(), kernels, block);
+        let (decoder, scratch) = (&mut Decoder::G711(self.law()), &mut *moment.scratch);
+        let pulled = self.playout.pull(moment.now, decoder, kernels, scratch, &mut block.0);
         let is_sound = self.count(pulled, moment);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
         self.measure(energy, moment);
@@ -50,7 +52,8 @@ impl Session {
             return false;
         }
         let law = self.law();
-        let pulled = self.playout.pull_frame(moment.now, law, frame);
+        let (kernels, scratch) = (&moment.rules.kernels, &mut *moment.scratch);
+        let pulled = self.playout.pull_frame(moment.now, law, kernels, scratch, frame);
         let is_sound = self.count(pulled, moment);
         let mut energy = 0;
         if pulled == Pulled::Played {

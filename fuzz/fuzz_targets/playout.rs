@@ -6,19 +6,25 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use media::playout::{DELAY_MAX, Playout, PlayoutLimits};
+use media::codec::Decoder;
+use media::playout::{DELAY_MAX, Playout, PlayoutLimits, Scratch};
 use media::reception::Reception;
 use media::rtp::{RtpHeader, RtpView};
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Block, Law, Instant, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
+    Arrival, BLOCK_SAMPLES, Block, Law, Instant, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
 };
 
 /// Octets that describe one step.
 const STEP_BYTES: usize = 8;
 
 fuzz_target!(|bytes: &[u8]| {
-    let limits = PlayoutLimits { delay_min: Duration::ZERO, delay_max: DELAY_MAX };
+    let limits = PlayoutLimits {
+        delay_min: Duration::ZERO,
+        delay_initial: Duration::ZERO,
+        delay_max: DELAY_MAX,
+    };
+    let (mut decoder, mut scratch) = (Decoder::G711(Law::A), Scratch::new());
     let (mut decoded, mut relayed) = (Playout::new(&limits), Playout::new(&limits));
     let mut reception = Reception::new();
     let mut now = Instant::from_millis(1000);
@@ -49,14 +55,20 @@ fuzz_target!(|bytes: &[u8]| {
                 decoded.reset();
                 relayed.reset();
             }
-            let stored = decoded.insert(&view, place.extended, arrival);
-            assert_eq!(stored, relayed.insert(&view, place.extended, arrival));
+            let arrival = Arrival::At(arrival);
+            let stored = decoded.insert(&view, place.extended, arrival, &decoder);
+            assert_eq!(stored, relayed.insert(&view, place.extended, arrival, &decoder));
         }
         for _ in 0..kind >> 5 {
             now += PERIOD;
             let (mut block, mut frame) = (Block::SILENCE, [0; BLOCK_SAMPLES]);
-            let pulled = decoded.pull(now, Law::A, &Kernels::SCALAR, &mut block);
-            assert_eq!(pulled, relayed.pull_frame(now, Law::A, &mut frame));
+            let pulled = {
+                let samples = &mut block.0;
+                decoded.pull(now, &mut decoder, &Kernels::SCALAR, &mut scratch, samples)
+            };
+            let frame = &mut frame;
+            let relay = relayed.pull_frame(now, Law::A, &Kernels::SCALAR, &mut scratch, frame);
+            assert_eq!(pulled, relay);
             assert_eq!(decoded.report(), relayed.report());
         }
         assert!(decoded.report().delay <= DELAY_MAX + 8 * PERIOD);

@@ -155,6 +155,7 @@ fn limits(config: &Config, ports: PortPlan) -> Limits {
         room_members_max: config.rooms.members_max,
         taps_max: config.recording.max.max(1),
         playout_delay_min: rtp.playout_delay_min,
+        playout_delay_initial: rtp.playout_delay_initial,
         playout_delay_max: rtp.playout_delay_max,
         media_timeout: rtp.media_timeout,
         relatch_after: rtp.relatch_after,

@@ -19,6 +19,8 @@ pub struct Limits {
     pub events_max: u32,
     /// Least playout delay aimed at.
     pub playout_delay_min: Duration,
+    /// Playout delay that a stream begins with, where that is more than the least.
+    pub playout_delay_initial: Duration,
     /// Most playout delay allowed: older packets are dropped.
     pub playout_delay_max: Duration,
     /// Silence on the wire after which `MediaTimedOut` is reported. Zero: never.
@@ -41,6 +43,7 @@ impl Default for Limits {
             commands_max: 4096,
             events_max: 16384,
             playout_delay_min: Duration::ZERO,
+            playout_delay_initial: Duration::ZERO,
             playout_delay_max: Duration::from_millis(300),
             media_timeout: Duration::from_secs(30),
             relatch_after: Duration::from_secs(3),

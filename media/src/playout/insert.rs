@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use media_units::{BLOCK_SAMPLES, Discard, ExtendedSequence, Instant, PERIOD, RtpTimestamp};
+use media_units::{
+    Arrival, BLOCK_SAMPLES, Discard, ExtendedSequence, Instant, PERIOD, RtpTimestamp,
+};
 
 use super::delay::SlackWindow;
 use super::{AHEAD, CAPACITY, Newest, ORIGIN, PAYLOAD_BYTES_MAX, Phase, Playout, SAMPLES_PER_MS};
+use crate::codec::Decoder;
 use crate::rtp::RtpView;
 
 /// Sequence numbers that are remembered, to know a duplicate.
@@ -25,8 +28,10 @@ impl Playout {
         &mut self,
         packet: &RtpView<'_>,
         extended: ExtendedSequence,
-        arrival: Instant,
+        arrival: Arrival,
+        _decoder: &Decoder,
     ) -> Result<(), Discard> {
+        let arrival = arrival.estimate();
         let payload = packet.payload();
         if !(1..=PAYLOAD_BYTES_MAX).contains(&payload.len()) {
             return Err(Discard::PayloadSize);
@@ -55,7 +60,7 @@ impl Playout {
     fn begin(&mut self, length: u64, arrival: Instant) -> u64 {
         // Packets that are no multiple of a period are due up to so much before they are there.
         let misfit = PERIOD_SAMPLES - greatest_common_divisor(length, PERIOD_SAMPLES);
-        let hold = (self.needed + misfit) * 1_000_000 / SAMPLES_PER_MS;
+        let hold = (self.needed.max(self.initial) + misfit) * 1_000_000 / SAMPLES_PER_MS;
         self.phase = Phase::Held { until: arrival + Duration::from_nanos(hold) };
         self.slack = SlackWindow::new();
         self.waited = 0;
@@ -98,6 +103,7 @@ impl Playout {
     ) -> Result<u64, Discard> {
         let seen = self.newest.map_or(0, |newest| newest.seen);
         if steps < SEEN && seen >> steps & 1 == 1 {
+            self.report.packets_duplicate += 1;
             return Err(Discard::Duplicate);
         }
         let end = position.saturating_add(length);

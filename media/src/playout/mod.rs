@@ -14,6 +14,7 @@ mod conceal;
 mod decide;
 mod delay;
 mod insert;
+mod memory;
 mod pull;
 mod store;
 
@@ -28,6 +29,7 @@ use media_units::{BLOCK_SAMPLES, ExtendedSequence, Instant, RtpTimestamp};
 
 use conceal::Concealer;
 use delay::{MARGIN, SlackWindow};
+pub use memory::{Memory, Scratch};
 use store::{CAPACITY, SampleStore};
 
 /// Octets of the longest payload: 60 ms.
@@ -52,6 +54,8 @@ const ORIGIN: u64 = 1 << 40;
 pub struct PlayoutLimits {
     /// Least slack that a packet is given before it is due.
     pub delay_min: Duration,
+    /// Slack that the first packet of a stream is given, where that is more.
+    pub delay_initial: Duration,
     /// A packet waits at most so long; older ones are dropped. At most [`DELAY_MAX`].
     pub delay_max: Duration,
 }
@@ -84,14 +88,30 @@ pub struct PlayoutReport {
     pub packets_stored: u64,
     /// Packets that came too late.
     pub packets_late: u64,
+    /// Packets that came a second time.
+    pub packets_duplicate: u64,
+    /// Samples invented in place of what is missing.
+    pub samples_concealed: u64,
+    /// Samples inserted into sound to let the delay grow.
+    pub samples_expanded: u64,
+    /// Samples taken out of sound to let the delay shrink.
+    pub samples_accelerated: u64,
+    /// Packets recovered from the redundancy in the next (in-band forward error correction).
+    pub packets_recovered: u64,
+    /// The delay aimed at.
+    pub delay_target: Duration,
+    /// How much faster than ours the sender's clock runs, in parts per million, once known.
+    pub drift_ppm: Option<i16>,
 }
 
 /// The playout buffer of one receive stream.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Playout {
     /// In samples, as all that follows: slack that each packet needs before it is due.
     needed: u64,
     delay_max: u64,
+    initial: u64,
+    memory: Option<Box<Memory>>,
     phase: Phase,
     playhead: u64,
     /// Behind the last sample stored; never before the playhead.
@@ -139,6 +159,8 @@ impl Playout {
         Self {
             needed: as_samples(limits.delay_min).min(delay_max).max(MARGIN as u64),
             delay_max,
+            initial: as_samples(limits.delay_initial).min(delay_max),
+            memory: None,
             phase: Phase::Empty,
             playhead: ORIGIN,
             end: ORIGIN,
@@ -153,6 +175,13 @@ impl Playout {
             concealer: Concealer::new(),
             store: SampleStore::new(),
         }
+    }
+
+    /// Takes up another payload format: `memory` is what [`Memory::new`] made for it. Forgets the
+    /// stream and gives back the memory that it had.
+    pub fn equip(&mut self, memory: Option<Box<Memory>>) -> Option<Box<Memory>> {
+        self.reset();
+        std::mem::replace(&mut self.memory, memory)
     }
 
     /// Forgets the stream, not the counters: another source, another payload format.

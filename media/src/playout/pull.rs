@@ -6,7 +6,8 @@ use media_units::{BLOCK_SAMPLES, Block, Instant, Law};
 use super::conceal::cross_fade;
 use super::decide::{Operation, Status, decide};
 use super::delay::Wish;
-use super::{Phase, Playout, Pulled};
+use super::{Phase, Playout, Pulled, Scratch};
+use crate::codec::Decoder;
 use crate::g711;
 
 const PERIOD_SAMPLES: u64 = BLOCK_SAMPLES as u64;
@@ -28,9 +29,30 @@ enum Piece {
 }
 
 impl Playout {
-    /// Plays the next 20 ms into `block`. Call it every period, and with the law that the
-    /// packets have: `reset` where that changes.
-    pub fn pull(&mut self, now: Instant, law: Law, kernels: &Kernels, block: &mut Block) -> Pulled {
+    /// Plays the next 20 ms into `samples`, which is one period at the format's sample rate. Call
+    /// it every period, with the stream's decoder.
+    pub fn pull(
+        &mut self,
+        now: Instant,
+        decoder: &mut Decoder,
+        kernels: &Kernels,
+        _scratch: &mut Scratch,
+        samples: &mut [i16],
+    ) -> Pulled {
+        let Decoder::G711(law) = *decoder;
+        let mut block = Block::SILENCE;
+        let pulled = self.pull_block(now, law, kernels, &mut block);
+        samples.copy_from_slice(&block.0);
+        pulled
+    }
+
+    fn pull_block(
+        &mut self,
+        now: Instant,
+        law: Law,
+        kernels: &Kernels,
+        block: &mut Block,
+    ) -> Pulled {
         let pulled = match self.step(now, law) {
             Step::Rest => {
                 *block = Block::SILENCE;
@@ -61,6 +83,8 @@ impl Playout {
         &mut self,
         now: Instant,
         law: Law,
+        _kernels: &Kernels,
+        _scratch: &mut Scratch,
         frame: &mut [u8; BLOCK_SAMPLES],
     ) -> Pulled {
         let pulled = match self.step(now, law) {

@@ -7,17 +7,22 @@ use std::time::Duration;
 
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Block, Discard, Instant, Law, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
+    Arrival, BLOCK_SAMPLES, Block, Discard, Instant, Law, PERIOD, RtpTimestamp, SequenceNumber,
+    Ssrc,
 };
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::Decoder;
 use crate::reception::Reception;
 use crate::rtp::{RtpHeader, RtpView};
 use crate::{Random, g711};
 
-const LIMITS: PlayoutLimits =
-    PlayoutLimits { delay_min: Duration::ZERO, delay_max: Duration::from_millis(300) };
+const LIMITS: PlayoutLimits = PlayoutLimits {
+    delay_min: Duration::ZERO,
+    delay_initial: Duration::ZERO,
+    delay_max: Duration::from_millis(300),
+};
 
 /// Samples with the same label, and labels before they repeat: together two seconds, longer than
 /// any hole. The silence code of mu-law is no label.
@@ -123,6 +128,7 @@ struct Line {
     reception: Reception,
     decoded: Playout,
     relayed: Playout,
+    scratch: Scratch,
     heard: Heard,
     /// Number of the last label heard, repetitions of the cycle included.
     label: Option<u64>,
@@ -134,6 +140,7 @@ impl Line {
             reception: Reception::new(media_units::CLOCK_RATE),
             decoded: Playout::new(&LIMITS),
             relayed: Playout::new(&LIMITS),
+            scratch: Scratch::new(),
             heard: Heard::default(),
             label: None,
         }
@@ -159,8 +166,12 @@ impl Line {
             self.decoded.reset();
             self.relayed.reset();
         }
-        let stored = self.decoded.insert(&view, arrival.extended, packet.arrival);
-        assert_eq!(stored, self.relayed.insert(&view, arrival.extended, packet.arrival));
+        let at = Arrival::At(packet.arrival);
+        let stored = self.decoded.insert(&view, arrival.extended, at, &Decoder::G711(ENCODING));
+        assert_eq!(
+            stored,
+            self.relayed.insert(&view, arrival.extended, at, &Decoder::G711(ENCODING))
+        );
         match stored {
             Ok(()) => self.heard.stored += 1,
             Err(Discard::Duplicate) => self.heard.duplicates += 1,
@@ -181,8 +192,15 @@ impl Line {
     fn pull_both(&mut self, now: Instant) -> (Pulled, Block, [u8; BLOCK_SAMPLES]) {
         let mut block = Block::SILENCE;
         let mut frame = [0; BLOCK_SAMPLES];
-        let pulled = self.decoded.pull(now, ENCODING, &Kernels::SCALAR, &mut block);
-        let relayed = self.relayed.pull_frame(now, ENCODING, &mut frame);
+        let pulled = self.decoded.pull(
+            now,
+            &mut Decoder::G711(ENCODING),
+            &Kernels::SCALAR,
+            &mut self.scratch,
+            &mut block.0,
+        );
+        let relayed =
+            self.relayed.pull_frame(now, ENCODING, &Kernels::SCALAR, &mut self.scratch, &mut frame);
         assert_eq!(pulled, relayed, "both ways have the same timing at {now}");
         assert_eq!(self.decoded.report(), self.relayed.report());
         if pulled == Pulled::Silence {
@@ -524,7 +542,12 @@ fn payloads_that_fit_no_slot_are_discarded() {
     for length in [0, PAYLOAD_BYTES_MAX + 1] {
         let bytes = [&header.write()[..], &vec![0; length]].concat();
         let view = RtpView::parse(&bytes).unwrap();
-        let stored = playout.insert(&view, ExtendedSequence(1), START);
+        let stored = playout.insert(
+            &view,
+            ExtendedSequence(1),
+            Arrival::At(START),
+            &Decoder::G711(ENCODING),
+        );
         assert_eq!(stored, Err(Discard::PayloadSize));
     }
 }

@@ -4,6 +4,7 @@
 //! Packet words come from RFC 3550, stream words from RFC 7656; direction is always seen from
 //! the server (receive = endpoint to us, send = us to the endpoint).
 
+mod arrival;
 mod block;
 mod direction;
 mod discard;
@@ -14,6 +15,7 @@ mod room;
 mod rtp;
 mod time;
 
+pub use arrival::Arrival;
 pub use block::{BLOCK_SAMPLES, Block, Sum};
 pub use direction::Direction;
 pub use discard::{DISCARDS, Discard};

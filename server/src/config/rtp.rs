@@ -23,6 +23,8 @@ pub struct Rtp {
     pub codecs: Vec<Encoding>,
     /// Least playout delay.
     pub playout_delay_min: Duration,
+    /// Playout delay that a stream begins with.
+    pub playout_delay_initial: Duration,
     /// Most playout delay.
     pub playout_delay_max: Duration,
     /// Silence on the wire after which a call ends; zero: never.
@@ -85,6 +87,13 @@ impl Rtp {
                 Duration::ZERO,
                 Duration::ZERO..=DELAY_MAX,
                 "Least delay that the playout buffer aims at.",
+            ),
+            playout_delay_initial: section.duration(
+                "playout_delay_initial",
+                Duration::ZERO,
+                Duration::ZERO..=DELAY_MAX,
+                "Delay that a stream begins with, until its network is known; where it is above \
+                 the least.",
             ),
             playout_delay_max: section.duration(
                 "playout_delay_max",
