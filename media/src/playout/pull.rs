@@ -39,7 +39,10 @@ impl Playout {
         _scratch: &mut Scratch,
         samples: &mut [i16],
     ) -> Pulled {
-        let Decoder::G711(law) = *decoder;
+        let Decoder::G711(law) = *decoder else {
+            samples.fill(0);
+            return Pulled::Silence;
+        };
         let mut block = Block::SILENCE;
         let pulled = self.pull_block(now, law, kernels, &mut block);
         samples.copy_from_slice(&block.0);
