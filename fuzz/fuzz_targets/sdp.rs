@@ -5,11 +5,18 @@
 
 use engine_control::MediaAddress;
 use libfuzzer_sys::fuzz_target;
-use media_units::Direction;
+use media_units::{Direction, Encoding};
 use signaling_sdp::{Capabilities, Local, accept_answer, negotiate};
 
 fuzz_target!(|body: &[u8]| {
-    let capabilities = Capabilities::default();
+    let capabilities = Capabilities {
+        encodings: Encoding::ALL.to_vec(),
+        comfort_noise: true,
+        audio_levels: true,
+        mixer_levels: true,
+        voip_metrics: true,
+        ..Capabilities::default()
+    };
     let local = Local {
         address: MediaAddress { address: [203, 0, 113, 1].into(), rtp_port: 16384 },
         session_id: 1,
@@ -20,6 +27,8 @@ fuzz_target!(|body: &[u8]| {
     match negotiate(body, &capabilities) {
         Ok(negotiation) => {
             let media = negotiation.media();
+            let _ = negotiation.accept_answer(body, &capabilities);
+            let _ = negotiation.renegotiate(body, &capabilities).expect("the same again");
             for text in [negotiation.answer(&local), negotiation.offer(&local, &capabilities)] {
                 let back =
                     negotiate(text.as_bytes(), &capabilities).expect("our own words").media();
@@ -27,6 +36,7 @@ fuzz_target!(|body: &[u8]| {
             }
             let back = negotiate(negotiation.answer(&local).as_bytes(), &capabilities);
             let back = back.expect("our own words").media();
+            assert_eq!(back.comfort_noise, media.comfort_noise);
             assert_eq!(back.encoding, media.encoding);
             assert_eq!(back.receive_payload_type, media.receive_payload_type);
             assert_eq!(back.telephone_event, media.telephone_event);

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use engine_control::{RemoteMedia, Route, SessionKey};
 use media_units::Instant;
-use signaling_sdp::{Capabilities, Local, Negotiation, SdpRefusal, accept_answer, offer};
+use signaling_sdp::{
+    Capabilities, Local, Negotiation, SdpRefusal, accept_answer, negotiate, offer,
+};
 use sipx_sip::{Request, Response};
 
 use crate::counters::Ending;
@@ -122,7 +124,7 @@ pub(crate) struct Media {
     pub is_open: bool,
     /// Whether an offer of ours waits for its answer in an ACK.
     pub is_offering: bool,
-    /// The last offer of the endpoint's: keeps the streams in their places.
+    /// The last offer and answer: what a later one keeps to.
     pub negotiation: Option<Negotiation>,
     pub agreed: Option<RemoteMedia>,
     /// The last description that we sent.
@@ -173,12 +175,24 @@ impl Media {
         })
     }
 
+    /// Reads an offer of the endpoint's.
+    pub(crate) fn read_offer(
+        &self,
+        offer: &[u8],
+        capabilities: &Capabilities,
+    ) -> Result<Negotiation, SdpRefusal> {
+        match &self.negotiation {
+            Some(negotiation) => negotiation.renegotiate(offer, capabilities),
+            None => negotiate(offer, capabilities),
+        }
+    }
+
     /// Reads the answer to an offer of ours.
     pub(crate) fn read_answer(
         &self,
         answer: &[u8],
         capabilities: &Capabilities,
-    ) -> Result<RemoteMedia, SdpRefusal> {
+    ) -> Result<Negotiation, SdpRefusal> {
         match &self.negotiation {
             Some(negotiation) => negotiation.accept_answer(answer, capabilities),
             None => accept_answer(answer, capabilities),

@@ -4,37 +4,201 @@ use engine_control::{RemoteMedia, RtcpTransport, TelephoneEvent};
 use media_units::{Encoding, EncodingParameters};
 use sdp_types::{Media, Session};
 
+use crate::extension::Extensions;
+use crate::format::{Format, Formats};
 use crate::parse::parse;
-use crate::stream::{CLOCK_RATE, Stream};
+use crate::stream::Stream;
 use crate::write::{AudioStream, RefusedStream, describe};
-use crate::{Capabilities, Local, SdpRefusal};
+use crate::{Capabilities, CodecChoice, Local, SdpRefusal, packet_time};
 
-/// Payload type of telephone events in our own offers: the number most phones use themselves.
-const TELEPHONE_EVENT: u8 = 101;
+/// Longest packet that we ask for in an offer, in milliseconds.
+const PACKET_TIME_MS_MAX: u8 = 60;
 
-/// An offer that was understood: what it means for the engine, and how to answer it.
+/// Offer and answer that were understood: what they mean for the engine, how to answer, and what
+/// a later offer in the same dialog has to keep to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Negotiation {
     media: RemoteMedia,
+    /// How we want to be sent to.
+    ours: EncodingParameters,
+    history: History,
+}
+
+/// Reads the first offer of a dialog: the first acceptable audio stream becomes ours, every other
+/// one is refused.
+pub fn negotiate(offer: &[u8], capabilities: &Capabilities) -> Result<Negotiation, SdpRefusal> {
+    read_offer(offer, capabilities, Formats::default())
+}
+
+/// Our offer of one audio stream, the first of a dialog: for an INVITE without one, in the 200.
+pub fn offer(local: &Local, capabilities: &Capabilities) -> String {
+    History::none(capabilities).offer(None, local, capabilities)
+}
+
+/// Reads the answer to [`offer`].
+pub fn accept_answer(
+    answer: &[u8],
+    capabilities: &Capabilities,
+) -> Result<Negotiation, SdpRefusal> {
+    History::none(capabilities).accept_answer(None, answer, capabilities)
+}
+
+impl Negotiation {
+    /// What was agreed on. Where we hold ([`Local::direction`]), the caller restricts the
+    /// direction likewise.
+    pub fn media(&self) -> RemoteMedia {
+        self.media
+    }
+
+    /// Reads a later offer of the endpoint's in the same dialog. It may name again what was
+    /// refused before, and leave out what was agreed on.
+    pub fn renegotiate(
+        &self,
+        offer: &[u8],
+        capabilities: &Capabilities,
+    ) -> Result<Self, SdpRefusal> {
+        read_offer(offer, capabilities, self.history.known.clone())
+    }
+
+    /// The answer.
+    pub fn answer(&self, local: &Local) -> String {
+        let RemoteMedia { encoding, telephone_event, comfort_noise, .. } = self.media;
+        let event = telephone_event.map(|event| Format::TelephoneEvent(event.clock_rate));
+        let noise = comfort_noise.map(|_| Format::ComfortNoise(encoding.clock_rate()));
+        let chosen = [Some(Format::Audio(encoding)), noise, event].into_iter().flatten();
+        let audio = AudioStream {
+            proto: &self.history.proto,
+            formats: &self.history.known.numbered(chosen.collect()),
+            parameters: &self.ours,
+            packet_time_ms: packet_time::ours_ms(encoding, &self.ours),
+            packet_time_ms_max: packet_time::longest_ms(encoding, &self.ours),
+            extensions: self.history.extensions,
+            voip_metrics: self.media.voip_metrics,
+            rtcp_mux: self.media.rtcp == RtcpTransport::Mux,
+            direction: self.media.direction.restricted_to(local.direction),
+        };
+        describe(local, &self.history.before, &audio, &self.history.after)
+    }
+
+    /// Our own offer later in the same dialog: the streams stay in their places (RFC 3264
+    /// section 8), a payload type keeps its meaning (section 8.3.2), and what is agreed on comes
+    /// first, so that a session refresh changes nothing.
+    pub fn offer(&self, local: &Local, capabilities: &Capabilities) -> String {
+        self.history.offer(Some(self.media.encoding), local, capabilities)
+    }
+
+    /// Reads the answer to [`Negotiation::offer`].
+    pub fn accept_answer(
+        &self,
+        answer: &[u8],
+        capabilities: &Capabilities,
+    ) -> Result<Self, SdpRefusal> {
+        self.history.accept_answer(Some(self.media.encoding), answer, capabilities)
+    }
+}
+
+/// What offers and answers so far mean for the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct History {
     proto: String,
-    packet_time_ms: u8,
+    /// What payload types mean in this dialog.
+    known: Formats,
+    /// Header extensions and their identifiers.
+    extensions: Extensions,
+    /// Streams that are not ours, in front of it and behind it.
     before: Vec<RefusedStream>,
     after: Vec<RefusedStream>,
 }
 
-/// Reads an offer: the first acceptable audio stream becomes ours, every other one is refused.
-pub fn negotiate(offer: &[u8], capabilities: &Capabilities) -> Result<Negotiation, SdpRefusal> {
+impl History {
+    /// Before the first offer of a dialog.
+    fn none(capabilities: &Capabilities) -> Self {
+        Self {
+            proto: "RTP/AVP".to_owned(),
+            known: Formats::default(),
+            extensions: Extensions::first(capabilities.levels()),
+            before: Vec::new(),
+            after: Vec::new(),
+        }
+    }
+
+    fn offer(
+        &self,
+        agreed: Option<Encoding>,
+        local: &Local,
+        capabilities: &Capabilities,
+    ) -> String {
+        let ours = &capabilities.parameters;
+        let audio = AudioStream {
+            proto: &self.proto,
+            formats: &self.known.numbered(formats(agreed, capabilities)),
+            parameters: ours,
+            packet_time_ms: ours.packet_time_ms,
+            packet_time_ms_max: PACKET_TIME_MS_MAX,
+            extensions: self.extensions,
+            voip_metrics: capabilities.voip_metrics,
+            rtcp_mux: true,
+            direction: local.direction,
+        };
+        describe(local, &self.before, &audio, &self.after)
+    }
+
+    /// The endpoint sends by our payload types and we send by its (RFC 3264 section 6.1).
+    fn accept_answer(
+        &self,
+        agreed: Option<Encoding>,
+        answer: &[u8],
+        capabilities: &Capabilities,
+    ) -> Result<Negotiation, SdpRefusal> {
+        let session = parse(answer)?;
+        let media = session.medias.get(self.before.len()).ok_or(SdpRefusal::NoAudio)?;
+        // Among several in an answer, its order tells what the endpoint likes.
+        let stream = read_audio(&session, media, capabilities, CodecChoice::Offerer)?;
+        let offered = self.known.numbered(formats(agreed, capabilities));
+        let number = |format: Format, theirs| offered.number(&format).unwrap_or(theirs);
+        let receive_payload_type = number(Format::Audio(stream.encoding), stream.payload_type);
+        let telephone_event = stream.telephone_event.map(|(send, clock_rate)| {
+            let receive = number(Format::TelephoneEvent(clock_rate), send);
+            TelephoneEvent { receive, send, clock_rate }
+        });
+        let noise = Format::ComfortNoise(stream.encoding.clock_rate());
+        let extensions = self.extensions.answered(stream.extensions);
+        let mut known = stream.formats.clone();
+        known.learn(&offered);
+        let history = Self { known, extensions, ..self.clone() };
+        let media = RemoteMedia {
+            receive_payload_type,
+            telephone_event,
+            comfort_noise: stream.comfort_noise.filter(|id| offered.number(&noise) == Some(*id)),
+            audio_level: extensions.audio_level,
+            mixer_levels: extensions.mixer_levels,
+            ..remote_media(&stream)
+        };
+        Ok(Negotiation { media, ours: ours(&stream, capabilities), history })
+    }
+}
+
+fn read_offer(
+    offer: &[u8],
+    capabilities: &Capabilities,
+    mut known: Formats,
+) -> Result<Negotiation, SdpRefusal> {
     let session = parse(offer)?;
     let mut refusal = SdpRefusal::NoAudio;
     for (index, media) in session.medias.iter().enumerate() {
-        match read_audio(&session, media, capabilities) {
+        match read_audio(&session, media, capabilities, capabilities.choice) {
             Ok(stream) => {
+                known.learn(&stream.formats);
                 return Ok(Negotiation {
-                    media: remote_media(stream, stream.payload_type, stream.telephone_event),
-                    proto: media.proto.clone(),
-                    packet_time_ms: capabilities.packet_time_ms,
-                    before: refused(session.medias.get(..index)),
-                    after: refused(session.medias.get(index + 1..)),
+                    media: remote_media(&stream),
+                    ours: ours(&stream, capabilities),
+                    history: History {
+                        proto: media.proto.clone(),
+                        known,
+                        extensions: stream.extensions,
+                        before: refused(session.medias.get(..index)),
+                        after: refused(session.medias.get(index + 1..)),
+                    },
                 });
             }
             // The first audio stream's trouble says most.
@@ -45,134 +209,63 @@ pub fn negotiate(offer: &[u8], capabilities: &Capabilities) -> Result<Negotiatio
     Err(refusal)
 }
 
-/// Our offer of one audio stream: for an INVITE without one, in the 200.
-pub fn offer(local: &Local, capabilities: &Capabilities) -> String {
-    offer_between(local, capabilities, "RTP/AVP", TELEPHONE_EVENT, &[], &[])
-}
-
-/// Reads the answer to [`offer`].
-pub fn accept_answer(
-    answer: &[u8],
-    capabilities: &Capabilities,
-) -> Result<RemoteMedia, SdpRefusal> {
-    accept_answer_at(0, answer, capabilities, TELEPHONE_EVENT)
-}
-
-impl Negotiation {
-    /// What was agreed on. Where we hold ([`Local::direction`]), the caller restricts the
-    /// direction likewise.
-    pub fn media(&self) -> RemoteMedia {
-        self.media
-    }
-
-    /// The answer.
-    pub fn answer(&self, local: &Local) -> String {
-        let audio = AudioStream {
-            proto: &self.proto,
-            formats: &[(self.media.receive_payload_type, self.media.encoding)],
-            telephone_event: self.media.telephone_event.map(|event| event.receive),
-            rtcp_mux: self.media.rtcp == RtcpTransport::Mux,
-            packet_time_ms: self.packet_time_ms,
-            direction: self.media.direction.restricted_to(local.direction),
-        };
-        describe(local, &self.before, &audio, &self.after)
-    }
-
-    /// Our own offer later in the same dialog: the streams stay in their places (RFC 3264
-    /// section 8) and a payload type keeps its meaning (section 8.3.2).
-    pub fn offer(&self, local: &Local, capabilities: &Capabilities) -> String {
-        let (before, after) = (&self.before, &self.after);
-        offer_between(local, capabilities, &self.proto, self.event_number(), before, after)
-    }
-
-    /// Reads the answer to [`Negotiation::offer`].
-    pub fn accept_answer(
-        &self,
-        answer: &[u8],
-        capabilities: &Capabilities,
-    ) -> Result<RemoteMedia, SdpRefusal> {
-        accept_answer_at(self.before.len(), answer, capabilities, self.event_number())
-    }
-
-    fn event_number(&self) -> u8 {
-        self.media.telephone_event.map_or(TELEPHONE_EVENT, |event| event.receive)
-    }
-}
-
 fn read_audio(
     session: &Session,
     media: &Media,
     capabilities: &Capabilities,
+    choice: CodecChoice,
 ) -> Result<Stream, SdpRefusal> {
     if !media.media.eq_ignore_ascii_case("audio") || media.port == 0 {
         return Err(SdpRefusal::NoAudio);
     }
-    Stream::read(session, media, capabilities)
+    Stream::read(session, media, capabilities, choice)
 }
 
 fn refused(streams: Option<&[Media]>) -> Vec<RefusedStream> {
     streams.unwrap_or_default().iter().map(RefusedStream::of).collect()
 }
 
-fn offer_between(
-    local: &Local,
-    capabilities: &Capabilities,
-    proto: &str,
-    event_number: u8,
-    before: &[RefusedStream],
-    after: &[RefusedStream],
-) -> String {
-    let formats: Vec<(u8, Encoding)> = capabilities
-        .encodings
+/// All that we can, in the order of an offer of ours: sound, then what goes beside it on each
+/// clock.
+fn formats(agreed: Option<Encoding>, capabilities: &Capabilities) -> Vec<Format> {
+    let is_known = |encoding: &Encoding| capabilities.encodings.contains(encoding);
+    let others =
+        capabilities.encodings.iter().copied().filter(|encoding| Some(*encoding) != agreed);
+    let sound: Vec<Encoding> = agreed.filter(is_known).into_iter().chain(others).collect();
+    let noise = sound.iter().filter_map(|encoding| capabilities.comfort_noise_beside(*encoding));
+    let events = sound
         .iter()
-        .filter_map(|encoding| Some((encoding.static_payload_type()?, *encoding)))
-        .collect();
-    let audio = AudioStream {
-        proto,
-        formats: &formats,
-        telephone_event: capabilities.telephone_event.then_some(event_number),
-        rtcp_mux: true,
-        packet_time_ms: capabilities.packet_time_ms,
-        direction: local.direction,
-    };
-    describe(local, before, &audio, after)
+        .filter(|_| capabilities.telephone_event)
+        .map(|encoding| Format::TelephoneEvent(encoding.clock_rate()));
+    let mut formats: Vec<Format> = sound.iter().copied().map(Format::Audio).collect();
+    for format in noise.chain(events).filter(|format| format.usual_number().is_some()) {
+        if !formats.contains(&format) {
+            formats.push(format);
+        }
+    }
+    formats
 }
 
-/// The endpoint sends by our payload types and we send by its (RFC 3264 section 6.1).
-fn accept_answer_at(
-    index: usize,
-    answer: &[u8],
-    capabilities: &Capabilities,
-    event_number: u8,
-) -> Result<RemoteMedia, SdpRefusal> {
-    let session = parse(answer)?;
-    let media = session.medias.get(index).ok_or(SdpRefusal::NoAudio)?;
-    let stream = read_audio(&session, media, capabilities)?;
-    let event = stream.telephone_event.map(|_| event_number);
-    let number = stream.encoding.static_payload_type().unwrap_or(stream.payload_type);
-    Ok(remote_media(stream, number, event))
+/// What we say about ourselves beside the endpoint's stream: iLBC has one mode for both ways.
+fn ours(stream: &Stream, capabilities: &Capabilities) -> EncodingParameters {
+    EncodingParameters { ilbc_mode_ms: stream.parameters.ilbc_mode_ms, ..capabilities.parameters }
 }
 
-fn remote_media(stream: Stream, receive_payload_type: u8, event: Option<u8>) -> RemoteMedia {
+/// What the endpoint's offer means: both sides use its payload types.
+fn remote_media(stream: &Stream) -> RemoteMedia {
+    let event = |(number, clock_rate)| TelephoneEvent { receive: number, send: number, clock_rate };
     RemoteMedia {
         encoding: stream.encoding,
-        receive_payload_type,
+        receive_payload_type: stream.payload_type,
         send_payload_type: stream.payload_type,
-        telephone_event: event.map(|receive| TelephoneEvent {
-            receive,
-            send: stream.telephone_event.unwrap_or(receive),
-            clock_rate: CLOCK_RATE,
-        }),
-        comfort_noise: None,
-        audio_level: None,
-        mixer_levels: None,
-        voip_metrics: false,
+        telephone_event: stream.telephone_event.map(event),
+        comfort_noise: stream.comfort_noise,
+        audio_level: stream.extensions.audio_level,
+        mixer_levels: stream.extensions.mixer_levels,
+        voip_metrics: stream.voip_metrics,
         rtp: stream.rtp,
         rtcp: stream.rtcp,
         direction: stream.direction,
-        parameters: EncodingParameters {
-            packet_time_ms: stream.packet_time_ms,
-            ..EncodingParameters::DEFAULT
-        },
+        parameters: stream.parameters,
     }
 }

@@ -3,66 +3,75 @@
 use std::net::{IpAddr, SocketAddr};
 
 use engine_control::RtcpTransport;
-use media_units::{Direction, Encoding};
-use sdp_types::{AddrType, Connection, Media, NetType, Rtcp, RtpMap, Session};
+use media_units::{Direction, Encoding, EncodingParameters};
+use sdp_types::{AddrType, Connection, Media, NetType, Rtcp, Session};
 
-use crate::{Capabilities, SdpRefusal};
+use crate::extension::{Extensions, takes_voip_metrics};
+use crate::format::{Format, Formats};
+use crate::{Capabilities, CodecChoice, SdpRefusal, parameters};
 
-/// RTP clock of every audio format we know, and of the telephone events beside it.
-pub(crate) const CLOCK_RATE: u32 = 8000;
-
-/// Highest payload type (7 bits, RFC 3550 section 5.1).
-const PAYLOAD_TYPE_MAX: u8 = 127;
-
-/// Most codec names repeated in a refusal.
-const NAMES_MAX: usize = 8;
-
-/// Packet times that the engine accepts, in milliseconds.
-const PACKET_TIMES_MS: std::ops::RangeInclusive<u16> = 10..=60;
+/// The clocks of telephone events that we know (RFC 4733 section 7.1), the most usual first.
+const EVENT_CLOCKS: [u32; 3] = [8000, 48_000, 16_000];
 
 /// What one audio stream says, in our terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stream {
-    /// The first payload format that we know.
+    /// The payload format that was chosen, and its payload type in this description.
     pub encoding: Encoding,
-    /// Its payload type in this description.
     pub payload_type: u8,
-    /// Payload type of telephone events in this description.
-    pub telephone_event: Option<u8>,
+    /// Payload type of telephone events in this description, and their clock.
+    pub telephone_event: Option<(u8, u32)>,
+    /// Payload type of comfort noise in this description.
+    pub comfort_noise: Option<u8>,
+    pub extensions: Extensions,
+    pub voip_metrics: bool,
     /// Where the endpoint listens.
     pub rtp: SocketAddr,
     /// Where it listens for RTCP.
     pub rtcp: RtcpTransport,
     /// Seen from the server.
     pub direction: Direction,
-    /// Packet time that the endpoint wants.
-    pub packet_time_ms: u8,
+    /// How it wants to be sent to.
+    pub parameters: EncodingParameters,
+    /// All payload types in this description.
+    pub formats: Formats,
 }
 
 impl Stream {
-    /// Reads `media`, an audio stream whose port is not zero.
+    /// Reads `media`, an audio stream whose port is not zero. `choice`: whose order decides.
     pub(crate) fn read(
         session: &Session,
         media: &Media,
         capabilities: &Capabilities,
+        choice: CodecChoice,
     ) -> Result<Self, SdpRefusal> {
         if !is_plain_rtp(&media.proto) {
             return Err(SdpRefusal::Transport { offered: media.proto.clone() });
         }
         let formats = Formats::read(media);
         let known = &capabilities.encodings;
-        let (payload_type, encoding) = formats.first_of(known).ok_or_else(|| {
+        let (payload_type, encoding) = choose(&formats, known, choice).ok_or_else(|| {
             SdpRefusal::NoCommonCodec { known: known.clone(), offered: formats.names() }
         })?;
         let rtp = SocketAddr::new(address(session, media)?, media.port);
+        let chosen = (payload_type, encoding);
+        let ours = &capabilities.parameters;
+        let comfort_noise = comfort_noise(&formats, encoding, capabilities);
+        let mut parameters = parameters::agreed(session, media, chosen, ours);
+        parameters.discontinuous |= comfort_noise.is_some() && ours.discontinuous;
         Ok(Self {
             encoding,
             payload_type,
-            telephone_event: formats.telephone_event().filter(|_| capabilities.telephone_event),
+            telephone_event: telephone_event(media, &formats, encoding)
+                .filter(|_| capabilities.telephone_event),
+            comfort_noise,
+            extensions: Extensions::read(session, media, capabilities.levels()),
+            voip_metrics: capabilities.voip_metrics && takes_voip_metrics(session, media),
             rtp,
             rtcp: rtcp(media, rtp),
             direction: direction(session, media, rtp.ip()),
-            packet_time_ms: packet_time_ms(media, capabilities.packet_time_ms),
+            parameters,
+            formats,
         })
     }
 }
@@ -73,94 +82,29 @@ fn is_plain_rtp(proto: &str) -> bool {
     proto.eq_ignore_ascii_case("RTP/AVP") || proto.eq_ignore_ascii_case("RTP/AVPF")
 }
 
-/// What one payload type stands for.
-#[derive(Debug, Clone)]
-enum Format {
-    Audio(Encoding),
-    TelephoneEvent,
-    Other(String),
-}
-
-/// The payload types of a stream in the endpoint's order of preference.
-struct Formats(Vec<(u8, Format)>);
-
-impl Formats {
-    fn read(media: &Media) -> Self {
-        let mut mapped: [Option<Format>; PAYLOAD_TYPE_MAX as usize + 1] = [const { None }; _];
-        for value in media.get_attribute_values("rtpmap").flatten() {
-            let Ok(map) = value.trim().parse::<RtpMap>() else { continue };
-            if let Some(format) = mapped.get_mut(map.payload_type as usize) {
-                format.get_or_insert_with(|| format_of(&map));
-            }
-        }
-        let listed = media
-            .fmt
-            .split_ascii_whitespace()
-            .filter_map(|token| token.parse::<u8>().ok())
-            .filter(|payload_type| *payload_type <= PAYLOAD_TYPE_MAX)
-            .take(PAYLOAD_TYPE_MAX as usize + 1);
-        Self(
-            listed
-                .filter_map(|payload_type| {
-                    let format = mapped.get(payload_type as usize)?.clone();
-                    Some((payload_type, format.unwrap_or_else(|| static_format(payload_type))))
-                })
-                .collect(),
-        )
-    }
-
-    fn first_of(&self, encodings: &[Encoding]) -> Option<(u8, Encoding)> {
-        self.0.iter().find_map(|(payload_type, format)| match format {
-            Format::Audio(encoding) if encodings.contains(encoding) => {
-                Some((*payload_type, *encoding))
-            }
-            _ => None,
-        })
-    }
-
-    fn telephone_event(&self) -> Option<u8> {
-        self.0.iter().find_map(|(payload_type, format)| {
-            matches!(format, Format::TelephoneEvent).then_some(*payload_type)
-        })
-    }
-
-    fn names(&self) -> Vec<String> {
-        let names = self.0.iter().filter_map(|(_, format)| match format {
-            Format::Audio(encoding) => Some(encoding.to_string()),
-            Format::Other(name) => Some(name.clone()),
-            Format::TelephoneEvent => None,
-        });
-        names.take(NAMES_MAX).collect()
+fn choose(formats: &Formats, known: &[Encoding], choice: CodecChoice) -> Option<(u8, Encoding)> {
+    match choice {
+        CodecChoice::Offerer => formats.encodings().find(|(_, encoding)| known.contains(encoding)),
+        CodecChoice::Ours => known
+            .iter()
+            .find_map(|encoding| Some((formats.number(&Format::Audio(*encoding))?, *encoding))),
     }
 }
 
-fn format_of(map: &RtpMap) -> Format {
-    let is_mono = map.encoding_params.as_deref().is_none_or(|channels| channels.trim() == "1");
-    let named = |name: &str| map.encoding_name.eq_ignore_ascii_case(name);
-    let is_it =
-        |encoding: &Encoding| named(encoding.name()) && map.clock_rate == encoding.clock_rate();
-    if is_mono && let Some(encoding) = Encoding::ALL.into_iter().find(is_it) {
-        return Format::Audio(encoding);
-    }
-    if is_mono && named("telephone-event") && map.clock_rate == CLOCK_RATE {
-        return Format::TelephoneEvent;
-    }
-    Format::Other(format!("{}/{}", map.encoding_name, map.clock_rate))
-}
-
-/// Payload types that mean something without an `a=rtpmap` (RFC 3551 table 4).
-fn static_format(payload_type: u8) -> Format {
-    let known = Encoding::ALL
-        .into_iter()
-        .find(|encoding| encoding.static_payload_type() == Some(payload_type));
-    if let Some(encoding) = known {
-        return Format::Audio(encoding);
-    }
-    Format::Other(match payload_type {
-        4 => "G723/8000".into(),
-        15 => "G728/8000".into(),
-        other => format!("payload type {other}"),
+/// The events on the clock of the sound, else those on any clock that we know: a phone with
+/// one clock for all has still keys.
+fn telephone_event(media: &Media, formats: &Formats, encoding: Encoding) -> Option<(u8, u32)> {
+    let clocks = [encoding.clock_rate()].into_iter().filter(|clock| EVENT_CLOCKS.contains(clock));
+    clocks.chain(EVENT_CLOCKS).find_map(|clock| {
+        let number = formats.number(&Format::TelephoneEvent(clock))?;
+        parameters::has_keys(media, number).then_some((number, clock))
     })
+}
+
+/// Comfort noise on the clock of a sound that has none of its own (RFC 3389 section 1).
+fn comfort_noise(formats: &Formats, encoding: Encoding, can: &Capabilities) -> Option<u8> {
+    let format = can.comfort_noise_beside(encoding)?;
+    formats.number(&format)
 }
 
 /// The stream's own connection address, or the session's.
@@ -217,15 +161,4 @@ fn direction_in(attributes: &[sdp_types::Attribute]) -> Option<Direction> {
             sdp_types::Direction::Inactive => Direction::Inactive,
         })
     })
-}
-
-/// The packet time asked for by `a=ptime`, within `a=maxptime` and what the engine accepts.
-fn packet_time_ms(media: &Media, usual_ms: u8) -> u8 {
-    let asked = |name| {
-        let value = media.get_first_attribute_value(name).flatten()?.trim();
-        let whole = value.split_once('.').map_or(value, |(whole, _)| whole);
-        whole.parse::<u16>().ok().filter(|ms| PACKET_TIMES_MS.contains(ms))
-    };
-    let wanted = asked("ptime").unwrap_or(u16::from(usual_ms));
-    asked("maxptime").map_or(wanted, |longest| wanted.min(longest)) as u8
 }

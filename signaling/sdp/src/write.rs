@@ -1,13 +1,12 @@
 //! What we write: one audio stream, and every other stream refused in its place.
 
 use engine_control::MediaAddress;
-use media_units::{Direction, Encoding};
-use sdp_types::{Attribute, Connection, Media, Origin, RtpMap, Session, Time};
+use media_units::{Direction, EncodingParameters};
+use sdp_types::{Attribute, Connection, Media, Origin, Session, Time};
 
-use crate::{Local, stream::CLOCK_RATE};
-
-/// The telephone events we take: the sixteen keys (RFC 4733 section 3.2).
-const EVENTS: &str = "0-15";
+use crate::extension::Extensions;
+use crate::format::Formats;
+use crate::{Local, parameters};
 
 /// A stream of the other side's that is not ours: echoed with port 0 (RFC 3264 section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +20,14 @@ pub(crate) struct RefusedStream {
 #[derive(Debug, Clone)]
 pub(crate) struct AudioStream<'a> {
     pub proto: &'a str,
-    pub formats: &'a [(u8, Encoding)],
-    pub telephone_event: Option<u8>,
-    pub rtcp_mux: bool,
+    pub formats: &'a Formats,
+    /// How we want to be sent to.
+    pub parameters: &'a EncodingParameters,
     pub packet_time_ms: u8,
+    pub packet_time_ms_max: u8,
+    pub extensions: Extensions,
+    pub voip_metrics: bool,
+    pub rtcp_mux: bool,
     pub direction: Direction,
 }
 
@@ -61,18 +64,23 @@ impl RefusedStream {
 
 impl AudioStream<'_> {
     fn lines(&self, address: MediaAddress) -> Media {
-        let payload_types =
-            self.formats.iter().map(|(payload_type, _)| *payload_type).chain(self.telephone_event);
-        let payload_types: Vec<_> = payload_types.map(|number| number.to_string()).collect();
+        let payload_types: Vec<_> =
+            self.formats.iter().map(|(payload_type, _)| payload_type.to_string()).collect();
         let mut media = media("audio", address.rtp_port, self.proto, payload_types.join(" "));
-        for (payload_type, encoding) in self.formats {
-            media.add_attribute(RtpMap::new(*payload_type, encoding.name(), CLOCK_RATE));
-        }
-        if let Some(payload_type) = self.telephone_event {
-            media.add_attribute(RtpMap::new(payload_type, "telephone-event", CLOCK_RATE));
-            media.add_attribute_with_value("fmtp", format!("{payload_type} {EVENTS}"));
+        for (payload_type, format) in self.formats.iter() {
+            if let Some(map) = format.rtpmap(*payload_type) {
+                media.add_attribute(map);
+            }
+            if let Some(text) = parameters::ours(format, self.parameters) {
+                media.add_attribute_with_value("fmtp", format!("{payload_type} {text}"));
+            }
         }
         media.add_attribute_with_value("ptime", self.packet_time_ms);
+        media.add_attribute_with_value("maxptime", self.packet_time_ms_max);
+        media.add_attributes(self.extensions.lines());
+        if self.voip_metrics {
+            media.add_attribute_with_value("rtcp-xr", "voip-metrics");
+        }
         if self.rtcp_mux {
             media.add_attribute_from_str("rtcp-mux");
         }

@@ -1,9 +1,10 @@
 //! Offers in the manner of real phones, and the answers they get. Written here, after what each
 //! kind of phone sends.
 
-use std::net::SocketAddr;
+mod described;
 
-use engine_control::{MediaAddress, RemoteMedia, RtcpTransport, TelephoneEvent};
+use described::{local, plain, socket};
+use engine_control::{RemoteMedia, RtcpTransport, TelephoneEvent};
 use media_units::{Direction, Encoding, Law};
 use signaling_sdp::{
     Capabilities, Local, Negotiation, SdpRefusal, accept_answer, negotiate, offer,
@@ -94,36 +95,12 @@ c=IN IP4 0.0.0.0\r
 a=mid:2\r
 ";
 
-fn local() -> Local {
-    Local {
-        address: MediaAddress { address: "203.0.113.1".parse().unwrap(), rtp_port: 16384 },
-        session_id: 77,
-        version: 3,
-        direction: Direction::SendReceive,
-    }
-}
-
 fn read(offer: &str) -> Result<Negotiation, SdpRefusal> {
     negotiate(offer.as_bytes(), &Capabilities::default())
 }
 
 fn media(offer: &str) -> RemoteMedia {
     read(offer).unwrap().media()
-}
-
-/// An offer of one plain stream with these further lines in it.
-fn plain(address: &str, m: &str, attributes: &[&str]) -> String {
-    let mut text = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN {address}\r\nt=0 0\r\n");
-    text.push_str(m);
-    for attribute in attributes {
-        text.push_str("\r\na=");
-        text.push_str(attribute);
-    }
-    text + "\r\n"
-}
-
-fn socket(text: &str) -> SocketAddr {
-    text.parse().unwrap()
 }
 
 #[test]
@@ -144,7 +121,7 @@ fn a_softphone_gets_g711_with_its_own_event_number_and_no_video() {
         negotiation.answer(&local()),
         "v=0\r\no=- 77 3 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.1\r\nt=0 0\r\n\
          m=audio 16384 RTP/AVP 0 99\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:99 telephone-event/8000\r\n\
-         a=fmtp:99 0-15\r\na=ptime:20\r\na=sendrecv\r\n\
+         a=fmtp:99 0-15\r\na=ptime:20\r\na=maxptime:60\r\na=sendrecv\r\n\
          m=video 0 RTP/AVP 96\r\n"
     );
 }
@@ -325,7 +302,7 @@ fn our_offer_lists_every_capability_and_its_answer_is_understood() {
         offer(&local(), &capabilities),
         "v=0\r\no=- 77 3 IN IP4 203.0.113.1\r\ns=-\r\nc=IN IP4 203.0.113.1\r\nt=0 0\r\n\
          m=audio 16384 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
-         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=rtcp-mux\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=maxptime:60\r\na=rtcp-mux\r\n\
          a=sendrecv\r\n"
     );
     let answer = plain(
@@ -333,7 +310,7 @@ fn our_offer_lists_every_capability_and_its_answer_is_understood() {
         "m=audio 4000 RTP/AVP 8 97",
         &["rtpmap:97 telephone-event/8000", "recvonly", "rtcp-mux"],
     );
-    let media = accept_answer(answer.as_bytes(), &capabilities).unwrap();
+    let media = accept_answer(answer.as_bytes(), &capabilities).unwrap().media();
     assert_eq!((media.encoding, media.receive_payload_type), (Encoding::Pcma, 8));
     assert_eq!(
         media.telephone_event.map(|event| event.receive),
@@ -366,7 +343,7 @@ fn a_later_offer_of_ours_keeps_the_streams_in_their_places() {
     let streams: Vec<_> = later.lines().filter(|line| line.starts_with("m=")).collect();
     assert_eq!(streams, ["m=video 0 RTP/AVP 31", "m=audio 16384 RTP/AVP 0 8 96"]);
     let answer = plain("IP4 192.0.2.1", "m=video 0 RTP/AVP 31\r\nm=audio 6000 RTP/AVP 8", &[]);
-    let media = negotiation.accept_answer(answer.as_bytes(), &capabilities).unwrap();
+    let media = negotiation.accept_answer(answer.as_bytes(), &capabilities).unwrap().media();
     assert_eq!(media.rtp, socket("192.0.2.1:6000"));
     assert_eq!(media.telephone_event, None);
 }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use media_units::Instant;
-use signaling_sdp::negotiate;
 use sipx_sip::Headers;
 
 use super::FrontEnd;
@@ -25,8 +24,10 @@ impl FrontEnd {
         offer: &[u8],
         out: &mut dyn Outside,
     ) -> Result<String, Refusal> {
+        let call = self.calls.get(&id).ok_or(Refusal::NoDialog)?;
+        let media = call.media.as_ref().ok_or(Refusal::NoDialog)?;
         let negotiation =
-            negotiate(offer, &self.config.capabilities).map_err(Refusal::Description)?;
+            media.read_offer(offer, &self.config.capabilities).map_err(Refusal::Description)?;
         self.connect(now, id, negotiation.media(), out)
             .map_err(|_| Refusal::Unfinished(BUSY_SECONDS))?;
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
@@ -59,11 +60,13 @@ impl FrontEnd {
         };
         media.is_offering = false;
         let answer = description(headers, body).ok().flatten();
-        let agreed =
+        let negotiation =
             answer.and_then(|answer| media.read_answer(&answer, &self.config.capabilities).ok());
-        let Some(agreed) = agreed else {
+        let Some(negotiation) = negotiation else {
             return self.end(now, id, Ending::BadAnswer, out);
         };
+        let agreed = negotiation.media();
+        media.negotiation = Some(negotiation);
         if media.agreed == Some(agreed) {
             return;
         }
