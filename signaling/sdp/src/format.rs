@@ -53,6 +53,7 @@ impl Format {
             13 => Self::ComfortNoise(8000),
             4 => Self::Other("G723/8000".into()),
             15 => Self::Other("G728/8000".into()),
+            18 => Self::Other("G729/8000".into()),
             other => Self::Other(format!("payload type {other}")),
         }
     }

@@ -79,8 +79,6 @@ pub(crate) fn ours(format: &Format, ours: &EncodingParameters) -> Option<String>
     match format {
         Format::Audio(Encoding::Opus) => Some(opus(ours)),
         Format::Audio(Encoding::Ilbc) => Some(format!("mode={}", ours.ilbc_mode_ms)),
-        // Its silence frames (annex B) we do not send.
-        Format::Audio(Encoding::G729) => Some("annexb=no".to_owned()),
         Format::TelephoneEvent(_) => Some(EVENTS.to_owned()),
         _ => None,
     }

@@ -205,7 +205,7 @@ fn a_rate_or_channels_that_we_do_not_know_is_another_codec() {
     assert_eq!((refusal.status(), refusal.warning_code()), (488, 305));
     assert_eq!(
         refusal.warning_text(),
-        "PCMU or PCMA expected, PCMU/16000 PCMA/8000 L16/8000 G722 G729 offered"
+        "PCMU or PCMA expected, PCMU/16000 PCMA/8000 L16/8000 G722 G729/8000 offered"
     );
 }
 
