@@ -6,6 +6,7 @@
 //! construction, and no octet from the network can make it panic.
 
 pub mod codec;
+pub mod comfort_noise;
 mod demux;
 pub mod dtmf;
 pub mod g711;
