@@ -1,5 +1,8 @@
 //! What a network does to datagrams: delay, jitter, loss in bursts, duplication, reordering, a
 //! narrow pipe. One [`Link`] is one direction of one path; all its dice come from one seed.
+//! [`profile`] names the networks that people have.
+
+pub mod profile;
 
 use std::time::Duration;
 
@@ -26,6 +29,10 @@ pub struct LinkModel {
     pub reordering_delay: Duration,
     /// Octets per second, and the longest queue before the tail is dropped.
     pub rate: Option<Rate>,
+    /// Moments in which nothing passes, and after which all that waited passes at once.
+    pub hold: Option<Hold>,
+    /// Additional time that wanders.
+    pub swing: Option<Swing>,
 }
 
 /// Which datagrams never arrive.
@@ -58,11 +65,41 @@ pub struct Rate {
     pub queue: Duration,
 }
 
+/// A link that holds everything back now and then, as radio does: burst, hold, release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// Mean time from one hold's end to the next one's beginning.
+    pub every: Duration,
+    /// The shortest hold.
+    pub shortest: Duration,
+    /// The longest hold.
+    pub longest: Duration,
+    /// Time between two datagrams that are let go together.
+    pub spacing: Duration,
+}
+
+/// Latency that glides from one level to another, as where a scheduler shares a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swing {
+    /// The highest level; the lowest is none.
+    pub highest: Duration,
+    /// How long it takes from one level to the next.
+    pub every: Duration,
+}
+
 /// One direction of one path.
 #[derive(Debug, Clone)]
 pub struct Link {
     model: LinkModel,
     seed: Seed,
+    /// Dice of their own, so that neither holds nor swings shift another model's draws.
+    hold_seed: Seed,
+    swing_seed: Seed,
+    /// The hold in progress, or the next one.
+    held: [Instant; 2],
+    /// When the present glide ends, and its levels.
+    swing_until: Instant,
+    swing_levels: [Duration; 2],
     bad: bool,
     /// When the pipe is free again.
     free_at: Instant,
@@ -79,7 +116,19 @@ impl Link {
     /// A link that behaves like `model`.
     pub fn new(model: LinkModel, seed: Seed) -> Self {
         let start = Instant::START;
-        Self { model, seed, bad: false, free_at: start, last_arrival: start, lost: 0 }
+        Self {
+            model,
+            hold_seed: seed.fork(1),
+            swing_seed: seed.fork(2),
+            held: [start; 2],
+            swing_until: start,
+            swing_levels: [Duration::ZERO; 2],
+            seed,
+            bad: false,
+            free_at: start,
+            last_arrival: start,
+            lost: 0,
+        }
     }
 
     /// Behaves differently from now on: a fault begins, or the network heals.
@@ -125,15 +174,46 @@ impl Link {
 
     fn arrival(&mut self, departure: Instant) -> Instant {
         let jitter = self.seed.below(self.model.jitter.as_nanos() as u64);
-        let arrival = departure + self.model.latency + Duration::from_nanos(jitter);
+        let swing = self.swing(departure);
+        let arrival = departure + self.model.latency + Duration::from_nanos(jitter) + swing;
+        let arrival = self.release(arrival);
         if self.seed.chance(self.model.reordering) {
             return arrival + self.model.reordering_delay;
         }
         if self.model.overtaking {
             return arrival;
         }
-        self.last_arrival = self.last_arrival.max(arrival);
+        let spacing = self.model.hold.map_or(Duration::ZERO, |hold| hold.spacing);
+        self.last_arrival = arrival.max(self.last_arrival + spacing);
         self.last_arrival
+    }
+
+    /// The swing's level at this moment.
+    fn swing(&mut self, at: Instant) -> Duration {
+        let Some(Swing { highest, every }) = self.model.swing else { return Duration::ZERO };
+        while self.swing_until <= at {
+            let level = self.swing_seed.below(highest.as_nanos() as u64);
+            self.swing_levels = [self.swing_levels[1], Duration::from_nanos(level)];
+            self.swing_until += every.max(Duration::from_millis(1));
+        }
+        let [from, to] = self.swing_levels.map(|level| level.as_nanos());
+        let (left, whole) = (self.swing_until.since(at).as_nanos(), every.as_nanos());
+        let level = (from * left + to * (whole.saturating_sub(left))) / whole.max(1);
+        Duration::from_nanos(level as u64)
+    }
+
+    /// When a datagram passes that reaches the hold's place at this moment.
+    fn release(&mut self, at: Instant) -> Instant {
+        let Some(hold) = self.model.hold else { return at };
+        while self.held[1] < at {
+            let half = hold.every / 2;
+            let gap = half + Duration::from_nanos(self.hold_seed.below(2 * half.as_nanos() as u64));
+            let more = hold.longest.saturating_sub(hold.shortest).as_nanos() as u64;
+            let length = hold.shortest + Duration::from_nanos(self.hold_seed.below(more));
+            let begin = self.held[1] + gap;
+            self.held = [begin, begin + length.max(Duration::from_nanos(1))];
+        }
+        if at < self.held[0] { at } else { self.held[1] }
     }
 }
 
@@ -184,6 +264,32 @@ mod tests {
         let (all, link) = arrivals(LinkModel { rate: Some(rate), ..LinkModel::default() }, 100);
         assert_eq!(all[0][0], Some(Instant::from_millis(40)));
         assert!(link.lost > 30);
+    }
+
+    #[test]
+    fn a_hold_lets_all_that_waited_go_at_once() {
+        let hold = Hold { every: 500 * MS, shortest: 90 * MS, longest: 110 * MS, spacing: MS };
+        let (all, _) = arrivals(LinkModel { hold: Some(hold), ..LinkModel::default() }, 1000);
+        let delay = |n: usize| all[n][0].map(|at| at.since(Instant::from_millis(20 * n as u64)));
+        let delays: Vec<_> = (0..all.len()).filter_map(delay).collect();
+        assert!(delays.iter().all(|&delay| delay <= 115 * MS));
+        let together = all.windows(2).filter(|pair| pair[1][0] == pair[0][0].map(|at| at + MS));
+        // A hold about every 600 ms, with four or five packets in it.
+        assert!((80..200).contains(&together.count()));
+        assert!(delays.iter().filter(|delay| delay.is_zero()).count() > 700);
+    }
+
+    #[test]
+    fn a_swing_glides() {
+        let swing = Swing { highest: 100 * MS, every: 1000 * MS };
+        let (all, _) = arrivals(LinkModel { swing: Some(swing), ..LinkModel::default() }, 3000);
+        let delays: Vec<_> = (0..3000)
+            .filter_map(|n| all[n][0].map(|at| at.since(Instant::from_millis(20 * n as u64))))
+            .collect();
+        let steepest = delays.windows(2).map(|pair| pair[1].abs_diff(pair[0])).max();
+        assert!(steepest < Some(3 * MS), "{steepest:?}");
+        assert!(delays.iter().max() > Some(&(80 * MS)));
+        assert!(delays.iter().filter(|&&delay| delay < 20 * MS).count() > 100);
     }
 
     #[test]
