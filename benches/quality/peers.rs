@@ -59,10 +59,10 @@ impl<'a> Player<'a> {
     fn play(&mut self, now: Instant, number: Option<usize>) {
         let length = samples_per_period(self.sound.rate);
         let mut samples = [0; PACKET_SAMPLES_MAX];
-        if let Some(payload) = number.map(|number| &self.stream.payloads[number]) {
-            if self.decoder.samples(payload).is_ok() {
-                self.decoder.decode(&Kernels::SCALAR, payload, &mut samples);
-            }
+        if let Some(payload) = number.map(|number| &self.stream.payloads[number])
+            && self.decoder.samples(payload).is_ok()
+        {
+            self.decoder.decode(&Kernels::SCALAR, payload, &mut samples);
         }
         place(&mut self.sound, now, &samples[..length]);
     }
