@@ -1,4 +1,5 @@
-//! Any datagram, as one session would take it: told apart, read, accounted for, and as a digit.
+//! Any datagram, as one session would take it: told apart, read with its header extensions,
+//! accounted for, and as a digit.
 
 #![no_main]
 
@@ -19,6 +20,11 @@ fuzz_target!(|datagrams: Vec<&[u8]>| {
         };
         assert!(matches!(demux(bytes), Demux::Rtp | Demux::Rtcp));
         assert!(packet.payload().len() + HEADER_BYTES <= bytes.len());
+        for id in [1, 14, 15, 16, bytes[0]] {
+            let room = bytes.len() - HEADER_BYTES - packet.payload().len();
+            assert!(packet.extension(id).is_none_or(|element| element.len() < room));
+            assert!(packet.audio_level(id).is_none_or(|level| level.dbov < 128));
+        }
         if reception.packet(&packet, arrival).is_ok() {
             let block = reception.report_block(arrival).expect("a packet was received");
             assert_eq!(block.ssrc, packet.ssrc());

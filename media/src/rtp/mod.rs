@@ -1,12 +1,20 @@
 //! The RTP header (RFC 3550 section 5.1): a view over received octets, and our own header out.
 
+mod extension;
+
 use std::fmt;
 
 use media_units::{Discard, RtpTimestamp, SequenceNumber, Ssrc};
 use rtp_rs::RtpReader;
 
-/// Octets of the header that we send: no CSRC, no extension.
+pub use extension::{AudioLevel, CONTRIBUTORS_MAX, Contributor};
+
+/// Octets of a header without CSRC and extension.
 pub const HEADER_BYTES: usize = 12;
+
+/// Octets of the longest header that we send: every contributor, and its level.
+pub const HEADER_BYTES_MAX: usize =
+    HEADER_BYTES + 4 * CONTRIBUTORS_MAX + extension::EXTENSION_BYTES_MAX;
 
 /// A valid RTP packet, read in place.
 pub struct RtpView<'a> {
@@ -51,6 +59,18 @@ impl<'a> RtpView<'a> {
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
+
+    /// The content of the header extension's element with this identifier (RFC 8285), the first
+    /// where there are several.
+    pub fn extension(&self, id: u8) -> Option<&'a [u8]> {
+        let (profile, octets) = self.reader.extension()?;
+        extension::find(profile, octets, id)
+    }
+
+    /// How loud it is, where the sender says so under this identifier (RFC 6464).
+    pub fn audio_level(&self, id: u8) -> Option<AudioLevel> {
+        AudioLevel::read(self.extension(id)?)
+    }
 }
 
 impl fmt::Debug for RtpView<'_> {
@@ -82,6 +102,30 @@ impl RtpHeader {
         let [c0, c1, c2, c3] = self.ssrc.0.to_be_bytes();
         let type_octet = (self.payload_type & 0x7f) | (u8::from(self.marker) << 7);
         [0x80, type_octet, s0, s1, t0, t1, t2, t3, c0, c1, c2, c3]
+    }
+
+    /// Writes the header of a mix and returns its length: who is in it (the CSRC list, at most
+    /// [`CONTRIBUTORS_MAX`]), and how loud each is, where the endpoint takes that under an
+    /// identifier (RFC 6465). Without contributors it is [`RtpHeader::write`].
+    pub fn write_mix(
+        &self,
+        contributors: &[Contributor],
+        levels: Option<u8>,
+        to: &mut [u8; HEADER_BYTES_MAX],
+    ) -> usize {
+        let contributors = &contributors[..contributors.len().min(CONTRIBUTORS_MAX)];
+        to[..HEADER_BYTES].copy_from_slice(&self.write());
+        to[0] |= contributors.len() as u8;
+        let mut length = HEADER_BYTES;
+        for contributor in contributors {
+            to[length..length + 4].copy_from_slice(&contributor.ssrc.0.to_be_bytes());
+            length += 4;
+        }
+        if let Some(id) = levels.filter(|_| !contributors.is_empty()) {
+            to[0] |= 0x10;
+            length += extension::write_levels(contributors, id, &mut to[length..]);
+        }
+        length
     }
 }
 
@@ -124,11 +168,63 @@ mod tests {
         }
     }
 
+    const HEADER: RtpHeader = RtpHeader {
+        payload_type: 0,
+        marker: true,
+        sequence: SequenceNumber(7),
+        timestamp: RtpTimestamp(160),
+        ssrc: Ssrc(9),
+    };
+
+    #[test]
+    fn the_header_of_a_mix_names_who_is_in_it_and_how_loud() {
+        let mut to = [0xee; HEADER_BYTES_MAX];
+        let sources = [
+            Contributor { ssrc: Ssrc(1), level_dbov: 20 },
+            Contributor { ssrc: Ssrc(0x0203_0405), level_dbov: 255 },
+        ];
+        let length = HEADER.write_mix(&sources, Some(3), &mut to);
+        let mut expected = vec![0x92, 0x80, 0, 7, 0, 0, 0, 160, 0, 0, 0, 9];
+        expected.extend([0, 0, 0, 1, 2, 3, 4, 5]);
+        expected.extend([0xbe, 0xde, 0, 1, 0x31, 20, 127, 0]);
+        assert_eq!(to[..length], expected);
+        assert_eq!(HEADER.write_mix(&sources, None, &mut to), 20);
+        assert_eq!(to[0], 0x82);
+        assert_eq!(HEADER.write_mix(&[], Some(3), &mut to), HEADER_BYTES);
+        assert_eq!(to[..HEADER_BYTES], HEADER.write());
+    }
+
+    #[test]
+    fn the_longest_header_fits() {
+        let sources = [Contributor { ssrc: Ssrc(1), level_dbov: 20 }; 40];
+        for id in [1, 14, 16, 255] {
+            let mut to = [0; HEADER_BYTES_MAX];
+            let length = HEADER.write_mix(&sources, Some(id), &mut to);
+            let view = RtpView::parse(&to[..length]).unwrap();
+            assert_eq!(view.extension(id), Some(&[20; CONTRIBUTORS_MAX][..]));
+            assert!(view.payload().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_level_is_read_beside_other_elements() {
+        let mut bytes = vec![0x90, 0, 0, 7, 0, 0, 0, 160, 0, 0, 0, 9];
+        bytes.extend([0xbe, 0xde, 0, 2, 0x21, 1, 2, 0x10, 0x80 | 35, 0, 0, 0, 77]);
+        let view = RtpView::parse(&bytes).unwrap();
+        assert_eq!(view.audio_level(1), Some(AudioLevel { is_voice: true, dbov: 35 }));
+        assert_eq!(view.extension(2), Some(&[1, 2][..]));
+        assert_eq!(view.audio_level(4), None);
+        assert_eq!(view.payload(), [77]);
+        let bare = HEADER.write();
+        assert_eq!(RtpView::parse(&bare).unwrap().audio_level(1), None);
+    }
+
     proptest! {
         #[test]
         fn any_octets_parse_or_are_discarded(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             if let Ok(view) = RtpView::parse(&bytes) {
                 prop_assert!(view.payload().len() + HEADER_BYTES <= bytes.len());
+                prop_assert!(view.extension(1).is_none_or(|element| element.len() < bytes.len()));
                 let shown = format!("{view:?}");
                 prop_assert!(shown.contains("payload_type"));
             }
