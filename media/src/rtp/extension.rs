@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_level_is_seven_bits_beside_the_voice_bit() {
         let loud = AudioLevel { is_voice: true, dbov: 30 };
-        assert_eq!(AudioLevel::read(&[0x80 | 30]), Some(loud));
+        assert_eq!(AudioLevel::read(&[0x9e]), Some(loud));
         assert_eq!(AudioLevel::read(&[127, 9]), Some(AudioLevel { is_voice: false, dbov: 127 }));
         assert_eq!(AudioLevel::read(&[]), None);
     }

@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_level_is_read_beside_other_elements() {
         let mut bytes = vec![0x90, 0, 0, 7, 0, 0, 0, 160, 0, 0, 0, 9];
-        bytes.extend([0xbe, 0xde, 0, 2, 0x21, 1, 2, 0x10, 0x80 | 35, 0, 0, 0, 77]);
+        bytes.extend([0xbe, 0xde, 0, 2, 0x21, 1, 2, 0x10, 0xa3, 0, 0, 0, 77]);
         let view = RtpView::parse(&bytes).unwrap();
         assert_eq!(view.audio_level(1), Some(AudioLevel { is_voice: true, dbov: 35 }));
         assert_eq!(view.extension(2), Some(&[1, 2][..]));
