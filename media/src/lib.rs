@@ -11,6 +11,7 @@ mod demux;
 pub mod dtmf;
 pub mod g711;
 pub mod playout;
+pub mod quality;
 mod random;
 pub mod reception;
 pub mod rtcp;
