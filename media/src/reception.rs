@@ -1,4 +1,5 @@
-//! What we know about a stream that we receive: RFC 3550 appendix A.1, A.3 and A.8.
+//! What we know about a stream that we receive: RFC 3550 appendix A.1, A.3 and A.8, and which of
+//! its packets are missing (RFC 3611).
 //!
 //! A new SSRC from the same source restarts the stream at once: the source address was checked
 //! (latched) before, so probation would only lose sound. A jump of the sequence number beyond
@@ -7,9 +8,11 @@
 use std::time::Duration;
 
 use media_units::{
-    Discard, ExtendedSequence, Instant, NtpTime, RtpTimestamp, SequenceNumber, Ssrc,
+    BurstGap, Discard, ExtendedSequence, Instant, NtpTime, PERIOD, RtpTimestamp, SequenceNumber,
+    Ssrc,
 };
 
+use crate::quality::losses::Losses;
 use crate::rtcp::ReportBlock;
 use crate::rtp::RtpView;
 
@@ -32,6 +35,23 @@ pub struct Arrival {
     pub restarted: bool,
 }
 
+/// What became of the present source's packets since it began.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fates {
+    /// Packets that should have come.
+    pub expected: u64,
+    /// Packets that never came. Duplicates do not make up for them.
+    pub lost: u64,
+    /// Packets that came and were not played.
+    pub discarded: u64,
+    /// How both are spread.
+    pub spread: BurstGap,
+    /// How many times longer than at random their runs are ([`Losses::burst_ratio`]).
+    pub burst_ratio: f32,
+    /// Sound in one packet.
+    pub packet_time: Duration,
+}
+
 /// Statistics of one receive stream.
 #[derive(Debug, Clone)]
 pub struct Reception {
@@ -41,8 +61,10 @@ pub struct Reception {
     /// Of all sources so far.
     packets: u64,
     octets: u64,
+    discarded: u64,
     /// Of the sources before the present one.
     lost_before: i64,
+    missing_before: u64,
 }
 
 /// The present source.
@@ -54,6 +76,10 @@ struct Source {
     /// The sequence number that would confirm a jump.
     confirms_jump: Option<SequenceNumber>,
     received: u64,
+    /// Received, but not as a packet that was missing: twice, or too old for anyone to know.
+    extra: u64,
+    discarded: u64,
+    losses: Losses,
     expected_reported: u64,
     received_reported: u64,
     jitter: Jitter,
@@ -63,7 +89,15 @@ struct Source {
 impl Reception {
     /// Nothing received yet, on an RTP clock of this many units a second.
     pub fn new(clock_rate: u32) -> Self {
-        Self { clock_rate, source: None, packets: 0, octets: 0, lost_before: 0 }
+        Self {
+            clock_rate,
+            source: None,
+            packets: 0,
+            octets: 0,
+            discarded: 0,
+            lost_before: 0,
+            missing_before: 0,
+        }
     }
 
     /// The payload format changed, and with it the clock: timestamps before say nothing about
@@ -92,6 +126,16 @@ impl Reception {
             source.jitter.packet(packet.timestamp(), arrival, self.clock_rate);
         }
         Ok(Arrival { extended, restarted: placed.is_none() })
+    }
+
+    /// A packet that came cannot be played: too late, or too much of it waits.
+    pub fn discard(&mut self, packet: ExtendedSequence) {
+        if let Some(source) = &mut self.source
+            && source.losses.discard(source.highest.0.saturating_sub(packet.0))
+        {
+            source.discarded += 1;
+            self.discarded += 1;
+        }
     }
 
     /// Notes the source's sender report: the next report block refers to it.
@@ -127,14 +171,41 @@ impl Reception {
         self.lost_before + self.source.as_ref().map_or(0, Source::lost)
     }
 
+    /// Packets that never came, of all sources, as far as is known now: one that is only late
+    /// takes its own back.
+    pub fn missing(&self) -> u64 {
+        self.missing_before + self.source.as_ref().map_or(0, Source::missing)
+    }
+
+    /// Packets that came and were not played, of all sources.
+    pub fn discarded(&self) -> u64 {
+        self.discarded
+    }
+
     /// The interarrival jitter of the present source.
     pub fn jitter(&self) -> Duration {
         let units = self.source.as_ref().map_or(0, |source| source.jitter.units());
-        Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(self.clock_rate))
+        as_duration(units, self.clock_rate)
+    }
+
+    /// What became of the present source's packets.
+    pub fn fates(&self) -> Option<Fates> {
+        self.source.as_ref().map(|source| {
+            let packet_time = source.jitter.packet_time(self.clock_rate);
+            Fates {
+                expected: source.expected(),
+                lost: source.missing(),
+                discarded: source.discarded,
+                spread: source.losses.spread(packet_time),
+                burst_ratio: source.losses.burst_ratio(),
+                packet_time,
+            }
+        })
     }
 
     fn restart(&mut self, packet: &RtpView<'_>) -> ExtendedSequence {
         self.lost_before = self.lost();
+        self.missing_before = self.missing();
         let first = ExtendedSequence(FIRST_CYCLE + u64::from(packet.sequence().0));
         self.source = Some(Source {
             ssrc: packet.ssrc(),
@@ -142,6 +213,9 @@ impl Reception {
             highest: first,
             confirms_jump: None,
             received: 0,
+            extra: 0,
+            discarded: 0,
+            losses: Losses::new(),
             expected_reported: 0,
             received_reported: 0,
             jitter: Jitter::default(),
@@ -164,9 +238,23 @@ impl Source {
         }
         self.confirms_jump = None;
         let extended = self.highest.nearest(sequence);
-        self.highest = self.highest.max(extended);
-        self.first = self.first.min(extended);
+        self.follow(extended);
         Ok(Some(extended))
+    }
+
+    fn follow(&mut self, extended: ExtendedSequence) {
+        if extended > self.highest {
+            self.losses.newer(extended.0 - self.highest.0);
+            self.highest = extended;
+            return;
+        }
+        let steps = self.highest.0 - extended.0;
+        if extended < self.first {
+            self.losses.before_first(steps, self.first.0 - extended.0);
+            self.first = extended;
+        } else if !self.losses.older(steps) {
+            self.extra += 1;
+        }
     }
 
     fn expected(&self) -> u64 {
@@ -175,6 +263,10 @@ impl Source {
 
     fn lost(&self) -> i64 {
         self.expected() as i64 - self.received as i64
+    }
+
+    fn missing(&self) -> u64 {
+        (self.expected() + self.extra).saturating_sub(self.received)
     }
 
     fn report(&mut self, now: Instant) -> ReportBlock {
@@ -207,6 +299,8 @@ struct Jitter {
     last: Option<(RtpTimestamp, RtpTimestamp)>,
     /// Scaled by 16.
     estimate: u32,
+    /// From one packet to the next, by their timestamps.
+    step: u32,
 }
 
 impl Jitter {
@@ -219,8 +313,11 @@ impl Jitter {
                 return;
             }
             let transit = arrival.distance_from(last_arrival);
-            let difference = transit.wrapping_sub(timestamp.distance_from(last_timestamp));
-            let difference = difference.unsigned_abs();
+            let step = timestamp.distance_from(last_timestamp);
+            if (1..=clock_rate as i32 / STEPS_MIN).contains(&step) {
+                self.step = step as u32;
+            }
+            let difference = transit.wrapping_sub(step).unsigned_abs();
             if difference < clock_rate {
                 self.estimate = self.estimate + difference - ((self.estimate + 8) >> 4);
             }
@@ -231,6 +328,18 @@ impl Jitter {
     fn units(&self) -> u32 {
         self.estimate >> 4
     }
+
+    /// Sound in one packet; before a second came, the usual.
+    fn packet_time(&self, clock_rate: u32) -> Duration {
+        if self.step == 0 { PERIOD } else { as_duration(self.step, clock_rate) }
+    }
+}
+
+/// Packets of a second at least: a longer step of timestamps is a pause or a loss.
+const STEPS_MIN: i32 = 16;
+
+fn as_duration(units: u32, clock_rate: u32) -> Duration {
+    Duration::from_micros(u64::from(units) * 1_000_000 / u64::from(clock_rate.max(1)))
 }
 
 /// A duration in 1/65536 s.
@@ -241,9 +350,9 @@ fn as_ntp_middle(duration: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use media_units::CLOCK_RATE;
 
+    use super::*;
     use crate::rtp::RtpHeader;
 
     struct Sender {
@@ -351,6 +460,69 @@ mod tests {
         sender.now += Duration::from_secs(3600);
         sender.send(2000, 3_000).unwrap(); // A jump of the clock says nothing of the network.
         assert!(sender.reception.jitter() <= jitter);
+    }
+
+    #[test]
+    fn a_duplicate_does_not_make_up_for_a_packet_that_never_came() {
+        let mut sender = Sender::new();
+        for sequence in [10, 11, 13, 13, 14] {
+            sender.send(sequence, 0).unwrap();
+        }
+        assert_eq!((sender.reception.lost(), sender.reception.missing()), (0, 1));
+        sender.send(12, 0).unwrap();
+        assert_eq!(sender.reception.missing(), 0, "it was only late");
+        sender.send(9, 0).unwrap();
+        sender.send(7, 0).unwrap();
+        assert_eq!(sender.reception.missing(), 1, "8, before the first");
+        sender.ssrc = 2;
+        sender.send(100, 0).unwrap();
+        sender.send(103, 0).unwrap();
+        assert_eq!(sender.reception.missing(), 3, "of both sources");
+        assert_eq!(sender.reception.fates().unwrap().lost, 2, "of the present one");
+    }
+
+    #[test]
+    fn what_is_discarded_is_counted_once_and_as_missing_in_bursts() {
+        let mut sender = Sender::new();
+        let arrivals: Vec<Arrival> =
+            (0..50).map(|sequence| sender.send(sequence, 0).unwrap()).collect();
+        for at in [20, 21, 21] {
+            sender.reception.discard(arrivals[at].extended);
+        }
+        for sequence in 50..120 {
+            sender.send(sequence, 0).unwrap();
+        }
+        let fates = sender.reception.fates().unwrap();
+        assert_eq!((fates.expected, fates.lost, fates.discarded), (120, 0, 2));
+        assert_eq!((fates.spread.burst_duration_ms, fates.spread.burst_density), (40, 255));
+        assert_eq!(fates.packet_time, Duration::from_millis(20));
+        assert_eq!(sender.reception.discarded(), 2);
+        sender.reception.discard(ExtendedSequence(u64::MAX));
+        sender.reception.discard(ExtendedSequence(0));
+    }
+
+    #[test]
+    fn jitter_is_counted_on_the_clock_of_the_payload_format() {
+        let mut reception = Reception::new(48_000);
+        let mut now = Instant::from_millis(1000);
+        for sequence in 0..500u16 {
+            let header = RtpHeader {
+                payload_type: 0,
+                marker: false,
+                sequence: SequenceNumber(sequence),
+                timestamp: RtpTimestamp(u32::from(sequence) * 960),
+                ssrc: Ssrc(1),
+            };
+            let late = Duration::from_millis(10 * u64::from(sequence % 2));
+            reception.packet(&RtpView::parse(&header.write()).unwrap(), now + late).unwrap();
+            now += Duration::from_millis(20);
+        }
+        let jitter = reception.jitter();
+        assert!((9..=10).contains(&jitter.as_millis()), "{jitter:?}");
+        let units = reception.report_block(now).unwrap().jitter;
+        assert!((432..=480).contains(&units), "{units} of 48 kHz");
+        reception.set_clock_rate(8000);
+        assert_eq!(reception.jitter(), Duration::ZERO);
     }
 
     #[test]
