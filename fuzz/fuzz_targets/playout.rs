@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let (mut decoder, mut scratch) = (Decoder::G711(Law::A), Scratch::new());
     let (mut decoded, mut relayed) = (Playout::new(&limits), Playout::new(&limits));
-    let mut reception = Reception::new();
+    let mut reception = Reception::new(media_units::CLOCK_RATE);
     let mut now = Instant::from_millis(1000);
     let mut header = RtpHeader {
         payload_type: 0,

@@ -11,7 +11,7 @@ use media::{Demux, demux};
 use media_units::Instant;
 
 fuzz_target!(|datagrams: Vec<&[u8]>| {
-    let mut reception = Reception::new();
+    let mut reception = Reception::new(media_units::CLOCK_RATE);
     let mut digits = DigitReceiver::new();
     for (index, bytes) in datagrams.into_iter().enumerate() {
         let arrival = Instant::from_millis(7 * index as u64);
