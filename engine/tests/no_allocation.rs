@@ -180,7 +180,7 @@ fn a_shard_neither_allocates_nor_frees_after_set_up() {
         let donated = waiting.as_slice().iter().filter(|command| has_box(command)).count();
         let usage = allocation_counter::measure(|| {
             for command in waiting.by_ref() {
-                shard.command(command, Equipment::beside(&command), shard.next_tick(), &mut taken);
+                shard.command(command, None, shard.next_tick(), &mut taken);
                 run(&mut shard, &mut taken, 3);
             }
         });
