@@ -7,11 +7,14 @@
 
 mod g722;
 mod g726;
+mod gsm;
+mod invented;
 mod l16;
 mod opus;
 
 pub use g722::{G722Decoder, G722Encoder};
 pub use g726::{G726Decoder, G726Encoder};
+pub use gsm::{GsmDecoder, GsmEncoder};
 pub use l16::{L16Decoder, L16Encoder};
 pub use opus::{OpusDecoder, OpusEncoder};
 
@@ -39,6 +42,8 @@ pub enum Decoder {
     G726(Box<G726Decoder>),
     /// Opus.
     Opus(Box<OpusDecoder>),
+    /// GSM full rate.
+    Gsm(Box<GsmDecoder>),
 }
 
 /// Turns samples into one stream's payloads.
@@ -54,6 +59,8 @@ pub enum Encoder {
     G726(Box<G726Encoder>),
     /// Opus.
     Opus(Box<OpusEncoder>),
+    /// GSM full rate.
+    Gsm(Box<GsmEncoder>),
 }
 
 impl Decoder {
@@ -63,6 +70,7 @@ impl Decoder {
             Encoding::Opus => Self::Opus(Box::default()),
             Encoding::G722 => Self::G722(Box::default()),
             Encoding::G726 => Self::G726(Box::default()),
+            Encoding::Gsm => Self::Gsm(Box::default()),
             Encoding::L16At8000
             | Encoding::L16At16000
             | Encoding::L16At44100
@@ -78,6 +86,7 @@ impl Decoder {
             Self::G722(decoder) => decoder.reset(),
             Self::G726(decoder) => decoder.reset(),
             Self::Opus(decoder) => decoder.reset(),
+            Self::Gsm(decoder) => decoder.reset(),
         }
     }
 
@@ -90,6 +99,7 @@ impl Decoder {
             Self::G722(decoder) => decoder.samples(payload)?,
             Self::G726(decoder) => decoder.samples(payload)?,
             Self::Opus(decoder) => decoder.samples(payload)?,
+            Self::Gsm(decoder) => decoder.samples(payload)?,
         };
         match samples {
             1..=PACKET_SAMPLES_MAX => Ok(samples),
@@ -109,6 +119,7 @@ impl Decoder {
             Self::G722(decoder) => decoder.decode(payload, samples),
             Self::G726(decoder) => decoder.decode(payload, samples),
             Self::Opus(decoder) => decoder.decode(payload, samples),
+            Self::Gsm(decoder) => decoder.decode(payload, samples),
         }
     }
 
@@ -127,6 +138,10 @@ impl Decoder {
     pub fn conceal(&mut self, samples: &mut [i16]) -> bool {
         match self {
             Self::Opus(decoder) => decoder.conceal(samples),
+            Self::Gsm(decoder) => {
+                decoder.conceal(samples);
+                true
+            }
             _ => false,
         }
     }
@@ -147,6 +162,7 @@ impl Encoder {
             Encoding::Opus => Self::Opus(Box::new(OpusEncoder::new(parameters))),
             Encoding::G722 => Self::G722(Box::default()),
             Encoding::G726 => Self::G726(Box::default()),
+            Encoding::Gsm => Self::Gsm(Box::default()),
             Encoding::L16At8000
             | Encoding::L16At16000
             | Encoding::L16At44100
@@ -167,6 +183,7 @@ impl Encoder {
             Self::G722(encoder) => encoder.encode(samples, frame),
             Self::G726(encoder) => encoder.encode(samples, frame),
             Self::Opus(encoder) => encoder.encode(samples, frame),
+            Self::Gsm(encoder) => encoder.encode(samples, frame),
         }
     }
 
@@ -185,6 +202,7 @@ impl Encoder {
             (Self::G722(own), Self::G722(other)) => own.clone_from(other),
             (Self::G726(own), Self::G726(other)) => own.clone_from(other),
             (Self::Opus(own), Self::Opus(other)) => own.continue_from(other),
+            (Self::Gsm(own), Self::Gsm(other)) => own.clone_from(other),
             // No state; or another encoding, which cannot be continued.
             _ => {}
         }
