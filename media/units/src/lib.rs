@@ -6,6 +6,7 @@
 
 mod arrival;
 mod block;
+mod digits;
 mod direction;
 mod discard;
 mod encoding;
@@ -18,6 +19,7 @@ mod time;
 
 pub use arrival::Arrival;
 pub use block::{BLOCK_SAMPLES, Block, Sum};
+pub use digits::{Cadence, Digits, KEYS, key_number};
 pub use direction::Direction;
 pub use discard::{DISCARDS, Discard};
 pub use encoding::{Encoding, EncodingParameters};

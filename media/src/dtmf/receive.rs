@@ -2,12 +2,15 @@
 //!
 //! An event is known by the timestamp of its first packet. The end may be told three times, or be
 //! lost; then the next event or silence ends it. An event longer than 65535 units comes in
-//! segments, each with a new timestamp.
+//! segments, each with a new timestamp. Some phones let the timestamp run on while a key is held:
+//! what begins before the same key can have been released is the same press. Durations that fall
+//! are reordered or wrong: the longest one counts.
 
 use std::time::Duration;
 
-use media_units::{CLOCK_RATE, Discard, Instant, RtpTimestamp};
+use media_units::{Discard, Instant, KEYS, RtpTimestamp};
 
+use super::Digit;
 use crate::rtp::RtpView;
 
 /// An event of which nothing was heard for so long has ended: several times the usual update
@@ -17,19 +20,6 @@ const SILENCE_ENDS: Duration = Duration::from_millis(200);
 /// A packet with an older timestamp within this time was overtaken. Later, the sender's clock was
 /// set back.
 const REORDERED: Duration = Duration::from_secs(1);
-
-/// Events 0 to 15 (RFC 4733 section 3.2).
-const DIGITS: [char; 16] =
-    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D'];
-
-/// One key, pressed and released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digit {
-    /// `0`-`9`, `*`, `#`, `A`-`D`.
-    pub digit: char,
-    /// How long, as far as it was heard; 65535 stands for more.
-    pub duration_ms: u16,
-}
 
 /// Follows the events of one receive stream.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +31,8 @@ pub struct DigitReceiver {
 #[derive(Debug, Clone, Copy)]
 struct Event {
     digit: char,
+    /// Units in a second.
+    clock_rate: u32,
     /// Of the present segment.
     timestamp: RtpTimestamp,
     /// Of the segments before.
@@ -67,21 +59,23 @@ impl DigitReceiver {
         Self::default()
     }
 
-    /// Takes an event packet. Events that are no digits (flash, tones) are ignored.
+    /// Takes an event packet whose durations are in units of `clock_rate`. Events that are no
+    /// digits (flash, tones) are ignored.
     pub fn packet(
         &mut self,
         packet: &RtpView<'_>,
+        clock_rate: u32,
         arrival: Instant,
     ) -> Result<Option<Digit>, Discard> {
         let Some(update) = Update::read(packet)? else {
             return Ok(None);
         };
         let Some(event) = &mut self.event else {
-            self.event = Some(Event::begin(update, arrival));
+            self.event = Some(Event::begin(update, clock_rate, arrival));
             return Ok(self.report_if_ended());
         };
         let age = update.timestamp.distance_from(event.timestamp);
-        if age == 0 || event.is_continued_by(update) {
+        if age == 0 || event.overlaps(update) || event.is_continued_by(update) {
             event.update(update, arrival);
             return Ok(self.report_if_ended());
         }
@@ -90,7 +84,7 @@ impl DigitReceiver {
         }
         event.ended = true;
         let before = self.report_if_ended();
-        self.event = Some(Event::begin(update, arrival));
+        self.event = Some(Event::begin(update, clock_rate, arrival));
         // Two digits at once are rare (all packets of one lost but the end): the second one waits
         // for the next packet or `expire`.
         Ok(before.or_else(|| self.report_if_ended()))
@@ -114,7 +108,7 @@ impl Update {
     fn read(packet: &RtpView<'_>) -> Result<Option<Self>, Discard> {
         let [event, flags, high, low] =
             *packet.payload().first_chunk().ok_or(Discard::PayloadSize)?;
-        let Some(&digit) = DIGITS.get(usize::from(event)) else {
+        let Some(&digit) = KEYS.get(usize::from(event)) else {
             return Ok(None);
         };
         let units = u16::from_be_bytes([high, low]);
@@ -123,9 +117,10 @@ impl Update {
 }
 
 impl Event {
-    fn begin(update: Update, heard: Instant) -> Self {
+    fn begin(update: Update, clock_rate: u32, heard: Instant) -> Self {
         Self {
             digit: update.digit,
+            clock_rate: clock_rate.max(1),
             timestamp: update.timestamp,
             earlier_units: 0,
             units: update.units,
@@ -135,26 +130,37 @@ impl Event {
         }
     }
 
+    /// Whether `update` begins before this event is over, with the same key: it is the same press,
+    /// of an endpoint whose timestamps run on.
+    fn overlaps(&self, update: Update) -> bool {
+        let shortest = (self.clock_rate / 50) as i32;
+        let age = update.timestamp.distance_from(self.timestamp);
+        self.digit == update.digit && (0..=i32::from(self.units).max(shortest)).contains(&age)
+    }
+
     /// Whether `update` belongs to the next segment: it starts where this one is full
-    /// (RFC 4733 section 2.5.1.3). The full one's last packet may be lost.
+    /// (RFC 4733 section 2.5.1.3). The full one's last packets may be lost.
     fn is_continued_by(&self, update: Update) -> bool {
-        let full = update.timestamp.distance_from(self.timestamp);
+        let lost_at_most = (self.clock_rate / 4) as i32;
+        let age = update.timestamp.distance_from(self.timestamp);
         !self.ended
             && self.digit == update.digit
-            && (i32::from(u16::MAX) - i32::from(self.units) < CLOCK_RATE as i32)
-            && (i32::from(self.units)..=i32::from(u16::MAX)).contains(&full)
+            && i32::from(u16::MAX) - i32::from(self.units) < lost_at_most
+            && (i32::from(self.units)..=i32::from(u16::MAX)).contains(&age)
     }
 
     fn update(&mut self, update: Update, heard: Instant) {
         if self.ended {
+            // Repetitions of the end whose timestamps run on.
+            self.timestamp = update.timestamp;
             return;
         }
-        if update.timestamp != self.timestamp {
+        if self.is_continued_by(update) && update.timestamp != self.timestamp {
             let segment = update.timestamp.distance_from(self.timestamp).unsigned_abs();
             self.earlier_units = self.earlier_units.saturating_add(segment);
-            self.timestamp = update.timestamp;
             self.units = 0;
         }
+        self.timestamp = update.timestamp;
         self.units = self.units.max(update.units);
         self.ended = update.end;
         self.heard = heard;
@@ -162,7 +168,7 @@ impl Event {
 
     fn duration_ms(&self) -> u16 {
         let units = u64::from(self.earlier_units) + u64::from(self.units);
-        u16::try_from(units * 1000 / u64::from(CLOCK_RATE)).unwrap_or(u16::MAX)
+        u16::try_from(units * 1000 / u64::from(self.clock_rate)).unwrap_or(u16::MAX)
     }
 }
 
@@ -175,14 +181,19 @@ mod tests {
 
     struct Phone {
         receiver: DigitReceiver,
+        clock_rate: u32,
         now: Instant,
         digits: Vec<Digit>,
     }
 
     impl Phone {
         fn new() -> Self {
-            let digits = Vec::new();
-            Self { receiver: DigitReceiver::new(), now: Instant::from_millis(1000), digits }
+            Self::at(8000)
+        }
+
+        fn at(clock_rate: u32) -> Self {
+            let now = Instant::from_millis(1000);
+            Self { receiver: DigitReceiver::new(), clock_rate, now, digits: Vec::new() }
         }
 
         fn send(&mut self, event: u8, timestamp: u32, units: u16, end: bool) {
@@ -202,7 +213,7 @@ mod tests {
                 ssrc: Ssrc(5),
             };
             let bytes = [&header.write()[..], payload].concat();
-            self.receiver.packet(&RtpView::parse(&bytes).unwrap(), self.now)
+            self.receiver.packet(&RtpView::parse(&bytes).unwrap(), self.clock_rate, self.now)
         }
 
         fn wait(&mut self, millis: u64) {
@@ -301,6 +312,69 @@ mod tests {
     }
 
     #[test]
+    fn durations_are_in_units_of_the_clock() {
+        for (clock_rate, units) in [(8000, 800), (16_000, 1600), (48_000, 4800)] {
+            let mut phone = Phone::at(clock_rate);
+            phone.send(3, 77, units / 2, false);
+            phone.send(3, 77, units, true);
+            assert_eq!(phone.digits, [digit('3', 100)]);
+        }
+    }
+
+    #[test]
+    fn a_digit_of_3_s_at_48_khz_is_one_digit_although_a_segment_is_full_after_1365_ms() {
+        let mut phone = Phone::at(48_000);
+        let (mut base, mut held) = (0_u32, 0_u32);
+        while held < 3 * 48_000 {
+            held += 960;
+            if held - base > 0xffff {
+                phone.send(9, base, u16::MAX, false);
+                base += 0xffff;
+            }
+            // Every fourth packet is lost, also around the change of segments.
+            if held / 960 % 4 != 0 || held == 3 * 48_000 {
+                phone.send(9, base, (held - base) as u16, held == 3 * 48_000);
+            }
+        }
+        assert_eq!(phone.digits, [digit('9', 3000)]);
+    }
+
+    #[test]
+    fn a_timestamp_that_runs_on_while_a_key_is_held_is_one_digit() {
+        let mut phone = Phone::new();
+        for step in 0..6_u16 {
+            phone.send(4, u32::from(step) * 160, step * 160, false);
+        }
+        for step in 6..9 {
+            phone.send(4, step * 160, 960, true);
+        }
+        phone.wait(400);
+        assert_eq!(phone.digits, [digit('4', 120)]);
+    }
+
+    #[test]
+    fn a_duration_that_falls_does_not_shorten_a_digit_nor_end_it() {
+        let mut phone = Phone::new();
+        for units in [160, 480, 320, 0, 640, 160] {
+            phone.send(6, 50, units, false);
+        }
+        phone.send(6, 50, 320, true);
+        assert_eq!(phone.digits, [digit('6', 80)]);
+    }
+
+    #[test]
+    fn the_same_key_again_whose_first_end_was_lost_is_two_digits_at_any_clock() {
+        for clock_rate in [8000, 16_000, 48_000] {
+            let mut phone = Phone::at(clock_rate);
+            let ms = clock_rate / 1000;
+            phone.send(5, 0, (80 * ms) as u16, false);
+            phone.send(5, 140 * ms, (20 * ms) as u16, false);
+            phone.send(5, 140 * ms, (60 * ms) as u16, true);
+            assert_eq!(phone.digits, [digit('5', 80), digit('5', 60)]);
+        }
+    }
+
+    #[test]
     fn a_key_held_for_ever_is_capped() {
         let mut phone = Phone::new();
         for segment in 0..20 {
@@ -323,11 +397,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_events_give_at_most_one_digit_each(
+            clock_rate in any::<u32>(),
             packets in prop::collection::vec(
                 (0u8..20, any::<u8>(), any::<u32>(), any::<u16>(), 0u64..400), 0..40
             )
         ) {
-            let mut phone = Phone::new();
+            let mut phone = Phone::at(clock_rate);
             for &(event, flags, timestamp, units, wait) in &packets {
                 phone.now += Duration::from_millis(wait);
                 let [high, low] = units.to_be_bytes();
@@ -337,6 +412,52 @@ mod tests {
             }
             phone.wait(1000);
             prop_assert!(phone.digits.len() <= packets.len());
+        }
+
+        /// Whatever is lost, twice there or overtaken by one: of each key one press at most, and
+        /// one where at least one of its packets came.
+        #[test]
+        fn a_lossy_network_neither_splits_nor_doubles_a_digit(
+            clock_rate in prop::sample::select(vec![8000_u32, 16_000, 48_000]),
+            start in any::<u32>(),
+            keys in prop::collection::vec((0u8..16, 2u32..20), 1..6),
+            fate in prop::collection::vec(0u8..6, 200),
+        ) {
+            let unit = clock_rate / 50;
+            let mut packets = Vec::new();
+            let mut at = 0;
+            for &(key, steps) in &keys {
+                for step in 1..=steps + 2 {
+                    let units = (step.min(steps) * unit) as u16;
+                    packets.push((at + step, key, start.wrapping_add(at * unit), units, step >= steps));
+                }
+                at += steps + 15;
+            }
+            let mut phone = Phone::at(clock_rate);
+            let mut expected = String::new();
+            let mut last = None;
+            let mut clock = 0;
+            for (packet, fate) in packets.iter().zip(&fate) {
+                let &(due, key, timestamp, units, end) = packet;
+                phone.wait(u64::from(due - clock) * 20);
+                clock = due;
+                if *fate == 0 {
+                    continue;
+                }
+                for _ in 0..=u8::from(*fate == 1) {
+                    let [high, low] = units.to_be_bytes();
+                    let payload = [key, if end { 0x8a } else { 0x0a }, high, low];
+                    let digit = phone.payload(timestamp, &payload);
+                    phone.digits.extend(digit.unwrap());
+                }
+                if last != Some(timestamp) {
+                    expected.push(KEYS[usize::from(key)]);
+                    last = Some(timestamp);
+                }
+            }
+            phone.wait(1000);
+            let pressed: String = phone.digits.iter().map(|digit| digit.digit).collect();
+            prop_assert_eq!(pressed, expected);
         }
     }
 }
