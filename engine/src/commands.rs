@@ -3,7 +3,7 @@
 use engine_control::{
     Command, Event, Refusal, RoomKey, Route, SessionKey, SessionOpen, TapPoint, TapSink,
 };
-use media_units::Instant;
+use media_units::{Instant, RoomSound};
 
 use crate::session::Session;
 use crate::shard::{Room, Shard};
@@ -40,6 +40,10 @@ impl Shard {
             Command::UpdateSession { session, .. }
             | Command::MuteSession { session, .. }
             | Command::CloseSession { session } => self.session(*session).map(|_| ()),
+            Command::SendDigits { session, digits, .. } => {
+                let fits = self.session(*session)?.record.sender.has_room(digits.len());
+                if fits { Ok(()) } else { Err(Refusal::Full) }
+            }
             Command::RouteSession { session, route } => {
                 let present = self.session(*session)?.route;
                 if present == *route { Ok(()) } else { self.check_route(*route) }
@@ -71,6 +75,7 @@ impl Shard {
             Command::UpdateSession { session, media } => {
                 let Run { sessions, mut moment, .. } = self.run(now, output);
                 sessions[session.slot() as usize].update(&media, equipment, &mut moment);
+                self.listen_for_tones(session.slot());
                 self.revise_part(session.slot());
                 output.event(Event::MediaReturned { session, media });
             }
@@ -81,8 +86,11 @@ impl Shard {
                 self.sessions[session.slot() as usize].muted = muted;
                 self.revise_part(session.slot());
             }
+            Command::SendDigits { session, digits, cadence } => {
+                self.sessions[session.slot() as usize].send_digits(&digits, cadence);
+            }
             Command::CloseSession { session } => self.close_session(session, now, output),
-            Command::OpenRoom { room, .. } => self.open_room(room),
+            Command::OpenRoom { room, sound } => self.open_room(room, sound),
             Command::CloseRoom { room } => self.close_room(room, now, output),
             Command::StartTap { point, sink } => self.start_tap(point, sink, output),
             Command::StopTap { point } => self.end_tap(point, output),
@@ -147,6 +155,7 @@ impl Shard {
 
     /// Enters a session into the plan of its phase.
     fn enter(&mut self, slot: u32) {
+        self.listen_for_tones(slot);
         let session = &self.sessions[slot as usize];
         if let Route::Room(room) = session.route {
             self.rooms[room.slot() as usize].members += 1;
@@ -163,16 +172,28 @@ impl Shard {
         self.roster.phase_mut(session.phase).remove(session.room(), slot);
     }
 
+    /// Digits are looked for in the sound where the room asks for it and nothing better was
+    /// negotiated.
+    fn listen_for_tones(&mut self, slot: u32) {
+        let session = &mut self.sessions[slot as usize];
+        let asked = match session.route {
+            Route::Room(room) => self.rooms[room.slot() as usize].sound.in_band_digits,
+            Route::Idle | Route::Echo | Route::Tone => false,
+        };
+        session.listen_for_tones(asked && session.media.telephone_event.is_none());
+    }
+
     /// A session may say or hear something else than before.
     fn revise_part(&mut self, slot: u32) {
         let session = &self.sessions[slot as usize];
         self.roster.phase_mut(session.phase).update(session.room(), session.part());
     }
 
-    fn open_room(&mut self, key: RoomKey) {
+    fn open_room(&mut self, key: RoomKey, sound: RoomSound) {
         let phase = self.roster.least_loaded();
         self.roster.phase_mut(phase).adopt();
-        self.rooms[key.slot() as usize] = Room { key, is_open: true, phase, members: 0, tap: None };
+        self.rooms[key.slot() as usize] =
+            Room { key, is_open: true, sound, phase, members: 0, tap: None };
         self.totals.rooms += 1;
     }
 

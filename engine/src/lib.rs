@@ -10,6 +10,7 @@
 
 mod clock;
 mod commands;
+mod digits;
 mod equipment;
 mod latch;
 mod moment;

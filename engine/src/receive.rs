@@ -1,13 +1,13 @@
 //! What arrives for a session: told apart, checked, accounted for, stored. Nothing is sent here
 //! and nothing is heard before the next tick.
 
-use engine_control::Event;
+use engine_control::{DigitSource, Event};
 use media::codec::Decoder;
 use media::dtmf::{Digit, DigitReceiver};
 use media::rtcp::{Compound, Fact};
 use media::rtp::RtpView;
 use media::{Demux, demux};
-use media_units::{Arrival, Discard, Instant, PeriodIndex};
+use media_units::{Arrival, CLOCK_RATE, Discard, Instant, PeriodIndex};
 
 use crate::latch::{Caller, Verdict};
 use crate::moment::Moment;
@@ -63,8 +63,9 @@ impl Session {
             }
             Kind::Digit => {
                 self.digit_until = moment.period + DIGIT_PERIODS;
-                let digit = self.record.digits.packet(&packet, datagram.arrival)?;
-                self.tell_digit(digit, moment.output);
+                let clock_rate = self.media.telephone_event.map_or(CLOCK_RATE, |e| e.clock_rate);
+                let digit = self.record.digits.packet(&packet, clock_rate, datagram.arrival)?;
+                self.tell_digit(digit, DigitSource::TelephoneEvent, moment.output);
                 Ok(())
             }
         }
@@ -75,7 +76,7 @@ impl Session {
         self.playout.reset();
         if moment.period <= self.digit_until {
             let pressed = self.record.digits.expire(Instant::from_nanos(u64::MAX));
-            self.tell_digit(pressed, moment.output);
+            self.tell_digit(pressed, DigitSource::TelephoneEvent, moment.output);
         }
         self.record.digits = DigitReceiver::new();
     }
@@ -135,9 +136,14 @@ impl Session {
     }
 
     /// Tells that a digit was pressed.
-    pub(crate) fn tell_digit<O: Output>(&mut self, digit: Option<Digit>, output: &mut O) {
+    pub(crate) fn tell_digit<O: Output>(
+        &self,
+        digit: Option<Digit>,
+        source: DigitSource,
+        output: &mut O,
+    ) {
         if let Some(Digit { digit, duration_ms }) = digit {
-            output.event(Event::Digit { session: self.key, digit, duration_ms });
+            output.event(Event::Digit { session: self.key, digit, duration_ms, source });
         }
     }
 

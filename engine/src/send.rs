@@ -6,6 +6,7 @@
 //! phase never disturbs either. The marker says that a talkspurt begins: the packet before was
 //! not sent (RFC 3551 section 4.1).
 
+use media::dtmf::EventPacket;
 use media::rtp::{HEADER_BYTES, RtpHeader};
 use media_units::{CLOCK_RATE, PeriodIndex, RtpTimestamp, SequenceNumber, Ssrc};
 
@@ -93,13 +94,30 @@ impl SendStream {
         age: i32,
         octets: usize,
     ) -> [u8; HEADER_BYTES] {
-        let header = RtpHeader {
-            payload_type: self.payload_type,
-            marker: std::mem::take(&mut self.paused),
-            sequence: self.sequence,
-            timestamp: self.timestamp(period).plus(age.wrapping_neg() as u32),
-            ssrc: self.ssrc,
-        };
+        let marker = std::mem::take(&mut self.paused);
+        let timestamp = self.timestamp(period).plus(age.wrapping_neg() as u32);
+        self.write(self.payload_type, marker, timestamp, octets)
+    }
+
+    /// The header of a packet that is sent in place of sound: the next sound begins anew.
+    pub(crate) fn event_header(
+        &mut self,
+        payload_type: u8,
+        event: &EventPacket,
+    ) -> [u8; HEADER_BYTES] {
+        self.paused = true;
+        self.write(payload_type, event.marker, event.timestamp, event.payload.len())
+    }
+
+    fn write(
+        &mut self,
+        payload_type: u8,
+        marker: bool,
+        timestamp: RtpTimestamp,
+        octets: usize,
+    ) -> [u8; HEADER_BYTES] {
+        let (sequence, ssrc) = (self.sequence, self.ssrc);
+        let header = RtpHeader { payload_type, marker, sequence, timestamp, ssrc };
         self.sequence = self.sequence.plus(1);
         self.packets += 1;
         self.octets += octets as u64;

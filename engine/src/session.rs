@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engine_control::{Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen};
 use media::Random;
-use media::dtmf::DigitReceiver;
+use media::dtmf::{DigitReceiver, DigitSender, ToneFilter};
 use media::playout::{Playout, PlayoutLimits};
 use media::reception::Reception;
 use media::rtcp::Timer;
@@ -41,6 +41,10 @@ pub(crate) struct Session {
     pub(crate) timed_out: bool,
     /// The last packet was of a digit: what is missing now is no loss.
     pub(crate) in_digit: bool,
+    /// It has digits to send.
+    pub(crate) sends_digits: bool,
+    /// Digits are looked for in its sound, and taken out of it.
+    pub(crate) has_tones: bool,
     /// It had its turn in this period before it came to this phase.
     pub(crate) rests: bool,
     /// The first period in which it had no turn yet.
@@ -61,12 +65,15 @@ pub(crate) struct Session {
     /// What it needs beyond plain G.711.
     pub(crate) equipment: Option<Box<Equipment>>,
     pub(crate) record: Record,
+    /// Where rooms may ask for it.
+    pub(crate) tones: Option<Box<ToneFilter>>,
 }
 
 /// The seldom touched part of a session.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) digits: DigitReceiver,
+    pub(crate) sender: DigitSender,
     pub(crate) rtcp_timer: Timer,
     /// Our canonical name, new for each session (RFC 7022 section 4.2).
     pub(crate) cname: [u8; CNAME_BYTES],
@@ -103,6 +110,8 @@ impl Session {
             timed_out: false,
             in_digit: false,
             digit_until: 0,
+            sends_digits: false,
+            has_tones: false,
             rests: false,
             next_turn: 0,
             route: Route::Idle,
@@ -122,6 +131,7 @@ impl Session {
             }),
             equipment: None,
             record: Record::new(Timer::new(limits.rtcp_interval, Instant::START, &mut random)),
+            tones: limits.in_band_digits.then(Box::default),
         }
     }
 
@@ -141,6 +151,8 @@ impl Session {
         self.timed_out = false;
         self.in_digit = false;
         self.digit_until = 0;
+        self.sends_digits = false;
+        self.has_tones = false;
         self.rests = false;
         self.next_turn = moment.period;
         self.route = open.route;
@@ -207,6 +219,11 @@ impl Session {
         self.is_open = false;
     }
 
+    /// What a session takes, with all that it will ever need.
+    pub(crate) const fn memory_bytes(limits: &Limits) -> usize {
+        size_of::<Self>() + if limits.in_band_digits { ToneFilter::MEMORY_BYTES } else { 0 }
+    }
+
     /// Asks the memory for what a packet and a turn touch.
     pub(crate) fn prefetch(&self) {
         prefetch(&self.key);
@@ -242,7 +259,8 @@ impl Session {
             member: self.slot(),
             says: self.media.direction.receives() && !self.muted,
             hears: self.media.direction.sends(),
-            tapped: self.tap.is_some(),
+            // Digits in the sound are only found, and kept from the others, where it is decoded.
+            tapped: self.tap.is_some() || self.has_tones,
             law: self.law(),
         }
     }
@@ -268,6 +286,7 @@ impl Record {
     fn new(rtcp_timer: Timer) -> Self {
         Self {
             digits: DigitReceiver::new(),
+            sender: DigitSender::new(),
             rtcp_timer,
             cname: [b'0'; CNAME_BYTES],
             rtcp_source: None,

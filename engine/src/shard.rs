@@ -6,7 +6,7 @@ use engine_control::{Limits, RoomKey, ShardReport};
 use media::Random;
 use media::playout::Scratch;
 use media_kernels::Kernels;
-use media_units::{Discard, Instant, WallClock};
+use media_units::{Discard, Instant, RoomSound, WallClock};
 use mixer::Mix;
 
 use crate::clock::Clock;
@@ -47,6 +47,7 @@ pub struct Shard {
 pub(crate) struct Room {
     pub(crate) key: RoomKey,
     pub(crate) is_open: bool,
+    pub(crate) sound: RoomSound,
     pub(crate) phase: u8,
     pub(crate) members: u32,
     pub(crate) tap: Option<TapIndex>,
@@ -55,7 +56,7 @@ pub(crate) struct Room {
 impl Room {
     fn vacant(shard: u8, slot: u32) -> Self {
         let key = RoomKey::new(shard, slot, 0);
-        Self { key, is_open: false, phase: 0, members: 0, tap: None }
+        Self { key, is_open: false, sound: RoomSound::DEFAULT, phase: 0, members: 0, tap: None }
     }
 }
 
@@ -93,7 +94,7 @@ impl Shard {
             + Taps::memory_bytes(limits.taps_max)
             + Roster::memory_bytes(limits.sessions_max, limits.rooms_max)
             + limits.rooms_max as usize * size_of::<Room>()
-            + limits.sessions_max as usize * size_of::<Session>()
+            + limits.sessions_max as usize * Session::memory_bytes(limits)
             + Mix::memory_bytes(limits.room_members_max)
             + Scratch::memory_bytes()
     }

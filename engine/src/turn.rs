@@ -1,8 +1,9 @@
 //! A session's turn, once in every period: its sound is taken, something is sent to it, and what
 //! time alone brings about is noticed.
 
-use engine_control::Event;
+use engine_control::{DigitSource, Event};
 use media::codec::Decoder;
+use media::dtmf::Sending;
 use media::g711;
 use media::playout::Pulled;
 use media_units::{BLOCK_SAMPLES, Block, PeriodIndex};
@@ -32,6 +33,7 @@ impl Session {
         let (decoder, scratch) = (&mut Decoder::G711(self.law()), &mut *moment.scratch);
         let pulled = self.playout.pull(moment.now, decoder, kernels, scratch, &mut block.0);
         let is_sound = self.count(pulled, moment);
+        let is_sound = self.take_tones(is_sound, block, moment);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
         self.measure(energy, moment);
         if let Some(tap) = self.tap {
@@ -85,6 +87,16 @@ impl Session {
             self.send.pause();
             return;
         };
+        let mut tones = [0; BLOCK_SAMPLES];
+        let frame = match self.next_digit(moment.period) {
+            None => frame,
+            Some(Sending::Event(event)) => return self.send_event(&event, to, moment),
+            Some(Sending::Tones(pair)) => {
+                self.sound_key(pair, &mut tones, moment);
+                &tones
+            }
+            Some(Sending::Silence) => silence(self.law()),
+        };
         let header = self.send.header(moment.period, 0, BLOCK_SAMPLES);
         moment.totals.rtp_sent += 1;
         moment.output.send(self.slot(), Port::Rtp, to, [&header, frame]);
@@ -120,7 +132,7 @@ impl Session {
     fn look<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
         if moment.period <= self.digit_until {
             let digit = self.record.digits.expire(moment.now);
-            self.tell_digit(digit, moment.output);
+            self.tell_digit(digit, DigitSource::TelephoneEvent, moment.output);
         }
         if self.media.direction.receives() {
             self.look_at_silence(moment);

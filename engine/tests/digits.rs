@@ -2,10 +2,17 @@
 
 mod rig;
 
+use std::time::Duration;
+
 use engine::Port;
-use engine_control::{Command, Event, Route, SessionKey};
+
+use engine_control::{
+    Command, DigitSource, Event, Refusal, Route, SessionKey, TapPoint, TelephoneEvent, tap,
+};
+use media::dtmf::{DigitReceiver, ToneFilter, TonePair};
 use media::rtp::RtpHeader;
-use media_units::BLOCK_SAMPLES;
+use media_kernels::Kernels;
+use media_units::{BLOCK_SAMPLES, Cadence, Digits, PERIOD, RoomSound, SequenceNumber};
 use rig::{DIGITS, Rig, SILENCE, Sent};
 
 /// One event packet of the phone in slot 0, which sends no sound meanwhile.
@@ -102,4 +109,196 @@ fn a_digit_cut_off_by_a_new_stream_is_told() {
     rig.phone(0).ssrc = media_units::Ssrc(99);
     rig.run(1);
     assert_eq!(digits(&rig), [('1', 100)]);
+}
+
+/// Sends these octets for the phone in slot 0, which is silent otherwise, and lets a period pass.
+fn say(rig: &mut Rig, payload: &[u8]) {
+    let phone = rig.phone(0);
+    let bytes = phone.packet(payload);
+    // The phone's own time passes in the period that follows.
+    phone.timestamp = phone.timestamp.plus(0_u32.wrapping_sub(BLOCK_SAMPLES as u32));
+    let source = phone.source;
+    rig.deliver(0, Port::Rtp, source, &bytes);
+    rig.run(1);
+}
+
+/// The phone in slot 0 presses keys as tones in its sound: 60 ms each, and a pause of 60 ms.
+fn sound_keys(rig: &mut Rig, keys: &str) {
+    for key in Digits::parse(keys).unwrap().numbers() {
+        let mut pair = TonePair::new(key, 10);
+        for period in 0..6 {
+            let mut frame = [SILENCE; BLOCK_SAMPLES];
+            if period < 3 {
+                let mut sound = [0; BLOCK_SAMPLES];
+                pair.fill(8000, &mut sound);
+                Kernels::SCALAR.encode_ulaw(&sound, &mut frame);
+            }
+            say(rig, &frame);
+        }
+    }
+    for _ in 0..10 {
+        say(rig, &[SILENCE; BLOCK_SAMPLES]);
+    }
+}
+
+/// A room that looks for digits in the sound of slot 0, where no events were negotiated, and two
+/// who listen.
+fn in_band(events: Option<TelephoneEvent>) -> (Rig, SessionKey) {
+    let mut rig = Rig::new();
+    let room = engine_control::RoomKey::new(0, 0, 1);
+    let sound = RoomSound { in_band_digits: true, ..RoomSound::DEFAULT };
+    rig.command(Command::OpenRoom { room, sound });
+    let speaker = rig.dial_with(0, Route::Room(room), None, |media| media.telephone_event = events);
+    rig.dial(1, Route::Room(room), None);
+    for _ in 0..rig::SETTLED {
+        say(&mut rig, &[SILENCE; BLOCK_SAMPLES]);
+    }
+    (rig, speaker)
+}
+
+fn is_silent(sent: &&Sent) -> bool {
+    sent.view().payload() == [SILENCE; BLOCK_SAMPLES]
+}
+
+#[test]
+fn a_digit_in_the_sound_is_told_and_heard_by_nobody_nor_recorded() {
+    let (mut rig, speaker) = in_band(None);
+    let (sink, mut reader) = tap(256);
+    let point = TapPoint::Received(speaker);
+    rig.command(Command::StartTap { point, sink: Box::new(sink) });
+    rig.run(2);
+    rig.forget();
+    sound_keys(&mut rig, "1*55D");
+    let pressed: String = digits(&rig).iter().map(|&(digit, _)| digit).collect();
+    assert_eq!(pressed, "1*55D");
+    assert!(digits(&rig).iter().all(|(_, ms)| (50..=75).contains(ms)), "{:?}", digits(&rig));
+    let is_in_band = |event: &Event| match event {
+        Event::Digit { source, .. } => *source == DigitSource::InBand,
+        _ => true,
+    };
+    assert!(rig.taken.events.iter().all(is_in_band));
+    let heard = rig.taken.rtp(1);
+    assert_eq!(heard.len(), 40);
+    assert!(heard.iter().all(|sent| is_silent(sent)));
+    let mut blocks = 0;
+    while let Some(block) = reader.pop() {
+        assert!(block.block.0.iter().all(|&sample| sample == 0));
+        blocks += 1;
+    }
+    assert!(blocks >= 40);
+}
+
+#[test]
+fn sound_between_digits_is_heard_two_periods_later() {
+    let (mut rig, _) = in_band(None);
+    rig.forget();
+    say(&mut rig, &[0x90; BLOCK_SAMPLES]);
+    for _ in 0..10 {
+        say(&mut rig, &[SILENCE; BLOCK_SAMPLES]);
+    }
+    let heard = rig.taken.rtp(1);
+    let loud = heard.iter().position(|sent| !is_silent(sent)).unwrap();
+    let (mut plain, _) =
+        in_band(Some(TelephoneEvent { receive: 101, send: 101, clock_rate: 8000 }));
+    plain.forget();
+    say(&mut plain, &[0x90; BLOCK_SAMPLES]);
+    for _ in 0..10 {
+        say(&mut plain, &[SILENCE; BLOCK_SAMPLES]);
+    }
+    let sooner = plain.taken.rtp(1).iter().position(|sent| !is_silent(sent)).unwrap();
+    assert_eq!(loud - sooner, 2);
+}
+
+#[test]
+fn tones_of_one_who_negotiated_events_are_sound() {
+    let (mut rig, _) = in_band(Some(TelephoneEvent { receive: 101, send: 101, clock_rate: 8000 }));
+    rig.forget();
+    sound_keys(&mut rig, "1");
+    assert_eq!(digits(&rig), []);
+    assert!(!rig.taken.rtp(1).iter().all(is_silent));
+}
+
+fn send_digits(rig: &mut Rig, session: SessionKey, digits: &str, cadence: Cadence) {
+    let digits = Digits::parse(digits).unwrap();
+    rig.command(Command::SendDigits { session, digits, cadence });
+}
+
+#[test]
+fn digits_are_sent_as_events_in_place_of_sound() {
+    let mut rig = Rig::new();
+    let session = rig.dial(0, Route::Tone, Some(SILENCE));
+    rig.run(rig::SETTLED);
+    rig.forget();
+    send_digits(&mut rig, session, "12#", Cadence { duration_ms: 100, gap_ms: 60, volume: 10 });
+    rig.run(40);
+    let mut receiver = DigitReceiver::new();
+    let mut heard = String::new();
+    let (mut at, mut sequence, mut events) = (rig.taken.sent[0].at, None, 0);
+    let mut before_was_event = false;
+    for sent in rig.taken.rtp(0) {
+        let view = sent.view();
+        assert!(sequence.is_none_or(|before| view.sequence() == SequenceNumber::plus(before, 1)));
+        sequence = Some(view.sequence());
+        assert!(sent.at.since(at) <= PERIOD, "one packet in every period");
+        at = sent.at;
+        let is_event = view.payload_type() == DIGITS;
+        if is_event {
+            events += 1;
+            let digit = receiver.packet(&view, 8000, at + Duration::from_secs(1)).unwrap();
+            heard.extend(digit.map(|digit| digit.digit));
+        } else {
+            assert_eq!(view.marker(), before_was_event, "sound begins anew after an event");
+        }
+        before_was_event = is_event;
+    }
+    assert_eq!((heard.as_str(), events), ("12#", 3 * (5 + 2)));
+    assert_eq!(rig.taken.rtp(0).len(), 40);
+}
+
+#[test]
+fn digits_are_sent_as_tones_where_no_events_were_negotiated() {
+    let mut rig = Rig::new();
+    let session =
+        rig.dial_with(0, Route::Tone, Some(SILENCE), |media| media.telephone_event = None);
+    rig.run(rig::SETTLED);
+    rig.forget();
+    send_digits(&mut rig, session, "7A0", Cadence { duration_ms: 60, gap_ms: 40, volume: 10 });
+    rig.run(40);
+    rig.assert_streams_are_lawful();
+    let mut filter = ToneFilter::new();
+    let mut heard = String::new();
+    for sent in rig.taken.rtp(0) {
+        let mut sound = [0; BLOCK_SAMPLES];
+        Kernels::SCALAR.decode_ulaw(sent.view().payload(), &mut sound);
+        heard.extend(filter.block(&mut sound).map(|digit| digit.digit));
+    }
+    assert_eq!(heard, "7A0");
+}
+
+#[test]
+fn digits_wait_while_the_endpoint_holds() {
+    let mut rig = Rig::new();
+    let session = rig.dial(0, Route::Tone, Some(SILENCE));
+    rig.run(rig::SETTLED);
+    rig.update(session, |media| media.direction = media_units::Direction::ReceiveOnly);
+    send_digits(&mut rig, session, "1", Cadence::DEFAULT);
+    rig.forget();
+    rig.run(20);
+    assert_eq!(rig.taken.rtp(0).len(), 0);
+    rig.update(session, |_| {});
+    rig.run(20);
+    let events = rig.taken.rtp(0).iter().filter(|s| s.view().payload_type() == DIGITS).count();
+    assert_eq!(events, 7);
+}
+
+#[test]
+fn more_digits_than_may_wait_are_refused() {
+    let mut rig = Rig::new();
+    let session = rig.dial(0, Route::Idle, None);
+    let many = "1".repeat(Digits::MAX);
+    send_digits(&mut rig, session, &many, Cadence::DEFAULT);
+    rig.forget();
+    send_digits(&mut rig, session, &many, Cadence::DEFAULT);
+    let refused = rig.taken.events.pop();
+    assert!(matches!(refused, Some(Event::Refused { refusal: Refusal::Full, .. })), "{refused:?}");
 }

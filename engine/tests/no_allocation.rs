@@ -13,7 +13,8 @@ use engine_control::{
 use media::rtp::RtpHeader;
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Direction, Law, PERIOD, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+    BLOCK_SAMPLES, Cadence, Digits, Direction, Law, PERIOD, RoomSound, RtpTimestamp,
+    SequenceNumber, Ssrc,
 };
 use rig::{DIGITS, limits, media};
 
@@ -102,7 +103,8 @@ fn room(slot: u32, generation: u32) -> RoomKey {
 
 /// Everything that can be asked of a shard, once over, with rings to be read afterwards.
 fn commands(round: u32) -> (Vec<Command>, Vec<TapReader>) {
-    let mut commands = vec![Command::OpenRoom { room: room(9, round), sound: RoomSound::DEFAULT }];
+    let sound = RoomSound { in_band_digits: true, ..RoomSound::DEFAULT };
+    let mut commands = vec![Command::OpenRoom { room: room(9, round), sound }];
     let mut readers = Vec::new();
     let mut start = |commands: &mut Vec<Command>, point| {
         let (sink, reader) = tap(4);
@@ -123,7 +125,13 @@ fn commands(round: u32) -> (Vec<Command>, Vec<TapReader>) {
         let mut media = Box::new(media(slot, Law::Mu));
         media.direction = Direction::ReceiveOnly;
         media.rtp.set_port(5);
+        let digits = Digits::parse("12").unwrap();
+        commands.push(Command::SendDigits { session, digits, cadence: Cadence::DEFAULT });
+        if slot % 2 == 0 {
+            media.telephone_event = None;
+        }
         commands.push(Command::UpdateSession { session, media });
+        commands.push(Command::SendDigits { session, digits, cadence: Cadence::DEFAULT });
         commands.push(Command::RouteSession { session, route: Route::Echo });
         commands.push(Command::RouteSession { session, route: Route::Tone });
         commands.push(Command::RouteSession { session, route: Route::Room(room(9, round)) });

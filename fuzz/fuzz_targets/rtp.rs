@@ -29,7 +29,7 @@ fuzz_target!(|datagrams: Vec<&[u8]>| {
             let block = reception.report_block(arrival).expect("a packet was received");
             assert_eq!(block.ssrc, packet.ssrc());
         }
-        if let Ok(Some(digit)) = digits.packet(&packet, arrival) {
+        if let Ok(Some(digit)) = digits.packet(&packet, 8000, arrival) {
             assert!("0123456789*#ABCD".contains(digit.digit));
         }
     }

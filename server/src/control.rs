@@ -220,8 +220,8 @@ fn log(event: &Event) {
         Event::Latched { session, source, again } => {
             tracing::debug!(%session, %source, again, "media latched");
         }
-        Event::Digit { session, digit, duration_ms } => {
-            tracing::debug!(%session, %digit, duration_ms, "digit");
+        Event::Digit { session, digit, duration_ms, source } => {
+            tracing::debug!(%session, %digit, duration_ms, ?source, "digit");
         }
         Event::MediaTimedOut { session } => tracing::info!(%session, "media timed out"),
         Event::SessionClosed { session } => tracing::debug!(%session, "session closed"),
@@ -239,6 +239,7 @@ fn name(command: &Command) -> &'static str {
         Command::UpdateSession { .. } => "update session",
         Command::RouteSession { .. } => "route session",
         Command::MuteSession { .. } => "mute session",
+        Command::SendDigits { .. } => "send digits",
         Command::CloseSession { .. } => "close session",
         Command::OpenRoom { .. } => "open room",
         Command::CloseRoom { .. } => "close room",

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use media_units::{
-    Direction, Encoding, EncodingParameters, Law, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+    Cadence, Digits, Direction, Encoding, EncodingParameters, Law, RoomSound, RtpTimestamp,
+    SequenceNumber, Ssrc,
 };
 
 use crate::{RoomKey, SessionKey, SessionReport, ShardReport, TapSink};
@@ -157,6 +158,16 @@ pub enum Command {
         /// Whether it is to be silent.
         muted: bool,
     },
+    /// Presses keys for a session's endpoint, after those that wait already: as events where
+    /// negotiated (RFC 4733), as tones in its sound otherwise. Refused whole where they do not fit.
+    SendDigits {
+        /// Which session.
+        session: SessionKey,
+        /// Which keys.
+        digits: Digits,
+        /// How they are pressed.
+        cadence: Cadence,
+    },
     /// Ends a session: an RTCP BYE is sent, its taps end, `SessionClosed` follows.
     CloseSession {
         /// Which session.
@@ -207,6 +218,7 @@ impl Command {
             | Self::UpdateSession { session, .. }
             | Self::RouteSession { session, .. }
             | Self::MuteSession { session, .. }
+            | Self::SendDigits { session, .. }
             | Self::CloseSession { session } => session.shard(),
             Self::OpenRoom { room, .. } | Self::CloseRoom { room } => room.shard(),
             Self::StartTap { point, .. } | Self::StopTap { point } => point.shard(),

@@ -7,6 +7,17 @@ use crate::{
     TapSink,
 };
 
+/// How a digit came to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DigitSource {
+    /// As an event beside the sound (RFC 4733).
+    TelephoneEvent,
+    /// As tones in the sound.
+    InBand,
+    /// In a SIP message (INFO). No shard tells that.
+    Info,
+}
+
 /// One fact.
 #[derive(Debug)]
 pub enum Event {
@@ -33,7 +44,7 @@ pub enum Event {
         /// Whether another address was latched before.
         again: bool,
     },
-    /// A digit was pressed (RFC 4733); reported once, at its end.
+    /// A digit was pressed; reported once, at its end.
     Digit {
         /// Which session.
         session: SessionKey,
@@ -41,6 +52,8 @@ pub enum Event {
         digit: char,
         /// How long, in milliseconds.
         duration_ms: u16,
+        /// How it came.
+        source: DigitSource,
     },
     /// The endpoint began to speak.
     TalkStarted {

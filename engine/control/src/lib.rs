@@ -16,7 +16,7 @@ mod tap;
 pub use command::{
     Command, Refusal, RemoteMedia, Route, RtcpTransport, SessionOpen, TapPoint, TelephoneEvent,
 };
-pub use event::Event;
+pub use event::{DigitSource, Event};
 pub use key::{RoomKey, SessionKey, SlotPool};
 pub use limits::Limits;
 pub use ports::{MediaAddress, PortPlan};

@@ -13,6 +13,8 @@ pub struct Limits {
     pub room_members_max: u32,
     /// Taps at one time.
     pub taps_max: u32,
+    /// Whether rooms may ask for digits in the sound: each session has memory to look for them.
+    pub in_band_digits: bool,
     /// Commands waiting for the next tick.
     pub commands_max: u32,
     /// Events waiting for the control plane.
@@ -40,6 +42,7 @@ impl Default for Limits {
             rooms_max: 1024,
             room_members_max: 4096,
             taps_max: 1024,
+            in_band_digits: false,
             commands_max: 4096,
             events_max: 16384,
             playout_delay_min: Duration::ZERO,

@@ -285,6 +285,7 @@ pub fn limits() -> Limits {
         rooms_max: 16,
         room_members_max: 32,
         taps_max: 8,
+        in_band_digits: true,
         ..Limits::default()
     }
 }

@@ -58,6 +58,10 @@ impl ToneFilter {
     /// What it holds sound back for.
     pub const DELAY: std::time::Duration = std::time::Duration::from_millis(40);
 
+    /// What a filter takes.
+    pub const MEMORY_BYTES: usize =
+        size_of::<Self>() + size_of::<[i16; PERIODS * BLOCK_SAMPLES_MAX]>();
+
     /// A filter without past. Allocates.
     pub fn new() -> Self {
         Self {

@@ -221,7 +221,12 @@ fn digits_by_info_and_by_rtp_reach_the_same_view() {
     let plain = phone.info("application/dtmf", "#");
     assert_eq!(world.ask(plain).status(), 200);
     let session = world.participant().session;
-    world.event(Event::Digit { session, digit: '7', duration_ms: 100 });
+    world.event(Event::Digit {
+        session,
+        digit: '7',
+        duration_ms: 100,
+        source: DigitSource::TelephoneEvent,
+    });
     assert_eq!(world.participant().digits, "5#7");
 }
 

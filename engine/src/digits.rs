@@ -1,0 +1,82 @@
+//! A session's digits: those found as tones in its sound, and those sent to it.
+
+use std::net::SocketAddr;
+
+use engine_control::DigitSource;
+use media::dtmf::{EventPacket, Sending, TonePair};
+use media_units::{Block, Cadence, Digits, PeriodIndex, SAMPLE_RATE};
+use mixer::{Frame, encode};
+
+use crate::moment::Moment;
+use crate::session::Session;
+use crate::{Output, Port};
+
+impl Session {
+    /// Looks for digits in its sound from now on, or no more.
+    pub(crate) fn listen_for_tones(&mut self, asked: bool) {
+        let had_tones = std::mem::replace(&mut self.has_tones, asked && self.tones.is_some());
+        if let (false, Some(tones)) = (had_tones, &mut self.tones) {
+            tones.reset();
+        }
+    }
+
+    /// Takes digits out of its sound where they are looked for; the rest comes later then. Says
+    /// whether there is sound.
+    pub(crate) fn take_tones<O: Output>(
+        &mut self,
+        is_sound: bool,
+        block: &mut Block,
+        moment: &mut Moment<'_, O>,
+    ) -> bool {
+        let Some(tones) = self.tones.as_mut().filter(|_| self.has_tones) else { return is_sound };
+        if !is_sound {
+            *block = Block::SILENCE;
+        }
+        let digit = tones.block(&mut block.0);
+        self.tell_digit(digit, DigitSource::InBand, moment.output);
+        true
+    }
+
+    /// Presses these keys for it, after those that wait already.
+    pub(crate) fn send_digits(&mut self, digits: &Digits, cadence: Cadence) {
+        self.record.sender.push(digits, cadence);
+        self.sends_digits = true;
+    }
+
+    /// What takes the place of sound in this period, if anything does.
+    pub(crate) fn next_digit(&mut self, period: PeriodIndex) -> Option<Sending> {
+        if !self.sends_digits {
+            return None;
+        }
+        let clock_rate = self.media.telephone_event.map(|event| event.clock_rate);
+        let sending = self.record.sender.next(self.send.timestamp(period), clock_rate);
+        self.sends_digits = !self.record.sender.is_idle();
+        sending
+    }
+
+    /// Sends an event packet in place of sound.
+    pub(crate) fn send_event<O: Output>(
+        &mut self,
+        event: &EventPacket,
+        to: SocketAddr,
+        moment: &mut Moment<'_, O>,
+    ) {
+        let Some(negotiated) = self.media.telephone_event else { return };
+        let header = self.send.event_header(negotiated.send, event);
+        moment.totals.rtp_sent += 1;
+        moment.output.send(self.slot(), Port::Rtp, to, [&header, &event.payload]);
+    }
+
+    /// Writes a key's tones in place of its sound.
+    pub(crate) fn sound_key<O: Output>(
+        &mut self,
+        mut pair: TonePair,
+        frame: &mut Frame,
+        moment: &Moment<'_, O>,
+    ) {
+        let mut block = Block::SILENCE;
+        pair.fill(SAMPLE_RATE, &mut block.0);
+        self.record.sender.sounded(pair);
+        encode(moment.rules.kernels, self.law(), &block, frame);
+    }
+}
