@@ -1,6 +1,6 @@
 //! INVITE, ACK, BYE and OPTIONS, what can be dialled, and what the API sees of it.
 
-use engine_control::{Command, Event, Route, TapPoint};
+use engine_control::{Command, DigitSource, Event, Route, TapPoint};
 use media_units::{Direction, Encoding};
 
 use crate::harness::{OFFER, Phone, World};
