@@ -210,4 +210,6 @@ impl Encoder {
 }
 
 #[cfg(test)]
+mod continuity;
+#[cfg(test)]
 mod tests;

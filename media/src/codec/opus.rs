@@ -134,3 +134,6 @@ fn bandwidth(playback_rate: u32) -> Bandwidth {
         _ => Bandwidth::Full,
     }
 }
+
+#[cfg(test)]
+mod tests;

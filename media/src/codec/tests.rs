@@ -92,3 +92,52 @@ proptest! {
         }
     }
 }
+
+/// A tone of about 1 kHz: a sine at full scale has -3 dBov.
+fn tone(rate: u32, level_dbov: f64, samples: usize) -> Vec<i16> {
+    let amplitude = 32767.0 * 10f64.powf((level_dbov + 3.01) / 20.0);
+    let step = std::f64::consts::TAU * 1004.0 / f64::from(rate);
+    (0..samples).map(|n| (amplitude * (n as f64 * step).sin()).round() as i16).collect()
+}
+
+/// The level of that tone in it.
+fn tone_level_dbov(rate: u32, samples: &[i16]) -> f64 {
+    let step = std::f64::consts::TAU * 1004.0 / f64::from(rate);
+    let (mut cosine, mut sine) = (0.0, 0.0);
+    for (n, &sample) in samples.iter().enumerate() {
+        cosine += f64::from(sample) * (n as f64 * step).cos();
+        sine += f64::from(sample) * (n as f64 * step).sin();
+    }
+    let amplitude = 2.0 * cosine.hypot(sine) / samples.len() as f64;
+    20.0 * (amplitude / 32767.0).log10() - 3.01
+}
+
+/// There and back, 20 ms at a time.
+fn there_and_back(encoding: Encoding, sound: &[i16]) -> Vec<i16> {
+    let mut encoder = encoder(encoding);
+    let mut decoder = Decoder::new(encoding);
+    let (mut frame, mut samples) = ([0; FRAME_BYTES_MAX], [0; PACKET_SAMPLES_MAX]);
+    let mut heard = Vec::new();
+    for block in sound.chunks_exact(encoding.sample_rate() as usize / 50) {
+        let octets = encoder.encode(&KERNELS, block, &mut frame);
+        let length = decoder.decode(&KERNELS, &frame[..octets], &mut samples);
+        heard.extend_from_slice(&samples[..length]);
+    }
+    heard
+}
+
+#[test]
+fn a_tone_keeps_its_level() {
+    // The formats that code a model of speech are no such thing; each says so in its own tests.
+    let modelled = [Encoding::Gsm, Encoding::Ilbc];
+    for encoding in Encoding::ALL.into_iter().filter(|encoding| !modelled.contains(encoding)) {
+        let rate = encoding.sample_rate();
+        for level in [-3.1, -6.0, -10.0, -20.0, -30.0, -40.0, -50.0] {
+            let sound = tone(rate, level, rate as usize);
+            let heard = there_and_back(encoding, &sound);
+            // The first half is for adaptation; what remains is whole cycles.
+            let difference = tone_level_dbov(rate, &heard[rate as usize / 2..]) - level;
+            assert!(difference.abs() < 0.1, "{encoding} at {level} dBov: {difference} dB");
+        }
+    }
+}
