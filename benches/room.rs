@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Block, Law};
-use mixer::Mix;
+use media_units::{BLOCK_SAMPLES, Block, Law, RateClass};
+use mixer::{Mix, RoomState, Setting, Source};
 
 /// The sound of one who talks, not alike for any two.
 fn sound(member: u32) -> Block {
@@ -23,18 +23,23 @@ fn room(criterion: &mut Criterion, name: &str, members: u32, talkers: u32) {
     group.throughput(Throughput::Elements(u64::from(members)));
     for kernels in Kernels::levels_available().filter_map(Kernels::at) {
         let mut mix = Mix::new(kernels, members);
+        let mut sources = vec![Source::new(); members as usize];
+        let mut state = RoomState::default();
         let mut packet = [0; BLOCK_SAMPLES];
         group.bench_function(kernels.level().name(), |b| {
             b.iter(|| {
-                mix.start();
+                mix.start(&Setting::PLAIN, state);
                 for (talker, sound) in sounds.iter().enumerate() {
-                    *mix.next_block() = *sound;
-                    mix.admit(talker as u32);
+                    mix.next_block(RateClass::Narrow).copy_from_slice(&sound.0);
+                    mix.offer(talker as u32, RateClass::Narrow, 1);
                 }
+                mix.settle(&mut sources[..]);
                 for member in 0..members {
-                    packet.copy_from_slice(mix.heard_by(member, Law::Mu));
+                    let source = &mut sources[member as usize];
+                    packet.copy_from_slice(mix.frame_for(member, Law::Mu, source));
                     black_box(&mut packet);
                 }
+                state = mix.finish();
             });
         });
     }

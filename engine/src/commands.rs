@@ -192,8 +192,7 @@ impl Shard {
     fn open_room(&mut self, key: RoomKey, sound: RoomSound) {
         let phase = self.roster.least_loaded();
         self.roster.phase_mut(phase).adopt();
-        self.rooms[key.slot() as usize] =
-            Room { key, is_open: true, sound, phase, members: 0, tap: None };
+        self.rooms[key.slot() as usize] = Room::open(key, phase, sound);
         self.totals.rooms += 1;
     }
 

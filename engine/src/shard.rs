@@ -7,7 +7,7 @@ use media::Random;
 use media::playout::Scratch;
 use media_kernels::Kernels;
 use media_units::{Discard, Instant, RoomSound, WallClock};
-use mixer::Mix;
+use mixer::{Mix, RoomState, Source};
 
 use crate::clock::Clock;
 use crate::moment::{Moment, Rules};
@@ -36,6 +36,7 @@ pub struct Shard {
     pub(crate) roster: Roster,
     pub(crate) rooms: Vec<Room>,
     pub(crate) sessions: Vec<Session>,
+    sources: Vec<Source>,
     mix: Mix,
     scratch: Scratch,
     /// Groups of the tick in progress that were run.
@@ -51,12 +52,20 @@ pub(crate) struct Room {
     pub(crate) phase: u8,
     pub(crate) members: u32,
     pub(crate) tap: Option<TapIndex>,
+    pub(crate) sound: RoomSound,
+    pub(crate) state: RoomState,
 }
 
 impl Room {
     fn vacant(shard: u8, slot: u32) -> Self {
         let key = RoomKey::new(shard, slot, 0);
-        Self { key, is_open: false, sound: RoomSound::DEFAULT, phase: 0, members: 0, tap: None }
+        Self { is_open: false, ..Self::open(key, 0, RoomSound::DEFAULT) }
+    }
+
+    /// A new room, empty.
+    pub(crate) fn open(key: RoomKey, phase: u8, sound: RoomSound) -> Self {
+        let state = RoomState::default();
+        Self { key, is_open: true, phase, members: 0, tap: None, sound, state }
     }
 }
 
@@ -76,6 +85,7 @@ impl Shard {
             sessions: (0..limits.sessions_max)
                 .map(|slot| Session::vacant(index, slot, limits))
                 .collect(),
+            sources: vec![Source::new(); limits.sessions_max as usize],
             mix: Mix::new(kernels, limits.room_members_max),
             scratch: Scratch::new(),
             groups_run: 0,
@@ -94,7 +104,8 @@ impl Shard {
             + Taps::memory_bytes(limits.taps_max)
             + Roster::memory_bytes(limits.sessions_max, limits.rooms_max)
             + limits.rooms_max as usize * size_of::<Room>()
-            + limits.sessions_max as usize * Session::memory_bytes(limits)
+            + limits.sessions_max as usize
+                * (Session::memory_bytes(limits) + size_of::<Source>())
             + Mix::memory_bytes(limits.room_members_max)
             + Scratch::memory_bytes()
     }
@@ -183,7 +194,8 @@ impl Shard {
     pub(crate) fn run<'a, O: Output>(&'a mut self, now: Instant, output: &'a mut O) -> Run<'a, O> {
         Run {
             sessions: &mut self.sessions,
-            rooms: &self.rooms,
+            sources: &mut self.sources,
+            rooms: &mut self.rooms,
             roster: &self.roster,
             mix: &mut self.mix,
             moment: Moment {

@@ -2,23 +2,35 @@
 
 use engine_control::Route;
 use media::tone::Tone;
-use media_units::{BLOCK_SAMPLES, Block};
-use mixer::{Frame, Mix, Part, Way, encode, silence};
+use media_units::{BLOCK_SAMPLES, Block, RateClass};
+use mixer::{Classes, Frame, Mix, Part, Setting, Source, Sources, Way, encode, silence};
 
 use crate::Output;
 use crate::moment::Moment;
 use crate::roster::{Group, NO_ROOM, Roster};
 use crate::session::Session;
 use crate::shard::Room;
-use crate::taps::TapIndex;
 
 /// What runs sessions and rooms at one moment.
 pub(crate) struct Run<'a, O> {
     pub(crate) sessions: &'a mut [Session],
-    pub(crate) rooms: &'a [Room],
+    pub(crate) sources: &'a mut [Source],
+    pub(crate) rooms: &'a mut [Room],
     pub(crate) roster: &'a Roster,
     pub(crate) mix: &'a mut Mix,
     pub(crate) moment: Moment<'a, O>,
+}
+
+/// What the mix remembers of the members of one room.
+struct Members<'a> {
+    parts: &'a [Part],
+    sources: &'a mut [Source],
+}
+
+impl Sources for Members<'_> {
+    fn source(&mut self, position: u32) -> &mut Source {
+        &mut self.sources[self.parts[position as usize].member as usize]
+    }
 }
 
 impl<O: Output> Run<'_, O> {
@@ -30,7 +42,7 @@ impl<O: Output> Run<'_, O> {
             match (span.room, span.way, parts) {
                 (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
                 (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
-                (room, ..) => self.mix(parts, self.rooms[room as usize].tap),
+                (room, ..) => self.mix(parts, room),
             }
         }
     }
@@ -41,7 +53,7 @@ impl<O: Output> Run<'_, O> {
         let mut block = Block::SILENCE;
         let mut frame = [0; BLOCK_SAMPLES];
         session.begin_turn(self.moment.period);
-        let is_audible = session.play(&mut block, &mut self.moment);
+        let is_audible = session.play(&mut block, &mut self.moment) > 0;
         let law = session.law();
         let sound = match session.route {
             Route::Echo if is_audible => Some(&block),
@@ -50,7 +62,7 @@ impl<O: Output> Run<'_, O> {
         };
         let frame = match sound {
             Some(sound) => {
-                encode(self.moment.rules.kernels, law, sound, &mut frame);
+                encode(self.moment.rules.kernels, law, &sound.0, &mut frame);
                 &frame
             }
             None => silence(law),
@@ -59,24 +71,34 @@ impl<O: Output> Run<'_, O> {
     }
 
     /// Decodes everyone, and sends each one the others.
-    fn mix(&mut self, parts: &[Part], tap: Option<TapIndex>) {
-        self.mix.start();
+    fn mix(&mut self, parts: &[Part], room: u32) {
+        let Self { sessions, sources, rooms, mix, moment, .. } = self;
+        let room = &mut rooms[room as usize];
+        let setting =
+            Setting { sound: room.sound, classes: Classes::NARROW, period: moment.period };
+        mix.start(&setting, room.state);
         for (position, part) in parts.iter().enumerate() {
-            let session = &mut self.sessions[part.member as usize];
-            session.begin_turn(self.moment.period);
-            if session.play(self.mix.next_block(), &mut self.moment) && part.says {
-                self.mix.admit(position as u32);
+            let session = &mut sessions[part.member as usize];
+            session.begin_turn(moment.period);
+            let mut block = Block::SILENCE;
+            let energy = session.play(&mut block, moment);
+            if part.says && energy > 0 {
+                mix.next_block(RateClass::Narrow).copy_from_slice(&block.0);
+                mix.offer(position as u32, RateClass::Narrow, energy);
             }
         }
-        if let Some(tap) = tap {
-            let (period, at) = (self.moment.period, self.moment.now);
-            self.moment.taps.push(tap, period, at, self.mix.whole());
+        mix.settle(&mut Members { parts, sources });
+        if let Some(tap) = room.tap {
+            let mut block = Block::SILENCE;
+            block.0.copy_from_slice(mix.whole(RateClass::Narrow));
+            moment.taps.push(tap, moment.period, moment.now, &block);
         }
         for (position, part) in parts.iter().enumerate() {
-            let session = &mut self.sessions[part.member as usize];
-            let frame = part.hears.then(|| self.mix.heard_by(position as u32, part.law));
-            session.end_turn(frame, &mut self.moment);
+            let listener = &mut sources[part.member as usize];
+            let frame = part.hears.then(|| mix.frame_for(position as u32, part.law, listener));
+            sessions[part.member as usize].end_turn(frame, moment);
         }
+        room.state = mix.finish();
     }
 
     /// Passes each one's frames to the other as they came.

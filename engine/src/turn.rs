@@ -20,27 +20,23 @@ impl Session {
         self.next_turn = period + 1;
     }
 
-    /// Plays the period's sound into `block` and says whether anything can be heard in it.
-    pub(crate) fn play<O: Output>(
-        &mut self,
-        block: &mut Block,
-        moment: &mut Moment<'_, O>,
-    ) -> bool {
+    /// Plays the period's sound into `block` and returns its energy: 0 where nothing can be heard.
+    pub(crate) fn play<O: Output>(&mut self, block: &mut Block, moment: &mut Moment<'_, O>) -> u64 {
         if self.rests {
-            return false;
+            return 0;
         }
         let kernels = &moment.rules.kernels;
         let (decoder, scratch) = (&mut Decoder::G711(self.law()), &mut *moment.scratch);
         let pulled = self.playout.pull(moment.now, decoder, kernels, scratch, &mut block.0);
         let is_sound = self.count(pulled, moment);
         let is_sound = self.take_tones(is_sound, block, moment);
-        let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
+        let energy = if is_sound { moment.rules.kernels.energy(&block.0) } else { 0 };
         self.measure(energy, moment);
         if let Some(tap) = self.tap {
             let block = if energy > 0 { block } else { &Block::SILENCE };
             moment.taps.push(tap, moment.period, moment.now, block);
         }
-        energy > 0
+        energy
     }
 
     /// Takes the period's frame as it came, decoded only to be measured. False where it is
@@ -61,7 +57,7 @@ impl Session {
         if pulled == Pulled::Played {
             let mut block = Block::SILENCE;
             g711::decode(law, &moment.rules.kernels, frame, &mut block.0);
-            energy = moment.rules.kernels.energy(&block);
+            energy = moment.rules.kernels.energy(&block.0);
         } else if !is_sound {
             *frame = *silence(law);
         }

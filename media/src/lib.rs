@@ -14,6 +14,7 @@ pub mod playout;
 pub mod quality;
 mod random;
 pub mod reception;
+pub mod resample;
 pub mod rtcp;
 pub mod rtp;
 pub mod talk;

@@ -4,21 +4,33 @@
 //! with a byte shuffle, does the same.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm_setr_epi8, _mm256_add_epi16, _mm256_and_si256,
-    _mm256_broadcastsi128_si256, _mm256_cvtepu8_epi16, _mm256_loadu_si256, _mm256_max_epu8,
-    _mm256_min_epi16, _mm256_mulhi_epu16, _mm256_mullo_epi16, _mm256_or_si256, _mm256_packus_epi16,
-    _mm256_permute4x64_epi64, _mm256_set1_epi16, _mm256_shuffle_epi8, _mm256_sign_epi16,
-    _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_si256, _mm256_sub_epi16,
+    __m128i, __m256i, _mm_loadu_si128, _mm_setr_epi8, _mm256_add_epi16, _mm256_add_epi32,
+    _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cvtepu8_epi16, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_epu8, _mm256_min_epi16, _mm256_mulhi_epu16, _mm256_mullo_epi16,
+    _mm256_or_si256, _mm256_packus_epi16, _mm256_permute2x128_si256, _mm256_permute4x64_epi64,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_sign_epi16, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16,
+    _mm256_storeu_si256, _mm256_sub_epi16, _mm256_unpackhi_epi32, _mm256_unpacklo_epi32,
     _mm256_xor_si256,
 };
 
-use media_units::{Block, Sum};
-
+use crate::gain::Ramp;
 use crate::scalar::{ULAW_BIAS, ULAW_MAGNITUDE_MAX};
 use crate::{Set, scalar};
 
-pub(crate) const SET: Set =
-    Set { decode_ulaw, decode_alaw, encode_ulaw, encode_alaw, add, narrow, minus, energy, peak };
+pub(crate) const SET: Set = Set {
+    decode_ulaw,
+    decode_alaw,
+    encode_ulaw,
+    encode_alaw,
+    add,
+    narrow,
+    minus,
+    energy,
+    peak,
+    gain,
+    fir,
+};
 
 #[target_feature(enable = "avx2")]
 fn decode_ulaw(codes: &[u8], samples: &mut [i16]) {
@@ -78,28 +90,64 @@ fn encode_alaw(samples: &[i16], codes: &mut [u8]) {
 }
 
 #[target_feature(enable = "avx2")]
-fn add(sum: &mut Sum, block: &Block) {
-    scalar::add_loop(sum, block);
+fn add(sums: &mut [i32], samples: &[i16]) {
+    scalar::add_loop(sums, samples);
 }
 
 #[target_feature(enable = "avx2")]
-fn narrow(sum: &Sum, block: &mut Block) {
-    scalar::narrow_loop(sum, block);
+fn narrow(sums: &[i32], samples: &mut [i16]) -> u32 {
+    scalar::narrow_loop(sums, samples)
 }
 
 #[target_feature(enable = "avx2")]
-fn minus(sum: &Sum, own: &Block, block: &mut Block) {
-    scalar::minus_loop(sum, own, block);
+fn minus(sums: &[i32], own: &[i16], samples: &mut [i16]) -> u32 {
+    scalar::minus_loop(sums, own, samples)
 }
 
 #[target_feature(enable = "avx2")]
-fn energy(block: &Block) -> u64 {
-    scalar::energy_loop(block)
+fn energy(samples: &[i16]) -> u64 {
+    scalar::energy_loop(samples)
 }
 
 #[target_feature(enable = "avx2")]
-fn peak(block: &Block) -> u16 {
-    scalar::peak_loop(block)
+fn peak(samples: &[i16]) -> u16 {
+    scalar::peak_loop(samples)
+}
+
+#[target_feature(enable = "avx2")]
+fn gain(samples: &mut [i16], ramp: Ramp) {
+    scalar::gain_loop(samples, ramp);
+}
+
+#[target_feature(enable = "avx2")]
+fn fir(samples: &[i16], taps: &[i16], sums: &mut [i32]) {
+    let (sum_chunks, sum_rest) = sums.as_chunks_mut::<16>();
+    let done = sum_chunks.len() * 16;
+    let (pairs, _) = taps.as_chunks::<2>();
+    for (chunk, sums) in sum_chunks.iter_mut().enumerate() {
+        // A multiply-add of neighbours gives every other sum; one sample later, those between.
+        let window = &samples[chunk * 16..chunk * 16 + 15 + taps.len()];
+        let mut even = _mm256_setzero_si256();
+        let mut odd = _mm256_setzero_si256();
+        for (pair, &taps) in pairs.iter().enumerate() {
+            let taps = _mm256_set1_epi32(scalar::pair(taps));
+            let now = load(window, 2 * pair);
+            let next = load(window, 2 * pair + 1);
+            even = _mm256_add_epi32(even, _mm256_madd_epi16(now, taps));
+            odd = _mm256_add_epi32(odd, _mm256_madd_epi16(next, taps));
+        }
+        // Interleaving works in halves of the registers.
+        let low = _mm256_unpacklo_epi32(even, odd);
+        let high = _mm256_unpackhi_epi32(even, odd);
+        add_sums(
+            sums,
+            [
+                _mm256_permute2x128_si256::<0x20>(low, high),
+                _mm256_permute2x128_si256::<0x31>(low, high),
+            ],
+        );
+    }
+    scalar::fir_loop(&samples[done..], taps, sum_rest);
 }
 
 /// The mu-law codes of 16 samples.
@@ -208,4 +256,26 @@ fn store_codes(codes: &mut [u8; 32], low: __m256i, high: __m256i) {
     let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(low, high));
     // SAFETY: writes the 32 bytes of the array; the store has no alignment.
     unsafe { _mm256_storeu_si256(codes.as_mut_ptr().cast::<__m256i>(), packed) }
+}
+
+/// The 16 samples from `start` on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(samples: &[i16], start: usize) -> __m256i {
+    let samples: &[i16] = &samples[start..start + 16];
+    // SAFETY: reads the 32 bytes of the slice; the load has no alignment.
+    unsafe { _mm256_loadu_si256(samples.as_ptr().cast::<__m256i>()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_sums(sums: &mut [i32; 16], values: [__m256i; 2]) {
+    let start = sums.as_mut_ptr().cast::<__m256i>();
+    for (half, value) in values.into_iter().enumerate() {
+        // SAFETY: reads and writes the 64 bytes of the array, 32 at a time, without alignment.
+        unsafe {
+            let sum = _mm256_add_epi32(_mm256_loadu_si256(start.add(half)), value);
+            _mm256_storeu_si256(start.add(half), sum);
+        }
+    }
 }

@@ -2,21 +2,32 @@
 
 use std::arch::x86_64::{
     __m256i, __m512i, _mm_setr_epi8, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi16,
-    _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi16_epi8, _mm512_cvtepu8_epi16,
-    _mm512_loadu_si512, _mm512_mask_sub_epi16, _mm512_maskz_set1_epi16, _mm512_max_epu8,
-    _mm512_max_epu16, _mm512_min_epi16, _mm512_or_si512, _mm512_set1_epi16, _mm512_setzero_si512,
-    _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_sllv_epi16, _mm512_srai_epi16,
-    _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_subs_epu16,
-    _mm512_test_epi16_mask, _mm512_xor_si512,
+    _mm512_add_epi32, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi16_epi8,
+    _mm512_cvtepu8_epi16, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_mask_sub_epi16,
+    _mm512_maskz_set1_epi16, _mm512_max_epu8, _mm512_max_epu16, _mm512_min_epi16, _mm512_or_si512,
+    _mm512_permutex2var_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setr_epi32,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_sllv_epi16,
+    _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16,
+    _mm512_subs_epu16, _mm512_test_epi16_mask, _mm512_xor_si512,
 };
 
-use media_units::{Block, Sum};
-
+use crate::gain::Ramp;
 use crate::scalar::{ULAW_BIAS, ULAW_MAGNITUDE_MAX};
 use crate::{Set, scalar};
 
-pub(crate) const SET: Set =
-    Set { decode_ulaw, decode_alaw, encode_ulaw, encode_alaw, add, narrow, minus, energy, peak };
+pub(crate) const SET: Set = Set {
+    decode_ulaw,
+    decode_alaw,
+    encode_ulaw,
+    encode_alaw,
+    add,
+    narrow,
+    minus,
+    energy,
+    peak,
+    gain,
+    fir,
+};
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn decode_ulaw(codes: &[u8], samples: &mut [i16]) {
@@ -95,28 +106,60 @@ fn encode_alaw(samples: &[i16], codes: &mut [u8]) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn add(sum: &mut Sum, block: &Block) {
-    scalar::add_loop(sum, block);
+fn add(sums: &mut [i32], samples: &[i16]) {
+    scalar::add_loop(sums, samples);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn narrow(sum: &Sum, block: &mut Block) {
-    scalar::narrow_loop(sum, block);
+fn narrow(sums: &[i32], samples: &mut [i16]) -> u32 {
+    scalar::narrow_loop(sums, samples)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn minus(sum: &Sum, own: &Block, block: &mut Block) {
-    scalar::minus_loop(sum, own, block);
+fn minus(sums: &[i32], own: &[i16], samples: &mut [i16]) -> u32 {
+    scalar::minus_loop(sums, own, samples)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn energy(block: &Block) -> u64 {
-    scalar::energy_loop(block)
+fn energy(samples: &[i16]) -> u64 {
+    scalar::energy_loop(samples)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn peak(block: &Block) -> u16 {
-    scalar::peak_loop(block)
+fn peak(samples: &[i16]) -> u16 {
+    scalar::peak_loop(samples)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn gain(samples: &mut [i16], ramp: Ramp) {
+    scalar::gain_loop(samples, ramp);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn fir(samples: &[i16], taps: &[i16], sums: &mut [i32]) {
+    let (sum_chunks, sum_rest) = sums.as_chunks_mut::<32>();
+    let done = sum_chunks.len() * 32;
+    let (pairs, _) = taps.as_chunks::<2>();
+    for (chunk, sums) in sum_chunks.iter_mut().enumerate() {
+        // A multiply-add of neighbours gives every other sum; one sample later, those between.
+        let window = &samples[chunk * 32..chunk * 32 + 31 + taps.len()];
+        let mut even = _mm512_setzero_si512();
+        let mut odd = _mm512_setzero_si512();
+        for (pair, &taps) in pairs.iter().enumerate() {
+            let taps = _mm512_set1_epi32(scalar::pair(taps));
+            let now = load_at(window, 2 * pair);
+            let next = load_at(window, 2 * pair + 1);
+            even = _mm512_add_epi32(even, _mm512_madd_epi16(now, taps));
+            odd = _mm512_add_epi32(odd, _mm512_madd_epi16(next, taps));
+        }
+        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+        add_sums(
+            sums,
+            [_mm512_permutex2var_epi32(even, low, odd), _mm512_permutex2var_epi32(even, high, odd)],
+        );
+    }
+    scalar::fir_loop(&samples[done..], taps, sum_rest);
 }
 
 /// How many of the upper 7 bits of each (15-bit) lane are in use: the segment of its magnitude.
@@ -174,4 +217,26 @@ fn store_codes(codes: &mut [u8; 32], values: __m512i) {
     let packed = _mm512_cvtepi16_epi8(values);
     // SAFETY: writes the 32 bytes of the array; the store has no alignment.
     unsafe { _mm256_storeu_si256(codes.as_mut_ptr().cast::<__m256i>(), packed) }
+}
+
+/// The 32 samples from `start` on.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn load_at(samples: &[i16], start: usize) -> __m512i {
+    let samples: &[i16] = &samples[start..start + 32];
+    // SAFETY: reads the 64 bytes of the slice; the load has no alignment.
+    unsafe { _mm512_loadu_si512(samples.as_ptr().cast::<__m512i>()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn add_sums(sums: &mut [i32; 32], values: [__m512i; 2]) {
+    let start = sums.as_mut_ptr().cast::<__m512i>();
+    for (half, value) in values.into_iter().enumerate() {
+        // SAFETY: reads and writes the 128 bytes of the array, 64 at a time, without alignment.
+        unsafe {
+            let sum = _mm512_add_epi32(_mm512_loadu_si512(start.add(half)), value);
+            _mm512_storeu_si512(start.add(half), sum);
+        }
+    }
 }

@@ -9,14 +9,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod gain;
 mod level;
 mod prefetch;
 mod scalar;
 
+pub use gain::{GAIN_BITS, GAIN_MAX};
 pub use level::Level;
 pub use prefetch::prefetch;
 
-use media_units::{Block, Sum};
+use gain::Ramp;
 
 /// The kernels of one level. `Copy`: pass it by value.
 #[derive(Debug, Clone, Copy)]
@@ -32,11 +34,13 @@ struct Set {
     decode_alaw: unsafe fn(&[u8], &mut [i16]),
     encode_ulaw: unsafe fn(&[i16], &mut [u8]),
     encode_alaw: unsafe fn(&[i16], &mut [u8]),
-    add: unsafe fn(&mut Sum, &Block),
-    narrow: unsafe fn(&Sum, &mut Block),
-    minus: unsafe fn(&Sum, &Block, &mut Block),
-    energy: unsafe fn(&Block) -> u64,
-    peak: unsafe fn(&Block) -> u16,
+    add: unsafe fn(&mut [i32], &[i16]),
+    narrow: unsafe fn(&[i32], &mut [i16]) -> u32,
+    minus: unsafe fn(&[i32], &[i16], &mut [i16]) -> u32,
+    energy: unsafe fn(&[i16]) -> u64,
+    peak: unsafe fn(&[i16]) -> u16,
+    gain: unsafe fn(&mut [i16], Ramp),
+    fir: unsafe fn(&[i16], &[i16], &mut [i32]),
 }
 
 impl Kernels {
@@ -100,35 +104,60 @@ impl Kernels {
         unsafe { (self.set.encode_alaw)(samples, codes) }
     }
 
-    /// Adds a source to the sum. Exact for up to 65,536 sources.
-    pub fn add(&self, sum: &mut Sum, block: &Block) {
+    /// Adds a source to the sum. Exact for up to 65,536 sources. Both slices have the same length.
+    pub fn add(&self, sums: &mut [i32], samples: &[i16]) {
+        assert_eq!(sums.len(), samples.len(), "one sample is one sum");
         // SAFETY: a `Kernels` exists only for a level that this CPU runs.
-        unsafe { (self.set.add)(sum, block) }
+        unsafe { (self.set.add)(sums, samples) }
     }
 
-    /// The sum as a block: samples beyond 16 bits are clipped.
-    pub fn narrow(&self, sum: &Sum, block: &mut Block) {
+    /// The sum as samples: what is beyond 16 bits is clipped. Returns the greatest magnitude of
+    /// the sum, so above 32,768 where something surely was clipped.
+    pub fn narrow(&self, sums: &[i32], samples: &mut [i16]) -> u32 {
+        assert_eq!(sums.len(), samples.len(), "one sample is one sum");
         // SAFETY: a `Kernels` exists only for a level that this CPU runs.
-        unsafe { (self.set.narrow)(sum, block) }
+        unsafe { (self.set.narrow)(sums, samples) }
     }
 
-    /// The sum without `own`, as a block: samples beyond 16 bits are clipped, after the
-    /// subtraction. `own` is one of the blocks that were added.
-    pub fn minus(&self, sum: &Sum, own: &Block, block: &mut Block) {
+    /// The sum without `own`, one of those that were added, as samples: what is beyond 16 bits is
+    /// clipped, after the subtraction. Returns the greatest magnitude before.
+    pub fn minus(&self, sums: &[i32], own: &[i16], samples: &mut [i16]) -> u32 {
+        assert_eq!(sums.len(), samples.len(), "one sample is one sum");
+        assert_eq!(sums.len(), own.len(), "one sample is one sum");
         // SAFETY: a `Kernels` exists only for a level that this CPU runs.
-        unsafe { (self.set.minus)(sum, own, block) }
+        unsafe { (self.set.minus)(sums, own, samples) }
     }
 
     /// The sum of all samples squared.
-    pub fn energy(&self, block: &Block) -> u64 {
+    pub fn energy(&self, samples: &[i16]) -> u64 {
         // SAFETY: a `Kernels` exists only for a level that this CPU runs.
-        unsafe { (self.set.energy)(block) }
+        unsafe { (self.set.energy)(samples) }
     }
 
     /// The greatest magnitude of all samples, 0..=32768.
-    pub fn peak(&self, block: &Block) -> u16 {
+    pub fn peak(&self, samples: &[i16]) -> u16 {
         // SAFETY: a `Kernels` exists only for a level that this CPU runs.
-        unsafe { (self.set.peak)(block) }
+        unsafe { (self.set.peak)(samples) }
+    }
+
+    /// Amplifies: the gain moves evenly `from` what it was before the first sample `to` what it is
+    /// at the last. Gains are numbers with [`GAIN_BITS`] fractional bits, at most [`GAIN_MAX`];
+    /// what goes beyond 16 bits is clipped.
+    pub fn gain(&self, samples: &mut [i16], from: u32, to: u32) {
+        let ramp = Ramp::new(from, to, samples.len());
+        // SAFETY: a `Kernels` exists only for a level that this CPU runs.
+        unsafe { (self.set.gain)(samples, ramp) }
+    }
+
+    /// Adds to each of `sums` the products of `taps` with as many samples, of which the first is
+    /// one later for each sum (a filter whose taps are in reverse). There are as many samples as
+    /// that takes. Sums wrap; they do not where the magnitudes of the taps add up to less than
+    /// 65,536 and the sums began at zero.
+    pub fn fir(&self, samples: &[i16], taps: &[i16], sums: &mut [i32]) {
+        assert!(taps.len().is_multiple_of(2) && !taps.is_empty(), "taps go in pairs");
+        assert_eq!(samples.len() + 1, sums.len() + taps.len(), "each sum has its samples");
+        // SAFETY: a `Kernels` exists only for a level that this CPU runs.
+        unsafe { (self.set.fir)(samples, taps, sums) }
     }
 }
 

@@ -3,9 +3,8 @@
 //! The `*_loop` functions are also inlined into the other levels, where the compiler vectorises
 //! them for the wider registers.
 
-use media_units::{BLOCK_SAMPLES, Block, Sum};
-
 use crate::Set;
+use crate::gain::Ramp;
 
 pub(crate) const SET: Set = Set {
     decode_ulaw,
@@ -17,6 +16,8 @@ pub(crate) const SET: Set = Set {
     minus: minus_loop,
     energy: energy_loop,
     peak: peak_loop,
+    gain: gain_loop,
+    fir: fir_loop,
 };
 
 static ULAW: [i16; 256] = {
@@ -111,37 +112,66 @@ const fn linear_to_alaw(sample: i16) -> u8 {
 }
 
 #[inline(always)]
-pub(crate) fn add_loop(sum: &mut Sum, block: &Block) {
-    for (total, &sample) in sum.0.iter_mut().zip(&block.0) {
-        *total = total.wrapping_add(i32::from(sample));
+pub(crate) fn add_loop(sums: &mut [i32], samples: &[i16]) {
+    for (sum, &sample) in sums.iter_mut().zip(samples) {
+        *sum = sum.wrapping_add(i32::from(sample));
     }
 }
 
 #[inline(always)]
-pub(crate) fn narrow_loop(sum: &Sum, block: &mut Block) {
-    for (sample, &total) in block.0.iter_mut().zip(&sum.0) {
-        *sample = saturate(total);
+pub(crate) fn narrow_loop(sums: &[i32], samples: &mut [i16]) -> u32 {
+    let mut peak = 0;
+    for (sample, &sum) in samples.iter_mut().zip(sums) {
+        peak = peak.max(sum.unsigned_abs());
+        *sample = saturate(sum);
     }
+    peak
 }
 
 #[inline(always)]
-pub(crate) fn minus_loop(sum: &Sum, own: &Block, block: &mut Block) {
-    for ((sample, &total), &own) in block.0.iter_mut().zip(&sum.0).zip(&own.0) {
-        *sample = saturate(total.wrapping_sub(i32::from(own)));
+pub(crate) fn minus_loop(sums: &[i32], own: &[i16], samples: &mut [i16]) -> u32 {
+    let mut peak = 0;
+    for ((sample, &sum), &own) in samples.iter_mut().zip(sums).zip(own) {
+        let others = sum.wrapping_sub(i32::from(own));
+        peak = peak.max(others.unsigned_abs());
+        *sample = saturate(others);
     }
+    peak
 }
 
 #[inline(always)]
-pub(crate) fn energy_loop(block: &Block) -> u64 {
+pub(crate) fn energy_loop(samples: &[i16]) -> u64 {
     // Two squares fit into 32 bits without sign; as pairs they are one multiply-add instruction.
-    const { assert!(BLOCK_SAMPLES.is_multiple_of(2)) };
-    let (pairs, _) = block.0.as_chunks::<2>();
-    pairs.iter().map(|&[a, b]| u64::from(square(a).wrapping_add(square(b)) as u32)).sum()
+    let (pairs, rest) = samples.as_chunks::<2>();
+    let rest: u64 = rest.iter().map(|&sample| square(sample) as u64).sum();
+    let pairs = pairs.iter().map(|&[a, b]| u64::from(square(a).wrapping_add(square(b)) as u32));
+    pairs.sum::<u64>() + rest
 }
 
 #[inline(always)]
-pub(crate) fn peak_loop(block: &Block) -> u16 {
-    block.0.iter().fold(0, |peak, sample| peak.max(sample.unsigned_abs()))
+pub(crate) fn peak_loop(samples: &[i16]) -> u16 {
+    samples.iter().fold(0, |peak, sample| peak.max(sample.unsigned_abs()))
+}
+
+/// The gain of sample `n` is `(start + (n + 1) * slope / 2^14) / 2^shift`.
+#[inline(always)]
+pub(crate) fn gain_loop(samples: &mut [i16], ramp: Ramp) {
+    let half = 1 << (ramp.shift - 1);
+    let mut climb = 0_i32;
+    for sample in samples {
+        climb += ramp.slope;
+        let gain = ramp.start + (climb >> Ramp::SLOPE_BITS);
+        *sample = saturate((i32::from(*sample) * gain + half) >> ramp.shift);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn fir_loop(samples: &[i16], taps: &[i16], sums: &mut [i32]) {
+    for (sum, window) in sums.iter_mut().zip(samples.windows(taps.len())) {
+        for (&sample, &tap) in window.iter().zip(taps) {
+            *sum = sum.wrapping_add(i32::from(sample) * i32::from(tap));
+        }
+    }
 }
 
 #[inline(always)]
@@ -152,4 +182,11 @@ fn square(sample: i16) -> i32 {
 #[inline(always)]
 fn saturate(value: i32) -> i16 {
     value.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
+}
+
+/// Two taps as the multiply-add instructions take them, to be seen as one number of 32 bits.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn pair([first, second]: [i16; 2]) -> i32 {
+    i32::from(first) & 0xffff | i32::from(second) << 16
 }

@@ -1,9 +1,8 @@
 //! Every level against the scalar one, and the scalar one against the letter of G.711.
 
-use media_units::{BLOCK_SAMPLES, Block, Sum};
 use proptest::prelude::*;
 
-use crate::{Kernels, Level};
+use crate::{GAIN_BITS, GAIN_MAX, Kernels, Level};
 
 /// The kernels of this machine.
 fn levels() -> impl Iterator<Item = Kernels> {
@@ -146,25 +145,60 @@ fn slices_of_different_lengths_are_a_fault() {
 
 #[test]
 fn clipping_happens_once_after_the_subtraction() {
-    let loud = Block([i16::MAX; BLOCK_SAMPLES]);
+    let loud = [i16::MAX; 160];
     for kernels in levels() {
-        let (mut sum, mut out) = (Sum::ZERO, Block::SILENCE);
-        kernels.add(&mut sum, &loud);
-        kernels.add(&mut sum, &loud);
-        kernels.narrow(&sum, &mut out);
+        let (mut sums, mut out) = ([0; 160], [0; 160]);
+        kernels.add(&mut sums, &loud);
+        kernels.add(&mut sums, &loud);
+        assert_eq!(kernels.narrow(&sums, &mut out), 65_534);
         assert_eq!(out, loud, "the sum of two is clipped");
-        kernels.minus(&sum, &loud, &mut out);
+        assert_eq!(kernels.minus(&sums, &loud, &mut out), 32_767);
         assert_eq!(out, loud, "one without the other is exact");
     }
 }
 
 #[test]
 fn measures_hold_at_full_scale() {
-    let lowest = Block([i16::MIN; BLOCK_SAMPLES]);
+    let lowest = [i16::MIN; 160];
     for kernels in levels() {
         assert_eq!(kernels.energy(&lowest), 160 << 30);
         assert_eq!(kernels.peak(&lowest), 32768);
-        assert_eq!((kernels.energy(&Block::SILENCE), kernels.peak(&Block::SILENCE)), (0, 0));
+        assert_eq!((kernels.energy(&[0; 160]), kernels.peak(&[0; 160])), (0, 0));
+    }
+}
+
+#[test]
+fn unity_is_no_change_and_a_gain_is_what_its_number_says() {
+    let unity = 1 << GAIN_BITS;
+    for kernels in levels() {
+        let mut samples = all_samples();
+        kernels.gain(&mut samples, unity, unity);
+        assert_eq!(samples, all_samples());
+        for gain in [66, 6554, 46_396, 92_682, 207_243, GAIN_MAX] {
+            kernels.gain(&mut samples, gain, gain);
+            for (got, before) in samples.iter().zip(all_samples()) {
+                let exact = f64::from(before) * f64::from(gain) / f64::from(unity);
+                let exact = exact.clamp(-32768.0, 32767.0);
+                let error = (f64::from(*got) - exact).abs();
+                assert!(error <= 0.5 + exact.abs() / 16_384.0, "{before} times {gain}: {got}");
+            }
+            samples = all_samples();
+        }
+    }
+}
+
+#[test]
+fn a_ramp_leads_evenly_from_one_gain_to_the_other() {
+    let unity = 1 << GAIN_BITS;
+    for kernels in levels() {
+        let mut samples = [10_000; 960];
+        kernels.gain(&mut samples, 0, unity);
+        assert!(samples.windows(2).all(|pair| (9..=12).contains(&(pair[1] - pair[0]))));
+        assert!((10..=11).contains(&samples[0]) && samples[959] >= 9_990);
+        let mut samples = [10_000; 960];
+        kernels.gain(&mut samples, 2 * unity, 0);
+        assert!(samples.windows(2).all(|pair| (-22..=-20).contains(&(pair[1] - pair[0]))));
+        assert!(samples[959].abs() <= 20);
     }
 }
 
@@ -175,37 +209,73 @@ fn the_fastest_level_is_detected() {
     assert_eq!(Kernels::at(Level::Scalar).unwrap().level(), Level::Scalar);
 }
 
-fn block() -> impl Strategy<Value = Block> {
-    proptest::collection::vec(any::<i16>(), BLOCK_SAMPLES)
-        .prop_map(|samples| Block(samples.try_into().unwrap()))
+/// As many samples as the blocks of all rates have, and other lengths.
+fn samples() -> impl Strategy<Value = Vec<i16>> {
+    let length = prop_oneof![Just(160_usize), Just(320), Just(960), 1..200_usize];
+    length.prop_flat_map(|length| proptest::collection::vec(any::<i16>(), length))
 }
 
 proptest! {
     #[test]
-    fn a_listener_hears_the_exact_sum_of_the_others(blocks in proptest::collection::vec(block(), 1..6)) {
+    fn a_listener_hears_the_exact_sum_of_the_others(first in samples(), others in proptest::collection::vec(any::<i16>(), 0..5)) {
+        let blocks: Vec<Vec<i16>> = std::iter::once(first.clone())
+            .chain(others.iter().map(|&seed| first.iter().rev().map(|s| s.wrapping_mul(seed)).collect()))
+            .collect();
         for kernels in levels() {
-            let mut sum = Sum::ZERO;
-            blocks.iter().for_each(|block| kernels.add(&mut sum, block));
-            let mut heard = Block::SILENCE;
-            kernels.minus(&sum, &blocks[0], &mut heard);
-            let mut all = Block::SILENCE;
-            kernels.narrow(&sum, &mut all);
-            for i in 0..BLOCK_SAMPLES {
-                let others: i32 = blocks[1..].iter().map(|block| i32::from(block.0[i])).sum();
-                let everyone = others + i32::from(blocks[0].0[i]);
-                prop_assert_eq!(i32::from(heard.0[i]), others.clamp(-32768, 32767));
-                prop_assert_eq!(i32::from(all.0[i]), everyone.clamp(-32768, 32767));
+            let mut sums = vec![0; first.len()];
+            blocks.iter().for_each(|block| kernels.add(&mut sums, block));
+            let (mut heard, mut all) = (vec![0; first.len()], vec![0; first.len()]);
+            let peak_heard = kernels.minus(&sums, &first, &mut heard);
+            let peak_all = kernels.narrow(&sums, &mut all);
+            let (mut peaks, clip) = ([0; 2], |sum: i32| sum.clamp(-32768, 32767) as i16);
+            for i in 0..first.len() {
+                let others: i32 = blocks[1..].iter().map(|block| i32::from(block[i])).sum();
+                let everyone = others + i32::from(first[i]);
+                prop_assert_eq!(heard[i], clip(others));
+                prop_assert_eq!(all[i], clip(everyone));
+                peaks = [peaks[0].max(others.unsigned_abs()), peaks[1].max(everyone.unsigned_abs())];
             }
+            prop_assert_eq!([peak_heard, peak_all], peaks);
         }
     }
 
     #[test]
-    fn every_level_measures_alike(block in block()) {
-        let energy: i64 = block.0.iter().map(|&s| i64::from(s) * i64::from(s)).sum();
-        let peak = block.0.iter().map(|&s| i32::from(s).abs()).max().unwrap();
+    fn every_level_measures_alike(samples in samples()) {
+        let energy: i64 = samples.iter().map(|&s| i64::from(s) * i64::from(s)).sum();
+        let peak = samples.iter().map(|&s| i32::from(s).abs()).max().unwrap();
         for kernels in levels() {
-            prop_assert_eq!(kernels.energy(&block), energy as u64);
-            prop_assert_eq!(i32::from(kernels.peak(&block)), peak);
+            prop_assert_eq!(kernels.energy(&samples), energy as u64);
+            prop_assert_eq!(i32::from(kernels.peak(&samples)), peak);
+        }
+    }
+
+    #[test]
+    fn every_level_amplifies_alike(samples in samples(), from in 0..=GAIN_MAX, to in 0..=GAIN_MAX) {
+        let mut expected = samples.clone();
+        Kernels::SCALAR.gain(&mut expected, from, to);
+        for kernels in levels() {
+            let mut got = samples.clone();
+            kernels.gain(&mut got, from, to);
+            prop_assert_eq!(&got, &expected, "{}", kernels.level());
+        }
+    }
+
+    #[test]
+    fn every_level_filters_by_the_definition(
+        samples in samples(), pairs in 1..40_usize, tap in any::<i16>(), start in any::<i32>(),
+    ) {
+        let taps: Vec<i16> = (0..2 * pairs).map(|at| tap.wrapping_mul(at as i16 + 1)).collect();
+        let Some(length) = (samples.len() + 1).checked_sub(taps.len()) else { return Ok(()) };
+        for kernels in levels() {
+            let mut sums = vec![start; length];
+            kernels.fir(&samples, &taps, &mut sums);
+            for (at, sum) in sums.iter().enumerate() {
+                let products = taps.iter().zip(&samples[at..]);
+                let expected = products.fold(start, |sum, (&tap, &sample)| {
+                    sum.wrapping_add(i32::from(tap) * i32::from(sample))
+                });
+                prop_assert_eq!(*sum, expected, "{} {}", kernels.level(), at);
+            }
         }
     }
 }

@@ -18,7 +18,7 @@ mod rtp;
 mod time;
 
 pub use arrival::Arrival;
-pub use block::{BLOCK_SAMPLES, Block, Sum};
+pub use block::{BLOCK_SAMPLES, Block};
 pub use digits::{Cadence, Digits, KEYS, key_number};
 pub use direction::Direction;
 pub use discard::{DISCARDS, Discard};

@@ -1,0 +1,31 @@
+//! What the mix is told of a room, and what it remembers of it.
+
+use media_units::{PeriodIndex, RateClass, RoomSound};
+
+use crate::Classes;
+use crate::limiter::Limiter;
+
+/// How one room is to be mixed in one period.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// How it is to sound.
+    pub sound: RoomSound,
+    /// The rates that somebody listens at.
+    pub classes: Classes,
+    /// Which period it is.
+    pub period: PeriodIndex,
+}
+
+impl Setting {
+    /// Telephones only, and no policy.
+    pub const PLAIN: Self = Self { sound: RoomSound::DEFAULT, classes: Classes::NARROW, period: 0 };
+}
+
+/// What one period of a room leaves for the next. Cheap to copy; the default is a new room's.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RoomState {
+    /// How the whole sum is turned down, by rate class.
+    pub(crate) whole: [Limiter; RateClass::ALL.len()],
+    /// Whether what an audible member hears was turned down in the last period.
+    pub(crate) limits_listeners: bool,
+}
