@@ -43,7 +43,7 @@ impl Limiter {
         let curve = &mut curve[..sums.len()];
         self.reduction = ONE - follow(sums, curve, ONE - self.reduction);
         for ((sample, &sum), &gain) in samples.iter_mut().zip(sums).zip(&*curve) {
-            let limited = i64::from(sum) * i64::from(gain) >> ONE.trailing_zeros();
+            let limited = (i64::from(sum) * i64::from(gain)) >> ONE.trailing_zeros();
             *sample = limited.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
         }
     }

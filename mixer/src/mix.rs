@@ -98,6 +98,7 @@ impl Mix {
             + members_max as usize * (size_of::<Offer>() + size_of::<Audible>())
             + RateClass::ALL.len() * size_of::<Sum>()
             + size_of::<Curve>()
+            + Resampler::MEMORY_BYTES
             + size_of::<Self>()
     }
 

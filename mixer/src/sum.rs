@@ -3,11 +3,11 @@
 use media_kernels::Kernels;
 use media_units::{BLOCK_SAMPLES_MAX, RateClass};
 
-use crate::limiter::Limiter;
+use crate::limiter::{Curve, Limiter};
 
 /// What a limiter works in, and whether it is wanted at all.
 pub(crate) struct Limiting<'a> {
-    pub(crate) curve: &'a mut [u32; BLOCK_SAMPLES_MAX],
+    pub(crate) curve: &'a mut Curve,
     pub(crate) limiter: &'a mut Limiter,
 }
 
@@ -101,14 +101,14 @@ impl Sum {
     }
 
     /// Makes it again, turned down instead of clipped.
-    pub(crate) fn limit_minus(&mut self, own: &[i16], limiting: Limiting<'_>) {
+    pub(crate) fn limit_minus(&mut self, own: &[i16], Limiting { curve, limiter }: Limiting<'_>) {
         let samples = self.class.block_samples();
         let mut others = Aligned([0; BLOCK_SAMPLES_MAX]);
         for ((others, &sum), &own) in others.0.iter_mut().zip(&self.sums.0[..samples]).zip(own) {
             *others = sum.wrapping_sub(i32::from(own));
         }
         let minus = &mut self.minus.0[..samples];
-        limiting.limiter.limit(&others.0[..samples], limiting.curve, minus);
+        limiter.limit(&others.0[..samples], curve, minus);
     }
 
     /// What was made last of the sum and somebody's own block.

@@ -30,31 +30,52 @@ struct Design {
     attenuation_db: f64,
 }
 
+const DOUBLING: Design =
+    Design { phases: 2, taps_per_phase: 32, cutoff: 0.5, attenuation_db: 75.0 };
+const TRIPLING: Design =
+    Design { phases: 3, taps_per_phase: 48, cutoff: 0.5, attenuation_db: 75.0 };
+const SEXTUPLING: Design =
+    Design { phases: 6, taps_per_phase: 32, cutoff: 0.5, attenuation_db: 75.0 };
+const TO_48000: Design =
+    Design { phases: 160, taps_per_phase: 48, cutoff: 0.5, attenuation_db: 70.0 };
+const TO_44100: Design = Design {
+    phases: 147,
+    taps_per_phase: 48,
+    cutoff: 0.5 * 44_100.0 / 48_000.0,
+    attenuation_db: 66.0,
+};
+
+/// What all filters hold.
+pub(super) const MEMORY_BYTES: usize = DOUBLING.memory_bytes()
+    + TRIPLING.memory_bytes()
+    + SEXTUPLING.memory_bytes()
+    + TO_48000.memory_bytes()
+    + TO_44100.memory_bytes();
+
 impl Filter {
     /// 8 and 16 kHz: the transition is from 3.4 to 4.6 kHz.
     pub(super) fn doubling() -> Self {
-        Design { phases: 2, taps_per_phase: 32, cutoff: 0.5, attenuation_db: 75.0 }.filter()
+        DOUBLING.filter()
     }
 
     /// 16 and 48 kHz: the transition is from 7.2 to 8.8 kHz.
     pub(super) fn tripling() -> Self {
-        Design { phases: 3, taps_per_phase: 48, cutoff: 0.5, attenuation_db: 75.0 }.filter()
+        TRIPLING.filter()
     }
 
     /// 8 and 48 kHz: the transition is from 3.4 to 4.6 kHz.
     pub(super) fn sextupling() -> Self {
-        Design { phases: 6, taps_per_phase: 32, cutoff: 0.5, attenuation_db: 75.0 }.filter()
+        SEXTUPLING.filter()
     }
 
     /// From 44.1 kHz: the transition is from 20 to 24.1 kHz.
     pub(super) fn to_48000() -> Self {
-        Design { phases: 160, taps_per_phase: 48, cutoff: 0.5, attenuation_db: 70.0 }.filter()
+        TO_48000.filter()
     }
 
     /// To 44.1 kHz: the transition is from 20 to 24.1 kHz.
     pub(super) fn to_44100() -> Self {
-        let cutoff = 0.5 * 44_100.0 / 48_000.0;
-        Design { phases: 147, taps_per_phase: 48, cutoff, attenuation_db: 66.0 }.filter()
+        TO_44100.filter()
     }
 
     /// Taps of each phase: an even number.
@@ -74,6 +95,10 @@ impl Filter {
 }
 
 impl Design {
+    const fn memory_bytes(&self) -> usize {
+        2 * self.phases * self.taps_per_phase * size_of::<i16>()
+    }
+
     fn filter(&self) -> Filter {
         let length = self.phases * self.taps_per_phase;
         let curve: Vec<f64> = (0..length).map(|at| self.tap(at)).collect();
@@ -83,9 +108,9 @@ impl Design {
         };
         let mut taps = Vec::with_capacity(length);
         for phase in 0..self.phases {
-            taps.extend(rounded(reversed(phase).collect()));
+            taps.extend(rounded(&reversed(phase).collect::<Vec<_>>()));
         }
-        let quiet = rounded((0..self.phases).flat_map(reversed).collect());
+        let quiet = rounded(&(0..self.phases).flat_map(reversed).collect::<Vec<_>>());
         Filter { taps_per_phase: self.taps_per_phase, taps, quiet }
     }
 
@@ -102,7 +127,7 @@ impl Design {
 }
 
 /// The taps as integers that add up to one exactly: a constant passes as it is.
-fn rounded(taps: Vec<f64>) -> Vec<i16> {
+fn rounded(taps: &[f64]) -> Vec<i16> {
     let total: f64 = taps.iter().sum();
     let scale = f64::from(ONE) / total;
     let mut rounded: Vec<i16> = taps.iter().map(|tap| (tap * scale).round() as i16).collect();

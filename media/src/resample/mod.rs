@@ -94,6 +94,11 @@ impl Resampler {
         }
     }
 
+    /// What [`Resampler::new`] reserves.
+    pub const MEMORY_BYTES: usize = filter::MEMORY_BYTES
+        + 2 * (HISTORY_SAMPLES + BLOCK_SAMPLES_MAX) * size_of::<i16>()
+        + BLOCK_SAMPLES_MAX * size_of::<i32>();
+
     /// Brings `block`, 20 ms at `from` Hz that follow `history`, to `to` Hz: `out` is 20 ms too.
     /// Rates are 8000, 16000 and 48000, or 44100 and 48000.
     pub fn resample(

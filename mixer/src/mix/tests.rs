@@ -12,6 +12,7 @@ const UNLIMITED: RoomSound = RoomSound { limiter: false, ..RoomSound::DEFAULT };
 /// One member's sound in one period.
 type Said = Option<(RateClass, Vec<i16>)>;
 
+#[allow(clippy::unnecessary_wraps)] // it is one of what members may say
 fn narrow(sample: impl Fn(i16) -> i16) -> Said {
     Some((RateClass::Narrow, (0..160).map(sample).collect()))
 }
