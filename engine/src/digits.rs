@@ -77,6 +77,6 @@ impl Session {
         let mut block = Block::SILENCE;
         pair.fill(SAMPLE_RATE, &mut block.0);
         self.record.sender.sounded(pair);
-        encode(moment.rules.kernels, self.law(), &block, frame);
+        encode(moment.rules.kernels, self.law(), &block.0, frame);
     }
 }

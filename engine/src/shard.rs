@@ -52,7 +52,6 @@ pub(crate) struct Room {
     pub(crate) phase: u8,
     pub(crate) members: u32,
     pub(crate) tap: Option<TapIndex>,
-    pub(crate) sound: RoomSound,
     pub(crate) state: RoomState,
 }
 
@@ -104,8 +103,7 @@ impl Shard {
             + Taps::memory_bytes(limits.taps_max)
             + Roster::memory_bytes(limits.sessions_max, limits.rooms_max)
             + limits.rooms_max as usize * size_of::<Room>()
-            + limits.sessions_max as usize
-                * (Session::memory_bytes(limits) + size_of::<Source>())
+            + limits.sessions_max as usize * (Session::memory_bytes(limits) + size_of::<Source>())
             + Mix::memory_bytes(limits.room_members_max)
             + Scratch::memory_bytes()
     }
