@@ -44,6 +44,8 @@ pub(crate) struct Figures {
     /// By how much the sound was shifted, either way: stretched, left out, inserted. Of all the
     /// time there was, in percent.
     pub(crate) shifted_percent: f64,
+    /// Where in the output the input begins, in milliseconds: the median over the packets.
+    pub(crate) offset_ms: f64,
     /// Of the packets that can be heard, those that were found, in percent.
     pub(crate) found_percent: f64,
 }
@@ -54,6 +56,7 @@ impl Figures {
             "delay_mean_ms": self.delay_mean_ms,
             "delay_p95_ms": self.delay_p95_ms,
             "shifted_percent": self.shifted_percent,
+            "offset_ms": self.offset_ms,
             "found_percent": self.found_percent,
         })
     }
@@ -76,27 +79,33 @@ pub(crate) fn measure(input: &Sound, output: &Sound, trace: &Trace) -> Figures {
         let lead = (number * PACKET - start) as f64;
         if let Some(found) = search.find(window, sent - lead) {
             let played = found + lead;
-            hits.push(Hit { lag: played - sent, delay: played - samples(arrival) });
+            let offset = played - (number * PACKET) as f64;
+            hits.push(Hit { lag: played - sent, delay: played - samples(arrival), offset });
         }
     }
     let hits = believable(&hits);
     let mut delays: Vec<f64> = hits.iter().map(|hit| hit.delay / SAMPLES_PER_MS).collect();
     delays.sort_by(f64::total_cmp);
+    let mut offsets: Vec<f64> = hits.iter().map(|hit| hit.offset / SAMPLES_PER_MS).collect();
+    offsets.sort_by(f64::total_cmp);
     let shifted: f64 = hits.windows(2).map(|pair| (pair[1].lag - pair[0].lag).abs()).sum();
     let whole = (trace.passages.len() * PACKET).max(1) as f64;
     Figures {
         delay_mean_ms: delays.iter().sum::<f64>() / delays.len().max(1) as f64,
         delay_p95_ms: delays.get(delays.len() * 95 / 100).copied().unwrap_or(0.0),
         shifted_percent: 100.0 * shifted / whole,
+        offset_ms: offsets.get(offsets.len() / 2).copied().unwrap_or(0.0),
         found_percent: 100.0 * delays.len() as f64 / f64::from(audible.max(1)),
     }
 }
 
-/// A packet that was found: samples from being sent, and from its arrival, to being played.
+/// A packet that was found: samples from being sent, from its arrival, and from its place in the
+/// input, to being played.
 #[derive(Debug, Clone, Copy)]
 struct Hit {
     lag: f64,
     delay: f64,
+    offset: f64,
 }
 
 /// What is found all by itself somewhere else was found by mistake: invented sound repeats what

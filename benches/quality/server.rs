@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use engine::{Datagram, Output, Port, Shard};
+use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey, SessionOpen,
     SessionReport,
@@ -88,7 +88,10 @@ fn payload_type(encoding: Encoding) -> u8 {
 
 fn open_room(shard: &mut Shard, ear: &mut Ear, talker: Encoding, listener: Encoding) {
     let room = RoomKey::new(0, 0, 1);
-    let mut command = |command| shard.command(command, Instant::START, ear);
+    let mut command = |command| {
+        let equipment = Equipment::beside(&command);
+        shard.command(command, equipment, Instant::START, ear);
+    };
     command(Command::OpenRoom { room, sound: RoomSound::DEFAULT });
     for slot in 0..MEMBERS {
         let encoding = if slot == TALKER { talker } else { listener };
@@ -124,9 +127,9 @@ fn packet(stream: &Stream, number: usize) -> Vec<u8> {
 
 fn report(shard: &mut Shard, ear: &mut Ear) -> serde_json::Value {
     let reports = Box::new(vec![SessionReport::of(session(TALKER))]);
-    shard.command(Command::ReportSessions { reports }, shard.next_tick(), ear);
+    shard.command(Command::ReportSessions { reports }, None, shard.next_tick(), ear);
     let shard_report = Box::default();
-    shard.command(Command::ReportShard { report: shard_report }, shard.next_tick(), ear);
+    shard.command(Command::ReportShard { report: shard_report }, None, shard.next_tick(), ear);
     let [Event::SessionsReported { reports }, Event::ShardReported { report: all }] =
         &ear.reports[..]
     else {
@@ -175,6 +178,8 @@ impl Output for Ear {
     }
 
     fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
+
+    fn retire(&mut self, _equipment: Box<Equipment>) {}
 
     fn event(&mut self, event: Event) {
         match event {
