@@ -1,8 +1,10 @@
-//! RTCP (RFC 3550 section 6): what a received compound says, what we say, and when.
+//! RTCP (RFC 3550 section 6) and its extended reports (RFC 3611): what a received compound says,
+//! what we say, and when.
 //!
 //! Reading goes through `rtcp-types`, packet by packet and only for the types whose content we
 //! use, because its SDES reader allocates. Writing is by hand, into a buffer of the caller.
 
+mod extended;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -13,8 +15,9 @@ use std::time::Duration;
 
 use media_units::{NtpTime, RtpTimestamp, Ssrc};
 
+pub use extended::{Extended, LastReference};
 pub use read::{Compound, Fact, Facts};
-pub use timer::Timer;
+pub use timer::{Timer, bandwidth};
 pub use write::{COMPOUND_BYTES_MAX, Report};
 
 /// What a sender says of itself (RFC 3550 section 6.4.1).
@@ -53,12 +56,17 @@ impl ReportBlock {
     /// The time to the receiver and back, if the block refers to a sender report of ours.
     /// `now` is when the block arrived, on the clock of our sender reports.
     pub fn round_trip(&self, now: NtpTime) -> Option<Duration> {
-        if self.last_sr == 0 {
-            return None;
-        }
-        let elapsed = now.middle().wrapping_sub(self.last_sr);
-        // Negative where the receiver rounded its delay up, or invented it.
-        let units = elapsed.checked_sub(self.delay_since_last_sr)?;
-        Some(Duration::from_nanos((u64::from(units) * 1_000_000_000) >> 16))
+        round_trip(now, self.last_sr, self.delay_since_last_sr)
     }
+}
+
+/// From when we said what the other end repeats (`last`) to now, less how long it took to answer.
+fn round_trip(now: NtpTime, last: u32, delay_since_last: u32) -> Option<Duration> {
+    if last == 0 {
+        return None;
+    }
+    let elapsed = now.middle().wrapping_sub(last);
+    // Negative where the receiver rounded its delay up, or invented it.
+    let units = elapsed.checked_sub(delay_since_last)?;
+    Some(Duration::from_nanos((u64::from(units) * 1_000_000_000) >> 16))
 }

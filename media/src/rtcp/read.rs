@@ -1,9 +1,11 @@
-//! Reading a compound packet as a sequence of facts (RFC 3550 section 6.4 to 6.6, appendix A.2).
+//! Reading a compound packet as a sequence of facts (RFC 3550 section 6.4 to 6.6, appendix A.2;
+//! RFC 3611).
 
-use media_units::{Discard, NtpTime, RtpTimestamp, Ssrc};
+use media_units::{Discard, NtpTime, RtpTimestamp, Ssrc, VoipMetrics};
 use rtcp_types::prelude::*;
 use rtcp_types::{Bye, ReceiverReport, RtcpPacket, Sdes, SenderReport};
 
+use super::extended::{self, Content, LastReference};
 use super::{ReportBlock, SenderInfo};
 
 /// Octets of a packet's own header.
@@ -38,6 +40,27 @@ pub enum Fact {
         /// The source.
         ssrc: Ssrc,
     },
+    /// A receiver's time, to be answered with a [`LastReference`] (RFC 3611 section 4.4).
+    ReferenceTime {
+        /// The receiver.
+        ssrc: Ssrc,
+        /// Its time.
+        ntp: NtpTime,
+    },
+    /// The answer to a reference time (ours, if `answer.ssrc` is).
+    Answered {
+        /// The answer.
+        answer: LastReference,
+    },
+    /// How a source (ours, if `source` is) sounds to a receiver (RFC 3611 section 4.7).
+    Metrics {
+        /// The receiver.
+        reporter: Ssrc,
+        /// The source.
+        source: Ssrc,
+        /// How it sounds.
+        metrics: VoipMetrics,
+    },
 }
 
 impl<'a> Compound<'a> {
@@ -68,7 +91,14 @@ impl<'a> Compound<'a> {
 
     /// What it says, in order.
     pub fn facts(&self) -> Facts<'a> {
-        Facts { rest: self.0, reporter: Ssrc(0), blocks: &[], leaving: &[] }
+        Facts {
+            rest: self.0,
+            reporter: Ssrc(0),
+            blocks: &[],
+            leaving: &[],
+            extended: &[],
+            answers: &[],
+        }
     }
 
     /// Whether it describes its source (SDES), as every full compound does.
@@ -85,6 +115,8 @@ pub struct Facts<'a> {
     reporter: Ssrc,
     blocks: &'a [u8],
     leaving: &'a [u8],
+    extended: &'a [u8],
+    answers: &'a [u8],
 }
 
 impl Iterator for Facts<'_> {
@@ -100,6 +132,19 @@ impl Iterator for Facts<'_> {
             if let Some((ssrc, leaving)) = self.leaving.split_first_chunk() {
                 self.leaving = leaving;
                 return Some(Fact::Goodbye { ssrc: Ssrc(u32::from_be_bytes(*ssrc)) });
+            }
+            if let Some((answer, answers)) = self.answers.split_first_chunk() {
+                self.answers = answers;
+                return Some(Fact::Answered { answer: extended::read_answer(answer) });
+            }
+            if let Some((kind, content, rest)) = extended::split_block(self.extended) {
+                self.extended = rest;
+                match extended::read_block(self.reporter, kind, content) {
+                    Content::Fact(fact) => return Some(fact),
+                    Content::Answers(answers) => self.answers = answers,
+                    Content::Nothing => {}
+                }
+                continue;
             }
             let packet = split_packet(&mut self.rest)?;
             if let Some(fact) = self.open(packet) {
@@ -132,6 +177,13 @@ impl<'a> Facts<'a> {
             }
             Bye::PACKET_TYPE => {
                 self.leaving = items(packet, Bye::MIN_PACKET_LEN, count * size_of::<Ssrc>());
+            }
+            extended::XR => {
+                let (head, blocks) = packet.split_at_checked(extended::HEADER_BYTES)?;
+                let ssrc = head.last_chunk()?;
+                self.reporter = Ssrc(u32::from_be_bytes(*ssrc));
+                self.extended = blocks;
+                self.answers = &[];
             }
             _ => {}
         }

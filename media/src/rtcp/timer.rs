@@ -1,20 +1,17 @@
 //! When to report: RFC 3550 section 6.3, for a session of two.
 //!
-//! With two members and the bandwidth of a telephone call the minimum interval decides, and
-//! members never come and go, so what remains of the algorithm is: half the interval first, a
-//! random factor of 0.5 to 1.5 over e - 3/2, the average packet size, and timer reconsideration.
+//! Half the least interval first, a random factor of 0.5 to 1.5 over e - 3/2, the average packet
+//! size, the number of members, and timer reconsideration, reverse reconsideration when the other
+//! one leaves included. What has no place in a session of two: a share of the bandwidth for
+//! senders (who are a quarter of the members at least, so that all share alike), members that
+//! time out (the call ends), and the back-off of BYE (for 50 members and more).
 
 use std::time::Duration;
 
-use media_units::Instant;
+use media_units::{Encoding, Instant, PERIOD};
 
 use crate::Random;
-
-/// RTCP octets per second: 5 % of a G.711 stream (RFC 3550 section 6.2).
-const BANDWIDTH: f64 = 64_000.0 / 8.0 * 0.05;
-
-/// We and the endpoint.
-const MEMBERS: f64 = 2.0;
+use crate::rtp::HEADER_BYTES;
 
 /// IP and UDP header, which count as part of a packet's size (RFC 3550 section 6.2).
 const LOWER_LAYER_BYTES: usize = 28;
@@ -25,11 +22,32 @@ const COMPENSATION: f64 = 1.21828;
 /// The size assumed of our first packet (RFC 3550 section 6.3.2).
 const FIRST_BYTES: usize = 100;
 
+/// RTCP octets per second beside sound in this payload format at so many bits in a second (which
+/// matter for Opus only): 5 % of the session bandwidth, headers included (RFC 3550 section 6.2).
+pub fn bandwidth(encoding: Encoding, bit_rate: u32) -> f64 {
+    let bits = match encoding {
+        Encoding::Opus => bit_rate,
+        Encoding::Pcmu | Encoding::Pcma | Encoding::G722 => 64_000,
+        Encoding::G726 => 32_000,
+        Encoding::Gsm => 13_200,
+        Encoding::Ilbc => 13_333,
+        Encoding::L16At8000
+        | Encoding::L16At16000
+        | Encoding::L16At44100
+        | Encoding::L16At48000 => 16 * encoding.sample_rate(),
+    };
+    let headers = (LOWER_LAYER_BYTES + HEADER_BYTES) as f64 / PERIOD.as_secs_f64();
+    (f64::from(bits) / 8.0 + headers) * 0.05
+}
+
 /// Decides when the next report is due.
 #[derive(Debug, Clone)]
 pub struct Timer {
     interval: Duration,
+    bandwidth: f64,
     average_bytes: f64,
+    /// Who is known: we, and the endpoint once it was heard of.
+    members: u8,
     /// Nothing was sent yet: half the interval.
     initial: bool,
     last: Instant,
@@ -37,10 +55,19 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Starts with the session. `interval` is the least mean interval (5 s in RFC 3550).
-    pub fn new(interval: Duration, now: Instant, random: &mut Random) -> Self {
+    /// Starts with the session. `interval` is the least mean interval (5 s in RFC 3550),
+    /// `bandwidth` is what RTCP may take, in octets per second.
+    pub fn new(interval: Duration, bandwidth: f64, now: Instant, random: &mut Random) -> Self {
         let average_bytes = (FIRST_BYTES + LOWER_LAYER_BYTES) as f64;
-        let mut timer = Self { interval, average_bytes, initial: true, last: now, next: now };
+        let mut timer = Self {
+            interval,
+            bandwidth,
+            average_bytes,
+            members: 1,
+            initial: true,
+            last: now,
+            next: now,
+        };
         timer.next = now + timer.draw(random);
         timer
     }
@@ -48,6 +75,16 @@ impl Timer {
     /// When to ask again.
     pub fn next(&self) -> Instant {
         self.next
+    }
+
+    /// Whether a report was ever sent.
+    pub fn has_sent(&self) -> bool {
+        !self.initial
+    }
+
+    /// Another payload format was agreed on.
+    pub fn set_bandwidth(&mut self, bandwidth: f64) {
+        self.bandwidth = bandwidth;
     }
 
     /// Whether a report is to be sent now. Call it at every tick: cheap until `next`.
@@ -68,9 +105,19 @@ impl Timer {
         self.next = now + self.draw(random);
     }
 
-    /// A compound of `bytes` arrived.
+    /// A compound of `bytes` arrived from the endpoint, which is a member by that.
     pub fn received(&mut self, bytes: usize) {
+        self.members = 2;
         self.average(bytes);
+    }
+
+    /// The endpoint says goodbye: what is left of the interval shrinks with the members (reverse
+    /// reconsideration, RFC 3550 section 6.3.4).
+    pub fn left(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.members, 1) == 2 {
+            self.next = now + self.next.since(now) / 2;
+            self.last = now - now.since(self.last) / 2;
+        }
     }
 
     fn average(&mut self, bytes: usize) {
@@ -80,7 +127,7 @@ impl Timer {
 
     fn draw(&self, random: &mut Random) -> Duration {
         let least = if self.initial { self.interval / 2 } else { self.interval };
-        let by_bandwidth = MEMBERS * self.average_bytes / BANDWIDTH;
+        let by_bandwidth = f64::from(self.members) * self.average_bytes / self.bandwidth;
         let mean = least.as_secs_f64().max(by_bandwidth);
         let factor = 0.5 + f64::from(random.next_u32()) / f64::from(u32::MAX);
         Duration::from_secs_f64(mean * factor / COMPENSATION)
@@ -93,11 +140,14 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(5);
 
+    /// G.711 at 20 ms: 80 kbit/s.
+    const BANDWIDTH: f64 = 500.0;
+
     /// The times of `count` reports of 120 octets, asked every 5 ms.
     fn reports(seed: u64, count: usize) -> Vec<Instant> {
         let mut random = Random::new(seed);
         let mut now = Instant::from_millis(1000);
-        let mut timer = Timer::new(INTERVAL, now, &mut random);
+        let mut timer = Timer::new(INTERVAL, BANDWIDTH, now, &mut random);
         let mut times = vec![now];
         while times.len() <= count {
             now += Duration::from_millis(5);
@@ -135,12 +185,46 @@ mod tests {
     fn large_packets_stretch_the_interval() {
         let mut random = Random::new(1);
         let now = Instant::START;
-        let mut timer = Timer::new(INTERVAL, now, &mut random);
+        let mut timer = Timer::new(INTERVAL, BANDWIDTH, now, &mut random);
         for _ in 0..100 {
             timer.received(4000);
         }
         timer.sent(4000, now, &mut random);
-        assert!(timer.next().since(now) > Duration::from_secs(8), "2 * 4028 / 400 / 1.22 / 2");
+        assert!(timer.next().since(now) > Duration::from_secs(6), "2 * 4028 / 500 / 1.22 / 2");
+    }
+
+    #[test]
+    fn rtcp_may_take_a_twentieth_of_what_the_sound_takes() {
+        for (encoding, bit_rate, bandwidth) in [
+            (Encoding::Pcmu, 0, BANDWIDTH),
+            (Encoding::Opus, 24_000, 250.0),
+            (Encoding::L16At48000, 0, 4900.0),
+            (Encoding::Gsm, 0, 182.5),
+        ] {
+            let found = super::bandwidth(encoding, bit_rate);
+            assert!((found - bandwidth).abs() < 1e-6, "{encoding}: {found}");
+        }
+    }
+
+    #[test]
+    fn who_is_alone_has_all_the_bandwidth_and_who_is_left_reports_sooner() {
+        let mut random = Random::new(1);
+        let now = Instant::from_millis(1000);
+        let mut timer = Timer::new(Duration::from_millis(500), 10.0, now, &mut random);
+        let longest = |members: f64| Duration::from_secs_f64(members * 128.0 / 10.0 * 1.5 / 1.21);
+        assert!(timer.next().since(now) < longest(1.0));
+        assert!(!timer.has_sent());
+        timer.received(100);
+        timer.sent(100, now, &mut random);
+        assert!(timer.has_sent());
+        let before = timer.next().since(now);
+        timer.left(now);
+        assert_eq!(timer.next().since(now), before / 2);
+        timer.left(now);
+        assert_eq!(timer.next().since(now), before / 2, "it leaves once");
+        timer.set_bandwidth(1e9);
+        timer.sent(100, now, &mut random);
+        assert!(timer.next().since(now) < Duration::from_millis(700));
     }
 
     #[test]

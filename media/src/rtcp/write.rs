@@ -1,12 +1,13 @@
-//! Writing our compound packet: a report, our name, and a goodbye at the end
-//! (RFC 3550 sections 6.4 to 6.6).
+//! Writing our compound packet: a report, our name, what we know beyond, and a goodbye at the end
+//! (RFC 3550 sections 6.4 to 6.6, RFC 3611).
 
 use media_units::Ssrc;
 
+use super::extended::{Extended, XR_BYTES_MAX};
 use super::{ReportBlock, SenderInfo};
 
 /// Octets of the longest compound that we write.
-pub const COMPOUND_BYTES_MAX: usize = 28 + 24 + 8 + 260 + 8;
+pub const COMPOUND_BYTES_MAX: usize = 28 + 24 + 8 + 260 + XR_BYTES_MAX + 8;
 
 /// Longest canonical name; a longer one is cut.
 const CNAME_BYTES_MAX: usize = 255;
@@ -23,6 +24,8 @@ pub struct Report<'a> {
     pub block: Option<ReportBlock>,
     /// Our canonical name (RFC 7022).
     pub cname: &'a [u8],
+    /// What we say beyond, to who takes it.
+    pub extended: Extended,
     /// Whether we leave.
     pub bye: bool,
 }
@@ -33,6 +36,7 @@ impl Report<'_> {
         let mut out = Cursor { buffer, length: 0 };
         self.write_report(&mut out);
         self.write_description(&mut out);
+        self.extended.write(self.ssrc, &mut out);
         if self.bye {
             let bye = out.begin(1, rtcp_type::BYE);
             out.word(self.ssrc.0);
@@ -86,29 +90,33 @@ mod rtcp_type {
 }
 
 /// Appends to a buffer that is large enough for all we write.
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     buffer: &'a mut [u8; COMPOUND_BYTES_MAX],
     length: usize,
 }
 
 impl Cursor<'_> {
     /// Begins a packet, whose length `end` fills in. Returns its place.
-    fn begin(&mut self, count: u8, packet_type: u8) -> usize {
+    pub(super) fn begin(&mut self, count: u8, packet_type: u8) -> usize {
         let start = self.length;
         self.octets(&[0x80 | count, packet_type, 0, 0]);
         start
     }
 
-    fn end(&mut self, start: usize) {
+    pub(super) fn end(&mut self, start: usize) {
         let words = (self.length - start) / 4 - 1;
         self.buffer[start + 2..start + 4].copy_from_slice(&(words as u16).to_be_bytes());
     }
 
-    fn word(&mut self, word: u32) {
+    pub(super) fn word(&mut self, word: u32) {
         self.octets(&word.to_be_bytes());
     }
 
-    fn octets(&mut self, octets: &[u8]) {
+    pub(super) fn halves(&mut self, high: u16, low: u16) {
+        self.word(u32::from(high) << 16 | u32::from(low));
+    }
+
+    pub(super) fn octets(&mut self, octets: &[u8]) {
         self.buffer[self.length..self.length + octets.len()].copy_from_slice(octets);
         self.length += octets.len();
     }
