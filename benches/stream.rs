@@ -118,6 +118,7 @@ fn reports(criterion: &mut Criterion) {
     reception.packet(&Phone::new().next(), Instant::START).expect("the first");
     let now = Instant::from_millis(5000);
     let wall = WallClock { start_unix_nanos: 1_735_689_600_000_000_000 };
+    let block = reception.report_block(now);
     let mut buffer = [0; COMPOUND_BYTES_MAX];
     group.bench_function("rtcp_write", |b| {
         b.iter(|| {
@@ -130,8 +131,9 @@ fn reports(criterion: &mut Criterion) {
             let report = Report {
                 ssrc: Ssrc(1),
                 sender: Some(sender),
-                block: reception.report_block(now),
+                block,
                 cname: b"0123456789abcdef",
+                extended: media::rtcp::Extended::default(),
                 bye: false,
             };
             report.write(black_box(&mut buffer))

@@ -15,6 +15,7 @@ mod equipment;
 mod latch;
 mod moment;
 mod output;
+mod quality;
 mod receive;
 mod report;
 mod roster;

@@ -20,6 +20,7 @@ pub(crate) struct Rules {
     /// Periods without media after which that is reported; `None`: never.
     pub(crate) media_timeout: Option<PeriodIndex>,
     pub(crate) rtcp_interval: Duration,
+    pub(crate) playout_delay_max: Duration,
 }
 
 impl Rules {
@@ -34,6 +35,7 @@ impl Rules {
             },
             media_timeout: Some(periods(limits.media_timeout)).filter(|&timeout| timeout > 0),
             rtcp_interval: limits.rtcp_interval,
+            playout_delay_max: limits.playout_delay_max,
         }
     }
 }

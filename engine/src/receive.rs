@@ -4,7 +4,6 @@
 use engine_control::{DigitSource, Event};
 use media::codec::Decoder;
 use media::dtmf::{Digit, DigitReceiver};
-use media::rtcp::{Compound, Fact};
 use media::rtp::RtpView;
 use media::{Demux, demux};
 use media_units::{Arrival, CLOCK_RATE, Discard, Instant, PeriodIndex};
@@ -59,7 +58,12 @@ impl Session {
         match kind {
             Kind::Sound => {
                 let (extended, arrival) = (arrival.extended, Arrival::At(datagram.arrival));
-                self.playout.insert(&packet, extended, arrival, &Decoder::G711(self.law()))
+                let decoder = Decoder::G711(self.law());
+                let taken = self.playout.insert(&packet, extended, arrival, &decoder);
+                if matches!(taken, Err(Discard::Late | Discard::Overflow)) {
+                    self.reception.discard(extended);
+                }
+                taken
             }
             Kind::Digit => {
                 self.digit_until = moment.period + DIGIT_PERIODS;
@@ -144,47 +148,6 @@ impl Session {
     ) {
         if let Some(Digit { digit, duration_ms }) = digit {
             output.event(Event::Digit { session: self.key, digit, duration_ms, source });
-        }
-    }
-
-    fn receive_rtcp<O: Output>(
-        &mut self,
-        datagram: &Datagram<'_>,
-        moment: &mut Moment<'_, O>,
-    ) -> Result<(), Discard> {
-        moment.totals.rtcp_received += 1;
-        let expected = self.latch.destination().map(|address| address.ip());
-        if expected != Some(datagram.source.ip()) {
-            return Err(Discard::Stranger);
-        }
-        let compound = Compound::parse(datagram.bytes)?;
-        if datagram.port == Port::Rtcp {
-            self.record.rtcp_source = Some(datagram.source);
-        }
-        self.record.rtcp_timer.received(datagram.bytes.len());
-        for fact in compound.facts() {
-            self.note(fact, datagram, moment);
-        }
-        Ok(())
-    }
-
-    fn note<O: Output>(&mut self, fact: Fact, datagram: &Datagram<'_>, moment: &mut Moment<'_, O>) {
-        match fact {
-            Fact::Sender { ssrc, info } => {
-                self.reception.sender_report(ssrc, info.ntp, datagram.arrival);
-            }
-            Fact::Reception { block, .. } if block.ssrc == self.send.ssrc() => {
-                self.record.remote_fraction_lost = block.fraction_lost;
-                let arrival = moment.rules.wall.ntp(datagram.arrival);
-                self.record.round_trip = block.round_trip(arrival).or(self.record.round_trip);
-            }
-            Fact::Goodbye { ssrc } if self.reception.ssrc() == Some(ssrc) => {
-                // Once in a session: the endpoint may say it as often as it likes.
-                if !std::mem::replace(&mut self.record.said_bye, true) {
-                    moment.output.event(Event::RtcpBye { session: self.key });
-                }
-            }
-            Fact::Reception { .. } | Fact::Goodbye { .. } => {}
         }
     }
 }

@@ -44,6 +44,10 @@ impl Session {
             octets_sent: self.send.octets(),
             remote_fraction_lost: self.record.remote_fraction_lost,
             round_trip: self.record.round_trip,
+            receive_quality: self.receive_quality(),
+            send_quality: self.send_quality(),
+            far_end: self.record.quality.far_end(),
+            seconds: self.record.quality.seconds(),
             discards: self.record.discards,
         };
     }

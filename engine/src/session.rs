@@ -12,7 +12,7 @@ use media::Random;
 use media::dtmf::{DigitReceiver, DigitSender, ToneFilter};
 use media::playout::{Playout, PlayoutLimits};
 use media::reception::Reception;
-use media::rtcp::Timer;
+use media::rtcp::{Timer, bandwidth};
 use media::talk::{Talk, TalkDetector};
 use media_kernels::prefetch;
 use media_units::{
@@ -24,6 +24,7 @@ use mixer::Part;
 use crate::equipment::Equipment;
 use crate::latch::Latch;
 use crate::moment::Moment;
+use crate::quality::{Quality, SECOND};
 use crate::roster::NO_ROOM;
 use crate::send::SendStream;
 use crate::taps::TapIndex;
@@ -54,6 +55,8 @@ pub(crate) struct Session {
     pub(crate) route: Route,
     pub(crate) tap: Option<TapIndex>,
     pub(crate) report_due: Instant,
+    /// The period in which the present second of its account is over.
+    pub(crate) second_ends: PeriodIndex,
     pub(crate) talk: TalkDetector,
     pub(crate) blocks_played: u64,
     pub(crate) blocks_concealed: u64,
@@ -83,6 +86,7 @@ pub(crate) struct Record {
     pub(crate) packets_at_reports: [u64; 2],
     pub(crate) remote_fraction_lost: u8,
     pub(crate) round_trip: Option<Duration>,
+    pub(crate) quality: Quality,
     pub(crate) said_bye: bool,
     pub(crate) discards: [u32; DISCARDS.len()],
 }
@@ -97,6 +101,11 @@ const NO_MEDIA: RemoteMedia = RemoteMedia {
     direction: Direction::Inactive,
     ..RemoteMedia::g711(Law::Mu, NOWHERE, RtcpTransport::Mux)
 };
+
+/// What RTCP may take beside this.
+fn media_bandwidth(media: &RemoteMedia) -> f64 {
+    bandwidth(media.encoding, media.parameters.bit_rate)
+}
 
 impl Session {
     /// An empty place with all memory that a tenant will need.
@@ -117,6 +126,7 @@ impl Session {
             route: Route::Idle,
             tap: None,
             report_due: Instant::START,
+            second_ends: 0,
             talk: TalkDetector::new(),
             blocks_played: 0,
             blocks_concealed: 0,
@@ -130,7 +140,12 @@ impl Session {
                 delay_max: limits.playout_delay_max,
             }),
             equipment: None,
-            record: Record::new(Timer::new(limits.rtcp_interval, Instant::START, &mut random)),
+            record: Record::new(Timer::new(
+                limits.rtcp_interval,
+                media_bandwidth(&NO_MEDIA),
+                Instant::START,
+                &mut random,
+            )),
             tones: limits.in_band_digits.then(Box::default),
         }
     }
@@ -168,10 +183,13 @@ impl Session {
         self.latch = Latch::new(open.media.rtp, moment.period);
         self.reception = Reception::new(open.media.encoding.clock_rate());
         self.playout.reset();
-        let timer = Timer::new(moment.rules.rtcp_interval, moment.now, moment.random);
+        let interval = moment.rules.rtcp_interval;
+        let timer = Timer::new(interval, media_bandwidth(&open.media), moment.now, moment.random);
         self.report_due = timer.next();
         self.record = Record::new(timer);
         self.record.name(moment.random);
+        self.second_ends = moment.period + SECOND;
+        self.record.quality = Quality::new(self.counters(moment));
     }
 
     /// Applies what another offer and answer agreed on. Codec states go on where the format and
@@ -186,6 +204,7 @@ impl Session {
         let clock_rate = media.encoding.clock_rate();
         self.send.set_format(media.send_payload_type, clock_rate, moment.period);
         self.reception.set_clock_rate(clock_rate);
+        self.record.rtcp_timer.set_bandwidth(media_bandwidth(media));
         let is_same = (before.encoding, before.parameters) == (media.encoding, media.parameters);
         let superfluous = if is_same { equipment } else { replace(&mut self.equipment, equipment) };
         if let Some(equipment) = superfluous {
@@ -209,6 +228,7 @@ impl Session {
     /// The tenant leaves: it is told so, and what it began is ended.
     pub(crate) fn close<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
         self.say_goodbye(moment);
+        self.judge_at_end(moment);
         if self.talk.is_talking() {
             self.tell_talk(Some(Talk::Stopped), moment.output);
         }
@@ -293,6 +313,7 @@ impl Record {
             packets_at_reports: [0; 2],
             remote_fraction_lost: 0,
             round_trip: None,
+            quality: Quality::default(),
             said_bye: false,
             discards: [0; DISCARDS.len()],
         }

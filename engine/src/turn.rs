@@ -136,6 +136,9 @@ impl Session {
         if self.report_due <= moment.now {
             self.report_if_due(moment);
         }
+        if self.second_ends <= moment.period {
+            self.judge_second(moment);
+        }
     }
 
     fn look_at_silence<O: Output>(&mut self, moment: &mut Moment<'_, O>) {

@@ -204,6 +204,7 @@ fn rtcp_is_sent_and_taken_on_its_own_port_from_the_same_address_only() {
             ..Default::default()
         }),
         cname: b"phone",
+        extended: media::rtcp::Extended::default(),
         bye: true,
     };
     let length = report.write(&mut bye);

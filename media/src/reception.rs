@@ -146,9 +146,10 @@ impl Reception {
     }
 
     /// What to report to the source now (RFC 3550 section 6.4.1). Begins a new interval of the
-    /// fraction lost. `None` before the first packet.
+    /// fraction lost. `None` where nothing came since the last report.
     pub fn report_block(&mut self, now: Instant) -> Option<ReportBlock> {
-        self.source.as_mut().map(|source| source.report(now))
+        let source = self.source.as_mut()?;
+        (source.received > source.received_reported).then(|| source.report(now))
     }
 
     /// The present source.
@@ -415,7 +416,7 @@ mod tests {
         sender.send(18, 0).unwrap(); // A duplicate counts as received.
         let block = sender.block();
         assert_eq!((block.cumulative_lost, block.fraction_lost), (2, 0));
-        assert_eq!(sender.block().fraction_lost, 0, "nothing in the interval");
+        assert_eq!(sender.reception.report_block(sender.now), None, "nothing came since");
     }
 
     #[test]

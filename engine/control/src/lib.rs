@@ -20,5 +20,7 @@ pub use event::{DigitSource, Event};
 pub use key::{RoomKey, SessionKey, SlotPool};
 pub use limits::Limits;
 pub use ports::{MediaAddress, PortPlan};
-pub use report::{LATENESS_BOUNDS, Lateness, SessionReport, ShardReport};
+pub use report::{
+    LATENESS_BOUNDS, Lateness, OPINION_BOUNDS, Opinions, SecondsTotal, SessionReport, ShardReport,
+};
 pub use tap::{TapBlock, TapReader, TapSink, tap};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use media_units::{DISCARDS, Encoding, Ssrc};
+use media_units::{BAD_SECONDS, DISCARDS, Encoding, Seconds, Ssrc, StreamQuality, VoipMetrics};
 
 use crate::{Route, SessionKey};
 
@@ -48,6 +48,14 @@ pub struct SessionReport {
     pub remote_fraction_lost: u8,
     /// Round trip from the endpoint's RTCP (RFC 3550 section 6.4.1), once known.
     pub round_trip: Option<Duration>,
+    /// What we hear, since the present source began.
+    pub receive_quality: Option<StreamQuality>,
+    /// What the endpoint hears of us, by its reports.
+    pub send_quality: Option<StreamQuality>,
+    /// What the endpoint last said of it in extended reports (RFC 3611).
+    pub far_end: Option<VoipMetrics>,
+    /// Good and bad seconds.
+    pub seconds: Seconds,
     /// Datagrams not used, by reason ([`DISCARDS`]).
     pub discards: [u32; DISCARDS.len()],
 }
@@ -75,6 +83,10 @@ impl SessionReport {
             octets_sent: 0,
             remote_fraction_lost: 0,
             round_trip: None,
+            receive_quality: None,
+            send_quality: None,
+            far_end: None,
+            seconds: Seconds::default(),
             discards: [0; DISCARDS.len()],
         }
     }
@@ -104,6 +116,57 @@ impl Lateness {
         self.sum_us += us;
         self.max_us = self.max_us.max(us);
     }
+
+    /// Ticks that were later than this, one of [`LATENESS_BOUNDS`].
+    pub fn later_than(&self, bound_us: u32) -> u64 {
+        let within = LATENESS_BOUNDS.iter().filter(|&&bound| bound <= bound_us).count();
+        self.buckets[within..].iter().sum()
+    }
+}
+
+/// Upper bounds of the opinion histogram, in hundredths: where ITU-T G.109 and G.107 annex B draw
+/// the line between users who are mostly not satisfied, many, some, satisfied, very satisfied.
+pub const OPINION_BOUNDS: [u16; 5] = [258, 310, 360, 403, 434];
+
+/// How sessions were judged at their end: the mean opinion by the E-model (MOS-CQ).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Opinions {
+    /// Sessions per bucket of [`OPINION_BOUNDS`], the last one beyond all bounds.
+    pub buckets: [u64; OPINION_BOUNDS.len() + 1],
+    /// Sum of all opinions, in hundredths.
+    pub sum_hundredths: u64,
+}
+
+impl Opinions {
+    /// Counts one session.
+    pub fn record(&mut self, opinion: f32) {
+        let hundredths = (opinion * 100.0).round() as u64;
+        let bucket = OPINION_BOUNDS.iter().position(|&bound| hundredths <= u64::from(bound));
+        self.buckets[bucket.unwrap_or(OPINION_BOUNDS.len())] += 1;
+        self.sum_hundredths += hundredths;
+    }
+}
+
+/// Seconds of all sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SecondsTotal {
+    /// All of them.
+    pub all: u64,
+    /// Bad ones.
+    pub bad: u64,
+    /// Bad ones by reason ([`BAD_SECONDS`]). One second may have several.
+    pub by_reason: [u64; BAD_SECONDS.len()],
+}
+
+impl SecondsTotal {
+    /// Adds what a session's account grew by.
+    pub fn add(&mut self, seconds: &Seconds) {
+        self.all += u64::from(seconds.all);
+        self.bad += u64::from(seconds.bad);
+        for (total, added) in self.by_reason.iter_mut().zip(seconds.by_reason) {
+            *total += u64::from(added);
+        }
+    }
 }
 
 /// One shard, as it is now. Counters count from its start.
@@ -129,6 +192,10 @@ pub struct ShardReport {
     pub rtcp_received: u64,
     /// RTCP packets sent.
     pub rtcp_sent: u64,
+    /// `VoIP` metrics received in extended reports.
+    pub metrics_received: u64,
+    /// `VoIP` metrics sent in extended reports.
+    pub metrics_sent: u64,
     /// Datagrams that the kernel refused to send.
     pub send_failures: u64,
     /// Datagrams not used, by reason ([`DISCARDS`]), of all sessions past and present.
@@ -141,6 +208,12 @@ pub struct ShardReport {
     pub playout_delay_sum: Duration,
     /// Blocks that taps lost because their ring was full.
     pub tap_overruns: u64,
+    /// Seconds of all sessions past and present.
+    pub seconds: SecondsTotal,
+    /// What we heard, by session at its end.
+    pub receive_opinions: Opinions,
+    /// What the endpoints heard, by session at its end, where they reported.
+    pub send_opinions: Opinions,
 }
 
 #[cfg(test)]
@@ -157,5 +230,16 @@ mod tests {
         assert_eq!(lateness.buckets[1], 1);
         assert_eq!(lateness.buckets[LATENESS_BOUNDS.len()], 1);
         assert_eq!(lateness.max_us, 1_000_000);
+        assert_eq!((lateness.later_than(50), lateness.later_than(10_000)), (2, 1));
+    }
+
+    #[test]
+    fn opinions_fall_into_their_bucket() {
+        let mut opinions = Opinions::default();
+        for opinion in [1.0, 4.34, 4.35, 4.5] {
+            opinions.record(opinion);
+        }
+        assert_eq!(opinions.buckets, [1, 0, 0, 0, 1, 2]);
+        assert_eq!(opinions.sum_hundredths, 1419);
     }
 }
