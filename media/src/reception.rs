@@ -533,7 +533,9 @@ mod tests {
         let (ntp, at) = (NtpTime(0x1122_3344_5566_7788), sender.now);
         sender.reception.sender_report(Ssrc(99), ntp, at);
         assert_eq!(sender.block().last_sr, 0);
+        sender.send(2, 0).unwrap();
         sender.reception.sender_report(Ssrc(1), ntp, at);
+        sender.now = at;
         sender.now += Duration::from_millis(1500);
         let block = sender.block();
         assert_eq!((block.last_sr, block.delay_since_last_sr), (0x3344_5566, 3 << 15));
