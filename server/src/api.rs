@@ -11,7 +11,9 @@ mod routes;
 mod serve;
 
 pub(crate) use answer::Trouble;
-pub(crate) use model::{Health, Media, Page, Participant, ParticipantPage, Room, RoomPage};
+pub(crate) use model::{
+    Health, KeyPresses, Media, Page, Participant, ParticipantPage, Room, RoomPage,
+};
 pub(crate) use routes::{document, router};
 pub(crate) use serve::{Limits, serve};
 
@@ -33,6 +35,8 @@ pub(crate) enum Ask {
     Participant(u64, Reply<Participant>),
     /// Mute or unmute one participant.
     Mute(u64, bool, Reply<()>),
+    /// Press keys for one participant.
+    Press(u64, KeyPresses, Reply<()>),
     /// End one participant's call.
     Kick(u64, Reply<()>),
     /// End all calls of a room.

@@ -160,6 +160,13 @@ impl Snapshot {
         by(to, "mixminus_calls_ended_total", &["cause"], "Calls that ended, by cause.", ended);
         let help = "Calls answered with 200.";
         counter(to, "mixminus_calls_answered_total", help, sip.calls_answered);
+        let help =
+            "Digits received, by the way they came; a press told in two ways is the first's.";
+        by(to, "mixminus_digits_total", &["source"], help, sip.digits());
+        let help = "Digits told a second time, in another way, and not counted again.";
+        counter(to, "mixminus_digits_repeated_total", help, sip.digits_repeated);
+        let help = "Orders of digits to be sent that did not fit behind those that waited.";
+        counter(to, "mixminus_digits_refused_total", help, sip.digits_refused);
         let help = "Requests that repeat an earlier one.";
         let name = "mixminus_sip_retransmissions_received_total";
         counter(to, name, help, sip.retransmissions_received);

@@ -1,6 +1,9 @@
 //! What a message carries: a session description, a digit, or something we do not take.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use media_units::{KEYS, key_number};
 use sipx_sip::headers::ContentType;
 use sipx_sip::{HeaderName, Headers, Request};
 
@@ -39,9 +42,20 @@ pub(crate) fn description(headers: &Headers, body: &Bytes) -> Result<Option<Byte
     if is_optional(headers) { Ok(None) } else { Err(Refusal::ContentType(SDP)) }
 }
 
-/// The digit that an INFO reports, if it has a body at all (RFC 6086 section 5 leaves these
-/// formats to their users: `Signal=5` in lines, or the digit alone).
-pub(crate) fn digit(info: &Request) -> Result<Option<char>, Refusal> {
+/// A key that an INFO reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyPress {
+    pub digit: char,
+    pub duration: Duration,
+}
+
+/// How long a key is held where an INFO does not say.
+const PRESS: Duration = Duration::from_millis(100);
+
+/// The key that an INFO reports, if it has a body at all, and one that reports a key and not a
+/// flash (RFC 6086 section 5 leaves these formats to their users: `Signal=5` and `Duration=160`
+/// in lines, or the key alone).
+pub(crate) fn digit(info: &Request) -> Result<Option<KeyPress>, Refusal> {
     if info.headers.get(&HeaderName::Other(Bytes::from_static(b"Info-Package"))).is_some() {
         return Err(Refusal::Package);
     }
@@ -50,29 +64,44 @@ pub(crate) fn digit(info: &Request) -> Result<Option<char>, Refusal> {
     }
     let content = content_type(&info.headers)?;
     let text = String::from_utf8_lossy(info.body());
-    let signal = text.lines().find_map(|line| {
-        let (name, value) = line.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("signal").then(|| value.trim())
-    });
+    let line = |wanted: &str| {
+        text.lines().find_map(|line| {
+            let (name, value) = line.split_once('=')?;
+            name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim())
+        })
+    };
     let signal = if content.is("application", "dtmf-relay") {
-        signal
+        line("signal").ok_or(Refusal::Malformed("no Signal line in the body".into()))?
     } else if content.is("application", "dtmf") {
-        signal.or(Some(text.trim()))
+        line("signal").unwrap_or(text.trim())
     } else {
         return Err(Refusal::ContentType(DIGIT_FORMATS));
     };
-    let pressed = signal.and_then(key).ok_or(Refusal::Malformed("digit".into()))?;
-    Ok(Some(pressed))
+    if is_flash(signal) {
+        return Ok(None);
+    }
+    let digit = key(signal).ok_or(Refusal::Malformed("the signal is no key".into()))?;
+    let duration = line("duration").and_then(|value| value.parse().ok());
+    let duration = duration.map_or(PRESS, |ms: u16| Duration::from_millis(u64::from(ms)));
+    Ok(Some(KeyPress { digit, duration }))
 }
 
 /// The key that a signal names: by itself, or by its number in RFC 4733.
 fn key(signal: &str) -> Option<char> {
     let mut characters = signal.chars();
-    match (characters.next()?.to_ascii_uppercase(), characters.next()) {
-        (pressed @ ('0'..='9' | '*' | '#' | 'A'..='D'), None) => Some(pressed),
-        ('1', Some(_)) => "*#ABCD".chars().nth(signal.parse::<usize>().ok()?.checked_sub(10)?),
+    match (characters.next()?, characters.next()) {
+        (key, None) => key_number(key).map(|number| KEYS[usize::from(number)]),
+        ('1', Some(_)) => {
+            KEYS.get(10..)?.get(signal.parse::<usize>().ok()?.checked_sub(10)?).copied()
+        }
         _ => None,
     }
+}
+
+/// The hook pressed for a moment, by its names and by its number in RFC 4733: no digit, and
+/// nothing that a conference could do.
+fn is_flash(signal: &str) -> bool {
+    ["flash", "hookflash", "hf", "!", "16"].iter().any(|name| signal.eq_ignore_ascii_case(name))
 }
 
 fn content_type(headers: &Headers) -> Result<ContentType, Refusal> {
@@ -135,26 +164,63 @@ mod tests {
     }
 
     fn pressed(headers: &str, body: &str) -> Result<Option<char>, Refusal> {
-        digit(message(headers, body).as_request().unwrap())
+        let press = digit(message(headers, body).as_request().unwrap())?;
+        Ok(press.map(|press| press.digit))
     }
 
     #[test]
     fn digits_are_read_from_both_formats() {
         let relay = "Content-Type: application/dtmf-relay";
-        assert_eq!(pressed(relay, "Signal=5\r\nDuration=160\r\n"), Ok(Some('5')));
-        assert_eq!(pressed(relay, "signal = #\nduration=100"), Ok(Some('#')));
-        assert_eq!(pressed(relay, "Signal=10\r\n"), Ok(Some('*')));
+        for (body, expected) in [
+            ("Signal=5\r\nDuration=160\r\n", '5'),
+            ("signal = #\nduration=100", '#'),
+            ("Signal= *\r\n", '*'),
+            ("Duration=160\r\nSignal=a", 'A'),
+            ("Signal=10\r\n", '*'),
+            ("Signal=11\r\n", '#'),
+            ("Signal=15\r\n", 'D'),
+        ] {
+            assert_eq!(pressed(relay, body), Ok(Some(expected)), "{body:?}");
+        }
         assert_eq!(pressed("c: application/dtmf", "d"), Ok(Some('D')));
-        assert_eq!(pressed("c: application/dtmf", "7\r\n"), Ok(Some('7')));
+        assert_eq!(pressed("c: Application/DTMF", "7\r\n"), Ok(Some('7')));
+        assert_eq!(pressed("c: application/dtmf", "Signal=9"), Ok(Some('9')));
         assert_eq!(pressed("Subject: none", ""), Ok(None));
+    }
+
+    #[test]
+    fn a_flash_is_taken_and_is_no_digit() {
+        for signal in ["flash", "HookFlash", "hf", "!", "16"] {
+            let body = format!("Signal={signal}\r\nDuration=160\r\n");
+            assert_eq!(pressed("c: application/dtmf-relay", &body), Ok(None));
+            assert_eq!(pressed("c: application/dtmf", signal), Ok(None));
+        }
+    }
+
+    #[test]
+    fn the_duration_is_taken_where_it_can_be_read() {
+        let duration = |body: &str| {
+            let info = message("c: application/dtmf-relay", body);
+            digit(info.as_request().unwrap()).unwrap().unwrap().duration.as_millis()
+        };
+        assert_eq!(duration("Signal=5\r\nDuration=250\r\n"), 250);
+        assert_eq!(duration("Signal=5\r\n"), 100);
+        assert_eq!(duration("Signal=5\r\nDuration=long\r\n"), 100);
+        assert_eq!(duration("Signal=5\r\nDuration=99999999\r\n"), 100);
     }
 
     #[test]
     fn other_info_is_refused_with_what_would_be_taken() {
         let refusal = |headers, body| pressed(headers, body).unwrap_err();
         assert!(matches!(refusal("c: text/plain", "5"), Refusal::ContentType(_)));
-        assert!(matches!(refusal("c: application/dtmf-relay", "x"), Refusal::Malformed(_)));
-        assert!(matches!(refusal("c: application/dtmf", "55"), Refusal::Malformed(_)));
+        let relay = "c: application/dtmf-relay";
+        let malformed = |what: &'static str| Refusal::Malformed(what.into());
+        assert_eq!(refusal(relay, "5"), malformed("no Signal line in the body"));
+        for body in ["Signal=", "Signal=55", "Signal=E", "Signal=17", "Signal=1\u{e9}", "Signal=1+"]
+        {
+            assert_eq!(refusal(relay, body), malformed("the signal is no key"), "{body}");
+        }
+        assert_eq!(refusal("c: application/dtmf", "55"), malformed("the signal is no key"));
         assert_eq!(refusal("Info-Package: g.3gpp.x", ""), Refusal::Package);
     }
 

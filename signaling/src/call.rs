@@ -12,12 +12,10 @@ use sipx_sip::{Request, Response};
 use crate::counters::Ending;
 use crate::dialog::Dialog;
 use crate::endpoint::TransactionId;
+use crate::keypad::Keypad;
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
 use crate::timers::Deadline;
-
-/// Digits of a participant that are remembered.
-const DIGITS_MAX: usize = 32;
 
 /// A call from its INVITE to its BYE.
 #[derive(Debug)]
@@ -42,7 +40,7 @@ pub(crate) struct Call {
     pub deadlines: [Option<Deadline>; CallTimer::COUNT],
     pub muted: bool,
     pub talking: bool,
-    pub digits: String,
+    pub keypad: Keypad,
 }
 
 /// Who calls.
@@ -136,14 +134,6 @@ impl Call {
     pub(crate) fn is_offering(&self) -> bool {
         self.refresh.as_ref().is_some_and(|refresh| refresh.invite.is_some())
             || self.media.as_ref().is_some_and(|media| media.is_offering)
-    }
-
-    /// Remembers a digit; the oldest make way.
-    pub(crate) fn press(&mut self, digit: char) {
-        if self.digits.len() >= DIGITS_MAX {
-            self.digits.remove(0);
-        }
-        self.digits.push(digit);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the front end has seen and done, as numbers that only grow.
 
+use engine_control::DigitSource;
 use sipx_sip::Method;
 
 /// Methods that are counted by name; `other` holds the rest.
@@ -24,6 +25,13 @@ const METHODS: [&str; 15] = [
 /// The classes of status codes.
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
 
+/// The ways in which digits come.
+const DIGIT_SOURCES: [(DigitSource, &str); 3] = [
+    (DigitSource::TelephoneEvent, "rfc4733"),
+    (DigitSource::InBand, "in_band"),
+    (DigitSource::Info, "info"),
+];
+
 /// Counters of the whole front end since its start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -33,6 +41,11 @@ pub struct Counters {
     refusals: [u64; Reason::ALL.len()],
     dropped: [u64; Dropped::ALL.len()],
     ended: [u64; Ending::ALL.len()],
+    digits: [u64; DIGIT_SOURCES.len()],
+    /// Digits that were told a second time, in another way.
+    pub digits_repeated: u64,
+    /// Rows of digits that were to be sent and did not fit behind those that wait.
+    pub digits_refused: u64,
     /// Requests that repeat an earlier one and were absorbed or answered again.
     pub retransmissions_received: u64,
     /// Messages that we sent again for want of an answer.
@@ -183,6 +196,19 @@ impl Counters {
     /// Calls that ended this way.
     pub fn ended(&self, ending: Ending) -> u64 {
         self.ended[ending as usize]
+    }
+
+    /// Digits received, by the way they came; those told in two ways count for the first.
+    pub fn digits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        DIGIT_SOURCES.into_iter().map(|(_, name)| name).zip(self.digits)
+    }
+
+    pub(crate) fn count_digit(&mut self, source: DigitSource, is_new: bool) {
+        let counted = DIGIT_SOURCES.iter().zip(&mut self.digits);
+        match counted.into_iter().find(|((known, _), _)| is_new && *known == source) {
+            Some((_, count)) => *count += 1,
+            None => self.digits_repeated += 1,
+        }
     }
 
     pub(crate) fn count_request(&mut self, method: &Method) {

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine_control::{Command, Event, SessionKey, TapPoint};
+use engine_control::{Command, DigitSource, Event, SessionKey, TapPoint};
 use media_units::Instant;
 use sipx_sip::error::ParseError;
 use sipx_sip::{HeaderName, Limits, Message, Request, Response, parse_datagram};
@@ -145,9 +145,10 @@ impl FrontEnd {
     /// Takes a fact from the engine. What a shard returns to be dropped is dropped here.
     pub fn engine_event(&mut self, now: Instant, event: Event, out: &mut dyn Outside) {
         match event {
-            Event::Digit { session, digit, .. } => {
-                if let Some(call) = self.call_of(session) {
-                    call.press(digit);
+            Event::Digit { session, digit, duration_ms, source } => {
+                if let Some(id) = self.by_session.get(&session).copied() {
+                    let duration = Duration::from_millis(u64::from(duration_ms));
+                    self.pressed(now, id, digit, source, duration);
                 }
             }
             Event::TalkStarted { session } => self.talking(session, true),
@@ -333,6 +334,20 @@ impl FrontEnd {
         self.calls.get_mut(self.by_session.get(&session)?)
     }
 
+    /// A participant pressed a key: counted by the way it came, and once.
+    fn pressed(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        digit: char,
+        source: DigitSource,
+        duration: Duration,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let is_new = call.keypad.press(now, digit, source, duration);
+        self.endpoint.counters.count_digit(source, is_new);
+    }
+
     fn talking(&mut self, session: SessionKey, talking: bool) {
         if let Some(call) = self.call_of(session) {
             call.talking = talking;
@@ -351,6 +366,7 @@ impl FrontEnd {
                 }
             }
             Command::OpenRoom { room, .. } => self.room_failed(now, *room, out),
+            Command::SendDigits { .. } => self.endpoint.counters.digits_refused += 1,
             Command::StartTap { point: TapPoint::Received(session), .. } => {
                 self.end_session(now, *session, Ending::RecordingFailed, out);
             }

@@ -70,8 +70,17 @@ pub struct ParticipantView {
     pub held: bool,
     /// Whether it speaks.
     pub talking: bool,
-    /// The last digits it pressed, by RFC 4733 or by INFO.
+    /// The last digits it pressed, however they came.
     pub digits: String,
+}
+
+/// Why no keys are pressed for a participant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigitsRefusal {
+    /// There is no such participant, or it has no media yet.
+    NotFound,
+    /// The engine takes no command now.
+    Busy,
 }
 
 /// No such participant or room.

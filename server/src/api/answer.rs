@@ -19,6 +19,8 @@ pub(crate) enum Trouble {
     Method,
     /// A parameter of the query cannot be read.
     Query,
+    /// The keys to be pressed cannot be read.
+    Keys,
     /// A body longer than allowed.
     TooLarge,
     /// Too many requests at one time.
@@ -46,7 +48,7 @@ impl Trouble {
         match self {
             Self::NoRoom | Self::NoParticipant | Self::NoPath => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Query => StatusCode::BAD_REQUEST,
+            Self::Query | Self::Keys => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
@@ -78,10 +80,16 @@ impl Trouble {
                 "the query cannot be read",
                 "limit from 1 to 1000, after as it was given in next",
             ),
+            Self::Keys => (
+                "keys",
+                "the keys to be pressed cannot be read",
+                "{\"digits\":\"12#\",\"duration_ms\":100,\"gap_ms\":80,\"volume\":10}: up to 32 of 0-9 * # A-D, \
+                 40 to 8000 ms each, 3 to 36 dB below 0 dBm0; all but digits may be left out",
+            ),
             Self::TooLarge => (
                 "too_large",
                 "the body is longer than api.body_max",
-                "no body: no request here needs one",
+                "a shorter body: no request here needs more than 200 octets",
             ),
             Self::Busy => ("busy", "too many requests at one time", "the same request, later"),
             Self::Late => ("late", "a shard did not answer in time", "the same request, later"),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine_control::SessionReport;
-use media_units::DISCARDS;
+use media_units::{Cadence, DISCARDS, Digits};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -85,13 +85,64 @@ pub(crate) struct Participant {
     pub(crate) held: bool,
     /// Whether we mute it.
     pub(crate) muted: bool,
-    /// The last digits it pressed.
+    /// The last digits it pressed, however they came.
     pub(crate) digits: String,
     /// Since when the call exists, in seconds.
     pub(crate) age_s: u64,
     /// Its media; absent where it has none (yet).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) media: Option<Media>,
+}
+
+/// Keys to be pressed for a participant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyPresses {
+    pub(crate) digits: Digits,
+    pub(crate) cadence: Cadence,
+}
+
+/// Keys to be pressed for a participant, as they are written.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = KeyPresses)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrittenKeys {
+    /// One to 32 of `0`-`9`, `*`, `#`, `A`-`D`.
+    #[schema(example = "12#", min_length = 1, max_length = 32)]
+    digits: String,
+    /// How long each key is held.
+    #[serde(default = "duration_default")]
+    #[schema(minimum = 40, maximum = 8000, default = 100)]
+    duration_ms: u16,
+    /// The pause after each key.
+    #[serde(default = "gap_default")]
+    #[schema(minimum = 40, maximum = 8000, default = 80)]
+    gap_ms: u16,
+    /// Power of each tone, in dB below 0 dBm0.
+    #[serde(default = "volume_default")]
+    #[schema(minimum = 3, maximum = 36, default = 10)]
+    volume: u8,
+}
+
+const fn duration_default() -> u16 {
+    Cadence::DEFAULT.duration_ms
+}
+
+const fn gap_default() -> u16 {
+    Cadence::DEFAULT.gap_ms
+}
+
+const fn volume_default() -> u8 {
+    Cadence::DEFAULT.volume
+}
+
+impl WrittenKeys {
+    /// What was meant, if it is within bounds.
+    pub(crate) fn read(&self) -> Option<KeyPresses> {
+        let Self { duration_ms, gap_ms, volume, .. } = *self;
+        let cadence = Cadence { duration_ms, gap_ms, volume };
+        let digits = Digits::parse(&self.digits)?;
+        cadence.is_valid().then_some(KeyPresses { digits, cadence })
+    }
 }
 
 /// A page of participants, in the order of their arrival.

@@ -1,7 +1,7 @@
 //! The routes, each with its documentation.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Refused;
-use super::model::{Health, Page, Participant, ParticipantPage, Room, RoomPage};
+use super::model::{Health, Page, Participant, ParticipantPage, Room, RoomPage, WrittenKeys};
 use super::{Ask, Queue, Trouble};
 
 #[derive(OpenApi)]
@@ -32,6 +32,7 @@ fn routes() -> OpenApiRouter<Queue> {
         .routes(routes!(participant, kick))
         .routes(routes!(mute))
         .routes(routes!(unmute))
+        .routes(routes!(press))
         .routes(routes!(health))
         .routes(routes!(metrics))
         .routes(routes!(openapi))
@@ -146,6 +147,21 @@ async fn unmute(
 ) -> Result<StatusCode, Trouble> {
     let id = number(&id)?;
     done(control.ask(|reply| Ask::Mute(id, false, reply)).await)
+}
+
+/// Presses keys for a participant, after those that wait already: as events (RFC 4733) where it takes
+/// them, else as tones in what it hears.
+#[utoipa::path(post, path = "/v1/participants/{id}/digits", params(("id" = u64, description = "The participant's id")),
+    request_body = WrittenKeys,
+    responses((status = 204), (status = 400, body = Refused), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn press(
+    State(control): State<Queue>,
+    Path(id): Path<String>,
+    keys: Result<Json<WrittenKeys>, JsonRejection>,
+) -> Result<StatusCode, Trouble> {
+    let id = number(&id)?;
+    let keys = keys.ok().and_then(|Json(keys)| keys.read()).ok_or(Trouble::Keys)?;
+    done(control.ask(|reply| Ask::Press(id, keys, reply)).await)
 }
 
 /// Whether the server lives (it answers at all) and takes calls (200, else 503).

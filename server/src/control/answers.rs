@@ -2,11 +2,12 @@
 
 use engine_control::SessionKey;
 use media_units::Instant;
-use signaling::{NotFound, ParticipantId, ParticipantView, RoomView};
+use signaling::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView};
 
 use super::Control;
 use crate::api::{
-    Ask, Health, Media, Page, Participant, ParticipantPage, Reply, Room, RoomPage, Trouble,
+    Ask, Health, KeyPresses, Media, Page, Participant, ParticipantPage, Reply, Room, RoomPage,
+    Trouble,
 };
 use crate::metrics::Snapshot;
 use crate::survey::Reports;
@@ -32,6 +33,16 @@ impl Control {
             Ask::Mute(id, muted, reply) => {
                 let done = self.front.mute(now, ParticipantId::new(id), muted, &mut self.world);
                 tell(reply, done.map_err(|NotFound| Trouble::NoParticipant));
+            }
+            Ask::Press(id, keys, reply) => {
+                let id = ParticipantId::new(id);
+                let KeyPresses { digits, cadence } = keys;
+                let done = self.front.send_digits(id, digits, cadence, &mut self.world);
+                let trouble = |refusal| match refusal {
+                    DigitsRefusal::NotFound => Trouble::NoParticipant,
+                    DigitsRefusal::Busy => Trouble::Busy,
+                };
+                tell(reply, done.map_err(trouble));
             }
             Ask::Kick(id, reply) => {
                 let done = self.front.kick(now, ParticipantId::new(id), &mut self.world);

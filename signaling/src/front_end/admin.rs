@@ -1,6 +1,7 @@
 //! What the API sees and does.
 
-use media_units::Instant;
+use engine_control::{Command, Refusal};
+use media_units::{Cadence, Digits, Instant};
 
 use super::FrontEnd;
 use super::media::Duty;
@@ -8,7 +9,7 @@ use crate::call::Call;
 use crate::counters::Ending;
 use crate::outside::Outside;
 use crate::routing::Destination;
-use crate::view::{NotFound, ParticipantId, ParticipantView, RoomView};
+use crate::view::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView};
 
 impl FrontEnd {
     /// All rooms, by name.
@@ -48,6 +49,23 @@ impl FrontEnd {
             self.oblige(now, duty, out);
         }
         Ok(())
+    }
+
+    /// Presses keys for a participant: as events where negotiated (RFC 4733), as tones otherwise.
+    pub fn send_digits(
+        &mut self,
+        participant: ParticipantId,
+        digits: Digits,
+        cadence: Cadence,
+        out: &mut dyn Outside,
+    ) -> Result<(), DigitsRefusal> {
+        let media = self.calls.get(&participant).and_then(|call| call.media.as_ref());
+        let media = media.filter(|media| media.is_open).ok_or(DigitsRefusal::NotFound)?;
+        let command = Command::SendDigits { session: media.session, digits, cadence };
+        out.command(command).map_err(|refusal| match refusal {
+            Refusal::Gone => DigitsRefusal::NotFound,
+            _ => DigitsRefusal::Busy,
+        })
     }
 
     /// Ends a participant's call.
@@ -93,6 +111,6 @@ fn view(participant: ParticipantId, call: &Call) -> Option<ParticipantView> {
         muted: call.muted,
         held: media.agreed.is_some_and(|agreed| !agreed.direction.sends()),
         talking: call.talking,
-        digits: call.digits.clone(),
+        digits: call.keypad.pressed().to_owned(),
     })
 }

@@ -1,5 +1,6 @@
 //! Requests of a caller inside the dialog that its INVITE made.
 
+use engine_control::DigitSource;
 use media_units::Instant;
 use sipx_sip::Method;
 use sipx_sip::rel::RAck;
@@ -7,7 +8,7 @@ use sipx_sip::rel::RAck;
 use super::invite::with_session_timer;
 use super::requests::capabilities;
 use super::{Asked, FrontEnd};
-use crate::body::{description, digit};
+use crate::body::{KeyPress, description, digit};
 use crate::counters::Ending;
 use crate::option_tags::accepts_sdp;
 use crate::outside::Outside;
@@ -157,9 +158,8 @@ impl FrontEnd {
         asked: &Asked,
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
-        let pressed = digit(&asked.request)?;
-        if let (Some(pressed), Some(call)) = (pressed, self.calls.get_mut(&id)) {
-            call.press(pressed);
+        if let Some(KeyPress { digit, duration }) = digit(&asked.request)? {
+            self.pressed(now, id, digit, DigitSource::Info, duration);
         }
         self.answer(now, asked, &Reply::new(200), "", out);
         Ok(())

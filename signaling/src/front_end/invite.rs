@@ -14,6 +14,7 @@ use crate::call::{Call, CallTimer, Caller, Media, Provisional, Ringing, Unacknow
 use crate::counters::Dropped;
 use crate::dialog::{Dialog, sequence};
 use crate::endpoint::TransactionId;
+use crate::keypad::Keypad;
 use crate::option_tags::{accepts_sdp, lists, names};
 use crate::outside::{Carrier, Outside, Peer};
 use crate::reach::is_behind_nat;
@@ -328,7 +329,7 @@ fn new_call(
         deadlines: [None; CallTimer::COUNT],
         muted: false,
         talking: false,
-        digits: String::new(),
+        keypad: Keypad::default(),
     }
 }
 

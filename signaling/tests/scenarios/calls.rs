@@ -1,7 +1,8 @@
 //! INVITE, ACK, BYE and OPTIONS, what can be dialled, and what the API sees of it.
 
 use engine_control::{Command, DigitSource, Event, Route, TapPoint};
-use media_units::{Direction, Encoding};
+use media_units::{Cadence, Digits, Direction, Encoding};
+use signaling::{DigitsRefusal, ParticipantId};
 
 use crate::harness::{OFFER, Phone, World};
 
@@ -228,6 +229,56 @@ fn digits_by_info_and_by_rtp_reach_the_same_view() {
         source: DigitSource::TelephoneEvent,
     });
     assert_eq!(world.participant().digits, "5#7");
+    let counted: Vec<_> = world.front.counters().digits().collect();
+    assert_eq!(counted, [("rfc4733", 1), ("in_band", 0), ("info", 2)]);
+}
+
+#[test]
+fn a_press_told_by_info_and_by_rtp_counts_once() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    let session = world.participant().session;
+    for digit in ['5', '5', '*'] {
+        let relay =
+            phone.info("application/dtmf-relay", &format!("Signal={digit}\r\nDuration=160\r\n"));
+        assert_eq!(world.ask(relay).status(), 200);
+        let source = DigitSource::TelephoneEvent;
+        world.event(Event::Digit { session, digit, duration_ms: 160, source });
+    }
+    assert_eq!(world.participant().digits, "55*");
+    assert_eq!(world.front.counters().digits_repeated, 3);
+}
+
+#[test]
+fn a_broken_digit_is_refused_by_name() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    let info = phone.info("application/dtmf-relay", "Signal=55\r\n");
+    let refusal = world.ask(info);
+    assert_eq!(refusal.status(), 400);
+    assert!(refusal.text.starts_with("SIP/2.0 400 Bad Request - the signal is no key\r\n"));
+    assert_eq!(world.participant().digits, "");
+}
+
+#[test]
+fn digits_are_sent_to_a_participant_by_its_session() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    let (participant, session) = (world.participant().participant, world.participant().session);
+    let digits = Digits::parse("12#").unwrap();
+    let World { front, outside, .. } = &mut world;
+    assert_eq!(front.send_digits(participant, digits, Cadence::DEFAULT, outside), Ok(()));
+    let sent = outside.commands.last();
+    let Some(Command::SendDigits { session: to, digits: sent, .. }) = sent else {
+        panic!("{sent:?}")
+    };
+    assert_eq!((*to, *sent), (session, digits));
+    let nobody = ParticipantId::new(999);
+    let refusal = front.send_digits(nobody, digits, Cadence::DEFAULT, outside);
+    assert_eq!(refusal, Err(DigitsRefusal::NotFound));
 }
 
 #[test]
