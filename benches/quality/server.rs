@@ -41,8 +41,7 @@ pub(crate) const fn faithful(codec: Encoding) -> Encoding {
 
 /// Lets the room hear the stream.
 pub(crate) fn play(stream: &Stream, listener: Encoding) -> Heard {
-    let limits = Limits { sessions_max: 8, rooms_max: 2, room_members_max: 8, ..Limits::default() };
-    let mut shard = Shard::new(0, &limits, Kernels::SCALAR, 7);
+    let mut shard = Shard::new(0, &limits(), Kernels::SCALAR, 7);
     let mut ear = Ear::new(listener);
     open_room(&mut shard, &mut ear, stream.codec, listener);
     let mut arrivals = stream.trace.arrivals().into_iter().peekable();
@@ -86,10 +85,14 @@ fn payload_type(encoding: Encoding) -> u8 {
     encoding.static_payload_type().unwrap_or(96)
 }
 
+fn limits() -> Limits {
+    Limits { sessions_max: 8, rooms_max: 2, room_members_max: 8, ..Limits::default() }
+}
+
 fn open_room(shard: &mut Shard, ear: &mut Ear, talker: Encoding, listener: Encoding) {
     let room = RoomKey::new(0, 0, 1);
     let mut command = |command| {
-        let equipment = Equipment::beside(&command);
+        let equipment = Equipment::beside(&command, &limits());
         shard.command(command, equipment, Instant::START, ear);
     };
     command(Command::OpenRoom { room, sound: RoomSound::DEFAULT });

@@ -73,6 +73,7 @@ impl Shard {
                 output.event(Event::SessionOpened { session, open });
             }
             Command::UpdateSession { session, media } => {
+                self.abdicate(session.slot());
                 let Run { sessions, mut moment, .. } = self.run(now, output);
                 sessions[session.slot() as usize].update(&media, equipment, &mut moment);
                 self.listen_for_tones(session.slot());
@@ -165,6 +166,7 @@ impl Shard {
 
     /// Takes a session out of the plan of its phase.
     fn leave(&mut self, slot: u32) {
+        self.abdicate(slot);
         let session = &self.sessions[slot as usize];
         if let Route::Room(room) = session.route {
             self.rooms[room.slot() as usize].members -= 1;
@@ -181,6 +183,18 @@ impl Shard {
             Route::Idle | Route::Echo | Route::Tone => false,
         };
         session.listen_for_tones(asked && session.media.telephone_event.is_none());
+    }
+
+    /// A session shares its encoder with nobody any more: it is about to leave its room, or to
+    /// change what it is sent.
+    fn abdicate(&mut self, slot: u32) {
+        let Self { sessions, rooms, roster, .. } = self;
+        let session = &sessions[slot as usize];
+        if let Route::Room(room) = session.route {
+            let others = roster.phase(session.phase).members(room.slot()).iter().copied();
+            let groups = &mut rooms[room.slot() as usize].groups;
+            groups.leave(sessions, slot, others.filter(|&other| other != slot));
+        }
     }
 
     /// A session may say or hear something else than before.

@@ -1,11 +1,8 @@
 //! A session's digits: those found as tones in its sound, and those sent to it.
 
-use std::net::SocketAddr;
-
 use engine_control::DigitSource;
 use media::dtmf::{EventPacket, Sending, TonePair};
-use media_units::{Block, Cadence, Digits, PeriodIndex, SAMPLE_RATE};
-use mixer::{Frame, encode};
+use media_units::{Cadence, Digits, PeriodIndex};
 
 use crate::moment::Moment;
 use crate::session::Session;
@@ -25,14 +22,14 @@ impl Session {
     pub(crate) fn take_tones<O: Output>(
         &mut self,
         is_sound: bool,
-        block: &mut Block,
+        block: &mut [i16],
         moment: &mut Moment<'_, O>,
     ) -> bool {
         let Some(tones) = self.tones.as_mut().filter(|_| self.has_tones) else { return is_sound };
         if !is_sound {
-            *block = Block::SILENCE;
+            block.fill(0);
         }
-        let digit = tones.block(&mut block.0);
+        let digit = tones.block(block);
         self.tell_digit(digit, DigitSource::InBand, moment.output);
         true
     }
@@ -45,7 +42,7 @@ impl Session {
 
     /// What takes the place of sound in this period, if anything does.
     pub(crate) fn next_digit(&mut self, period: PeriodIndex) -> Option<Sending> {
-        if !self.sends_digits {
+        if !self.sends_digits || self.rests || self.latch.destination().is_none() {
             return None;
         }
         let clock_rate = self.media.telephone_event.map(|event| event.clock_rate);
@@ -58,25 +55,18 @@ impl Session {
     pub(crate) fn send_event<O: Output>(
         &mut self,
         event: &EventPacket,
-        to: SocketAddr,
         moment: &mut Moment<'_, O>,
     ) {
-        let Some(negotiated) = self.media.telephone_event else { return };
+        let to = self.latch.destination();
+        let (Some(negotiated), Some(to)) = (self.media.telephone_event, to) else { return };
         let header = self.send.event_header(negotiated.send, event);
         moment.totals.rtp_sent += 1;
         moment.output.send(self.slot(), Port::Rtp, to, [&header, &event.payload]);
     }
 
-    /// Writes a key's tones in place of its sound.
-    pub(crate) fn sound_key<O: Output>(
-        &mut self,
-        mut pair: TonePair,
-        frame: &mut Frame,
-        moment: &Moment<'_, O>,
-    ) {
-        let mut block = Block::SILENCE;
-        pair.fill(SAMPLE_RATE, &mut block.0);
+    /// Writes a period of a key's tones.
+    pub(crate) fn sound_key(&mut self, mut pair: TonePair, block: &mut [i16]) {
+        pair.fill(block.len() as u32 * 50, block);
         self.record.sender.sounded(pair);
-        encode(moment.rules.kernels, self.law(), &block.0, frame);
     }
 }

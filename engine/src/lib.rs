@@ -8,10 +8,12 @@
 //! Every session has exactly one turn in every period of 20 ms, in one of four phases of 5 ms.
 //! A room's members share its phase.
 
+mod bench;
 mod clock;
 mod commands;
 mod digits;
 mod equipment;
+mod groups;
 mod latch;
 mod moment;
 mod output;

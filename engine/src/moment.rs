@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use engine_control::{Limits, ShardReport};
 use media::Random;
-use media::playout::Scratch;
 use media_kernels::Kernels;
 use media_units::{Discard, Instant, PERIOD, PeriodIndex, WallClock};
 
+use crate::bench::Bench;
 use crate::latch::LatchRule;
 use crate::taps::Taps;
 
@@ -52,7 +52,7 @@ pub(crate) struct Moment<'a, O> {
     pub(crate) totals: &'a mut ShardReport,
     pub(crate) taps: &'a mut Taps,
     pub(crate) random: &'a mut Random,
-    pub(crate) scratch: &'a mut Scratch,
+    pub(crate) bench: &'a mut Bench,
     pub(crate) output: &'a mut O,
 }
 

@@ -6,7 +6,7 @@ use media::codec::Decoder;
 use media::dtmf::{Digit, DigitReceiver};
 use media::rtp::RtpView;
 use media::{Demux, demux};
-use media_units::{Arrival, CLOCK_RATE, Discard, Instant, PeriodIndex};
+use media_units::{Arrival, CLOCK_RATE, Discard, ExtendedSequence, Instant, Law, PeriodIndex};
 
 use crate::latch::{Caller, Verdict};
 use crate::moment::Moment;
@@ -58,8 +58,7 @@ impl Session {
         match kind {
             Kind::Sound => {
                 let (extended, arrival) = (arrival.extended, Arrival::At(datagram.arrival));
-                let decoder = Decoder::G711(self.law());
-                let taken = self.playout.insert(&packet, extended, arrival, &decoder);
+                let taken = self.store(&packet, extended, arrival);
                 if matches!(taken, Err(Discard::Late | Discard::Overflow)) {
                     self.reception.discard(extended);
                 }
@@ -75,9 +74,27 @@ impl Session {
         }
     }
 
+    fn store(
+        &mut self,
+        packet: &RtpView<'_>,
+        extended: ExtendedSequence,
+        arrival: Arrival,
+    ) -> Result<(), Discard> {
+        match &self.equipment {
+            Some(equipment) => self.playout.insert(packet, extended, arrival, &equipment.decoder),
+            None => {
+                let law = self.media.encoding.law().unwrap_or(Law::Mu);
+                self.playout.insert(packet, extended, arrival, &Decoder::G711(law))
+            }
+        }
+    }
+
     /// Another stream begins: nothing of the one before continues in it.
     fn restart<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
         self.playout.reset();
+        if let Some(equipment) = &mut self.equipment {
+            equipment.decoder.reset();
+        }
         if moment.period <= self.digit_until {
             let pressed = self.record.digits.expire(Instant::from_nanos(u64::MAX));
             self.tell_digit(pressed, DigitSource::TelephoneEvent, moment.output);

@@ -5,8 +5,8 @@
 //! marks it; the next tick of that phase finds the rooms' ranges and their ways through anew. A
 //! tick without a change only walks.
 
-use media_units::PHASES;
-use mixer::{Part, Way};
+use media_units::{PHASES, RateClass};
+use mixer::{Classes, Format, Part, Way};
 
 /// The room of those who are in none: sorts behind all rooms.
 pub(crate) const NO_ROOM: u32 = u32::MAX;
@@ -26,6 +26,25 @@ pub(crate) struct Span {
     pub(crate) count: u32,
     /// How its sound goes through.
     pub(crate) way: Way,
+    /// The rates at which somebody listens.
+    pub(crate) classes: Classes,
+    /// Whether somebody listens in anything but plain G.711.
+    pub(crate) has_senders: bool,
+}
+
+impl Span {
+    fn new(room: u32, first: usize, parts: &[Part], is_tapped: bool) -> Self {
+        let listeners = || parts.iter().filter(|part| part.hears);
+        let tap = is_tapped.then_some(RateClass::Narrow);
+        Self {
+            room,
+            first: first as u32,
+            count: parts.len() as u32,
+            way: Way::of(parts, is_tapped),
+            classes: listeners().map(|part| part.format.class()).chain(tap).collect(),
+            has_senders: listeners().any(|part| matches!(part.format, Format::Other(_))),
+        }
+    }
 }
 
 /// Rooms that take their turn together: ranges of the phase's spans and slots.
@@ -203,15 +222,14 @@ impl Phase {
             for members in members.chunks(most) {
                 let count = members.len();
                 let parts = &self.parts[first..first + count];
-                let way = Way::of(parts, self.tapped.binary_search(&room).is_ok());
-                self.spans.push(Span { room, first: first as u32, count: count as u32, way });
+                let is_tapped = self.tapped.binary_search(&room).is_ok();
+                self.spans.push(Span::new(room, first, parts, is_tapped));
                 first += count;
             }
         }
         for &room in &self.tapped {
             if self.rooms.binary_search(&room).is_err() {
-                let first = first as u32;
-                self.spans.push(Span { room, first, count: 0, way: Way::Mix });
+                self.spans.push(Span::new(room, first, &[], true));
             }
         }
         self.group();
@@ -254,7 +272,7 @@ mod tests {
     use super::*;
 
     fn part(member: u32) -> Part {
-        Part { member, says: true, hears: true, tapped: false, law: Law::Mu }
+        Part { member, says: true, hears: true, tapped: false, format: Format::Plain(Law::Mu) }
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //! where a frame is more than an octet for each sample of 20 ms.
 
 use media::codec::Encoder;
+use media::resample::History;
 use media_kernels::Kernels;
 use media_units::{BLOCK_SAMPLES_MAX, Encoding, EncodingParameters};
+
+use crate::bench::Bench;
 
 /// Octets of the longest payload that is sent: with all headers it fits into an Ethernet frame.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 1400;
@@ -21,6 +24,10 @@ pub(crate) struct Sender {
     packet_samples: usize,
     pending: Box<[i16]>,
     filled: usize,
+    /// What was heard at a rate class that is not the encoding's rate.
+    heard: History,
+    /// What the endpoint reported lost and the encoder was not told yet.
+    loss: Option<u8>,
 }
 
 /// What one period gave.
@@ -36,7 +43,7 @@ pub(crate) struct Packets {
 struct Packet {
     octets: usize,
     /// RTP units from its first sample to the period's first sample.
-    age: u32,
+    age: i32,
 }
 
 impl Packets {
@@ -53,7 +60,7 @@ impl Packets {
     /// Payload and age of each. What is not sent (discontinuous transmission) has no octets.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], i32)> {
         let packets = self.packets.iter().zip(&self.payloads).take(self.count);
-        packets.map(|(packet, payload)| (&payload[..packet.octets], packet.age as i32))
+        packets.map(|(packet, payload)| (&payload[..packet.octets], packet.age))
     }
 }
 
@@ -69,6 +76,8 @@ impl Sender {
             packet_samples,
             pending: vec![0; packet_samples + BLOCK_SAMPLES_MAX].into(),
             filled: 0,
+            heard: History::SILENT,
+            loss: None,
         }
     }
 
@@ -86,28 +95,55 @@ impl Sender {
     /// without hearing the change.
     pub(crate) fn continue_from(&mut self, other: &Self) {
         self.encoder.continue_from(&other.encoder);
+        self.heard.clone_from(&other.heard);
         self.filled = other.filled;
         self.pending[..self.filled].copy_from_slice(&other.pending[..other.filled]);
     }
 
     /// The endpoint reported this share of packets lost (of 256).
+    pub(crate) fn note_loss(&mut self, fraction_lost: u8) {
+        self.loss = Some(fraction_lost);
+    }
+
+    /// What the endpoint reported since this was last asked.
+    pub(crate) fn take_loss(&mut self) -> Option<u8> {
+        self.loss.take()
+    }
+
+    /// Those who are sent what this one encodes lose so much (of 256).
     pub(crate) fn far_end_lost(&mut self, fraction_lost: u8) {
         self.encoder.far_end_lost(fraction_lost);
     }
 
-    /// Takes a period's sound, at the encoding's own rate, and encodes the packets it completes.
-    pub(crate) fn push(&mut self, kernels: &Kernels, block: &[i16], packets: &mut Packets) {
-        packets.count = 0;
+    /// Takes a period's sound at its rate class and encodes the packets that it completes.
+    pub(crate) fn push(
+        &mut self,
+        kernels: &Kernels,
+        bench: &mut Bench,
+        block: &[i16],
+        packets: &mut Packets,
+    ) {
+        let (from, to) = (block.len() as u32 * 50, self.encoding.sample_rate());
+        let own = self.filled..self.filled + to as usize / 50;
+        bench.resampler.resample(&self.heard, from, block, to, &mut self.pending[own.clone()]);
+        if from != to {
+            self.heard.keep(block);
+        }
         let waited = self.filled;
-        self.pending[waited..waited + block.len()].copy_from_slice(block);
-        self.filled += block.len();
+        self.filled = own.end;
+        self.encode(kernels, waited, packets);
+    }
+
+    /// Encodes the packets that are complete; `waited` samples were there before the period.
+    fn encode(&mut self, kernels: &Kernels, waited: usize, packets: &mut Packets) {
+        packets.count = 0;
         let mut start = 0;
         while self.filled - start >= self.packet_samples && packets.count < PACKETS_MAX {
             let samples = &self.pending[start..start + self.packet_samples];
-            let octets =
-                self.encoder.encode(kernels, samples, &mut packets.payloads[packets.count]);
+            let payload = &mut packets.payloads[packets.count];
+            let octets = self.encoder.encode(kernels, samples, payload);
             let age = self.units(waited as i32 - start as i32);
-            packets.packets[packets.count] = Packet { octets, age: age as u32 };
+            packets.packets[packets.count] = Packet { octets, age };
             packets.count += 1;
             start += self.packet_samples;
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use engine_control::{Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen};
 use media::Random;
 use media::dtmf::{DigitReceiver, DigitSender, ToneFilter};
-use media::playout::{Playout, PlayoutLimits};
+use media::playout::Playout;
 use media::reception::Reception;
 use media::rtcp::{Timer, bandwidth};
 use media::talk::{Talk, TalkDetector};
@@ -19,9 +19,10 @@ use media_units::{
     CLOCK_RATE, DISCARDS, Direction, Discard, Instant, Law, PeriodIndex, RtpTimestamp,
     SequenceNumber, Ssrc,
 };
-use mixer::Part;
+use mixer::{Format, Part};
 
-use crate::equipment::Equipment;
+use crate::equipment::{Equipment, playout_limits};
+use crate::groups::Sharing;
 use crate::latch::Latch;
 use crate::moment::Moment;
 use crate::quality::{Quality, SECOND};
@@ -67,6 +68,8 @@ pub(crate) struct Session {
     pub(crate) playout: Playout,
     /// What it needs beyond plain G.711.
     pub(crate) equipment: Option<Box<Equipment>>,
+    /// Whether what it is sent is encoded for others as well.
+    pub(crate) sharing: Sharing,
     pub(crate) record: Record,
     /// Where rooms may ask for it.
     pub(crate) tones: Option<Box<ToneFilter>>,
@@ -134,11 +137,7 @@ impl Session {
             media: NO_MEDIA,
             latch: Latch::new(NOWHERE, 0),
             reception: Reception::new(CLOCK_RATE),
-            playout: Playout::new(&PlayoutLimits {
-                delay_min: limits.playout_delay_min,
-                delay_initial: limits.playout_delay_initial,
-                delay_max: limits.playout_delay_max,
-            }),
+            playout: Playout::new(&playout_limits(limits)),
             equipment: None,
             record: Record::new(Timer::new(
                 limits.rtcp_interval,
@@ -147,6 +146,7 @@ impl Session {
                 &mut random,
             )),
             tones: limits.in_band_digits.then(Box::default),
+            sharing: Sharing::NEW,
         }
     }
 
@@ -178,11 +178,10 @@ impl Session {
         let payload_type = open.media.send_payload_type;
         self.send = SendStream::new(open.ssrc, open.sequence, open.timestamp, payload_type);
         self.send.set_format(payload_type, open.media.encoding.clock_rate(), 0);
-        self.equipment = equipment;
+        self.equip(equipment);
         self.media = open.media;
         self.latch = Latch::new(open.media.rtp, moment.period);
         self.reception = Reception::new(open.media.encoding.clock_rate());
-        self.playout.reset();
         let interval = moment.rules.rtcp_interval;
         let timer = Timer::new(interval, media_bandwidth(&open.media), moment.now, moment.random);
         self.report_due = timer.next();
@@ -206,7 +205,7 @@ impl Session {
         self.reception.set_clock_rate(clock_rate);
         self.record.rtcp_timer.set_bandwidth(media_bandwidth(media));
         let is_same = (before.encoding, before.parameters) == (media.encoding, media.parameters);
-        let superfluous = if is_same { equipment } else { replace(&mut self.equipment, equipment) };
+        let superfluous = if is_same { equipment } else { self.equip(equipment) };
         if let Some(equipment) = superfluous {
             moment.output.retire(equipment);
         }
@@ -225,6 +224,19 @@ impl Session {
         }
     }
 
+    /// Takes up what its payload format needs, and gives up what the one before needed. Nothing of
+    /// the stream before goes on.
+    fn equip(&mut self, mut equipment: Option<Box<Equipment>>) -> Option<Box<Equipment>> {
+        let memory = equipment.as_mut().and_then(|equipment| equipment.memory.take());
+        let memory = self.playout.equip(memory);
+        let mut before = replace(&mut self.equipment, equipment);
+        if let Some(before) = &mut before {
+            before.memory = memory;
+        }
+        self.sharing = Sharing::NEW;
+        before
+    }
+
     /// The tenant leaves: it is told so, and what it began is ended.
     pub(crate) fn close<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
         self.say_goodbye(moment);
@@ -233,7 +245,7 @@ impl Session {
             self.tell_talk(Some(Talk::Stopped), moment.output);
         }
         moment.output.latch(self.slot(), Port::Rtp, None);
-        if let Some(equipment) = self.equipment.take() {
+        if let Some(equipment) = self.equip(None) {
             moment.output.retire(equipment);
         }
         self.is_open = false;
@@ -255,9 +267,24 @@ impl Session {
         self.playout.prefetch();
     }
 
-    /// The law of its sound.
-    pub(crate) fn law(&self) -> Law {
-        self.media.encoding.law().unwrap_or(Law::Mu)
+    /// How its sound is encoded, as far as the mix must know.
+    pub(crate) fn format(&self) -> Format {
+        match self.media.encoding.law() {
+            Some(law) if self.equipment.is_none() => Format::Plain(law),
+            _ => Format::Other(self.media.encoding.class()),
+        }
+    }
+
+    /// What its endpoint reported lost since this was last asked (of 256).
+    pub(crate) fn take_loss(&mut self) -> Option<u8> {
+        self.equipment.as_mut()?.sender.take_loss()
+    }
+
+    /// Those who are sent what its sender encodes lose so much (of 256).
+    pub(crate) fn far_end_lost(&mut self, fraction_lost: u8) {
+        if let Some(equipment) = &mut self.equipment {
+            equipment.sender.far_end_lost(fraction_lost);
+        }
     }
 
     /// The session's slot.
@@ -281,7 +308,7 @@ impl Session {
             hears: self.media.direction.sends(),
             // Digits in the sound are only found, and kept from the others, where it is decoded.
             tapped: self.tap.is_some() || self.has_tones,
-            law: self.law(),
+            format: self.format(),
         }
     }
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use engine_control::{Limits, RoomKey, ShardReport};
 use media::Random;
-use media::playout::Scratch;
 use media_kernels::Kernels;
 use media_units::{Discard, Instant, RoomSound, WallClock};
 use mixer::{Mix, RoomState, Source};
 
+use crate::bench::Bench;
 use crate::clock::Clock;
+use crate::groups::{Encoded, Groups};
 use crate::moment::{Moment, Rules};
 use crate::roster::Roster;
 use crate::session::Session;
@@ -38,7 +39,8 @@ pub struct Shard {
     pub(crate) sessions: Vec<Session>,
     sources: Vec<Source>,
     mix: Mix,
-    scratch: Scratch,
+    bench: Box<Bench>,
+    encoded: Box<Encoded>,
     /// Groups of the tick in progress that were run.
     groups_run: usize,
 }
@@ -53,6 +55,7 @@ pub(crate) struct Room {
     pub(crate) members: u32,
     pub(crate) tap: Option<TapIndex>,
     pub(crate) state: RoomState,
+    pub(crate) groups: Groups,
 }
 
 impl Room {
@@ -64,7 +67,8 @@ impl Room {
     /// A new room, empty.
     pub(crate) fn open(key: RoomKey, phase: u8, sound: RoomSound) -> Self {
         let state = RoomState::default();
-        Self { key, is_open: true, phase, members: 0, tap: None, sound, state }
+        let groups = Groups::new();
+        Self { key, is_open: true, phase, members: 0, tap: None, sound, state, groups }
     }
 }
 
@@ -86,7 +90,8 @@ impl Shard {
                 .collect(),
             sources: vec![Source::new(); limits.sessions_max as usize],
             mix: Mix::new(kernels, limits.room_members_max),
-            scratch: Scratch::new(),
+            bench: Box::new(Bench::new(kernels)),
+            encoded: Box::new(Encoded::new()),
             groups_run: 0,
         }
     }
@@ -105,7 +110,8 @@ impl Shard {
             + limits.rooms_max as usize * size_of::<Room>()
             + limits.sessions_max as usize * (Session::memory_bytes(limits) + size_of::<Source>())
             + Mix::memory_bytes(limits.room_members_max)
-            + Scratch::memory_bytes()
+            + Bench::memory_bytes()
+            + size_of::<Encoded>()
     }
 
     /// The slots whose sockets are to be read before the coming tick, room by room.
@@ -196,6 +202,7 @@ impl Shard {
             rooms: &mut self.rooms,
             roster: &self.roster,
             mix: &mut self.mix,
+            encoded: &mut self.encoded,
             moment: Moment {
                 now,
                 period: self.clock.period(),
@@ -203,7 +210,7 @@ impl Shard {
                 totals: &mut self.totals,
                 taps: &mut self.taps,
                 random: &mut self.random,
-                scratch: &mut self.scratch,
+                bench: &mut self.bench,
                 output,
             },
         }

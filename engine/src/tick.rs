@@ -1,15 +1,18 @@
 //! One phase's turn: its rooms, by their plans, then the sessions that are in none.
 
 use engine_control::Route;
-use media::tone::Tone;
-use media_units::{BLOCK_SAMPLES, Block, RateClass};
-use mixer::{Classes, Frame, Mix, Part, Setting, Source, Sources, Way, encode, silence};
+use media::tone::tone_block;
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, RateClass};
+use mixer::{Format, Frame, Mix, Part, Setting, Source, Sources, Way, encode, silence};
 
 use crate::Output;
+use crate::groups::{Encoded, Sharing};
 use crate::moment::Moment;
-use crate::roster::{Group, NO_ROOM, Roster};
+use crate::roster::{Group, NO_ROOM, Roster, Span};
 use crate::session::Session;
 use crate::shard::Room;
+
+static SILENCE: [i16; BLOCK_SAMPLES_MAX] = [0; BLOCK_SAMPLES_MAX];
 
 /// What runs sessions and rooms at one moment.
 pub(crate) struct Run<'a, O> {
@@ -18,6 +21,7 @@ pub(crate) struct Run<'a, O> {
     pub(crate) rooms: &'a mut [Room],
     pub(crate) roster: &'a Roster,
     pub(crate) mix: &'a mut Mix,
+    pub(crate) encoded: &'a mut Encoded,
     pub(crate) moment: Moment<'a, O>,
 }
 
@@ -42,63 +46,106 @@ impl<O: Output> Run<'_, O> {
             match (span.room, span.way, parts) {
                 (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
                 (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
-                (room, ..) => self.mix(parts, room),
+                _ => self.mix(parts, span),
             }
         }
     }
 
     /// Runs one session by itself.
     pub(crate) fn alone(&mut self, slot: u32) {
-        let session = &mut self.sessions[slot as usize];
-        let mut block = Block::SILENCE;
-        let mut frame = [0; BLOCK_SAMPLES];
-        session.begin_turn(self.moment.period);
-        let is_audible = session.play(&mut block, &mut self.moment) > 0;
-        let law = session.law();
+        let Self { sessions, encoded, moment, .. } = self;
+        let session = &mut sessions[slot as usize];
+        let class = session.format().class();
+        let mut played = [0; BLOCK_SAMPLES_MAX];
+        let played = &mut played[..class.block_samples()];
+        session.begin_turn(moment.period);
+        let energy = session.play(played, moment);
         let sound = match session.route {
-            Route::Echo if is_audible => Some(&block),
-            Route::Tone => Some(&Tone::BLOCK),
+            Route::Echo if energy > 0 => Some(&*played),
+            Route::Tone => Some(tone_block(class)),
             Route::Idle | Route::Echo | Route::Room(_) => None,
         };
-        let frame = match sound {
-            Some(sound) => {
-                encode(self.moment.rules.kernels, law, &sound.0, &mut frame);
-                &frame
+        match (session.format(), sound) {
+            (Format::Plain(law), Some(sound)) => {
+                let mut frame = [0; BLOCK_SAMPLES];
+                encode(moment.rules.kernels, law, sound, &mut frame);
+                session.end_turn(Some(&frame), moment);
             }
-            None => silence(law),
-        };
-        session.end_turn(Some(frame), &mut self.moment);
+            (Format::Plain(law), None) => session.end_turn(Some(silence(law)), moment),
+            (Format::Other(_), sound) => {
+                let sound = sound.unwrap_or(&SILENCE[..class.block_samples()]);
+                session.end_turn_alone(sound, &mut encoded.alone, moment);
+            }
+        }
     }
 
-    /// Decodes everyone, and sends each one the others.
-    fn mix(&mut self, parts: &[Part], room: u32) {
-        let Self { sessions, sources, rooms, mix, moment, .. } = self;
-        let room = &mut rooms[room as usize];
-        let setting =
-            Setting { sound: room.sound, classes: Classes::NARROW, period: moment.period };
-        mix.start(&setting, room.state);
-        for (position, part) in parts.iter().enumerate() {
-            let session = &mut sessions[part.member as usize];
-            session.begin_turn(moment.period);
-            let mut block = Block::SILENCE;
-            let energy = session.play(&mut block, moment);
-            if part.says && energy > 0 {
-                mix.next_block(RateClass::Narrow).copy_from_slice(&block.0);
-                mix.offer(position as u32, RateClass::Narrow, energy);
-            }
-        }
+    /// Plays everyone, and sends each one the others.
+    fn mix(&mut self, parts: &[Part], span: Span) {
+        let period = self.moment.period;
+        let Room { sound, state, tap, .. } = self.rooms[span.room as usize];
+        self.mix.start(&Setting { sound, classes: span.classes, period }, state);
+        self.listen(parts);
+        let Self { sources, mix, moment, .. } = self;
         mix.settle(&mut Members { parts, sources });
-        if let Some(tap) = room.tap {
+        if let Some(tap) = tap {
             let mut block = Block::SILENCE;
             block.0.copy_from_slice(mix.whole(RateClass::Narrow));
-            moment.taps.push(tap, moment.period, moment.now, &block);
+            moment.taps.push(tap, period, moment.now, &block);
+        }
+        if span.has_senders {
+            let groups = &mut self.rooms[span.room as usize].groups;
+            groups.settle(self.sessions, parts, period, |position| self.mix.is_heard(position));
+            self.encoded.clear();
         }
         for (position, part) in parts.iter().enumerate() {
-            let listener = &mut sources[part.member as usize];
-            let frame = part.hears.then(|| mix.frame_for(position as u32, part.law, listener));
-            sessions[part.member as usize].end_turn(frame, moment);
+            self.speak(position as u32, *part, span.room);
         }
-        room.state = mix.finish();
+        self.rooms[span.room as usize].state = self.mix.finish();
+    }
+
+    /// Plays what the members say and offers it to the mix.
+    fn listen(&mut self, parts: &[Part]) {
+        let Self { sessions, mix, moment, .. } = self;
+        for (position, part) in parts.iter().enumerate() {
+            let session = &mut sessions[part.member as usize];
+            let class = part.format.class();
+            session.begin_turn(moment.period);
+            let energy = session.play(mix.next_block(class), moment);
+            if part.says {
+                mix.offer(position as u32, class, energy);
+            }
+        }
+    }
+
+    /// Sends one member what it hears.
+    fn speak(&mut self, position: u32, part: Part, room: u32) {
+        let Self { sessions, sources, rooms, mix, encoded, moment, .. } = self;
+        let listener = &mut sources[part.member as usize];
+        let session = &mut sessions[part.member as usize];
+        match (part.format, session.sharing) {
+            (Format::Plain(law), _) => {
+                let frame = part.hears.then(|| mix.frame_for(position, law, listener));
+                session.end_turn(frame, moment);
+            }
+            (Format::Other(_), _) if !part.hears => session.end_turn_with(None, moment),
+            (Format::Other(class), Sharing::Alone(_)) => {
+                if let Some(lost) = session.take_loss() {
+                    session.far_end_lost(lost);
+                }
+                let block = mix.heard_by(position, class, listener).block;
+                session.end_turn_alone(block, &mut encoded.alone, moment);
+            }
+            (Format::Other(class), Sharing::Group(group)) => {
+                let leader = rooms[room as usize].groups.leader(group);
+                if let Some(lost) = session.take_loss() {
+                    sessions[leader as usize].far_end_lost(lost);
+                }
+                let packets = encoded.shared(group, |packets| {
+                    sessions[leader as usize].encode(mix.whole(class), packets, moment);
+                });
+                sessions[part.member as usize].end_turn_with(Some(packets), moment);
+            }
+        }
     }
 
     /// Passes each one's frames to the other as they came.

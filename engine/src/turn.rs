@@ -6,11 +6,13 @@ use media::codec::Decoder;
 use media::dtmf::Sending;
 use media::g711;
 use media::playout::Pulled;
-use media_units::{BLOCK_SAMPLES, Block, PeriodIndex};
-use mixer::{Frame, silence};
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, Law, PeriodIndex};
+use mixer::{Frame, encode, silence};
 
 use crate::moment::Moment;
+use crate::sender::Packets;
 use crate::session::Session;
+use crate::taps::TapIndex;
 use crate::{Output, Port};
 
 impl Session {
@@ -20,23 +22,53 @@ impl Session {
         self.next_turn = period + 1;
     }
 
-    /// Plays the period's sound into `block` and returns its energy: 0 where nothing can be heard.
-    pub(crate) fn play<O: Output>(&mut self, block: &mut Block, moment: &mut Moment<'_, O>) -> u64 {
+    /// Plays the period's sound into `block`, at its rate class, and returns its energy: 0 where
+    /// nothing can be heard.
+    pub(crate) fn play<O: Output>(&mut self, block: &mut [i16], moment: &mut Moment<'_, O>) -> u64 {
         if self.rests {
             return 0;
         }
-        let kernels = &moment.rules.kernels;
-        let (decoder, scratch) = (&mut Decoder::G711(self.law()), &mut *moment.scratch);
-        let pulled = self.playout.pull(moment.now, decoder, kernels, scratch, &mut block.0);
+        let pulled = self.pull(block, moment);
         let is_sound = self.count(pulled, moment);
         let is_sound = self.take_tones(is_sound, block, moment);
-        let energy = if is_sound { moment.rules.kernels.energy(&block.0) } else { 0 };
-        self.measure(energy, moment);
+        let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
+        // The same loudness has more samples at a higher rate.
+        self.measure(energy * BLOCK_SAMPLES as u64 / block.len() as u64, moment);
         if let Some(tap) = self.tap {
-            let block = if energy > 0 { block } else { &Block::SILENCE };
-            moment.taps.push(tap, moment.period, moment.now, block);
+            self.tap(tap, if energy > 0 { Some(block) } else { None }, moment);
         }
         energy
+    }
+
+    fn pull<O>(&mut self, block: &mut [i16], moment: &mut Moment<'_, O>) -> Pulled {
+        let (now, kernels, bench) = (moment.now, &moment.rules.kernels, &mut *moment.bench);
+        let rate = self.media.encoding.sample_rate();
+        let Some(equipment) = &mut self.equipment else {
+            let law = self.media.encoding.law().unwrap_or(Law::Mu);
+            let decoder = &mut Decoder::G711(law);
+            return self.playout.pull(now, decoder, kernels, &mut bench.scratch, block);
+        };
+        let decoder = &mut equipment.decoder;
+        if rate as usize / 50 == block.len() {
+            return self.playout.pull(now, decoder, kernels, &mut bench.scratch, block);
+        }
+        let samples = &mut bench.samples[..rate as usize / 50];
+        let pulled = self.playout.pull(now, decoder, kernels, &mut bench.scratch, samples);
+        equipment.bring_to_class(bench, rate, block);
+        pulled
+    }
+
+    /// Copies what it said for the recorder, or silence.
+    fn tap<O>(&mut self, tap: TapIndex, block: Option<&[i16]>, moment: &mut Moment<'_, O>) {
+        let mut narrow = Block::SILENCE;
+        match (block, &mut self.equipment) {
+            (Some(block), Some(equipment)) => {
+                equipment.narrowed(moment.bench, block, &mut narrow.0);
+            }
+            (Some(block), None) => narrow.0.copy_from_slice(block),
+            (None, _) => {}
+        }
+        moment.taps.push(tap, moment.period, moment.now, &narrow);
     }
 
     /// Takes the period's frame as it came, decoded only to be measured. False where it is
@@ -49,8 +81,8 @@ impl Session {
         if self.rests {
             return false;
         }
-        let law = self.law();
-        let (kernels, scratch) = (&moment.rules.kernels, &mut *moment.scratch);
+        let law = self.media.encoding.law().unwrap_or(Law::Mu);
+        let (kernels, scratch) = (&moment.rules.kernels, &mut moment.bench.scratch);
         let pulled = self.playout.pull_frame(moment.now, law, kernels, scratch, frame);
         let is_sound = self.count(pulled, moment);
         let mut energy = 0;
@@ -65,37 +97,112 @@ impl Session {
         pulled == Pulled::Played || !is_sound
     }
 
-    /// Sends what it hears, if there is something for it, and notices what time brings about.
+    /// Sends a frame of plain G.711, if there is one for it, and notices what time brings about.
     pub(crate) fn end_turn<O: Output>(
         &mut self,
         frame: Option<&Frame>,
         moment: &mut Moment<'_, O>,
     ) {
-        if !self.rests {
-            self.send_or_pause(frame, moment);
+        match frame.filter(|_| self.media.direction.sends()) {
+            Some(frame) => self.send_frame(frame, moment),
+            None => self.pause(),
         }
         self.look(moment);
     }
 
-    fn send_or_pause<O: Output>(&mut self, frame: Option<&Frame>, moment: &mut Moment<'_, O>) {
-        let frame = frame.filter(|_| self.media.direction.sends());
-        let (Some(frame), Some(to)) = (frame, self.latch.destination()) else {
+    /// Sends what a period gave in any other payload format, and notices what time brings about.
+    pub(crate) fn end_turn_with<O: Output>(
+        &mut self,
+        packets: Option<&Packets>,
+        moment: &mut Moment<'_, O>,
+    ) {
+        match packets.filter(|_| self.media.direction.sends()) {
+            Some(packets) => {
+                for (payload, age) in packets.iter() {
+                    // Discontinuous transmission: silence is told by sending nothing.
+                    if payload.is_empty() {
+                        self.pause();
+                    } else {
+                        self.send(payload, age, moment);
+                    }
+                }
+            }
+            None => self.pause(),
+        }
+        self.look(moment);
+    }
+
+    /// Ends its turn in any payload format but plain G.711, with sound that is encoded for nobody
+    /// else.
+    pub(crate) fn end_turn_alone<O: Output>(
+        &mut self,
+        sound: &[i16],
+        packets: &mut Packets,
+        moment: &mut Moment<'_, O>,
+    ) {
+        let sending = self.next_digit(moment.period);
+        let mut key = [0; BLOCK_SAMPLES_MAX];
+        let key = &mut key[..sound.len()];
+        match sending {
+            Some(Sending::Tones(pair)) => self.sound_key(pair, key),
+            Some(Sending::Silence) => {}
+            None | Some(Sending::Event(_)) => key.copy_from_slice(sound),
+        }
+        self.encode(key, packets, moment);
+        if let Some(Sending::Event(event)) = sending {
+            self.send_event(&event, moment);
+            self.look(moment);
+        } else {
+            self.end_turn_with(Some(packets), moment);
+        }
+    }
+
+    /// Encodes a period's sound, at its rate class.
+    pub(crate) fn encode<O>(
+        &mut self,
+        block: &[i16],
+        packets: &mut Packets,
+        moment: &mut Moment<'_, O>,
+    ) {
+        if let Some(equipment) = &mut self.equipment {
+            equipment.sender.push(&moment.rules.kernels, moment.bench, block, packets);
+        }
+    }
+
+    /// Sends a frame of plain G.711, or what takes its place.
+    fn send_frame<O: Output>(&mut self, frame: &Frame, moment: &mut Moment<'_, O>) {
+        let law = self.media.encoding.law().unwrap_or(Law::Mu);
+        match self.next_digit(moment.period) {
+            None => self.send(frame, 0, moment),
+            Some(Sending::Event(event)) => self.send_event(&event, moment),
+            Some(Sending::Silence) => self.send(silence(law), 0, moment),
+            Some(Sending::Tones(pair)) => {
+                let (mut key, mut frame) = ([0; BLOCK_SAMPLES], [0; BLOCK_SAMPLES]);
+                self.sound_key(pair, &mut key);
+                encode(moment.rules.kernels, law, &key, &mut frame);
+                self.send(&frame, 0, moment);
+            }
+        }
+    }
+
+    fn pause(&mut self) {
+        if !self.rests {
+            self.send.pause();
+        }
+    }
+
+    /// Sends one payload whose first sample is so many units older than the period's.
+    fn send<O: Output>(&mut self, payload: &[u8], age: i32, moment: &mut Moment<'_, O>) {
+        if self.rests {
+            return;
+        }
+        let Some(to) = self.latch.destination() else {
             self.send.pause();
             return;
         };
-        let mut tones = [0; BLOCK_SAMPLES];
-        let frame = match self.next_digit(moment.period) {
-            None => frame,
-            Some(Sending::Event(event)) => return self.send_event(&event, to, moment),
-            Some(Sending::Tones(pair)) => {
-                self.sound_key(pair, &mut tones, moment);
-                &tones
-            }
-            Some(Sending::Silence) => silence(self.law()),
-        };
-        let header = self.send.header(moment.period, 0, BLOCK_SAMPLES);
+        let header = self.send.header(moment.period, age, payload.len());
         moment.totals.rtp_sent += 1;
-        moment.output.send(self.slot(), Port::Rtp, to, [&header, frame]);
+        moment.output.send(self.slot(), Port::Rtp, to, [&header, payload]);
     }
 
     /// Counts what was pulled and says whether it is sound. What is missing while a digit is

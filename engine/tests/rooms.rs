@@ -3,7 +3,7 @@
 mod rig;
 
 use engine_control::{Command, Event, Refusal, RoomKey, Route, SessionKey};
-use media::tone::Tone;
+use media::tone::tone_block;
 use media_kernels::Kernels;
 use media_units::{BLOCK_SAMPLES, Direction, Law};
 use rig::{Rig, SILENCE, limits, sum};
@@ -150,7 +150,7 @@ fn echo_tone_and_idle_give_what_they_say() {
     assert_eq!(rig.codes(2), [SILENCE; 10]);
     assert_eq!(rig.codes(3), [SILENCE; 10]);
     let mut tone = [0; BLOCK_SAMPLES];
-    Kernels::SCALAR.encode_ulaw(&Tone::BLOCK.0, &mut tone);
+    Kernels::SCALAR.encode_ulaw(tone_block(media_units::RateClass::Narrow), &mut tone);
     assert!(rig.taken.rtp(1).iter().all(|sent| sent.view().payload() == tone));
     rig.assert_streams_are_lawful();
 }

@@ -20,6 +20,6 @@ mod sum;
 pub use classes::Classes;
 pub use frame::{Frame, encode, silence};
 pub use mix::{Heard, Mix};
-pub use plan::{Part, Way};
+pub use plan::{Format, Part, Way};
 pub use room::{RoomState, Setting};
 pub use source::{Source, Sources};

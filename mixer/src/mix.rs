@@ -234,6 +234,11 @@ impl Mix {
         }
     }
 
+    /// Whether the member at `position` is in the sums. To be asked once they are settled.
+    pub fn is_heard(&self, position: u32) -> bool {
+        self.audible.binary_search_by_key(&position, |audible| audible.position).is_ok()
+    }
+
     fn hearing(&self, position: u32, class: RateClass) -> Hearing {
         let own = self.audible.binary_search_by_key(&position, |audible| audible.position);
         match (self.audible.len(), own) {

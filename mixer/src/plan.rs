@@ -1,6 +1,6 @@
 //! Who may say and hear what in a room, as data.
 
-use media_units::Law;
+use media_units::{Law, RateClass};
 
 /// One member's part in its room. Members are numbers here; whose, the engine knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +13,27 @@ pub struct Part {
     pub hears: bool,
     /// Whether a tap listens to it: it must be decoded then.
     pub tapped: bool,
-    /// Payload format of what it is sent and of what it sends.
-    pub law: Law,
+    /// How what it sends and what it is sent is encoded.
+    pub format: Format,
+}
+
+/// How a member's sound is encoded, as far as the mix must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Plain G.711: a frame for every period, and no state from one to the next.
+    Plain(Law),
+    /// Anything else, mixed in this rate class.
+    Other(RateClass),
+}
+
+impl Format {
+    /// The rate class in which its sound is mixed.
+    pub const fn class(self) -> RateClass {
+        match self {
+            Self::Plain(_) => RateClass::Narrow,
+            Self::Other(class) => class,
+        }
+    }
 }
 
 /// The way a room's sound takes.
@@ -30,11 +49,14 @@ pub enum Way {
 
 impl Way {
     /// The way for a room of these parts. A relay is possible where exactly two members both say
-    /// and hear in one payload format and nobody else listens.
+    /// and hear in one plain payload format and nobody else listens.
     pub fn of(parts: &[Part], room_tapped: bool) -> Self {
         match parts {
             [one, other]
-                if !room_tapped && one.law == other.law && one.is_plain() && other.is_plain() =>
+                if !room_tapped
+                    && one.format == other.format
+                    && one.is_plain()
+                    && other.is_plain() =>
             {
                 Self::Relay
             }
@@ -45,7 +67,7 @@ impl Way {
 
 impl Part {
     const fn is_plain(self) -> bool {
-        self.says && self.hears && !self.tapped
+        self.says && self.hears && !self.tapped && matches!(self.format, Format::Plain(_))
     }
 }
 
@@ -53,7 +75,8 @@ impl Part {
 mod tests {
     use super::*;
 
-    const PLAIN: Part = Part { member: 0, says: true, hears: true, tapped: false, law: Law::Mu };
+    const PLAIN: Part =
+        Part { member: 0, says: true, hears: true, tapped: false, format: Format::Plain(Law::Mu) };
 
     #[test]
     fn two_plain_members_of_one_encoding_are_a_relay() {
@@ -72,7 +95,8 @@ mod tests {
             Part { says: false, ..other },
             Part { hears: false, ..other },
             Part { tapped: true, ..other },
-            Part { law: Law::A, ..other },
+            Part { format: Format::Plain(Law::A), ..other },
+            Part { format: Format::Other(RateClass::Narrow), ..other },
         ] {
             assert_eq!(Way::of(&[PLAIN, different], false), Way::Mix, "{different:?}");
             assert_eq!(Way::of(&[different, PLAIN], false), Way::Mix, "{different:?}");

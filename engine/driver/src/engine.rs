@@ -220,7 +220,7 @@ impl Engine {
             Ok(sockets) => sockets,
             Err(refusal) => return Err((command, refusal)),
         };
-        let equipment = Equipment::beside(&command);
+        let equipment = Equipment::beside(&command, &self.config.limits);
         let sent = self.shards[shard].ends.orders.push(Order { command, sockets, equipment });
         sent.map_err(|rtrb::PushError::Full(order)| (order.command, Refusal::Busy))
     }
@@ -362,7 +362,8 @@ impl Engine {
             let index = (self.first_read + offset) % count;
             if let Ok(notice) = self.shards[index].ends.notices.pop() {
                 // The sockets and codec states beside it are closed and freed here.
-                let Notice { event, .. } = notice;
+                let Notice { event, sockets, equipment } = notice;
+                drop((sockets, equipment));
                 self.first_read = index + 1;
                 return Some(event);
             }

@@ -159,7 +159,7 @@ impl Rig {
     pub fn command(&mut self, command: Command) {
         let now = self.shard.next_tick();
         self.taken.now = now;
-        let equipment = Equipment::beside(&command);
+        let equipment = Equipment::beside(&command, &limits());
         self.shard.command(command, equipment, now, &mut self.taken);
     }
 

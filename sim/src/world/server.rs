@@ -27,7 +27,7 @@ const TAP_BLOCKS: usize = 50;
 pub(super) struct Server {
     pub(super) shards: Vec<ShardSide>,
     plan: PortPlan,
-    commands_max: usize,
+    limits: Limits,
     pub(super) recordings: Vec<Recorded>,
 }
 
@@ -90,7 +90,7 @@ impl Server {
             }
         };
         let shards = (0..shards).map(side).collect();
-        Some(Self { shards, plan, commands_max: limits.commands_max as usize, recordings: vec![] })
+        Some(Self { shards, plan, limits, recordings: vec![] })
     }
 
     /// A datagram reached a media port. Returns whether a socket took it.
@@ -110,13 +110,14 @@ impl Server {
     /// One round of a shard's driver: commands, sockets, tick.
     pub(super) fn tick(&mut self, index: u8, arrival_timestamps: bool, wire: &mut Wire) {
         let plan = self.plan;
+        let limits = &self.limits;
         let ShardSide { shard, sockets, commands, .. } = &mut self.shards[index as usize];
         let now = wire.now;
         for command in commands.drain(..) {
             if let Command::OpenSession { session, .. } = &command {
                 sockets.open(session.slot(), true);
             }
-            let equipment = Equipment::beside(&command);
+            let equipment = Equipment::beside(&command, limits);
             shard.command(command, equipment, now, &mut Carrier { index, plan, sockets, wire });
         }
         for slot in shard.due().to_vec() {
@@ -163,7 +164,7 @@ impl Server {
 
     pub(super) fn order(&mut self, shard: usize, command: Command) -> Result<(), Refusal> {
         let commands = &mut self.shards.get_mut(shard).ok_or(Refusal::Gone)?.commands;
-        if commands.len() >= self.commands_max {
+        if commands.len() >= self.limits.commands_max as usize {
             return Err(Refusal::Busy);
         }
         commands.push(command);
