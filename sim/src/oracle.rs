@@ -18,8 +18,9 @@ pub struct Acuity {
 }
 
 impl Acuity {
-    /// For networks that deliver everything: sound comes through unchanged, or not at all.
-    pub const SHARP: Self = Self { heard: 0.8, silent: 0.06 };
+    /// For networks that deliver everything: sound comes through unchanged, or not at all. A hundred
+    /// talkers at once are beyond full scale: what the limiter does to their sum blurs the codes a little.
+    pub const SHARP: Self = Self { heard: 0.8, silent: 0.1 };
     /// For networks that do not: each missing packet takes some of every talker, and spreads it.
     pub const BLURRED: Self = Self { heard: 0.35, silent: 0.25 };
 }
