@@ -8,6 +8,7 @@
 mod g722;
 mod g726;
 mod gsm;
+mod ilbc;
 mod invented;
 mod l16;
 mod opus;
@@ -15,6 +16,7 @@ mod opus;
 pub use g722::{G722Decoder, G722Encoder};
 pub use g726::{G726Decoder, G726Encoder};
 pub use gsm::{GsmDecoder, GsmEncoder};
+pub use ilbc::{IlbcDecoder, IlbcEncoder};
 pub use l16::{L16Decoder, L16Encoder};
 pub use opus::{OpusDecoder, OpusEncoder};
 
@@ -44,6 +46,8 @@ pub enum Decoder {
     Opus(Box<OpusDecoder>),
     /// GSM full rate.
     Gsm(Box<GsmDecoder>),
+    /// iLBC.
+    Ilbc(Box<IlbcDecoder>),
 }
 
 /// Turns samples into one stream's payloads.
@@ -61,6 +65,8 @@ pub enum Encoder {
     Opus(Box<OpusEncoder>),
     /// GSM full rate.
     Gsm(Box<GsmEncoder>),
+    /// iLBC.
+    Ilbc(Box<IlbcEncoder>),
 }
 
 impl Decoder {
@@ -71,6 +77,7 @@ impl Decoder {
             Encoding::G722 => Self::G722(Box::default()),
             Encoding::G726 => Self::G726(Box::default()),
             Encoding::Gsm => Self::Gsm(Box::default()),
+            Encoding::Ilbc => Self::Ilbc(Box::default()),
             Encoding::L16At8000
             | Encoding::L16At16000
             | Encoding::L16At44100
@@ -87,6 +94,7 @@ impl Decoder {
             Self::G726(decoder) => decoder.reset(),
             Self::Opus(decoder) => decoder.reset(),
             Self::Gsm(decoder) => decoder.reset(),
+            Self::Ilbc(decoder) => decoder.reset(),
         }
     }
 
@@ -100,6 +108,7 @@ impl Decoder {
             Self::G726(decoder) => decoder.samples(payload)?,
             Self::Opus(decoder) => decoder.samples(payload)?,
             Self::Gsm(decoder) => decoder.samples(payload)?,
+            Self::Ilbc(decoder) => decoder.samples(payload)?,
         };
         match samples {
             1..=PACKET_SAMPLES_MAX => Ok(samples),
@@ -120,6 +129,7 @@ impl Decoder {
             Self::G726(decoder) => decoder.decode(payload, samples),
             Self::Opus(decoder) => decoder.decode(payload, samples),
             Self::Gsm(decoder) => decoder.decode(payload, samples),
+            Self::Ilbc(decoder) => decoder.decode(payload, samples),
         }
     }
 
@@ -139,6 +149,10 @@ impl Decoder {
         match self {
             Self::Opus(decoder) => decoder.conceal(samples),
             Self::Gsm(decoder) => {
+                decoder.conceal(samples);
+                true
+            }
+            Self::Ilbc(decoder) => {
                 decoder.conceal(samples);
                 true
             }
@@ -163,6 +177,7 @@ impl Encoder {
             Encoding::G722 => Self::G722(Box::default()),
             Encoding::G726 => Self::G726(Box::default()),
             Encoding::Gsm => Self::Gsm(Box::default()),
+            Encoding::Ilbc => Self::Ilbc(Box::new(IlbcEncoder::new(parameters.ilbc_mode_ms))),
             Encoding::L16At8000
             | Encoding::L16At16000
             | Encoding::L16At44100
@@ -184,6 +199,7 @@ impl Encoder {
             Self::G726(encoder) => encoder.encode(samples, frame),
             Self::Opus(encoder) => encoder.encode(samples, frame),
             Self::Gsm(encoder) => encoder.encode(samples, frame),
+            Self::Ilbc(encoder) => encoder.encode(samples, frame),
         }
     }
 
@@ -203,6 +219,7 @@ impl Encoder {
             (Self::G726(own), Self::G726(other)) => own.clone_from(other),
             (Self::Opus(own), Self::Opus(other)) => own.continue_from(other),
             (Self::Gsm(own), Self::Gsm(other)) => own.clone_from(other),
+            (Self::Ilbc(own), Self::Ilbc(other)) => own.clone_from(other),
             // No state; or another encoding, which cannot be continued.
             _ => {}
         }
