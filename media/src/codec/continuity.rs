@@ -9,7 +9,7 @@ use super::{Decoder, Encoder, FRAME_BYTES_MAX, PACKET_SAMPLES_MAX};
 const KERNELS: Kernels = Kernels::SCALAR;
 
 fn encoder(encoding: Encoding) -> Encoder {
-    Encoder::new(encoding, &EncodingParameters::DEFAULT)
+    Encoder::new(encoding, &EncodingParameters { ilbc_mode_ms: 20, ..EncodingParameters::DEFAULT })
 }
 
 /// The voice at the format's own rate, by straight lines.
