@@ -1,29 +1,56 @@
-//! Sound for what is missing: the last 20 ms again, fading into silence.
+//! Sound for what is missing: the voice goes on as it last was, and fades.
+//!
+//! The method is that of ITU-T G.711 Appendix I in its idea: find the period of the voice in the
+//! last sound and repeat it, softer and softer. Beyond it, sound without a period is not
+//! made to hum (stretches of it are taken from changing places), and where real sound comes
+//! back late, the place is chosen at which both look alike.
 
-use media_units::BLOCK_SAMPLES;
+use super::similarity::Correlation;
+use super::stretch::cross_fade;
 
-/// Samples after which a loss has faded into silence: 60 ms.
-const FADE: usize = 480;
+/// Samples of the past that are kept, in quanta of 2.5 ms: 50 ms.
+pub(super) const PAST_QUANTA: usize = 20;
+
+/// The past of a stream at 8 kHz.
+pub(super) const PAST_NARROW: usize = PAST_QUANTA * 20;
+
+/// Repetitions are compared over so many quanta: 10 ms.
+const TEMPLATE: usize = 4;
+
+/// The longest period of a voice, in quanta: 15 ms (67 Hz).
+const LAG_MAX: usize = 6;
+
+/// How long a loss is as loud as what was before, in quanta: 10 ms.
+const LOUD: usize = 4;
+
+/// When it has faded into silence, in quanta: 100 ms.
+const FADE: usize = 40;
 
 /// The same, where the sender said that it falls silent: 5 ms.
-const HUSH: usize = 40;
+const HUSH: usize = 2;
 
-/// Samples in which real sound fades in again: 5 ms.
-const REJOIN: usize = 40;
+/// Less likeness than that, of 1024, is no voice.
+const VOICED: i64 = 400;
 
-/// Conceals one loss at a time.
+/// The state of the loss in progress.
 #[derive(Debug, Clone)]
 pub(super) struct Concealer {
-    /// What was played last.
-    past: [i16; BLOCK_SAMPLES],
-    past_length: usize,
+    quantum: usize,
     /// Samples invented so far.
     invented: usize,
+    lag: usize,
+    voiced: bool,
+    /// Samples until another lag is taken.
+    until_turn: usize,
+    /// The step between what was and what is repeated, and how much of it is left.
+    step: i32,
+    step_left: usize,
 }
 
 impl Concealer {
-    pub(super) fn new() -> Self {
-        Self { past: [0; BLOCK_SAMPLES], past_length: 0, invented: 0 }
+    /// For a stream with so many samples in 2.5 ms.
+    pub(super) fn new(quantum: usize) -> Self {
+        Self { quantum, invented: 0, lag: quantum, voiced: false, until_turn: 0, step: 0, step_left: 0 }
     }
 
     /// Whether something is missing just now.
@@ -33,39 +60,110 @@ impl Concealer {
 
     /// Whether the loss has faded into silence.
     pub(super) fn is_silent(&self) -> bool {
-        self.invented >= FADE
+        self.invented >= FADE * self.quantum
     }
 
-    /// A loss begins. `past` is the sound just before it, at most a block.
+    /// A loss begins after `past`.
     pub(super) fn begin(&mut self, past: &[i16]) {
-        self.past[..past.len()].copy_from_slice(past);
-        self.past_length = past.len();
+        let quantum = self.quantum;
+        let template = TEMPLATE * quantum;
+        let coarse = (quantum / 20).max(1);
+        let end = past.len();
+        let recent = &past[end - template..];
+        let correlate = |lag: usize, stride| {
+            Correlation::of(recent, &past[end - template - lag..end - lag], stride)
+        };
+        let mut best = (correlate(quantum, coarse), quantum);
+        for lag in (quantum..=LAG_MAX * quantum).step_by(coarse) {
+            let found = correlate(lag, coarse);
+            if found.is_better_than(&best.0) {
+                best = (found, lag);
+            }
+        }
+        let (first, last) = (best.1.saturating_sub(coarse).max(quantum), best.1 + coarse);
+        best.0 = correlate(best.1, 1);
+        for lag in first..=last.min(LAG_MAX * quantum) {
+            let found = correlate(lag, 1);
+            if found.is_better_than(&best.0) {
+                best = (found, lag);
+            }
+        }
+        self.lag = best.1;
+        self.voiced = best.0.likeness() >= VOICED;
+        self.turn(past);
     }
 
     /// Lets the loss fade quickly: the silence is meant.
     pub(super) fn hush(&mut self) {
-        self.invented = self.invented.max(FADE - HUSH);
+        self.invented = self.invented.max((FADE - HUSH) * self.quantum);
     }
 
     /// Lets a loss of `length` samples pass without hearing it.
     pub(super) fn skip(&mut self, length: usize) {
-        self.invented = (self.invented + length).min(FADE);
+        self.invented = (self.invented + length).min(FADE * self.quantum);
     }
 
-    /// Invents samples.
-    pub(super) fn fill(&mut self, samples: &mut [i16]) {
-        for sample in &mut *samples {
-            *sample = self.next();
+    /// Invents samples. `past` is what was played before, and will be.
+    pub(super) fn fill(&mut self, past: &mut [i16], mut samples: &mut [i16]) {
+        while !samples.is_empty() {
+            if self.is_silent() {
+                samples.fill(0);
+                return;
+            }
+            if self.until_turn == 0 {
+                self.turn(past);
+            }
+            let length = samples.len().min(self.until_turn).min(self.lag);
+            let (now, later) = samples.split_at_mut(length);
+            self.repeat(past, now);
+            samples = later;
         }
     }
 
-    /// Real sound is back: fades from what would have been invented into it.
-    pub(super) fn rejoin(&mut self, samples: &mut [i16]) {
-        let length = samples.len().min(REJOIN);
-        for (index, sample) in samples[..length].iter_mut().enumerate() {
-            *sample = cross_fade(self.next(), *sample, index + 1, length + 1);
+    /// Real sound is back: fades from what would have been invented into it. `spare` is as long as
+    /// the fade.
+    pub(super) fn rejoin(&mut self, past: &mut [i16], spare: &mut [i16], samples: &mut [i16]) {
+        let length = samples.len().min(spare.len());
+        let spare = &mut spare[..length];
+        self.fill(past, spare);
+        for (index, (from, to)) in spare.iter().zip(samples).enumerate() {
+            *to = cross_fade(*from, *to, index + 1, length + 1);
         }
         self.end();
+    }
+
+    /// How long the fade into real sound is.
+    pub(super) fn rejoin_length(&self) -> usize {
+        (2 * self.quantum + self.invented / 4).min(4 * self.quantum)
+    }
+
+    /// How many more samples to invent, so that `sound` goes on where they end. It came
+    /// late, so that it may come a little later still.
+    pub(super) fn alignment(&self, past: &[i16], sound: &[i16]) -> usize {
+        if !self.voiced || self.is_silent() {
+            return 0;
+        }
+        let coarse = (self.quantum / 20).max(1);
+        let length = sound.len().min(2 * self.quantum);
+        let sound = &sound[..length];
+        // What would be invented repeats with the lag; one repetition is in the past.
+        let start = past.len() - self.lag;
+        let likeness = |shift: usize| {
+            let whole = start + shift;
+            let first = (past.len() - whole).min(length);
+            let one = Correlation::of(&past[whole..whole + first], &sound[..first], coarse);
+            let rest = (length - first).min(self.lag);
+            let other = Correlation::of(&past[start..start + rest], &sound[first..first + rest], coarse);
+            one.and(&other)
+        };
+        let mut best = (likeness(0), 0);
+        for shift in (coarse..self.lag).step_by(coarse) {
+            let found = likeness(shift);
+            if found.is_better_than(&best.0) {
+                best = (found, shift);
+            }
+        }
+        best.1
     }
 
     /// The loss is over.
@@ -73,28 +171,48 @@ impl Concealer {
         self.invented = 0;
     }
 
-    /// The past, back and forth, so that it has no jump; softer and softer.
-    fn next(&mut self) -> i16 {
-        if self.is_silent() {
-            return 0;
+    /// Begins a repetition.
+    fn turn(&mut self, past: &[i16]) {
+        if !self.voiced {
+            // Some place between two and four and a half quanta back, another one each time.
+            let place = (self.invented / self.quantum * 7 + 3) % 11;
+            self.lag = 2 * self.quantum + place * self.quantum / 4;
         }
-        let gain = (FADE - self.invented) as i32;
-        let sample = match self.past_length {
-            0 => 0,
-            1 => self.past[0],
-            length => {
-                let turn = 2 * (length - 1);
-                let at = (self.invented + length) % turn;
-                self.past[if at < length { at } else { turn - at }]
-            }
-        };
-        self.invented += 1;
-        (i32::from(sample) * gain / FADE as i32) as i16
+        self.until_turn = self.lag;
+        if !self.voiced || self.invented == 0 {
+            let end = past.len();
+            self.step = i32::from(past[end - 1]) - i32::from(past[end - 1 - self.lag]);
+            self.step_left = self.quantum / 2;
+        }
     }
-}
 
-/// The sample `step` of `steps` on the way from one sound to another.
-pub(super) fn cross_fade(from: i16, to: i16, step: usize, steps: usize) -> i16 {
-    let (step, steps) = (step as i32, steps as i32);
-    ((i32::from(from) * (steps - step) + i32::from(to) * step) / steps) as i16
+    /// Invents at most a lag of samples.
+    fn repeat(&mut self, past: &mut [i16], samples: &mut [i16]) {
+        let end = past.len();
+        let length = samples.len();
+        for index in 0..length {
+            let mut sample = i32::from(past[end - self.lag + index]);
+            if self.step_left > 0 {
+                self.step_left -= 1;
+                sample += self.step * self.step_left as i32 / (self.quantum as i32 / 2);
+            }
+            samples[index] = sample.clamp(-32768, 32767) as i16;
+        }
+        past.copy_within(length.., 0);
+        past[end - length..].copy_from_slice(samples);
+        for sample in &mut *samples {
+            *sample = (i32::from(*sample) * self.gain() >> 12) as i16;
+            self.invented += 1;
+        }
+        self.until_turn -= length;
+    }
+
+    /// The gain of the next sample, of 4096.
+    fn gain(&self) -> i32 {
+        let (loud, fade) = (LOUD * self.quantum, FADE * self.quantum);
+        if self.invented < loud {
+            return 4096;
+        }
+        (fade.saturating_sub(self.invented) * 4096 / (fade - loud)) as i32
+    }
 }

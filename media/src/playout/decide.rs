@@ -1,50 +1,49 @@
 //! What to do at a pull: a pure function of what is known then.
+//!
+//! Packets are needed at the pull that plays their first sample, and pulls are a period apart. So
+//! slack comes in steps: the schedule must move by a whole step before any packet has more
+//! time. What is more than the last step is delay for nothing.
 
-use super::delay::Wish;
-
-/// Periods between two that are left out of speech: 100 ms.
-const SHRINK_EVERY_PULLS: u8 = 5;
-
-/// What is known at a pull.
+/// What is known at a pull, in samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Status {
-    /// What the delay should do.
-    pub(super) wish: Wish,
-    /// Periods in a row that are there, up to two.
-    pub(super) periods_ready: u8,
-    /// Whether the next period is so soft that nobody hears it repeated or left out.
-    pub(super) quiet: bool,
-    /// Pulls since a period was left out.
-    pub(super) pulls_since_shrink: u8,
+    /// Slack of a packet that comes as early as any: between its arrival and the pull that needs
+    /// it.
+    pub(super) slack: i32,
+    /// The slack that the network asks for.
+    pub(super) target: i32,
+    /// What the schedule must move by to gain or lose slack.
+    pub(super) step: i32,
+    /// Delay beyond the last step, which gives nobody slack.
+    pub(super) idle: i32,
+    /// Slack beyond the target that is not worth a change.
+    pub(super) tolerance: i32,
+    /// Delay that is not worth a change.
+    pub(super) idle_allowed: i32,
 }
 
-/// What to do.
+/// What the delay should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    /// Play what is due.
-    Play,
-    /// Insert a period: what is due waits.
-    Insert,
-    /// Leave a period out, and fade from it into the next one.
-    LeaveOut,
+pub(super) enum Wish {
+    /// Stay.
+    Keep,
+    /// Grow by so many samples.
+    Grow(usize),
+    /// Shrink by so many samples.
+    Shrink(usize),
 }
 
 impl Status {
-    /// All is well: nothing else need be known.
-    pub(super) const KEEP: Self =
-        Self { wish: Wish::Keep, periods_ready: 0, quiet: false, pulls_since_shrink: 0 };
-}
-
-/// Decides.
-pub(super) fn decide(status: Status) -> Operation {
-    let rested = status.pulls_since_shrink >= SHRINK_EVERY_PULLS;
-    let may_insert = status.periods_ready >= 1;
-    let may_leave_out = status.periods_ready >= 2 && (status.quiet || rested);
-    match status.wish {
-        Wish::Grow if may_insert => Operation::Insert,
-        Wish::GrowInQuiet if may_insert && status.quiet => Operation::Insert,
-        Wish::Shrink if may_leave_out => Operation::LeaveOut,
-        _ => Operation::Play,
+    /// Decides.
+    pub(super) fn wish(&self) -> Wish {
+        let Self { slack, target, step, idle, .. } = *self;
+        if slack < target {
+            let steps = (target - slack + step - 1) / step;
+            return Wish::Grow((steps * step - idle).max(0) as usize);
+        }
+        let steps = (slack - target) / step;
+        let is_worth = (slack - target - self.tolerance) / step >= 1 || idle > self.idle_allowed;
+        if is_worth { Wish::Shrink((steps * step + idle) as usize) } else { Wish::Keep }
     }
 }
 
@@ -52,32 +51,27 @@ pub(super) fn decide(status: Status) -> Operation {
 mod tests {
     use super::*;
 
-    const SPEECH: Status = Status {
-        wish: Wish::Keep,
-        periods_ready: 2,
-        quiet: false,
-        pulls_since_shrink: SHRINK_EVERY_PULLS,
-    };
+    const STATUS: Status =
+        Status { slack: 100, target: 50, step: 160, idle: 0, tolerance: 32, idle_allowed: 40 };
 
     #[test]
-    fn delay_changes_in_speech_only_where_it_must() {
-        assert_eq!(decide(SPEECH), Operation::Play);
-        assert_eq!(decide(Status { wish: Wish::Grow, ..SPEECH }), Operation::Insert);
-        let just_in_time = Status { wish: Wish::GrowInQuiet, ..SPEECH };
-        assert_eq!(decide(just_in_time), Operation::Play);
-        assert_eq!(decide(Status { quiet: true, ..just_in_time }), Operation::Insert);
-        let early = Status { wish: Wish::Shrink, ..SPEECH };
-        assert_eq!(decide(early), Operation::LeaveOut);
-        let again = Status { pulls_since_shrink: 1, ..early };
-        assert_eq!(decide(again), Operation::Play);
-        assert_eq!(decide(Status { quiet: true, ..again }), Operation::LeaveOut);
+    fn within_a_step_the_delay_stays() {
+        assert_eq!(STATUS.wish(), Wish::Keep);
+        assert_eq!(Status { slack: 50, ..STATUS }.wish(), Wish::Keep);
+        assert_eq!(Status { slack: 241, idle: 40, ..STATUS }.wish(), Wish::Keep);
     }
 
     #[test]
-    fn only_whole_periods_wait_or_are_left_out() {
-        let late = Status { wish: Wish::Grow, ..SPEECH };
-        assert_eq!(decide(Status { periods_ready: 0, ..late }), Operation::Play);
-        let early = Status { wish: Wish::Shrink, periods_ready: 1, ..SPEECH };
-        assert_eq!(decide(early), Operation::Play);
+    fn too_little_slack_grows_to_the_next_step() {
+        assert_eq!(Status { slack: 49, ..STATUS }.wish(), Wish::Grow(160));
+        assert_eq!(Status { slack: 49, idle: 30, ..STATUS }.wish(), Wish::Grow(130));
+        assert_eq!(Status { slack: -300, ..STATUS }.wish(), Wish::Grow(480));
+    }
+
+    #[test]
+    fn a_step_too_much_shrinks_to_the_last_that_is_enough() {
+        assert_eq!(Status { slack: 242, ..STATUS }.wish(), Wish::Shrink(160));
+        assert_eq!(Status { slack: 600, idle: 20, ..STATUS }.wish(), Wish::Shrink(500));
+        assert_eq!(Status { idle: 41, ..STATUS }.wish(), Wish::Shrink(41));
     }
 }

@@ -1,186 +1,216 @@
-//! How much delay the network asks for, told by slack: how long before it was due each packet
-//! arrived. Too little and packets come late; more than a period too much is delay for nothing.
+//! How much delay the network asks for, learned from when packets arrive.
+//!
+//! A packet's *relative delay* is how much later it came than the fastest of the last seconds would
+//! have, by the stream's own clock. A histogram of it, which forgets, is weighed: a millisecond
+//! of delay against a share of packets that come too late. Links that hold everything back for
+//! a moment and let it go at once (Wi-Fi, LTE) are too seldom late for that; they are known by
+//! their peaks: one is an accident, two within some seconds are a habit.
+//!
+//! All is counted in samples of the stream.
 
-use media_units::BLOCK_SAMPLES;
+use super::drift::Drift;
 
-/// Slack that a packet should have at least: 2 ms, for late ticks and small jitter.
-pub(super) const MARGIN: i32 = 16;
+/// Upper bounds of the histogram's buckets in milliseconds: fine where calls are, coarse above.
+const BOUNDS: [u16; 40] = [
+    1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 45, 50, 55, 60, 65, 70, 75,
+    80, 90, 100, 110, 120, 135, 150, 165, 180, 200, 225, 250, 285, 320, 360,
+];
 
-/// Complete buckets that are remembered beside the present one.
-const BUCKETS: usize = 3;
+/// The last bucket holds what no delay allowed would have helped.
+const BUCKETS: usize = BOUNDS.len() + 1;
 
-/// Pulls that a bucket lasts: 1 s.
-const BUCKET_PULLS: u8 = 50;
+/// Packets after which what was counted weighs half.
+const HALVING: u16 = 600;
 
-const PERIOD_SAMPLES: i32 = BLOCK_SAMPLES as i32;
+/// Milliseconds of delay that one packet in a hundred, in time instead of late, is worth.
+const MS_PER_PERCENT: u32 = 30;
 
-/// What the delay should do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// Stay.
-    Keep,
-    /// Grow by a period: packets come late.
-    Grow,
-    /// Grow by a period where nobody hears it: packets come just in time.
-    GrowInQuiet,
-    /// Shrink by a period: for seconds every packet came earlier than it had to.
-    Shrink,
-}
+/// Packets between two looks at the histogram.
+const LOOK_EVERY: u8 = 10;
 
-/// The least slack of the last seconds, in samples.
+/// Slack beside what was learned: 2 ms, for late ticks.
+const MARGIN_MS: u32 = 2;
+
+/// Buckets of the least delay; each lasts [`BASE_PACKETS`].
+const BASES: usize = 4;
+
+/// Packets that a bucket of the least delay lasts: 3 s.
+const BASE_PACKETS: u8 = 150;
+
+/// A delay so much above the target is a peak.
+const PEAK_MS: u32 = 20;
+
+/// Peaks that are remembered.
+const PEAKS: usize = 4;
+
+/// How long a peak is remembered, in milliseconds.
+const PEAK_MEMORY_MS: u32 = 12_000;
+
+/// Nothing is that far.
+const FAR: i32 = i32::MAX;
+
+/// What the arrivals of the last seconds say.
 #[derive(Debug, Clone)]
-pub(super) struct SlackWindow {
-    /// The present one first.
-    buckets: [Extremes; 1 + BUCKETS],
-    pulls: u8,
+pub(super) struct DelayEstimate {
+    /// Samples in a millisecond, in 1/16: 44.1 kHz has no whole number of them.
+    per_ms: u32,
+    /// The least delay of the last seconds, and of each part of them.
+    base: i32,
+    bases: [i32; BASES],
+    base_packets: u8,
+    counts: [u16; BUCKETS],
+    total: u16,
+    until_look: u8,
+    /// What the histogram asks for, in ms.
+    learned: u16,
+    /// Highest delay of the peak in progress, in ms.
+    rising: u16,
+    peaks: [Peak; PEAKS],
+    drift: Drift,
 }
 
-/// The two least slacks and the greatest. One late packet is an accident, two are a habit.
-#[derive(Debug, Clone, Copy)]
-struct Extremes {
-    least: i32,
-    second_least: i32,
-    greatest: i32,
+/// A moment in which all packets were late.
+#[derive(Debug, Clone, Copy, Default)]
+struct Peak {
+    /// Milliseconds.
+    height: u16,
+    /// On the stream's clock, in ms.
+    at: u32,
 }
 
-impl Extremes {
-    /// Beyond all slacks and all shifts of them.
-    const FAR: i32 = 1 << 30;
-
-    const NONE: Self = Self { least: Self::FAR, second_least: Self::FAR, greatest: -Self::FAR };
-
-    fn is_none(&self) -> bool {
-        self.least > self.greatest
-    }
-
-    fn add(&mut self, slack: i32) {
-        self.second_least = self.second_least.min(slack.max(self.least));
-        self.least = self.least.min(slack);
-        self.greatest = self.greatest.max(slack);
-    }
-
-    fn join(&mut self, other: &Self) {
-        if !other.is_none() {
-            self.second_least = self.second_least.min(other.second_least);
-            self.add(other.least);
-            self.greatest = self.greatest.max(other.greatest);
+impl DelayEstimate {
+    /// Nothing known of a stream of so many samples a second.
+    pub(super) fn new(rate: u32) -> Self {
+        Self {
+            per_ms: rate * 16 / 1000,
+            base: FAR,
+            bases: [FAR; BASES],
+            base_packets: 0,
+            counts: [0; BUCKETS],
+            total: 0,
+            until_look: 0,
+            learned: 1,
+            rising: 0,
+            peaks: [Peak::default(); PEAKS],
+            drift: Drift::new(rate),
         }
     }
 
-    fn shift(&mut self, samples: i32) {
-        for slack in [&mut self.least, &mut self.second_least, &mut self.greatest] {
-            if slack.abs() < Self::FAR / 2 {
-                *slack += samples;
-            }
+    /// The stream's clock jumped: what was learned of the network stays.
+    pub(super) fn rebase(&mut self) {
+        self.base = FAR;
+        self.bases = [FAR; BASES];
+        self.base_packets = 0;
+        self.drift.restart();
+    }
+
+    /// Notes one packet: `delay` is its arrival less its place, `at` its arrival.
+    pub(super) fn packet(&mut self, delay: i32, at: u32) {
+        self.follow_base(delay, at);
+        let relative = self.as_ms(delay.wrapping_sub(self.base).max(0) as u32);
+        self.count(relative);
+        self.follow_peaks(relative, at / (self.per_ms / 16));
+    }
+
+    /// The least delay there is, from which all others are counted. `None` before the first
+    /// packet.
+    pub(super) fn base(&self) -> Option<i32> {
+        (self.base != FAR).then_some(self.base)
+    }
+
+    /// The delay to give to a packet beyond the least there is.
+    pub(super) fn target(&self) -> u32 {
+        let ms = u32::from(self.learned).max(self.habit());
+        (ms + MARGIN_MS) * self.per_ms / 16
+    }
+
+    /// How much too fast the sender's clock is, in parts per million, once known.
+    pub(super) fn drift_ppm(&self) -> Option<i16> {
+        self.drift.ppm()
+    }
+
+    fn as_ms(&self, samples: u32) -> u32 {
+        (samples.min(1 << 24) * 16).div_ceil(self.per_ms)
+    }
+
+    fn follow_base(&mut self, delay: i32, at: u32) {
+        self.bases[0] = self.bases[0].min(delay);
+        self.base = self.base.min(delay);
+        self.base_packets += 1;
+        if self.base_packets == BASE_PACKETS {
+            self.base_packets = 0;
+            self.drift.least(self.bases[0], at);
+            self.bases.rotate_right(1);
+            self.bases[0] = FAR;
+            self.base = self.bases.iter().copied().min().unwrap_or(FAR);
         }
     }
-}
 
-impl SlackWindow {
-    /// Nothing known.
-    pub(super) fn new() -> Self {
-        Self { buckets: [Extremes::NONE; 1 + BUCKETS], pulls: 0 }
-    }
-
-    /// Notes one packet's slack; negative if it was late.
-    pub(super) fn add(&mut self, slack: i32) {
-        self.buckets[0].add(slack);
-    }
-
-    /// The schedule moved: from now on all is due so much later.
-    pub(super) fn shift(&mut self, samples: i32) {
-        for bucket in &mut self.buckets {
-            bucket.shift(samples);
-        }
-    }
-
-    /// A period passed.
-    pub(super) fn pulled(&mut self) {
-        self.pulls += 1;
-        if self.pulls == BUCKET_PULLS {
-            self.pulls = 0;
-            self.buckets.rotate_right(1);
-            self.buckets[0] = Extremes::NONE;
-        }
-    }
-
-    /// What the delay should do, if every packet is to have `needed` slack and none more than
-    /// `allowed`.
-    pub(super) fn wish(&self, needed: i32, allowed: i32) -> Wish {
-        let mut all = Extremes::NONE;
-        for bucket in &self.buckets {
-            all.join(bucket);
-        }
-        let is_full = !self.buckets[1..].iter().any(Extremes::is_none);
-        let may_grow = all.greatest + PERIOD_SAMPLES <= allowed;
-        if all.second_least < 0 && may_grow {
-            Wish::Grow
-        } else if all.least < MARGIN / 2 && may_grow {
-            Wish::GrowInQuiet
-        } else if is_full && all.least >= needed + PERIOD_SAMPLES {
-            Wish::Shrink
+    fn count(&mut self, relative_ms: u32) {
+        let bucket = if relative_ms <= 6 {
+            (relative_ms as usize).saturating_sub(1)
         } else {
-            Wish::Keep
+            BOUNDS.partition_point(|&bound| u32::from(bound) < relative_ms)
+        };
+        self.counts[bucket] += 1;
+        self.total += 1;
+        if self.total >= HALVING {
+            self.forget();
+        }
+        if self.until_look == 0 || relative_ms > u32::from(self.learned) {
+            self.until_look = LOOK_EVERY;
+            self.learned = self.weigh();
+        }
+        self.until_look -= 1;
+    }
+
+    fn forget(&mut self) {
+        self.total = 0;
+        for count in &mut self.counts {
+            *count /= 2;
+            self.total += *count;
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NEEDED: i32 = MARGIN;
-    const ALLOWED: i32 = 2400;
-
-    fn window_of(slacks: &[i32], pulls: usize) -> SlackWindow {
-        let mut window = SlackWindow::new();
-        for _ in 0..pulls {
-            for &slack in slacks {
-                window.add(slack);
+    /// The delay at which delay and late packets together cost least.
+    fn weigh(&self) -> u16 {
+        let mut late = u32::from(self.total);
+        let total = late.max(50);
+        let mut best = (u32::MAX, BOUNDS[0]);
+        for (&count, &bound) in self.counts.iter().zip(&BOUNDS) {
+            late -= u32::from(count);
+            let cost = u32::from(bound) * 16 + late * MS_PER_PERCENT * 1600 / total;
+            if cost < best.0 {
+                best = (cost, bound);
             }
-            window.pulled();
         }
-        window
+        best.1
     }
 
-    #[test]
-    fn one_late_packet_is_an_accident_and_two_are_a_habit() {
-        let mut window = window_of(&[100], 100);
-        assert_eq!(window.wish(NEEDED, ALLOWED), Wish::Keep);
-        window.add(-200);
-        assert_eq!(window.wish(NEEDED, ALLOWED), Wish::GrowInQuiet);
-        window.add(-170);
-        assert_eq!(window.wish(NEEDED, ALLOWED), Wish::Grow);
-        window.shift(160);
-        assert_eq!(window.wish(NEEDED, ALLOWED), Wish::Grow);
-        window.shift(160);
-        assert_eq!(window.wish(NEEDED, ALLOWED), Wish::Keep);
-        assert_eq!(window.wish(NEEDED, 400), Wish::Keep);
+    fn follow_peaks(&mut self, relative_ms: u32, now_ms: u32) {
+        if relative_ms > u32::from(self.learned) + PEAK_MS {
+            self.rising = self.rising.max(relative_ms.min(1000) as u16);
+        } else if self.rising > 0 {
+            self.peaks.rotate_right(1);
+            self.peaks[0] = Peak { height: self.rising, at: now_ms };
+            self.rising = 0;
+        } else if self.peaks[0].height > 0
+            && now_ms.wrapping_sub(self.peaks[0].at) > PEAK_MEMORY_MS
+        {
+            self.peaks = [Peak::default(); PEAKS];
+        }
     }
 
-    #[test]
-    fn delay_shrinks_when_every_packet_of_some_seconds_was_a_period_early() {
-        let early = NEEDED + PERIOD_SAMPLES;
-        let full = usize::from(BUCKET_PULLS) * BUCKETS;
-        assert_eq!(window_of(&[early], full - 1).wish(NEEDED, ALLOWED), Wish::Keep);
-        let mut window = window_of(&[early, early + 300], full);
-        assert_eq!(window.wish(NEEDED, ALLOWED), Wish::Shrink);
-        assert_eq!(window.wish(NEEDED + 1, ALLOWED), Wish::Keep);
-        window.add(early - 1);
-        assert_eq!(window.wish(NEEDED, ALLOWED), Wish::Keep);
-    }
-
-    #[test]
-    fn delay_never_grows_beyond_what_is_allowed() {
-        let window = window_of(&[-50, 700], 3);
-        assert_eq!(window.wish(NEEDED, 860), Wish::Grow);
-        assert_eq!(window.wish(NEEDED, 859), Wish::Keep);
-    }
-
-    #[test]
-    fn nothing_heard_wishes_nothing() {
-        let mut window = window_of(&[], 1000);
-        window.shift(-100_000);
-        assert_eq!(window.wish(NEEDED, ALLOWED), Wish::Keep);
+    /// The height that peaks reach as a habit, in ms: the second highest of the last.
+    fn habit(&self) -> u32 {
+        let mut highest = [0; 2];
+        for peak in &self.peaks {
+            let height = peak.height;
+            highest = match highest {
+                [first, _] if height > first => [height, first],
+                [first, second] => [first, second.max(height)],
+            };
+        }
+        u32::from(highest[1])
     }
 }

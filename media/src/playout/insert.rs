@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use media_units::{
-    Arrival, BLOCK_SAMPLES, Discard, ExtendedSequence, Instant, PERIOD, RtpTimestamp,
-};
+use media_units::{Arrival, Discard, ExtendedSequence, Instant, RtpTimestamp};
 
-use super::delay::SlackWindow;
-use super::{AHEAD, CAPACITY, Newest, ORIGIN, PAYLOAD_BYTES_MAX, Phase, Playout, SAMPLES_PER_MS};
+use super::packets::PacketStore;
+use super::{Newest, ORIGIN, PAYLOAD_BYTES_MAX, Phase, Playout};
 use crate::codec::Decoder;
 use crate::rtp::RtpView;
 
@@ -15,12 +13,10 @@ use crate::rtp::RtpView;
 const SEEN: u64 = u64::BITS as u64;
 
 /// After 10 s two clocks may be milliseconds apart, and the network another: begin anew.
-const LONG_PAUSE: u64 = 80_000;
-
-const PERIOD_SAMPLES: u64 = BLOCK_SAMPLES as u64;
+const LONG_PAUSE_SECONDS: u64 = 10;
 
 impl Playout {
-    /// Stores a packet: the only copy on the way in.
+    /// Stores a packet of sound: the only copy on the way in. `decoder` is the stream's.
     ///
     /// [`Discard::Overflow`] means that this packet was stored and that the oldest sound made
     /// way, so that the delay stays below its bound.
@@ -29,19 +25,89 @@ impl Playout {
         packet: &RtpView<'_>,
         extended: ExtendedSequence,
         arrival: Arrival,
-        _decoder: &Decoder,
+        decoder: &Decoder,
     ) -> Result<(), Discard> {
-        let arrival = arrival.estimate();
         let payload = packet.payload();
-        if !(1..=PAYLOAD_BYTES_MAX).contains(&payload.len()) {
-            return Err(Discard::PayloadSize);
+        let length = self.length(payload, decoder)?;
+        let position = self.place(packet, extended, length, arrival)?;
+        if self.silent.end == u64::MAX {
+            self.silent.end = position;
         }
-        let length = payload.len() as u64;
+        self.note_length(length);
+        self.note_arrival(position, arrival);
+        let whole = self.store(position, length, payload);
+        self.limit_delay(position, length)?;
+        if whole { Ok(()) } else { Err(Discard::Overflow) }
+    }
+
+    /// Takes a description of the noise that is to be heard until the next packet of sound
+    /// (RFC 3389): what is missing from here on is meant.
+    pub fn insert_comfort_noise(
+        &mut self,
+        packet: &RtpView<'_>,
+        extended: ExtendedSequence,
+        arrival: Arrival,
+    ) -> Result<(), Discard> {
+        self.insert_pause(packet, extended, arrival)?;
+        self.noise = Noise::parse(packet.payload());
+        Ok(())
+    }
+
+    /// Takes note of a packet of a telephone event (RFC 4733): the endpoint sends it in place of
+    /// sound, so that what is missing from here on is no loss.
+    pub fn insert_event(
+        &mut self,
+        packet: &RtpView<'_>,
+        extended: ExtendedSequence,
+        arrival: Arrival,
+    ) -> Result<(), Discard> {
+        self.insert_pause(packet, extended, arrival)?;
+        self.noise = None;
+        Ok(())
+    }
+
+    fn insert_pause(
+        &mut self,
+        packet: &RtpView<'_>,
+        extended: ExtendedSequence,
+        arrival: Arrival,
+    ) -> Result<(), Discard> {
+        let Some(newest) = self.newest else { return Ok(()) };
+        let is_newest = extended > newest.sequence;
+        let position = self.place(packet, extended, 0, arrival)?;
+        if is_newest {
+            self.silent = position.max(self.end)..u64::MAX;
+        }
+        Ok(())
+    }
+
+    /// How many samples the payload holds, if it can be kept.
+    fn length(&self, payload: &[u8], decoder: &Decoder) -> Result<u64, Discard> {
+        if self.memory.is_none() {
+            let fits = (1..=PAYLOAD_BYTES_MAX).contains(&payload.len());
+            return if fits { Ok(payload.len() as u64) } else { Err(Discard::PayloadSize) };
+        }
+        let samples = decoder.samples(payload)?;
+        // 120 ms: the longest that any format has (RFC 6716 section 2.1.4).
+        let fits = PacketStore::fits(payload.len()) && samples <= self.rate as usize * 12 / 100;
+        if fits { Ok(samples as u64) } else { Err(Discard::PayloadSize) }
+    }
+
+    /// Finds the packet's position, and remembers that it was seen.
+    fn place(
+        &mut self,
+        packet: &RtpView<'_>,
+        extended: ExtendedSequence,
+        length: u64,
+        arrival: Arrival,
+    ) -> Result<u64, Discard> {
+        let arrival = arrival.estimate();
         let position = match self.newest {
             None => self.begin(length, arrival),
             Some(newest) => {
-                let units = packet.timestamp().distance_from(newest.timestamp);
-                let position = newest.position.saturating_add_signed(i64::from(units));
+                let units = i64::from(packet.timestamp().distance_from(newest.timestamp));
+                let distance = units * i64::from(self.scale);
+                let position = newest.position.saturating_add_signed(distance);
                 if extended > newest.sequence {
                     self.place_newer(position, length, arrival)
                 } else {
@@ -50,21 +116,25 @@ impl Playout {
             }
         };
         self.note_newest(extended, packet.timestamp(), position);
-        self.note_slack(position, arrival);
-        self.store(position, payload);
-        self.limit_delay(position, length)
+        Ok(position)
     }
 
     /// The first packet, or the first after a pause of which the timestamps say nothing useful:
     /// plays as soon as it had its margin.
     fn begin(&mut self, length: u64, arrival: Instant) -> u64 {
         // Packets that are no multiple of a period are due up to so much before they are there.
-        let misfit = PERIOD_SAMPLES - greatest_common_divisor(length, PERIOD_SAMPLES);
-        let hold = (self.needed.max(self.initial) + misfit) * 1_000_000 / SAMPLES_PER_MS;
-        self.phase = Phase::Held { until: arrival + Duration::from_nanos(hold) };
-        self.slack = SlackWindow::new();
+        let misfit = u64::from(self.period - step(length, self.period));
+        let hold = u64::from(self.target().max(self.as_samples(self.limits.delay_initial)));
+        let nanos = (hold + misfit) * 1_000_000_000 / u64::from(self.rate);
+        self.phase = Phase::Held { until: arrival + Duration::from_nanos(nanos) };
+        self.rebase();
         self.waited = 0;
         self.end
+    }
+
+    /// Positions and arrivals have another relation from now on.
+    fn rebase(&mut self) {
+        self.estimate.rebase();
     }
 
     /// The place of the newest packet of all. Its timestamp is believed as far as it makes sense.
@@ -73,9 +143,9 @@ impl Playout {
         if paused {
             return self.resume(position, length, arrival);
         }
-        if position < self.playhead || position + length > self.playhead + AHEAD {
+        if position < self.playhead || position + length > self.playhead + self.ahead_max() {
             // The sender's timestamps jumped: its sound goes on where it was.
-            self.slack = SlackWindow::new();
+            self.rebase();
             return self.end;
         }
         position
@@ -85,9 +155,13 @@ impl Playout {
     /// The hole itself is over: nothing need be stored for it.
     fn resume(&mut self, position: u64, length: u64, arrival: Instant) -> u64 {
         let scheduled = self.playhead + self.waited;
-        if self.waited > LONG_PAUSE || position.abs_diff(scheduled) > self.delay_max {
+        let is_long = self.waited > LONG_PAUSE_SECONDS * u64::from(self.rate);
+        if is_long || position.abs_diff(scheduled) > u64::from(self.delay_max()) {
             return self.begin(length, arrival);
         }
+        // The hole is taken out of the stream: positions are smaller by what was waited.
+        let hole = position.min(scheduled) - self.playhead.min(position.min(scheduled));
+        self.anchor = self.anchor.wrapping_add(hole as u32);
         self.waited = scheduled.saturating_sub(position);
         self.accept_wait();
         self.playhead + position.saturating_sub(scheduled)
@@ -108,10 +182,10 @@ impl Playout {
         }
         let end = position.saturating_add(length);
         let is_over = end <= self.playhead;
-        if steps >= SEEN || is_over || end > self.playhead + AHEAD {
+        if steps >= SEEN || is_over || end > self.playhead + self.ahead_max() {
             self.report.packets_late += 1;
             if is_over {
-                self.note_slack(position, arrival);
+                self.note_arrival(position, Arrival::At(arrival));
             }
             if let Some(newest) = self.newest.as_mut().filter(|_| steps < SEEN) {
                 newest.seen |= 1 << steps;
@@ -132,67 +206,92 @@ impl Playout {
                 let seen = before.map_or(0, |before| before.seen);
                 let seen = seen.checked_shl(steps.min(SEEN) as u32).unwrap_or(0) | 1;
                 *newest = Some(Newest { sequence, timestamp, position, seen });
-                if steps == 1 && position > self.end {
+                if steps == 1 && position > self.end && self.silent.end != u64::MAX {
                     self.silent = self.end..position;
                 }
             }
         }
     }
 
-    /// How long before it is due the packet came. What came so late that no delay allowed would
-    /// have helped says nothing.
-    fn note_slack(&mut self, position: u64, arrival: Instant) {
-        if self.phase != Phase::Running {
-            return;
+    fn note_length(&mut self, length: u64) {
+        if length as u32 != self.packet_samples {
+            self.packet_samples = length as u32;
+            self.step = step(length, self.period);
         }
-        let due = self.playhead + self.waited;
-        let periods = (position as i64 - due as i64).div_euclid(PERIOD_SAMPLES as i64);
-        let until_pull =
-            self.last_pull.as_nanos() as i64 + PERIOD.as_nanos() as i64 - arrival.as_nanos() as i64;
-        let until_pull = until_pull * SAMPLES_PER_MS as i64 / 1_000_000;
-        let slack = until_pull + periods * PERIOD_SAMPLES as i64;
-        // A tick that runs late must not make its packets look late: they are in time.
-        let slack = if periods >= 0 { slack.max(0) } else { slack.min(-1) };
-        if slack < -(self.delay_max as i64) {
-            return;
-        }
-        let slack = slack.min(CAPACITY_SAMPLES) as i32;
-        self.slack.add(slack);
-        let heard = slack.max(0) as u32;
-        self.mean_slack = self.mean_slack + heard - (self.mean_slack >> 4);
     }
 
-    /// Stores what is not yet due over.
-    fn store(&mut self, position: u64, payload: &[u8]) {
+    /// Tells the estimate how long the packet was on its way. What came so late that no delay
+    /// allowed would have helped says nothing.
+    fn note_arrival(&mut self, position: u64, arrival: Arrival) {
+        let at = match (arrival, self.estimate.base()) {
+            (Arrival::By(latest), None) => latest,
+            _ => arrival.earliest(),
+        };
+        let place = position.wrapping_sub(ORIGIN) as u32;
+        let units = at.as_rtp_units(self.rate);
+        if self.estimate.base().is_none() {
+            let before = self.anchor;
+            self.anchor = units.wrapping_sub(place);
+            let moved = before.wrapping_sub(self.anchor) as i32;
+            self.schedule = self.schedule.wrapping_add(moved);
+        }
+        let mut delay = units.wrapping_sub(self.anchor).wrapping_sub(place) as i32;
+        let base = self.estimate.base().unwrap_or(delay);
+        if matches!(arrival, Arrival::By(_)) {
+            // Perhaps it was faster, perhaps not: it says nothing about the fastest.
+            delay = delay.max(base);
+        }
+        if delay.wrapping_sub(base) > self.delay_max() as i32 + self.period as i32 {
+            return;
+        }
+        self.estimate.packet(delay, units);
+        if self.phase == Phase::Running {
+            let ahead = position as i64 - (self.playhead + self.waited) as i64;
+            let offset = (ahead as i32).rem_euclid(self.period as i32);
+            let slack = self.schedule.saturating_sub(offset).saturating_sub(delay);
+            if slack < 0 {
+                self.calm = 0;
+            }
+            let heard = slack.clamp(0, self.rate as i32) as u32;
+            self.mean_slack = self.mean_slack + heard - (self.mean_slack >> 4);
+        }
+    }
+
+    /// Stores what is not yet due over. False where another packet had to make way.
+    fn store(&mut self, position: u64, length: u64, payload: &[u8]) -> bool {
+        self.end = self.end.max(position + length);
+        self.report.packets_stored += 1;
+        if let Some(memory) = &mut self.memory {
+            return memory.packets.insert(position, length as usize, payload);
+        }
         let over = self.playhead.saturating_sub(position) as usize;
         if let Some(rest) = payload.get(over..) {
             self.store.write(position.max(self.playhead), rest);
         }
-        self.end = self.end.max(position + payload.len() as u64);
-        self.report.packets_stored += 1;
+        true
     }
 
     /// Drops the oldest sound where more waits than allowed.
     fn limit_delay(&mut self, position: u64, length: u64) -> Result<(), Discard> {
-        let most = self.delay_max.max(length + PERIOD_SAMPLES);
+        let most = u64::from(self.delay_max()).max(length + u64::from(self.period));
         let waiting = position.saturating_sub(self.playhead);
         if waiting <= most {
             return Ok(());
         }
         let excess = waiting - most;
-        let holes_only = self.store.gap(self.playhead, excess as usize) as u64 == excess;
+        let holes_only = self.gap(excess as usize) as u64 == excess;
         self.skip(excess);
         if holes_only { Ok(()) } else { Err(Discard::Overflow) }
     }
 }
 
-const CAPACITY_SAMPLES: i64 = CAPACITY as i64;
-
-const fn greatest_common_divisor(mut a: u64, mut b: u64) -> u64 {
+/// By how much the places of packets of that length differ within a period.
+fn step(length: u64, period: u32) -> u32 {
+    let (mut a, mut b) = (length, u64::from(period));
     while b != 0 {
         (a, b) = (b, a % b);
     }
-    a
+    (a as u32).max(1)
 }
 
 const _: () = assert!(ORIGIN > 1 << 33, "no distance of timestamps reaches below zero");

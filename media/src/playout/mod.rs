@@ -2,21 +2,37 @@
 //!
 //! The schedule is one number: the playhead, the position in the stream that the next pull
 //! plays first. A packet that is there when it is due costs no delay beyond the wait for its
-//! pull. Where nothing is there, the playhead waits and the missing time is invented; when sound
-//! comes after the hole, the playhead skips as much as was invented, so the delay stays; when the
-//! missing sound comes late itself, it is played and the delay has grown. Clock skew needs no
-//! mechanism of its own: it makes packets late, or early for seconds.
+//! pull. Where nothing is there, the playhead waits and the missing time is invented (`conceal`);
+//! when sound comes after the hole, the playhead skips as much as was invented, so the delay stays;
+//! when the missing sound comes late itself, it is played and the delay has grown.
 //!
-//! One octet is one sample at 8 kHz, so this is for G.711; codecs of frames bring a store of
-//! their own, and share `delay` and `decide`. Memory is reserved at construction.
+//! How much delay the network asks for is learned from arrivals (`delay`); what the schedule
+//! should do about it is a pure function (`decide`); it is done by leaving out or repeating whole
+//! periods of the voice (`stretch`). A clock that runs at another pace than ours makes the slack
+//! grow or shrink, and is followed by the same means.
+//!
+//! One octet of G.711 is one sample, so its packets lie in a ring of samples (`store`), inline; in
+//! calm nothing but the ring is touched. Other formats keep their packets (`packets`) and decode
+//! them in order into a buffer (`sound`), in memory that is donated ([`Memory`]).
+//!
+//! Positions, delays and lengths are samples at the format's sample rate. Nothing here allocates
+//! but constructors, nothing reads a clock, and no packet can make it panic. The decision
+//! apart from the means, and insertion that only stores, are ideas of WebRTC's NetEQ; concealment
+//! follows the idea of ITU-T G.711 Appendix I; comfort noise is RFC 3389. See docs/playout.md.
 
 mod conceal;
 mod decide;
 mod delay;
+mod drift;
 mod insert;
+mod line;
 mod memory;
+mod packets;
 mod pull;
+mod similarity;
+mod sound;
 mod store;
+mod stretch;
 
 #[cfg(test)]
 mod tests;
@@ -25,26 +41,25 @@ use std::ops::Range;
 use std::time::Duration;
 
 use media_kernels::prefetch;
-use media_units::{BLOCK_SAMPLES, ExtendedSequence, Instant, RtpTimestamp};
+use media_units::{BLOCK_SAMPLES, ExtendedSequence, Instant, RtpTimestamp, SAMPLE_RATE};
 
-use conceal::Concealer;
-use delay::{MARGIN, SlackWindow};
+use conceal::{Concealer, PAST_NARROW};
+use delay::DelayEstimate;
 pub use memory::{Memory, Scratch};
 use store::{CAPACITY, SampleStore};
 
-/// Octets of the longest payload: 60 ms.
+/// Octets of the longest payload of G.711: 60 ms.
 pub const PAYLOAD_BYTES_MAX: usize = 480;
 
 /// The greatest delay that the memory of a playout buffer can hold.
 pub const DELAY_MAX: Duration = Duration::from_millis(360);
 
-const SAMPLES_PER_MS: u64 = 8;
+/// Played samples that stay in the ring.
+const PAST: usize = PAST_NARROW;
 
-/// Played samples that stay in the store, for concealment.
-const PAST: usize = BLOCK_SAMPLES;
-
-/// Samples that fit into the store from the playhead on.
-const AHEAD: u64 = (CAPACITY - PAST) as u64;
+/// How far ahead of the playhead a packet may lie, in milliseconds: beyond the greatest delay, so
+/// that what is too early is dropped for its age and not for its place.
+const AHEAD_MS: u32 = ((CAPACITY - PAST) / 8) as u32;
 
 /// Where a stream begins: far enough from zero for all that may come before it.
 const ORIGIN: u64 = 1 << 40;
@@ -65,6 +80,8 @@ pub struct PlayoutLimits {
 pub enum Pulled {
     /// Nothing: the sender has not begun, pauses, or is gone.
     Silence,
+    /// Comfort noise in a pause, as the sender described it (RFC 3389).
+    Noise,
     /// Received sound, all or part of the period.
     Played,
     /// Invented sound in place of what is missing.
@@ -76,42 +93,39 @@ pub enum Pulled {
 pub struct PlayoutReport {
     /// From a packet's arrival to the pull that plays its first sample: mean of the last packets.
     pub delay: Duration,
+    /// The slack aimed at: from the arrival of the fastest packets to their pull.
+    pub delay_target: Duration,
+    /// How much faster than ours the sender's clock runs, in parts per million, once known.
+    pub drift_ppm: Option<i16>,
     /// Periods with received sound.
     pub blocks_played: u64,
     /// Periods with invented sound only.
     pub blocks_concealed: u64,
-    /// Periods inserted to let the delay grow.
-    pub periods_inserted: u64,
-    /// Periods left out to let the delay shrink.
-    pub periods_left_out: u64,
-    /// Packets stored.
-    pub packets_stored: u64,
-    /// Packets that came too late.
-    pub packets_late: u64,
-    /// Packets that came a second time.
-    pub packets_duplicate: u64,
     /// Samples invented in place of what is missing.
     pub samples_concealed: u64,
     /// Samples inserted into sound to let the delay grow.
     pub samples_expanded: u64,
     /// Samples taken out of sound to let the delay shrink.
     pub samples_accelerated: u64,
+    /// Packets stored.
+    pub packets_stored: u64,
+    /// Packets that came too late.
+    pub packets_late: u64,
+    /// Packets that came a second time.
+    pub packets_duplicate: u64,
     /// Packets recovered from the redundancy in the next (in-band forward error correction).
     pub packets_recovered: u64,
-    /// The delay aimed at.
-    pub delay_target: Duration,
-    /// How much faster than ours the sender's clock runs, in parts per million, once known.
-    pub drift_ppm: Option<i16>,
 }
 
 /// The playout buffer of one receive stream.
 #[derive(Debug)]
 pub struct Playout {
-    /// In samples, as all that follows: slack that each packet needs before it is due.
-    needed: u64,
-    delay_max: u64,
-    initial: u64,
-    memory: Option<Box<Memory>>,
+    limits: PlayoutLimits,
+    /// Samples in a second, and in a period.
+    rate: u32,
+    period: u32,
+    /// Samples in a unit of the RTP timestamp.
+    scale: u32,
     phase: Phase,
     playhead: u64,
     /// Behind the last sample stored; never before the playhead.
@@ -122,13 +136,26 @@ pub struct Playout {
     silent: Range<u64>,
     newest: Option<Newest>,
     last_pull: Instant,
-    pulls_since_shrink: u8,
-    slack: SlackWindow,
+    /// When what is due is pulled, less its position and the anchor: the delay of the schedule.
+    schedule: i32,
+    /// What delays are counted from, so that they are small.
+    anchor: u32,
+    /// By how much the schedule must move to change any packet's slack.
+    step: u32,
+    /// Length of the last packet.
+    packet_samples: u32,
+    /// Pulls before the schedule is looked at again.
+    calm: u8,
     /// Mean of the packets' slack, in 1/16 samples.
     mean_slack: u32,
+    estimate: DelayEstimate,
     report: PlayoutReport,
     concealer: Concealer,
+    noise: Option<Noise>,
+    memory: Option<Box<Memory>>,
     store: SampleStore,
+    /// During a loss: what was played last.
+    past: [i16; PAST_NARROW],
 }
 
 /// Whether sound flows.
@@ -153,14 +180,14 @@ struct Newest {
 }
 
 impl Playout {
-    /// An empty buffer.
+    /// An empty buffer, for G.711.
     pub fn new(limits: &PlayoutLimits) -> Self {
-        let delay_max = as_samples(limits.delay_max.min(DELAY_MAX));
+        let period = BLOCK_SAMPLES as u32;
         Self {
-            needed: as_samples(limits.delay_min).min(delay_max).max(MARGIN as u64),
-            delay_max,
-            initial: as_samples(limits.delay_initial).min(delay_max),
-            memory: None,
+            limits: PlayoutLimits { delay_max: limits.delay_max.min(DELAY_MAX), ..*limits },
+            rate: SAMPLE_RATE,
+            period,
+            scale: 1,
             phase: Phase::Empty,
             playhead: ORIGIN,
             end: ORIGIN,
@@ -168,20 +195,32 @@ impl Playout {
             silent: ORIGIN..ORIGIN,
             newest: None,
             last_pull: Instant::START,
-            pulls_since_shrink: 0,
-            slack: SlackWindow::new(),
+            schedule: 0,
+            anchor: 0,
+            step: period,
+            packet_samples: period,
+            calm: 0,
             mean_slack: 0,
+            estimate: DelayEstimate::new(SAMPLE_RATE),
             report: PlayoutReport::default(),
-            concealer: Concealer::new(),
+            concealer: Concealer::new(period as usize / 8),
+            noise: None,
+            memory: None,
             store: SampleStore::new(),
+            past: [0; PAST_NARROW],
         }
     }
 
     /// Takes up another payload format: `memory` is what [`Memory::new`] made for it. Forgets the
     /// stream and gives back the memory that it had.
     pub fn equip(&mut self, memory: Option<Box<Memory>>) -> Option<Box<Memory>> {
+        let encoding = memory.as_ref().map(|memory| memory.encoding());
+        let before = std::mem::replace(&mut self.memory, memory);
+        self.rate = encoding.map_or(SAMPLE_RATE, |encoding| encoding.sample_rate());
+        self.scale = encoding.map_or(1, |encoding| encoding.sample_rate() / encoding.clock_rate());
+        self.period = self.rate / 50;
         self.reset();
-        std::mem::replace(&mut self.memory, memory)
+        before
     }
 
     /// Forgets the stream, not the counters: another source, another payload format.
@@ -192,10 +231,17 @@ impl Playout {
         self.waited = 0;
         self.silent = ORIGIN..ORIGIN;
         self.newest = None;
-        self.pulls_since_shrink = 0;
-        self.slack = SlackWindow::new();
-        self.concealer = Concealer::new();
-        self.store.clear();
+        self.step = self.period;
+        self.packet_samples = self.period;
+        self.calm = 0;
+        self.mean_slack = 0;
+        self.estimate = DelayEstimate::new(self.rate);
+        self.concealer = Concealer::new(self.period as usize / 8);
+        self.noise = None;
+        match &mut self.memory {
+            Some(memory) => memory.clear(),
+            None => self.store.clear(),
+        }
     }
 
     /// Asks the memory for what the next packet touches, all but the place of its sound.
@@ -203,7 +249,7 @@ impl Playout {
         prefetch(&self.phase);
         prefetch(&self.playhead);
         prefetch(&self.newest);
-        prefetch(&self.slack);
+        prefetch(&self.estimate);
         prefetch(&self.report);
     }
 
@@ -215,13 +261,36 @@ impl Playout {
 
     /// What it did so far, and its present delay.
     pub fn report(&self) -> PlayoutReport {
-        PlayoutReport { delay: self.delay(), ..self.report }
+        PlayoutReport {
+            delay: self.delay(),
+            delay_target: self.as_duration(self.target()),
+            drift_ppm: self.estimate.drift_ppm(),
+            ..self.report
+        }
     }
 
     /// Its present delay: from a packet's arrival to its pull, mean of the last packets.
     pub fn delay(&self) -> Duration {
-        let samples = u64::from(self.mean_slack >> 4);
-        Duration::from_micros(samples * 1_000_000 / (SAMPLES_PER_MS * 1000))
+        self.as_duration(self.mean_slack >> 4)
+    }
+
+    /// The slack to give to the fastest packets.
+    fn target(&self) -> u32 {
+        let most = self.delay_max().saturating_sub(self.period);
+        let least = self.as_samples(self.limits.delay_min);
+        self.estimate.target().max(least).min(most.max(self.rate / 500))
+    }
+
+    fn delay_max(&self) -> u32 {
+        self.as_samples(self.limits.delay_max)
+    }
+
+    fn as_samples(&self, duration: Duration) -> u32 {
+        (duration.as_micros() as u64 * u64::from(self.rate) / 1_000_000) as u32
+    }
+
+    fn as_duration(&self, samples: u32) -> Duration {
+        Duration::from_micros(u64::from(samples) * 1_000_000 / u64::from(self.rate))
     }
 
     /// Moves the playhead; what was waited for it is paid, the rest makes the delay smaller.
@@ -229,22 +298,16 @@ impl Playout {
         self.advance(samples);
         let paid = samples.min(self.waited);
         self.waited -= paid;
-        self.slack.shift(-((samples - paid) as i32));
-    }
-
-    /// Moves the playhead over what is played; the room gained at the far end is empty.
-    fn advance(&mut self, samples: u64) {
-        self.store.forget(self.playhead + AHEAD, samples as usize);
-        self.playhead += samples;
+        self.schedule -= (samples - paid) as i32;
     }
 
     /// What is waited for came late, or is given up: from now on all is due so much later.
     fn accept_wait(&mut self) {
-        self.slack.shift(self.waited as i32);
+        self.schedule = self.schedule.saturating_add(self.waited.min(1 << 28) as i32);
         self.waited = 0;
     }
-}
 
-fn as_samples(duration: Duration) -> u64 {
-    (duration.as_nanos() as u64 * SAMPLES_PER_MS) / 1_000_000
+    fn clock(&self, at: Instant) -> u32 {
+        at.as_rtp_units(self.rate).wrapping_sub(self.anchor)
+    }
 }

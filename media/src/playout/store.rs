@@ -1,7 +1,11 @@
 //! Received codes by their place in the stream: a ring of one octet a sample, and which of them
 //! are there. Packets of any size may overlap, leave gaps, or come in any order.
 
-use media_kernels::prefetch;
+use media_kernels::{Kernels, prefetch};
+use media_units::Law;
+
+use super::PAST;
+use crate::g711;
 
 /// Samples that the ring holds: 512 ms.
 pub(super) const CAPACITY: usize = 4096;
@@ -42,6 +46,20 @@ impl SampleStore {
         self.codes[start..start + first.len()].copy_from_slice(first);
         self.codes[..wrapped.len()].copy_from_slice(wrapped);
         for_each_word(position, codes.len(), |word, mask| self.present[word] |= mask);
+    }
+
+    /// How far ahead of the playhead the ring reaches.
+    pub(super) const fn ahead(&self) -> u64 {
+        (CAPACITY - PAST) as u64
+    }
+
+    /// Decodes samples from `position` on, present or not.
+    pub(super) fn decode(&self, law: Law, position: u64, kernels: &Kernels, samples: &mut [i16]) {
+        let start = index(position);
+        let at_once = samples.len().min(CAPACITY - start);
+        let (first, wrapped) = samples.split_at_mut(at_once);
+        g711::decode(law, kernels, &self.codes[start..start + at_once], first);
+        g711::decode(law, kernels, &self.codes[..wrapped.len()], wrapped);
     }
 
     /// Copies codes from `position` on, present or not.

@@ -1,0 +1,145 @@
+//! Sound made shorter or longer without a change of pitch (in the style of WSOLA: waveform
+//! similarity overlap-add).
+//!
+//! A splice jumps from one place of the sound to another that looks the same, one or more periods
+//! of the voice further or back, and fades from the one into the other. What is found is only
+//! used where the likeness is good, or where it is too quiet to be heard.
+
+use super::similarity::{Correlation, energy, mean_square};
+
+/// Where to splice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Splice {
+    /// Samples before the jump.
+    pub(super) at: usize,
+    /// How far: forward takes sound out, back repeats it.
+    pub(super) jump: isize,
+}
+
+/// What may be done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Samples in 2.5 ms.
+    pub(super) quantum: usize,
+    /// Samples in a period.
+    pub(super) period: usize,
+    /// Samples that the delay is to change by.
+    pub(super) wanted: usize,
+    /// The likeness that is good enough, of 1024.
+    pub(super) likeness: i64,
+}
+
+/// Sound as soft as that may be cut anywhere: the mean square of a sine at about -46 dBov.
+const QUIET: i64 = 13_000;
+
+/// The fade, in quanta: 5 ms.
+const FADE: usize = 2;
+
+/// The longest jump in sound, in quanta: 15 ms.
+const JUMP_MAX: usize = 6;
+
+/// Where to leave out up to `bounds.wanted` samples, of a sound of at least a period, a
+/// jump and a fade.
+pub(super) fn shorten(sound: &[i16], bounds: Bounds) -> Option<Splice> {
+    let Bounds { quantum, period, wanted, .. } = bounds;
+    let fade = FADE * quantum;
+    let room = sound.len().checked_sub(period)?.min(wanted);
+    if room == 0 {
+        return None;
+    }
+    if mean_square(&sound[..period + room]) < QUIET {
+        return Some(Splice { at: 0, jump: room as isize });
+    }
+    let most = room.min(JUMP_MAX * quantum);
+    let mut best = None;
+    for at in [0, 2 * quantum, 4 * quantum, 6 * quantum] {
+        let from = &sound[at..at + fade];
+        search(quantum, most, &mut best, |jump| {
+            Some((Splice { at, jump: jump as isize }, from, sound.get(at + jump..at + jump + fade)?))
+        });
+    }
+    accept(best, bounds)
+}
+
+/// Where to repeat up to `bounds.wanted` samples, of a sound of at least a period.
+pub(super) fn lengthen(sound: &[i16], bounds: Bounds) -> Option<Splice> {
+    let Bounds { quantum, period, wanted, .. } = bounds;
+    let fade = FADE * quantum;
+    if mean_square(&sound[..period]) < QUIET {
+        let jump = wanted.min(period - fade);
+        return (jump > 0).then_some(Splice { at: jump, jump: -(jump as isize) });
+    }
+    let most = wanted.min(period - fade);
+    let mut best = None;
+    for at in [period - fade, period - 2 * fade] {
+        let from = &sound[at..at + fade];
+        search(quantum, most.min(at), &mut best, |jump| {
+            let to = sound.get(at - jump..at - jump + fade)?;
+            Some((Splice { at, jump: -(jump as isize) }, from, to))
+        });
+    }
+    accept(best, bounds)
+}
+
+/// Plays a period of `sound`, spliced, and says how much of it was used.
+pub(super) fn splice(sound: &[i16], splice: Splice, quantum: usize, played: &mut [i16]) -> usize {
+    let Splice { at, jump } = splice;
+    let target = at.wrapping_add_signed(jump);
+    let fade = (FADE * quantum).min(played.len() - at);
+    played[..at].copy_from_slice(&sound[..at]);
+    for index in 0..fade {
+        let from = sound.get(at + index).copied().unwrap_or(0);
+        played[at + index] = cross_fade(from, sound[target + index], index + 1, fade + 1);
+    }
+    let rest = played.len() - at - fade;
+    played[at + fade..].copy_from_slice(&sound[target + fade..][..rest]);
+    played.len().wrapping_add_signed(jump)
+}
+
+/// The sample `step` of `steps` on the way from one sound to another.
+pub(super) fn cross_fade(from: i16, to: i16, step: usize, steps: usize) -> i16 {
+    let (step, steps) = (step as i32, steps as i32);
+    ((i32::from(from) * (steps - step) + i32::from(to) * step) / steps) as i16
+}
+
+type Found = Option<(Correlation, Splice)>;
+
+/// Tries jumps of one quantum to `most` samples: coarsely, then all near the best.
+fn search<'a>(
+    quantum: usize,
+    most: usize,
+    best: &mut Found,
+    candidate: impl Fn(usize) -> Option<(Splice, &'a [i16], &'a [i16])>,
+) {
+    let coarse = (quantum / 20).max(1);
+    let mut peak: Option<(Correlation, usize)> = None;
+    let mut jump = quantum;
+    while jump <= most {
+        if let Some((_, from, to)) = candidate(jump) {
+            let found = Correlation::of(from, to, coarse);
+            if peak.is_none_or(|(correlation, _)| found.is_better_than(&correlation)) {
+                peak = Some((found, jump));
+            }
+        }
+        jump += coarse;
+    }
+    let Some((_, middle)) = peak else { return };
+    for jump in middle.saturating_sub(coarse - 1).max(quantum)..=(middle + coarse - 1).min(most) {
+        if let Some((splice, from, to)) = candidate(jump) {
+            let found = Correlation::of(from, to, 1);
+            if best.is_none_or(|(correlation, _)| found.is_better_than(&correlation)) {
+                *best = Some((found, splice));
+            }
+        }
+    }
+}
+
+fn accept(best: Found, bounds: Bounds) -> Option<Splice> {
+    let (correlation, splice) = best?;
+    (correlation.likeness() >= bounds.likeness).then_some(splice)
+}
+
+/// Whether the sound is too soft for a splice to be heard.
+pub(super) fn is_quiet(sound: &[i16]) -> bool {
+    energy(sound, 1) < QUIET * sound.len() as i64
+}
