@@ -209,7 +209,7 @@ impl Session {
     /// pressed is no loss: the endpoint sends events in place of sound.
     fn count<O>(&mut self, pulled: Pulled, moment: &mut Moment<'_, O>) -> bool {
         match pulled {
-            Pulled::Silence => false,
+            Pulled::Silence | Pulled::Noise => false,
             Pulled::Played => {
                 self.blocks_played += 1;
                 moment.totals.blocks_played += 1;

@@ -8,8 +8,8 @@
 use super::similarity::Correlation;
 use super::stretch::cross_fade;
 
-/// Samples of the past that are kept, in quanta of 2.5 ms: 50 ms.
-pub(super) const PAST_QUANTA: usize = 20;
+/// Samples of the past that are kept, in quanta of 2.5 ms: 40 ms.
+pub(super) const PAST_QUANTA: usize = 16;
 
 /// The past of a stream at 8 kHz.
 pub(super) const PAST_NARROW: usize = PAST_QUANTA * 20;
@@ -50,7 +50,15 @@ pub(super) struct Concealer {
 impl Concealer {
     /// For a stream with so many samples in 2.5 ms.
     pub(super) fn new(quantum: usize) -> Self {
-        Self { quantum, invented: 0, lag: quantum, voiced: false, until_turn: 0, step: 0, step_left: 0 }
+        Self {
+            quantum,
+            invented: 0,
+            lag: quantum,
+            voiced: false,
+            until_turn: 0,
+            step: 0,
+            step_left: 0,
+        }
     }
 
     /// Whether something is missing just now.
@@ -137,35 +145,6 @@ impl Concealer {
         (2 * self.quantum + self.invented / 4).min(4 * self.quantum)
     }
 
-    /// How many more samples to invent, so that `sound` goes on where they end. It came
-    /// late, so that it may come a little later still.
-    pub(super) fn alignment(&self, past: &[i16], sound: &[i16]) -> usize {
-        if !self.voiced || self.is_silent() {
-            return 0;
-        }
-        let coarse = (self.quantum / 20).max(1);
-        let length = sound.len().min(2 * self.quantum);
-        let sound = &sound[..length];
-        // What would be invented repeats with the lag; one repetition is in the past.
-        let start = past.len() - self.lag;
-        let likeness = |shift: usize| {
-            let whole = start + shift;
-            let first = (past.len() - whole).min(length);
-            let one = Correlation::of(&past[whole..whole + first], &sound[..first], coarse);
-            let rest = (length - first).min(self.lag);
-            let other = Correlation::of(&past[start..start + rest], &sound[first..first + rest], coarse);
-            one.and(&other)
-        };
-        let mut best = (likeness(0), 0);
-        for shift in (coarse..self.lag).step_by(coarse) {
-            let found = likeness(shift);
-            if found.is_better_than(&best.0) {
-                best = (found, shift);
-            }
-        }
-        best.1
-    }
-
     /// The loss is over.
     pub(super) fn end(&mut self) {
         self.invented = 0;
@@ -201,7 +180,7 @@ impl Concealer {
         past.copy_within(length.., 0);
         past[end - length..].copy_from_slice(samples);
         for sample in &mut *samples {
-            *sample = (i32::from(*sample) * self.gain() >> 12) as i16;
+            *sample = ((i32::from(*sample) * self.gain()) >> 12) as i16;
             self.invented += 1;
         }
         self.until_turn -= length;

@@ -38,11 +38,14 @@ impl Status {
     pub(super) fn wish(&self) -> Wish {
         let Self { slack, target, step, idle, .. } = *self;
         if slack < target {
-            let steps = (target - slack + step - 1) / step;
+            // No more than a few steps at once: the way there is long enough to look again.
+            let missing = target.saturating_sub(slack).min(64 * step);
+            let steps = (missing + step - 1) / step;
             return Wish::Grow((steps * step - idle).max(0) as usize);
         }
-        let steps = (slack - target) / step;
-        let is_worth = (slack - target - self.tolerance) / step >= 1 || idle > self.idle_allowed;
+        let more = slack.saturating_sub(target);
+        let steps = more / step;
+        let is_worth = (more - self.tolerance) / step >= 1 || idle > self.idle_allowed;
         if is_worth { Wish::Shrink((steps * step + idle) as usize) } else { Wish::Keep }
     }
 }

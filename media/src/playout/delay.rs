@@ -28,8 +28,8 @@ const MS_PER_PERCENT: u32 = 30;
 /// Packets between two looks at the histogram.
 const LOOK_EVERY: u8 = 10;
 
-/// Slack beside what was learned: 2 ms, for late ticks.
-const MARGIN_MS: u32 = 2;
+/// Slack beside what was learned, for late ticks.
+const MARGIN_MS: u32 = 1;
 
 /// Buckets of the least delay; each lasts [`BASE_PACKETS`].
 const BASES: usize = 4;
@@ -194,8 +194,7 @@ impl DelayEstimate {
             self.peaks.rotate_right(1);
             self.peaks[0] = Peak { height: self.rising, at: now_ms };
             self.rising = 0;
-        } else if self.peaks[0].height > 0
-            && now_ms.wrapping_sub(self.peaks[0].at) > PEAK_MEMORY_MS
+        } else if self.peaks[0].height > 0 && now_ms.wrapping_sub(self.peaks[0].at) > PEAK_MEMORY_MS
         {
             self.peaks = [Peak::default(); PEAKS];
         }

@@ -7,6 +7,7 @@ use media_units::{Arrival, Discard, ExtendedSequence, Instant, RtpTimestamp};
 use super::packets::PacketStore;
 use super::{Newest, ORIGIN, PAYLOAD_BYTES_MAX, Phase, Playout};
 use crate::codec::Decoder;
+use crate::comfort_noise::ComfortNoise;
 use crate::rtp::RtpView;
 
 /// Sequence numbers that are remembered, to know a duplicate.
@@ -48,8 +49,9 @@ impl Playout {
         extended: ExtendedSequence,
         arrival: Arrival,
     ) -> Result<(), Discard> {
+        let noise = ComfortNoise::parse(packet.payload())?;
         self.insert_pause(packet, extended, arrival)?;
-        self.noise = Noise::parse(packet.payload());
+        self.noise.describe(&noise);
         Ok(())
     }
 
@@ -62,7 +64,7 @@ impl Playout {
         arrival: Arrival,
     ) -> Result<(), Discard> {
         self.insert_pause(packet, extended, arrival)?;
-        self.noise = None;
+        self.noise.reset();
         Ok(())
     }
 
@@ -127,14 +129,9 @@ impl Playout {
         let hold = u64::from(self.target().max(self.as_samples(self.limits.delay_initial)));
         let nanos = (hold + misfit) * 1_000_000_000 / u64::from(self.rate);
         self.phase = Phase::Held { until: arrival + Duration::from_nanos(nanos) };
-        self.rebase();
+        self.estimate.rebase();
         self.waited = 0;
         self.end
-    }
-
-    /// Positions and arrivals have another relation from now on.
-    fn rebase(&mut self) {
-        self.estimate.rebase();
     }
 
     /// The place of the newest packet of all. Its timestamp is believed as far as it makes sense.
@@ -145,7 +142,7 @@ impl Playout {
         }
         if position < self.playhead || position + length > self.playhead + self.ahead_max() {
             // The sender's timestamps jumped: its sound goes on where it was.
-            self.rebase();
+            self.estimate.rebase();
             return self.end;
         }
         position
@@ -160,11 +157,11 @@ impl Playout {
             return self.begin(length, arrival);
         }
         // The hole is taken out of the stream: positions are smaller by what was waited.
-        let hole = position.min(scheduled) - self.playhead.min(position.min(scheduled));
-        self.anchor = self.anchor.wrapping_add(hole as u32);
+        let place = self.playhead + position.saturating_sub(scheduled);
+        self.anchor = self.anchor.wrapping_add(position.wrapping_sub(place) as u32);
         self.waited = scheduled.saturating_sub(position);
         self.accept_wait();
-        self.playhead + position.saturating_sub(scheduled)
+        place
     }
 
     /// The place of a packet that was overtaken, if it is still of use.
@@ -261,11 +258,12 @@ impl Playout {
     fn store(&mut self, position: u64, length: u64, payload: &[u8]) -> bool {
         self.end = self.end.max(position + length);
         self.report.packets_stored += 1;
+        let over = self.playhead.saturating_sub(position);
+        self.report.samples_late += over.min(length);
         if let Some(memory) = &mut self.memory {
             return memory.packets.insert(position, length as usize, payload);
         }
-        let over = self.playhead.saturating_sub(position) as usize;
-        if let Some(rest) = payload.get(over..) {
+        if let Some(rest) = payload.get(over as usize..) {
             self.store.write(position.max(self.playhead), rest);
         }
         true

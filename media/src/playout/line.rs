@@ -2,7 +2,8 @@
 
 use media_kernels::Kernels;
 
-use super::{AHEAD_MS, Memory, Playout};
+use super::store::AHEAD;
+use super::{AHEAD_MS, Memory, PAST, Playout};
 use crate::codec::Decoder;
 use crate::g711;
 
@@ -57,7 +58,7 @@ impl Playout {
     pub(super) fn advance(&mut self, samples: u64) {
         match &mut self.memory {
             None => {
-                let far = self.playhead + self.store.ahead();
+                let far = self.playhead + AHEAD;
                 self.store.forget(far, samples as usize);
             }
             Some(memory) => {
@@ -73,7 +74,7 @@ impl Playout {
         match &mut self.memory {
             None => {
                 let length = self.store.run_before(self.playhead, self.past.len());
-                let (none, past) = self.past.split_at_mut(self.past.len() - length);
+                let (none, past) = self.past.split_at_mut(PAST - length);
                 none.fill(0);
                 self.store.decode(law(decoder), self.playhead - length as u64, kernels, past);
             }
@@ -85,7 +86,7 @@ impl Playout {
     pub(super) fn amend_past(&mut self, decoder: &Decoder, kernels: &Kernels) {
         match &mut self.memory {
             None => {
-                let mut codes = [0; super::PAST];
+                let mut codes = [0; PAST];
                 g711::encode(law(decoder), kernels, &self.past, &mut codes);
                 self.store.write(self.playhead - codes.len() as u64, &codes);
             }
@@ -93,12 +94,13 @@ impl Playout {
         }
     }
 
-    /// Recovers the packet before the next one from the redundancy in that one. The next packet
-    /// lies `missing` samples ahead. False where there is none.
-    pub(super) fn recover(&mut self, missing: usize, decoder: &mut Decoder) -> bool {
+    /// Recovers what is missing at the playhead from the redundancy in the packet behind it. False
+    /// where there is none.
+    pub(super) fn recover(&mut self, decoder: &mut Decoder) -> bool {
         let quantum = self.period as usize / 8;
         let Some(memory) = &mut self.memory else { return false };
         let Some(&next) = memory.packets.list().first() else { return false };
+        let missing = next.position.saturating_sub(self.playhead) as usize;
         let whole = missing.next_multiple_of(quantum);
         if missing == 0 || whole > next.samples as usize {
             return false;

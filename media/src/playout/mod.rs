@@ -17,7 +17,7 @@
 //!
 //! Positions, delays and lengths are samples at the format's sample rate. Nothing here allocates
 //! but constructors, nothing reads a clock, and no packet can make it panic. The decision
-//! apart from the means, and insertion that only stores, are ideas of WebRTC's NetEQ; concealment
+//! apart from the means, and insertion that only stores, are ideas of WebRTC's `NetEQ`; concealment
 //! follows the idea of ITU-T G.711 Appendix I; comfort noise is RFC 3389. See docs/playout.md.
 
 mod conceal;
@@ -41,12 +41,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use media_kernels::prefetch;
-use media_units::{BLOCK_SAMPLES, ExtendedSequence, Instant, RtpTimestamp, SAMPLE_RATE};
+use media_units::{BLOCK_SAMPLES, Encoding, ExtendedSequence, Instant, RtpTimestamp, SAMPLE_RATE};
 
+use crate::comfort_noise::NoiseGenerator;
 use conceal::{Concealer, PAST_NARROW};
 use delay::DelayEstimate;
 pub use memory::{Memory, Scratch};
-use store::{CAPACITY, SampleStore};
+use store::{AHEAD, SampleStore};
 
 /// Octets of the longest payload of G.711: 60 ms.
 pub const PAYLOAD_BYTES_MAX: usize = 480;
@@ -59,10 +60,13 @@ const PAST: usize = PAST_NARROW;
 
 /// How far ahead of the playhead a packet may lie, in milliseconds: beyond the greatest delay, so
 /// that what is too early is dropped for its age and not for its place.
-const AHEAD_MS: u32 = ((CAPACITY - PAST) / 8) as u32;
+const AHEAD_MS: u32 = (AHEAD / 8) as u32;
 
 /// Where a stream begins: far enough from zero for all that may come before it.
 const ORIGIN: u64 = 1 << 40;
+
+/// Noise need not differ from stream to stream.
+const NOISE_SEED: u64 = 1;
 
 /// Bounds of the delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +115,8 @@ pub struct PlayoutReport {
     pub packets_stored: u64,
     /// Packets that came too late.
     pub packets_late: u64,
+    /// Samples of stored packets that were over when they came.
+    pub samples_late: u64,
     /// Packets that came a second time.
     pub packets_duplicate: u64,
     /// Packets recovered from the redundancy in the next (in-band forward error correction).
@@ -151,7 +157,7 @@ pub struct Playout {
     estimate: DelayEstimate,
     report: PlayoutReport,
     concealer: Concealer,
-    noise: Option<Noise>,
+    noise: NoiseGenerator,
     memory: Option<Box<Memory>>,
     store: SampleStore,
     /// During a loss: what was played last.
@@ -204,7 +210,7 @@ impl Playout {
             estimate: DelayEstimate::new(SAMPLE_RATE),
             report: PlayoutReport::default(),
             concealer: Concealer::new(period as usize / 8),
-            noise: None,
+            noise: NoiseGenerator::new(SAMPLE_RATE, NOISE_SEED),
             memory: None,
             store: SampleStore::new(),
             past: [0; PAST_NARROW],
@@ -216,7 +222,7 @@ impl Playout {
     pub fn equip(&mut self, memory: Option<Box<Memory>>) -> Option<Box<Memory>> {
         let encoding = memory.as_ref().map(|memory| memory.encoding());
         let before = std::mem::replace(&mut self.memory, memory);
-        self.rate = encoding.map_or(SAMPLE_RATE, |encoding| encoding.sample_rate());
+        self.rate = encoding.map_or(SAMPLE_RATE, Encoding::sample_rate);
         self.scale = encoding.map_or(1, |encoding| encoding.sample_rate() / encoding.clock_rate());
         self.period = self.rate / 50;
         self.reset();
@@ -237,7 +243,7 @@ impl Playout {
         self.mean_slack = 0;
         self.estimate = DelayEstimate::new(self.rate);
         self.concealer = Concealer::new(self.period as usize / 8);
-        self.noise = None;
+        self.noise = NoiseGenerator::new(self.rate, NOISE_SEED);
         match &mut self.memory {
             Some(memory) => memory.clear(),
             None => self.store.clear(),
@@ -298,7 +304,7 @@ impl Playout {
         self.advance(samples);
         let paid = samples.min(self.waited);
         self.waited -= paid;
-        self.schedule -= (samples - paid) as i32;
+        self.schedule = self.schedule.saturating_sub((samples - paid) as i32);
     }
 
     /// What is waited for came late, or is given up: from now on all is due so much later.

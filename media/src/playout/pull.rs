@@ -1,31 +1,43 @@
 //! The way out: every 20 ms exactly one period of sound, decoded or still encoded.
 
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Block, Instant, Law};
+use media_units::{BLOCK_SAMPLES, Instant, Law};
 
-use super::conceal::cross_fade;
-use super::decide::{Operation, Status, decide};
-use super::delay::Wish;
+use super::decide::{Status, Wish};
+use super::stretch::{Bounds, lengthen, shorten, splice};
 use super::{Phase, Playout, Pulled, Scratch};
 use crate::codec::Decoder;
 use crate::g711;
 
-const PERIOD_SAMPLES: u64 = BLOCK_SAMPLES as u64;
+/// Pulls between two looks at the schedule while all is well: 80 ms.
+const CALM_PULLS: u8 = 4;
 
-/// What a pull is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// Nothing, cheaply.
-    Rest,
-    /// What was decided.
-    Run(Operation),
+/// Likeness, of 1024, at which a splice is not heard.
+const LIKENESS: i64 = 880;
+
+/// The same where the delay is far above what it should be: a splice that is heard a little is
+/// better than that.
+const LIKENESS_HURRIED: i64 = 700;
+
+/// Delay too much, in periods, from which on it is hurried.
+const HURRY_PERIODS: usize = 3;
+
+/// What a pull needs beside the buffer.
+struct Means<'a> {
+    decoder: &'a mut Decoder,
+    kernels: &'a Kernels,
+    scratch: &'a mut Scratch,
 }
 
 /// What is due next, in pieces.
 #[derive(Debug, Clone, Copy)]
 enum Piece {
-    Sound { position: u64, length: usize },
-    Hole { position: u64, length: usize, meant: bool },
+    /// So many samples are there.
+    Sound(usize),
+    /// So many are missing, and the next of them will be there.
+    Hole { length: usize, meant: bool },
+    /// So many are missing, and nothing is known of what follows.
+    End { length: usize, meant: bool },
 }
 
 impl Playout {
@@ -36,105 +48,99 @@ impl Playout {
         now: Instant,
         decoder: &mut Decoder,
         kernels: &Kernels,
-        _scratch: &mut Scratch,
+        scratch: &mut Scratch,
         samples: &mut [i16],
     ) -> Pulled {
-        let Decoder::G711(law) = *decoder else {
-            samples.fill(0);
-            return Pulled::Silence;
-        };
-        let mut block = Block::SILENCE;
-        let pulled = self.pull_block(now, law, kernels, &mut block);
-        samples.copy_from_slice(&block.0);
-        pulled
-    }
-
-    fn pull_block(
-        &mut self,
-        now: Instant,
-        law: Law,
-        kernels: &Kernels,
-        block: &mut Block,
-    ) -> Pulled {
-        let pulled = match self.step(now, law) {
-            Step::Rest => {
-                *block = Block::SILENCE;
-                Pulled::Silence
-            }
-            Step::Run(Operation::Play) => self.play(law, kernels, block),
-            Step::Run(Operation::Insert) => {
-                self.invent(self.playhead, law, kernels, &mut block.0);
-                Pulled::Concealed
-            }
-            Step::Run(Operation::LeaveOut) => {
-                let mut left_out = Block::SILENCE;
-                self.play(law, kernels, &mut left_out);
-                let pulled = self.play(law, kernels, block);
-                for (step, (from, to)) in left_out.0.iter().zip(&mut block.0).enumerate() {
-                    *to = cross_fade(*from, *to, step, BLOCK_SAMPLES);
+        let pulled = match self.step(now) {
+            None => self.rest(samples),
+            Some(wish) => {
+                let mut means = Means { decoder, kernels, scratch };
+                if self.stretch(wish, &mut means, samples) {
+                    Pulled::Played
+                } else {
+                    self.play(&mut means, samples)
                 }
-                pulled
             }
         };
         self.count(pulled)
     }
 
-    /// The next 20 ms still encoded, for a relay: the same timing, nothing decoded or invented.
-    /// `frame` is to be sent only where the answer is [`Pulled::Played`]; holes in it are filled
-    /// with silence.
+    /// The next 20 ms still encoded, for a relay of G.711: the same timing, and nothing decoded but
+    /// where the delay changes. `frame` is to be sent only where the answer is
+    /// [`Pulled::Played`] or [`Pulled::Noise`]; holes in it are filled with silence.
     pub fn pull_frame(
         &mut self,
         now: Instant,
         law: Law,
-        _kernels: &Kernels,
-        _scratch: &mut Scratch,
+        kernels: &Kernels,
+        scratch: &mut Scratch,
         frame: &mut [u8; BLOCK_SAMPLES],
     ) -> Pulled {
-        let pulled = match self.step(now, law) {
-            Step::Rest => Pulled::Silence,
-            Step::Run(Operation::Play) => self.copy(law, frame),
-            Step::Run(Operation::Insert) => {
-                self.concealer.skip(BLOCK_SAMPLES);
-                Pulled::Concealed
+        let mut samples = [0; BLOCK_SAMPLES];
+        let pulled = match self.step(now) {
+            None => {
+                let pulled = self.rest(&mut samples);
+                if pulled == Pulled::Noise {
+                    g711::encode(law, kernels, &samples, frame);
+                }
+                pulled
             }
-            Step::Run(Operation::LeaveOut) => {
-                self.copy(law, frame);
-                self.copy(law, frame)
+            Some(wish) => {
+                let decoder = &mut Decoder::G711(law);
+                if self.stretch(wish, &mut Means { decoder, kernels, scratch }, &mut samples) {
+                    g711::encode(law, kernels, &samples, frame);
+                    Pulled::Played
+                } else {
+                    self.copy(law, frame)
+                }
             }
         };
         self.count(pulled)
     }
 
-    /// Begins a pull: what is to be done, and the schedule moved accordingly.
-    fn step(&mut self, now: Instant, law: Law) -> Step {
+    /// Begins a pull: the schedule is settled, and what is to become of it. `None`: there is
+    /// nothing to play and nothing to conceal.
+    fn step(&mut self, now: Instant) -> Option<Wish> {
         self.last_pull = now;
         match self.phase {
-            Phase::Empty => return Step::Rest,
-            Phase::Held { until } if now < until => return Step::Rest,
-            Phase::Held { .. } => self.phase = Phase::Running,
+            Phase::Empty => return None,
+            Phase::Held { until } if now < until => return None,
+            Phase::Held { .. } => {
+                self.phase = Phase::Running;
+                self.schedule = self.scheduled(now);
+            }
             Phase::Running => {}
         }
         if self.playhead == self.end && self.concealer.is_silent() {
-            self.waited += PERIOD_SAMPLES;
-            return Step::Rest;
+            self.waited += u64::from(self.period);
+            return None;
         }
         self.settle();
-        self.slack.pulled();
-        self.pulls_since_shrink = self.pulls_since_shrink.saturating_add(1);
-        let operation = decide(self.status(law));
-        match operation {
-            Operation::Play => {}
-            Operation::Insert => {
-                self.slack.shift(BLOCK_SAMPLES as i32);
-                self.report.periods_inserted += 1;
-            }
-            Operation::LeaveOut => {
-                self.slack.shift(-(BLOCK_SAMPLES as i32));
-                self.pulls_since_shrink = 0;
-                self.report.periods_left_out += 1;
-            }
+        self.follow(now);
+        if self.calm > 0 {
+            self.calm -= 1;
+            return Some(Wish::Keep);
         }
-        Step::Run(operation)
+        let wish = self.status().map_or(Wish::Keep, |status| status.wish());
+        if wish == Wish::Keep {
+            self.calm = CALM_PULLS;
+        }
+        Some(wish)
+    }
+
+    /// The schedule's delay as this moment shows it.
+    fn scheduled(&self, now: Instant) -> i32 {
+        self.clock(now).wrapping_sub((self.playhead + self.waited) as u32) as i32
+    }
+
+    /// Follows what the moment of the pull says. A tick that runs late is no delay of the stream.
+    fn follow(&mut self, now: Instant) {
+        let seen = self.scheduled(now);
+        if seen < self.schedule {
+            self.schedule = seen;
+        } else {
+            self.schedule += seen.saturating_sub(self.schedule) / 32;
+        }
     }
 
     /// Settles what was waited for: sound after a hole that was invented already is due now;
@@ -143,48 +149,94 @@ impl Playout {
         if self.waited == 0 || self.playhead == self.end {
             return;
         }
-        let hole = self.store.gap(self.playhead, (self.end - self.playhead) as usize) as u64;
+        let hole = self.gap((self.end - self.playhead) as usize) as u64;
         self.skip(hole.min(self.waited));
         if hole < self.waited {
             self.accept_wait();
         }
     }
 
-    fn status(&self, law: Law) -> Status {
-        let wish = self.slack.wish(self.needed as i32, self.delay_max as i32);
-        if wish == Wish::Keep {
-            return Status::KEEP;
+    fn status(&self) -> Option<Status> {
+        let base = self.estimate.base()?;
+        let newest = self.newest?;
+        let (period, step) = (self.period as i32, self.step as i32);
+        let idle = (newest.position as i64 - self.playhead as i64).rem_euclid(i64::from(step));
+        let idle = idle as i32;
+        Some(Status {
+            slack: self.schedule.saturating_sub(base).saturating_sub(period - step + idle),
+            target: self.target() as i32,
+            step,
+            idle,
+            tolerance: period / 5,
+            idle_allowed: period / 4,
+        })
+    }
+
+    /// Lets the delay grow or shrink within a period of sound. False where nothing was done.
+    fn stretch(&mut self, wish: Wish, means: &mut Means<'_>, samples: &mut [i16]) -> bool {
+        let period = self.period as usize;
+        let (wanted, most) = match wish {
+            Wish::Keep => return false,
+            Wish::Grow(wanted) => (wanted, period),
+            Wish::Shrink(wanted) => (wanted, period + wanted.min(2 * period)),
+        };
+        let most = most.min(means.scratch.ahead.len());
+        let there = self.run(most);
+        if self.concealer.is_active() || there < period {
+            return false;
         }
-        let ready = self.store.run(self.playhead, 2 * BLOCK_SAMPLES);
-        let mut codes = [0; 2 * BLOCK_SAMPLES];
-        self.store.read(self.playhead, &mut codes);
-        Status {
-            wish,
-            periods_ready: (ready / BLOCK_SAMPLES) as u8,
-            quiet: g711::is_quiet(law, &codes[..ready]),
-            pulls_since_shrink: self.pulls_since_shrink,
+        let ahead = &mut means.scratch.ahead[..there];
+        self.peek(means.decoder, means.kernels, ahead);
+        let is_hurried = wanted > HURRY_PERIODS * period && matches!(wish, Wish::Shrink(_));
+        let likeness = if is_hurried { LIKENESS_HURRIED } else { LIKENESS };
+        let bounds = Bounds { quantum: period / 8, period, wanted, likeness };
+        let found = match wish {
+            Wish::Shrink(_) => shorten(ahead, bounds),
+            _ => lengthen(ahead, bounds),
+        };
+        let Some(found) = found else { return false };
+        let used = splice(ahead, found, bounds.quantum, samples);
+        self.advance(used as u64);
+        self.schedule = self.schedule.saturating_sub(found.jump as i32);
+        let changed = found.jump.unsigned_abs() as u64;
+        match wish {
+            Wish::Shrink(_) => self.report.samples_accelerated += changed,
+            _ => self.report.samples_expanded += changed,
         }
+        true
+    }
+
+    /// Nothing is there and nothing is missing.
+    fn rest(&mut self, samples: &mut [i16]) -> Pulled {
+        if self.noise.is_described() {
+            self.noise.fill(samples);
+            return Pulled::Noise;
+        }
+        samples.fill(0);
+        Pulled::Silence
     }
 
     /// Decodes the next period, inventing what is missing of it.
-    fn play(&mut self, law: Law, kernels: &Kernels, block: &mut Block) -> Pulled {
+    fn play(&mut self, means: &mut Means<'_>, samples: &mut [i16]) -> Pulled {
         let mut pulled = Pulled::Silence;
         let mut filled = 0;
-        while filled < BLOCK_SAMPLES {
-            let samples = &mut block.0[filled..];
-            match self.piece(samples.len()) {
-                Piece::Sound { position, length } => {
-                    let samples = &mut samples[..length];
-                    self.decode(position, law, kernels, samples);
-                    if self.concealer.is_active() {
-                        self.concealer.rejoin(samples);
-                    }
+        while filled < samples.len() {
+            let rest = &mut samples[filled..];
+            let piece = self.next_piece(rest.len());
+            if matches!(piece, Piece::Hole { meant: false, .. }) && self.recover(means.decoder) {
+                self.report.packets_recovered += 1;
+                continue;
+            }
+            match piece {
+                Piece::Sound(length) => {
+                    self.sound(means, &mut rest[..length]);
                     pulled = Pulled::Played;
                     filled += length;
                 }
-                Piece::Hole { position, length, meant } => {
-                    pulled = self.judge_hole(pulled, meant);
-                    self.invent(position, law, kernels, &mut samples[..length]);
+                Piece::Hole { length, meant } | Piece::End { length, meant } => {
+                    pulled = self.judge_hole(pulled, meant, length);
+                    self.invent(meant, means, &mut rest[..length]);
+                    self.pass(piece);
                     filled += length;
                 }
             }
@@ -198,17 +250,22 @@ impl Playout {
         let mut filled = 0;
         while filled < BLOCK_SAMPLES {
             let codes = &mut frame[filled..];
-            match self.piece(codes.len()) {
-                Piece::Sound { position, length } => {
-                    self.store.read(position, &mut codes[..length]);
+            match self.next_piece(codes.len()) {
+                Piece::Sound(length) => {
+                    self.store.read(self.playhead, &mut codes[..length]);
+                    self.advance(length as u64);
                     self.concealer.end();
                     pulled = Pulled::Played;
                     filled += length;
                 }
-                Piece::Hole { length, meant, .. } => {
+                piece @ (Piece::Hole { length, meant } | Piece::End { length, meant }) => {
                     codes[..length].fill(g711::silence(law));
-                    pulled = self.judge_hole(pulled, meant);
+                    pulled = self.judge_hole(pulled, meant, length);
+                    if meant {
+                        self.concealer.hush();
+                    }
                     self.concealer.skip(length);
+                    self.pass(piece);
                     filled += length;
                 }
             }
@@ -217,56 +274,78 @@ impl Playout {
     }
 
     /// What a pull is that comes to a hole: a pause if the hole is meant or has faded.
-    fn judge_hole(&mut self, pulled: Pulled, meant: bool) -> Pulled {
-        if meant {
-            self.concealer.hush();
+    fn judge_hole(&mut self, pulled: Pulled, meant: bool, length: usize) -> Pulled {
+        if meant || self.concealer.is_silent() {
             return pulled;
         }
-        match pulled {
-            Pulled::Silence if !self.concealer.is_silent() => Pulled::Concealed,
-            _ => pulled,
-        }
+        self.report.samples_concealed += length as u64;
+        if pulled == Pulled::Silence { Pulled::Concealed } else { pulled }
     }
 
-    /// The next piece of at most `room` samples; the schedule moves over it.
-    fn piece(&mut self, room: usize) -> Piece {
-        let position = self.playhead;
-        let length = self.store.run(position, room);
+    /// The next piece of at most `room` samples.
+    fn next_piece(&self, room: usize) -> Piece {
+        let length = self.run(room);
         if length > 0 {
-            self.advance(length as u64);
-            return Piece::Sound { position, length };
+            return Piece::Sound(length);
         }
-        let known = room.min((self.end - position) as usize);
+        let meant = self.silent.contains(&self.playhead);
+        let known = room.min((self.end - self.playhead) as usize);
         if known == 0 {
-            self.waited += room as u64;
-            return Piece::Hole { position, length: room, meant: false };
+            return Piece::End { length: room, meant };
         }
-        let length = self.store.gap(position, known);
-        self.advance(length as u64);
-        Piece::Hole { position, length, meant: self.silent.contains(&position) }
+        Piece::Hole { length: self.gap(known), meant }
     }
 
-    /// Invents sound for a hole at `position`.
-    fn invent(&mut self, position: u64, law: Law, kernels: &Kernels, samples: &mut [i16]) {
-        if !self.concealer.is_active() {
-            let mut past = [0; BLOCK_SAMPLES];
-            let length = self.store.run_before(position, BLOCK_SAMPLES);
-            self.decode(position - length as u64, law, kernels, &mut past[..length]);
-            self.concealer.begin(&past[..length]);
+    /// The schedule moves over what is missing.
+    fn pass(&mut self, piece: Piece) {
+        match piece {
+            Piece::Sound(_) => {}
+            Piece::Hole { length, .. } => self.advance(length as u64),
+            Piece::End { length, .. } => self.waited += length as u64,
         }
-        self.concealer.fill(samples);
     }
 
-    fn decode(&self, position: u64, law: Law, kernels: &Kernels, samples: &mut [i16]) {
-        let mut codes = [0; BLOCK_SAMPLES];
-        let codes = &mut codes[..samples.len()];
-        self.store.read(position, codes);
-        g711::decode(law, kernels, codes, samples);
+    /// Plays samples that are there.
+    fn sound(&mut self, means: &mut Means<'_>, samples: &mut [i16]) {
+        self.peek(means.decoder, means.kernels, samples);
+        if self.concealer.is_active() {
+            self.amend_past(means.decoder, means.kernels);
+            let past = match &mut self.memory {
+                Some(memory) => &mut memory.past[..],
+                None => &mut self.past[..],
+            };
+            let fade = self.concealer.rejoin_length();
+            self.concealer.rejoin(past, &mut means.scratch.spare[..fade], samples);
+        }
+        self.advance(samples.len() as u64);
+    }
+
+    /// Invents sound for a hole.
+    fn invent(&mut self, meant: bool, means: &mut Means<'_>, samples: &mut [i16]) {
+        if self.concealer.is_silent() {
+            self.rest(samples);
+            return;
+        }
+        let begins = !self.concealer.is_active();
+        if begins {
+            self.remember_past(means.decoder, means.kernels);
+        }
+        let past = match &mut self.memory {
+            Some(memory) => &mut memory.past[..],
+            None => &mut self.past[..],
+        };
+        if begins {
+            self.concealer.begin(past);
+        }
+        if meant {
+            self.concealer.hush();
+        }
+        self.concealer.fill(past, samples);
     }
 
     fn count(&mut self, pulled: Pulled) -> Pulled {
         match pulled {
-            Pulled::Silence => {}
+            Pulled::Silence | Pulled::Noise => {}
             Pulled::Played => self.report.blocks_played += 1,
             Pulled::Concealed => self.report.blocks_concealed += 1,
         }

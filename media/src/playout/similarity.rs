@@ -23,16 +23,9 @@ impl Correlation {
     /// The normalized correlation, of 1024; more energy on one side than the other is unlike too.
     pub(super) fn likeness(&self) -> i64 {
         let larger = self.energies[0].max(self.energies[1]);
-        let mean = (self.energies[0] + self.energies[1]) / 2;
+        let mean = i64::midpoint(self.energies[0], self.energies[1]);
         // Between the arithmetic mean, which wants the same loudness, and the larger one.
-        self.product * 1024 / ((mean + larger) / 2).max(1)
-    }
-
-    /// Both together.
-    pub(super) fn and(&self, other: &Self) -> Self {
-        let [first, second] = self.energies;
-        let energies = [first + other.energies[0], second + other.energies[1]];
-        Self { product: self.product + other.product, energies }
+        self.product * 1024 / i64::midpoint(mean, larger).max(1)
     }
 
     /// Whether it is more alike.
@@ -41,12 +34,8 @@ impl Correlation {
     }
 }
 
-/// The sum of every `stride`th sample squared.
-pub(super) fn energy(sound: &[i16], stride: usize) -> i64 {
-    sound.iter().step_by(stride).map(|&sample| i64::from(i32::from(sample).pow(2))).sum()
-}
-
 /// The mean of all samples squared.
 pub(super) fn mean_square(sound: &[i16]) -> i64 {
-    energy(sound, 1) / (sound.len() as i64).max(1)
+    let energy: i64 = sound.iter().map(|&sample| i64::from(i32::from(sample).pow(2))).sum();
+    energy / (sound.len() as i64).max(1)
 }

@@ -10,6 +10,9 @@ use crate::g711;
 /// Samples that the ring holds: 512 ms.
 pub(super) const CAPACITY: usize = 4096;
 
+/// How far ahead of the playhead the ring reaches: behind it lie [`PAST`] samples that were played.
+pub(super) const AHEAD: u64 = (CAPACITY - PAST) as u64;
+
 const WORD_BITS: usize = 64;
 
 /// The ring. Positions count samples since the stream began; the caller keeps those it uses
@@ -46,11 +49,6 @@ impl SampleStore {
         self.codes[start..start + first.len()].copy_from_slice(first);
         self.codes[..wrapped.len()].copy_from_slice(wrapped);
         for_each_word(position, codes.len(), |word, mask| self.present[word] |= mask);
-    }
-
-    /// How far ahead of the playhead the ring reaches.
-    pub(super) const fn ahead(&self) -> u64 {
-        (CAPACITY - PAST) as u64
     }
 
     /// Decodes samples from `position` on, present or not.

@@ -5,7 +5,7 @@
 //! of the voice further or back, and fades from the one into the other. What is found is only
 //! used where the likeness is good, or where it is too quiet to be heard.
 
-use super::similarity::{Correlation, energy, mean_square};
+use super::similarity::{Correlation, mean_square};
 
 /// Where to splice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,11 @@ pub(super) fn shorten(sound: &[i16], bounds: Bounds) -> Option<Splice> {
     for at in [0, 2 * quantum, 4 * quantum, 6 * quantum] {
         let from = &sound[at..at + fade];
         search(quantum, most, &mut best, |jump| {
-            Some((Splice { at, jump: jump as isize }, from, sound.get(at + jump..at + jump + fade)?))
+            Some((
+                Splice { at, jump: jump as isize },
+                from,
+                sound.get(at + jump..at + jump + fade)?,
+            ))
         });
     }
     accept(best, bounds)
@@ -137,9 +141,4 @@ fn search<'a>(
 fn accept(best: Found, bounds: Bounds) -> Option<Splice> {
     let (correlation, splice) = best?;
     (correlation.likeness() >= bounds.likeness).then_some(splice)
-}
-
-/// Whether the sound is too soft for a splice to be heard.
-pub(super) fn is_quiet(sound: &[i16]) -> bool {
-    energy(sound, 1) < QUIET * sound.len() as i64
 }

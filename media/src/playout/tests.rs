@@ -182,8 +182,15 @@ impl Line {
     }
 
     fn pull(&mut self, now: Instant, packets: &[Sent]) -> (Pulled, Block) {
+        let before = self.decoded.report();
         let (pulled, block, frame) = self.pull_both(now);
-        if pulled == Pulled::Played {
+        let after = self.decoded.report();
+        let taken = after.samples_accelerated - before.samples_accelerated;
+        let added = after.samples_expanded - before.samples_expanded;
+        if taken + added > 0 {
+            // Spliced sound has no labels.
+            self.heard.samples += BLOCK_SAMPLES as u64 + taken - added;
+        } else if pulled == Pulled::Played {
             self.follow_labels(now, &frame, packets);
         }
         (pulled, block)
@@ -236,11 +243,10 @@ fn assert_conserved(heard: &Heard, packets: &[Sent]) {
     let discarded = heard.duplicates + heard.late + heard.overflows + heard.invalid;
     assert_eq!(heard.stored + discarded, packets.len() as u64);
     let stored = (heard.stored + heard.overflows) * packets[0].length;
-    let left_out = heard.report.periods_left_out * BLOCK_SAMPLES as u64;
     if heard.overflows == 0 {
-        assert_eq!(heard.samples + left_out, stored, "{:?}", heard.report);
+        assert_eq!(heard.samples + heard.report.samples_late, stored, "{:?}", heard.report);
     } else {
-        assert!(heard.samples + left_out < stored);
+        assert!(heard.samples < stored);
     }
 }
 
@@ -326,10 +332,10 @@ fn a_lost_packet_is_concealed_and_costs_no_delay() {
 fn after_the_last_packet_sound_fades_and_silence_lasts() {
     let packets = stream(START, 50, 160);
     let heard = play(&packets, Instant::from_millis(10));
-    assert_eq!(heard.count(Pulled::Concealed), 3, "60 ms");
+    assert_eq!(heard.count(Pulled::Concealed), 5, "100 ms");
     let tail: Vec<Pulled> = heard.pulls.iter().rev().take(40).map(|(_, pulled)| *pulled).collect();
     assert_eq!(tail, [Pulled::Silence; 40]);
-    assert_eq!(heard.report.blocks_concealed, 3);
+    assert_eq!(heard.report.blocks_concealed, 5);
 }
 
 #[test]
@@ -414,8 +420,9 @@ fn clock_skew_is_absorbed() {
         }
         let heard = play(&packets, Instant::from_millis(5));
         // 600 s at 300 ppm are 180 ms: nine periods.
-        let changes = heard.report.periods_left_out + heard.report.blocks_concealed - 3;
-        assert!((8..=10).contains(&changes), "{ppm} ppm: {:?}", heard.report);
+        let report = &heard.report;
+        let changed = report.samples_accelerated + report.samples_expanded;
+        assert!((1100..=1700).contains(&changed), "{ppm} ppm: {:?}", heard.report);
         assert!(heard.longest_wait_after(0) <= millis(45), "{:?}", heard.longest_wait_after(0));
         assert_conserved(&heard, &packets);
     }
@@ -455,7 +462,7 @@ fn a_sender_that_pauses_is_silent_and_not_concealed_for_long() {
     let heard = play(&packets, Instant::from_millis(4));
     assert_eq!(heard.report.blocks_played, 100);
     assert_eq!(heard.samples, 16_000);
-    assert_eq!(heard.report.blocks_concealed, 30, "60 ms at the end of each talkspurt");
+    assert_eq!(heard.report.blocks_concealed, 50, "100 ms at the end of each talkspurt");
     assert!(heard.longest_wait_after(0) < millis(42), "{:?}", heard.longest_wait_after(0));
 }
 
@@ -472,10 +479,11 @@ fn a_pause_within_the_buffered_sound_is_silence_and_no_loss() {
     let start = packets[13].arrival;
     let pulls: Vec<Pulled> =
         (1..=17).map(|index| line.pull(start + millis(20 * index), &packets).0).collect();
-    let mut expected = [Pulled::Played; 17];
-    expected[10..12].fill(Pulled::Silence);
-    expected[16] = Pulled::Concealed;
-    assert_eq!(pulls, expected);
+    let count = |kind| pulls.iter().filter(|&&pulled| pulled == kind).count();
+    assert_eq!(count(Pulled::Silence), 2, "{pulls:?}");
+    let last = pulls.iter().rposition(|&pulled| pulled == Pulled::Played);
+    let invented = pulls.iter().position(|&pulled| pulled == Pulled::Concealed);
+    assert!(invented > last, "{pulls:?}");
 }
 
 #[test]
@@ -487,7 +495,7 @@ fn timestamps_that_jump_do_not_disturb_the_sound() {
         }
         let heard = play(&packets, Instant::from_millis(4));
         assert_eq!(heard.report.blocks_played, 200, "{jump:#x}");
-        assert_eq!(heard.report.blocks_concealed, 3, "only at the very end, {jump:#x}");
+        assert_eq!(heard.report.blocks_concealed, 5, "only at the very end, {jump:#x}");
         assert_conserved(&heard, &packets);
     }
 }
@@ -558,7 +566,7 @@ fn memory_of_one_buffer_is_small() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
 
     #[test]
     fn any_network_conserves_orders_bounds_and_recovers(
@@ -569,7 +577,7 @@ proptest! {
         let mut percent = move || ((u64::from(random.next_u32()) * 100) >> 32) as u32;
         let bad = START + millis(6000);
         let mut packets = Vec::new();
-        for mut packet in stream(START, 1000, 160) {
+        for mut packet in stream(START, 2000, 160) {
             if packet.arrival < bad {
                 if percent() < loss {
                     continue;
@@ -588,10 +596,11 @@ proptest! {
         let heard = play(&packets, Instant::from_millis(phase));
         assert_conserved(&heard, &packets);
         prop_assert!(heard.longest_wait_after(0) <= millis(322), "{:?} {:?}", heard.longest_wait_after(0), heard.report);
-        // Twelve seconds after the last disturbance all is as on a clean network.
-        let recovered = 14 * 8000;
-        prop_assert_eq!(heard.waited_packets_after(recovered), 300);
-        prop_assert!(heard.longest_wait_after(recovered) <= millis(24));
+        // Seconds after the last disturbance the delay is back at what is aimed at; half a minute
+        // after it all is as on a clean network.
+        let recovered = 36 * 8000;
+        prop_assert!(heard.waited_packets_after(recovered) >= 190);
+        prop_assert!(heard.longest_wait_after(recovered) <= millis(34), "{:?}", heard.report);
     }
 
     #[test]
