@@ -65,6 +65,7 @@ impl Session {
                 taken
             }
             Kind::Digit => {
+                self.playout.insert_event(arrival.extended);
                 self.digit_until = moment.period + DIGIT_PERIODS;
                 let clock_rate = self.media.telephone_event.map_or(CLOCK_RATE, |e| e.clock_rate);
                 let digit = self.record.digits.packet(&packet, clock_rate, datagram.arrival)?;

@@ -142,7 +142,8 @@ impl Concealer {
 
     /// How long the fade into real sound is.
     pub(super) fn rejoin_length(&self) -> usize {
-        (2 * self.quantum + self.invented / 4).min(4 * self.quantum)
+        let longest = if self.is_silent() { 2 } else { 4 } * self.quantum;
+        (2 * self.quantum + self.invented / 4).min(longest)
     }
 
     /// The loss is over.

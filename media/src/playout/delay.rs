@@ -20,7 +20,7 @@ const BOUNDS: [u16; 40] = [
 const BUCKETS: usize = BOUNDS.len() + 1;
 
 /// Packets after which what was counted weighs half.
-const HALVING: u16 = 600;
+const HALVING: u16 = 400;
 
 /// Milliseconds of delay that one packet in a hundred, in time instead of late, is worth.
 const MS_PER_PERCENT: u32 = 30;

@@ -57,15 +57,12 @@ impl Playout {
 
     /// Takes note of a packet of a telephone event (RFC 4733): the endpoint sends it in place of
     /// sound, so that what is missing from here on is no loss.
-    pub fn insert_event(
-        &mut self,
-        packet: &RtpView<'_>,
-        extended: ExtendedSequence,
-        arrival: Arrival,
-    ) -> Result<(), Discard> {
-        self.insert_pause(packet, extended, arrival)?;
+    pub fn insert_event(&mut self, extended: ExtendedSequence) {
+        let Some(newest) = self.newest.filter(|newest| extended > newest.sequence) else { return };
+        // All packets of an event have the timestamp of its beginning: it tells no place.
+        self.note_newest(extended, newest.timestamp, newest.position);
+        self.silent = self.end..u64::MAX;
         self.noise.reset();
-        Ok(())
     }
 
     fn insert_pause(
