@@ -7,12 +7,12 @@ use media_kernels::Kernels;
 use media_units::{BLOCK_SAMPLES, Block, Law, RateClass};
 use mixer::{Mix, RoomState, Setting, Source};
 
-/// The sound of one who talks, not alike for any two.
+/// The sound of one who talks, not alike for any two; ten together are within full scale.
 fn sound(member: u32) -> Block {
     let mut noise = member.wrapping_add(1).wrapping_mul(2_654_435_769);
     Block(std::array::from_fn(|_| {
         noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (noise >> 18) as i16
+        (noise >> 20) as i16 - 2048
     }))
 }
 

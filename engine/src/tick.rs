@@ -83,7 +83,8 @@ impl<O: Output> Run<'_, O> {
     fn mix(&mut self, parts: &[Part], span: Span) {
         let period = self.moment.period;
         let Room { sound, state, tap, .. } = self.rooms[span.room as usize];
-        self.mix.start(&Setting { sound, classes: span.classes, period }, state);
+        let has_gains = false;
+        self.mix.start(&Setting { sound, classes: span.classes, has_gains, period }, state);
         self.listen(parts);
         let Self { sources, mix, moment, .. } = self;
         mix.settle(&mut Members { parts, sources });
@@ -112,7 +113,7 @@ impl<O: Output> Run<'_, O> {
             session.begin_turn(moment.period);
             let energy = session.play(mix.next_block(class), moment);
             if part.says {
-                mix.offer(position as u32, class, energy);
+                mix.offer(position as u32, class, energy, session.talk.is_talking());
             }
         }
     }

@@ -61,6 +61,11 @@ impl Arena {
         &self.samples[place.0 as usize..][..class.block_samples()]
     }
 
+    /// A block that was kept, to be changed.
+    pub(crate) fn block_mut(&mut self, class: RateClass, place: Place) -> &mut [i16] {
+        &mut self.samples[place.0 as usize..][..class.block_samples()]
+    }
+
     /// A block that was kept, and where the next is to be written.
     pub(crate) fn block_and_free(
         &mut self,

@@ -8,12 +8,18 @@
 //! its own block as it was added there, narrowed once. Never allocates after [`Mix::new`].
 
 mod arena;
+mod automatic;
 mod classes;
 mod frame;
+mod gain;
+mod gate;
 mod limiter;
 mod mix;
+mod noise;
+mod offer;
 mod plan;
 mod room;
+mod select;
 mod source;
 mod sum;
 

@@ -1,18 +1,23 @@
 //! One period of one room: the sums, and what each member hears of them.
 
 use media::resample::Resampler;
+use media::talk::{SILENT_DBOV, level_dbov};
 use media_kernels::Kernels;
 use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Law, RateClass};
 
 use crate::arena::{Arena, Place};
 use crate::limiter::{Curve, Limiter};
+use crate::offer::{Offer, Offers, Sound};
+use crate::source::Measure;
 use crate::sum::{Limiting, Sum};
 use crate::{Frame, RoomState, Setting, Source, Sources, encode, silence};
 
 /// The memory in which rooms are mixed, one after the other.
 ///
 /// The order of one period is: [`Mix::start`]; for each member [`Mix::next_block`], fill it, and
-/// [`Mix::offer`] it where it may be heard; [`Mix::settle`]; then [`Mix::whole`] for a tap,
+/// [`Mix::offer`] it where it may be heard, or [`Mix::rank`] it where its level is known without
+/// decoding; [`Mix::select`] and, until there are no more, [`Mix::next_wanted`], where anyone was
+/// ranked; [`Mix::settle`]; then [`Mix::whole`] for a tap,
 /// [`Mix::frame_for`] or [`Mix::heard_by`] for each listener, and [`Mix::finish`]. The price is one
 /// addition for each audible source and rate class, a filter for each audible source and rate class
 /// that is not its own, one subtraction for each audible source that listens, and for G.711 one
@@ -22,12 +27,14 @@ pub struct Mix {
     kernels: Kernels,
     resampler: Resampler,
     setting: Setting,
+    /// Whether sources are heard otherwise than they are, or not at all.
+    conditions: bool,
     state: RoomState,
     /// Whether a member's own mix was turned down in this period.
     limits_listeners: bool,
     arena: Arena,
-    /// Those who were offered and are not in the sums yet.
-    offered: Vec<Offer>,
+    /// Those who are not in the sums yet.
+    offers: Offers,
     /// Those who are, by position ascending.
     audible: Vec<Audible>,
     sums: Vec<Sum>,
@@ -37,6 +44,8 @@ pub struct Mix {
     shared_is_encoded: [bool; Law::ALL.len()],
     /// What one audible listener hears.
     own: Frame,
+    /// What a listener with a gain of its own hears.
+    turned: Box<[i16; BLOCK_SAMPLES_MAX]>,
 }
 
 /// What a listener hears.
@@ -46,15 +55,6 @@ pub struct Heard<'a> {
     pub block: &'a [i16],
     /// Whether all who are not audible hear the same at this rate.
     pub is_shared: bool,
-}
-
-/// A member's sound that may be heard.
-#[derive(Debug, Clone, Copy)]
-struct Offer {
-    position: u32,
-    class: RateClass,
-    place: Place,
-    is_silent: bool,
 }
 
 /// A member that is heard, and where its sound is in each rate class of the room.
@@ -71,6 +71,15 @@ enum Hearing {
     All,
 }
 
+/// Where what a listener hears was made.
+#[derive(Debug, Clone, Copy)]
+enum Made {
+    Nothing,
+    Whole,
+    Minus,
+    Turned,
+}
+
 impl Mix {
     /// Memory for rooms of up to `members_max` members, all of them audible at once in every rate
     /// class. What is not used of it is never touched.
@@ -79,25 +88,29 @@ impl Mix {
             kernels,
             resampler: Resampler::new(kernels),
             setting: Setting::PLAIN,
+            conditions: false,
             state: RoomState::default(),
             limits_listeners: false,
             arena: Arena::new(members_max as usize + 1),
-            offered: Vec::with_capacity(members_max as usize),
+            offers: Offers::new(members_max),
             audible: Vec::with_capacity(members_max as usize),
             sums: RateClass::ALL.map(|class| Sum::new(kernels, class)).into(),
             curve: Box::new([0; BLOCK_SAMPLES_MAX]),
             shared: [[0; BLOCK_SAMPLES]; Law::ALL.len()],
             shared_is_encoded: [false; Law::ALL.len()],
             own: [0; BLOCK_SAMPLES],
+            turned: Box::new([0; BLOCK_SAMPLES_MAX]),
         }
     }
 
     /// What [`Mix::new`] reserves.
     pub const fn memory_bytes(members_max: u32) -> usize {
         Arena::memory_bytes(members_max as usize + 1)
-            + members_max as usize * (size_of::<Offer>() + size_of::<Audible>())
+            + Offers::memory_bytes(members_max)
+            + members_max as usize * size_of::<Audible>()
             + RateClass::ALL.len() * size_of::<Sum>()
             + size_of::<Curve>()
+            + size_of::<[i16; BLOCK_SAMPLES_MAX]>()
             + Resampler::MEMORY_BYTES
             + size_of::<Self>()
     }
@@ -105,10 +118,11 @@ impl Mix {
     /// Begins a period of a room: nobody is audible yet.
     pub fn start(&mut self, setting: &Setting, state: RoomState) {
         self.setting = *setting;
+        self.conditions = setting.conditions();
         self.state = state;
         self.limits_listeners = false;
         self.arena.clear();
-        self.offered.clear();
+        self.offers.clear();
         self.audible.clear();
         self.sums.iter_mut().for_each(Sum::clear);
         self.shared_is_encoded = [false; Law::ALL.len()];
@@ -121,11 +135,13 @@ impl Mix {
     }
 
     /// Lets the block that was written last be heard as the sound of the member at `position`.
-    /// Positions ascend within a period. `energy` is the sum of its samples squared.
-    pub fn offer(&mut self, position: u32, class: RateClass, energy: u64) {
-        if !self.setting.classes.are_only(class) {
-            let place = self.arena.keep(class);
-            self.offered.push(Offer { position, class, place, is_silent: energy == 0 });
+    /// Positions ascend within a period. `energy` is the sum of its samples squared; `is_talking`
+    /// says that it is speech.
+    pub fn offer(&mut self, position: u32, class: RateClass, energy: u64, is_talking: bool) {
+        if self.conditions || !self.setting.classes.are_only(class) {
+            let sound = Sound { class, place: self.arena.keep(class), energy };
+            let level = level_dbov(energy * BLOCK_SAMPLES as u64 / class.block_samples() as u64);
+            self.offers.put(position, level, is_talking, Some(sound));
         } else if energy > 0 {
             let place = self.arena.keep(class);
             self.add(class, place);
@@ -135,39 +151,77 @@ impl Mix {
         }
     }
 
-    /// Brings those who were offered into the sums of all rate classes.
-    pub fn settle<S: Sources + ?Sized>(&mut self, sources: &mut S) {
-        if self.offered.is_empty() {
-            return;
+    /// Lets the member at `position` take part in the selection of the loudest without a block:
+    /// its level is known (RFC 6464). Its sound is only needed where [`Mix::next_wanted`] says so.
+    pub fn rank(&mut self, position: u32, level_dbov: u8, is_talking: bool) {
+        if level_dbov < SILENT_DBOV {
+            self.offers.put(position, level_dbov, is_talking, None);
         }
-        for at in 0..self.offered.len() {
-            let offer = self.offered[at];
-            let source = sources.source(offer.position);
-            source.speak_in(self.setting.period);
-            if !offer.is_silent || !source.history.is_silent() {
-                self.admit(&offer, source);
-            }
-        }
-        self.audible.sort_unstable_by_key(|audible| audible.position);
     }
 
-    fn admit(&mut self, offer: &Offer, source: &mut Source) {
-        let own = (offer.class, offer.place);
+    /// Decides who is heard. To be called after everyone was offered or ranked.
+    pub fn select<S: Sources + ?Sized>(&mut self, sources: &mut S) {
+        self.offers.select(self.setting.sound.selection, sources, self.setting.period);
+    }
+
+    /// The next member of those that were ranked whose sound is needed: it is to be played into
+    /// [`Mix::next_block`] and offered.
+    pub fn next_wanted(&mut self) -> Option<u32> {
+        self.offers.next_wanted()
+    }
+
+    /// Brings those who are heard into the sums of all rate classes.
+    pub fn settle<S: Sources + ?Sized>(&mut self, sources: &mut S) {
+        if self.offers.len() == 0 {
+            return;
+        }
+        self.select(sources);
+        for at in 0..self.offers.len() {
+            let offer = self.offers.get(at);
+            let source = sources.source(offer.position);
+            source.speak_in(self.setting.period);
+            match offer.sound {
+                Some(sound) => self.hear(&offer, sound, source),
+                None => source.exclude(),
+            }
+        }
+    }
+
+    /// Conditions a source and lets it be heard, if anything is left of it.
+    fn hear(&mut self, offer: &Offer, sound: Sound, source: &mut Source) {
+        let is_heard = if self.conditions {
+            let power = sound.energy / sound.class.block_samples() as u64;
+            let Offer { level_dbov, is_talking, is_admitted, .. } = *offer;
+            let measure = Measure { power, level_dbov, is_talking };
+            let block = self.arena.block_mut(sound.class, sound.place);
+            source.condition(self.kernels, &self.setting.sound, is_admitted, &measure, block)
+        } else {
+            source.pass();
+            true
+        };
+        if is_heard && (sound.energy > 0 || !source.history.is_silent()) {
+            self.admit(offer.position, sound, source);
+        }
+    }
+
+    /// Brings a source into each rate class of the room.
+    fn admit(&mut self, position: u32, sound: Sound, source: &mut Source) {
+        let own = (sound.class, sound.place);
         let mut places = [None; RateClass::ALL.len()];
         for class in self.setting.classes.iter() {
-            let place = if class == offer.class {
-                offer.place
+            let place = if class == sound.class {
+                sound.place
             } else {
                 let (block, out) = self.arena.block_and_free(own, class);
-                let (from, to) = (offer.class.hertz(), class.hertz());
+                let (from, to) = (sound.class.hertz(), class.hertz());
                 self.resampler.resample(&source.history, from, block, to, out);
                 self.arena.keep(class)
             };
             self.add(class, place);
             places[class as usize] = Some(place);
         }
-        source.history.keep(self.arena.block(offer.class, offer.place));
-        self.audible.push(Audible { position: offer.position, places });
+        source.history.keep(self.arena.block(sound.class, sound.place));
+        self.audible.push(Audible { position, places });
     }
 
     fn add(&mut self, class: RateClass, place: Place) {
@@ -180,10 +234,17 @@ impl Mix {
         if !sum.is_whole() {
             let limiter = &mut self.state.whole[class as usize];
             match self.audible.as_slice() {
-                [] => sum.make_whole_of(None),
+                [] if self.setting.sound.comfort_noise => {
+                    let (noise, kernels) = (self.state.noise, self.kernels);
+                    sum.make_whole_with(|whole| noise.fill(kernels, whole));
+                }
+                [] => sum.make_whole_with(|whole| whole.fill(0)),
                 [Audible { places, .. }] if limiter.is_idle() => {
-                    let place = places[class as usize];
-                    sum.make_whole_of(place.map(|place| self.arena.block(class, place)));
+                    let only = places[class as usize].map(|place| self.arena.block(class, place));
+                    sum.make_whole_with(|whole| match only {
+                        Some(only) => whole.copy_from_slice(only),
+                        None => whole.fill(0),
+                    });
                 }
                 _ => {
                     let curve = &mut self.curve;
@@ -203,34 +264,22 @@ impl Mix {
         class: RateClass,
         listener: &mut Source,
     ) -> Heard<'_> {
-        let is_shared = match self.hearing(position, class) {
-            Hearing::Nothing => {
-                return Heard { block: &SILENCE[..class.block_samples()], is_shared: false };
-            }
-            Hearing::AllButOwn(own) => {
-                self.make_minus(class, own, listener);
-                false
-            }
-            Hearing::All => {
-                self.whole(class);
-                true
-            }
-        };
-        let sum = &self.sums[class as usize];
-        Heard { block: if is_shared { sum.whole() } else { sum.minus() }, is_shared }
+        let made = self.make(position, class, listener);
+        let block = made.block(class, &self.sums[class as usize], &*self.turned);
+        Heard { block, is_shared: matches!(made, Made::Whole) }
     }
 
     /// What the member at `position` hears, as a G.711 frame.
     pub fn frame_for(&mut self, position: u32, law: Law, listener: &mut Source) -> &Frame {
-        match self.hearing(position, RateClass::Narrow) {
-            Hearing::Nothing => silence(law),
-            Hearing::AllButOwn(own) => {
-                self.make_minus(RateClass::Narrow, own, listener);
-                let minus = self.sums[RateClass::Narrow as usize].minus();
-                encode(self.kernels, law, minus, &mut self.own);
+        match self.make(position, RateClass::Narrow, listener) {
+            Made::Nothing => silence(law),
+            Made::Whole => self.shared(law),
+            made => {
+                let sum = &self.sums[RateClass::Narrow as usize];
+                let block = made.block(RateClass::Narrow, sum, &*self.turned);
+                encode(self.kernels, law, block, &mut self.own);
                 &self.own
             }
-            Hearing::All => self.shared(law),
         }
     }
 
@@ -239,9 +288,32 @@ impl Mix {
         self.audible.binary_search_by_key(&position, |audible| audible.position).is_ok()
     }
 
+    /// Makes what somebody hears.
+    fn make(&mut self, position: u32, class: RateClass, listener: &mut Source) -> Made {
+        let made = match self.hearing(position, class) {
+            Hearing::Nothing => return Made::Nothing,
+            Hearing::AllButOwn(own) => {
+                self.make_minus(class, own, listener);
+                Made::Minus
+            }
+            Hearing::All => {
+                self.whole(class);
+                Made::Whole
+            }
+        };
+        if !(self.setting.has_gains && listener.listens_otherwise()) {
+            return made;
+        }
+        let turned = &mut self.turned[..class.block_samples()];
+        turned.copy_from_slice(made.block(class, &self.sums[class as usize], &[]));
+        listener.turn(self.kernels, turned);
+        Made::Turned
+    }
+
     fn hearing(&self, position: u32, class: RateClass) -> Hearing {
         let own = self.audible.binary_search_by_key(&position, |audible| audible.position);
         match (self.audible.len(), own) {
+            (0, _) if self.setting.sound.comfort_noise => Hearing::All,
             (0, _) | (1, Ok(_)) => Hearing::Nothing,
             (_, Ok(own)) => match self.audible[own].places[class as usize] {
                 Some(place) => Hearing::AllButOwn(place),
@@ -287,11 +359,25 @@ impl Mix {
             }
         }
         self.state.limits_listeners = self.limits_listeners;
+        self.state.noise.advance(self.audible.is_empty());
         self.state
+    }
+}
+
+impl Made {
+    fn block<'a>(self, class: RateClass, sum: &'a Sum, turned: &'a [i16]) -> &'a [i16] {
+        match self {
+            Self::Nothing => &SILENCE[..class.block_samples()],
+            Self::Whole => sum.whole(),
+            Self::Minus => sum.minus(),
+            Self::Turned => &turned[..class.block_samples()],
+        }
     }
 }
 
 static SILENCE: [i16; BLOCK_SAMPLES_MAX] = [0; BLOCK_SAMPLES_MAX];
 
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod tests;

@@ -30,9 +30,6 @@ pub(crate) struct Sum {
     is_whole: bool,
 }
 
-/// The greatest magnitude that surely fits into a sample as it is.
-const FULL_SCALE: u32 = 1 << 15;
-
 impl Sum {
     pub(crate) fn new(kernels: Kernels, class: RateClass) -> Self {
         Self {
@@ -70,13 +67,9 @@ impl Sum {
         &self.whole.0[..self.class.block_samples()]
     }
 
-    /// Makes the whole of what one says, or of nothing.
-    pub(crate) fn make_whole_of(&mut self, only: Option<&[i16]>) {
-        let whole = &mut self.whole.0[..self.class.block_samples()];
-        match only {
-            Some(only) => whole.copy_from_slice(only),
-            None => whole.fill(0),
-        }
+    /// Makes the whole by writing it.
+    pub(crate) fn make_whole_with(&mut self, write: impl FnOnce(&mut [i16])) {
+        write(&mut self.whole.0[..self.class.block_samples()]);
         self.is_whole = true;
     }
 
@@ -84,9 +77,9 @@ impl Sum {
     pub(crate) fn make_whole(&mut self, limiting: Option<Limiting<'_>>) {
         let sums = &self.sums.0[..self.class.block_samples()];
         let whole = &mut self.whole.0[..self.class.block_samples()];
-        let peak = self.kernels.narrow(sums, whole);
+        let is_clipped = self.kernels.narrow(sums, whole);
         if let Some(Limiting { curve, limiter }) = limiting
-            && (peak > FULL_SCALE || !limiter.is_idle())
+            && (is_clipped || !limiter.is_idle())
         {
             limiter.limit(sums, curve, whole);
         }
@@ -97,7 +90,7 @@ impl Sum {
     /// clipped.
     pub(crate) fn make_minus(&mut self, own: &[i16]) -> bool {
         let minus = &mut self.minus.0[..self.class.block_samples()];
-        self.kernels.minus(&self.sums.0[..self.class.block_samples()], own, minus) > FULL_SCALE
+        self.kernels.minus(&self.sums.0[..self.class.block_samples()], own, minus)
     }
 
     /// Makes it again, turned down instead of clipped.

@@ -95,12 +95,12 @@ fn add(sums: &mut [i32], samples: &[i16]) {
 }
 
 #[target_feature(enable = "avx2")]
-fn narrow(sums: &[i32], samples: &mut [i16]) -> u32 {
+fn narrow(sums: &[i32], samples: &mut [i16]) -> bool {
     scalar::narrow_loop(sums, samples)
 }
 
 #[target_feature(enable = "avx2")]
-fn minus(sums: &[i32], own: &[i16], samples: &mut [i16]) -> u32 {
+fn minus(sums: &[i32], own: &[i16], samples: &mut [i16]) -> bool {
     scalar::minus_loop(sums, own, samples)
 }
 

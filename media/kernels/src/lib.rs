@@ -35,8 +35,8 @@ struct Set {
     encode_ulaw: unsafe fn(&[i16], &mut [u8]),
     encode_alaw: unsafe fn(&[i16], &mut [u8]),
     add: unsafe fn(&mut [i32], &[i16]),
-    narrow: unsafe fn(&[i32], &mut [i16]) -> u32,
-    minus: unsafe fn(&[i32], &[i16], &mut [i16]) -> u32,
+    narrow: unsafe fn(&[i32], &mut [i16]) -> bool,
+    minus: unsafe fn(&[i32], &[i16], &mut [i16]) -> bool,
     energy: unsafe fn(&[i16]) -> u64,
     peak: unsafe fn(&[i16]) -> u16,
     gain: unsafe fn(&mut [i16], Ramp),
@@ -111,17 +111,16 @@ impl Kernels {
         unsafe { (self.set.add)(sums, samples) }
     }
 
-    /// The sum as samples: what is beyond 16 bits is clipped. Returns the greatest magnitude of
-    /// the sum, so above 32,768 where something surely was clipped.
-    pub fn narrow(&self, sums: &[i32], samples: &mut [i16]) -> u32 {
+    /// The sum as samples: what is beyond 16 bits is clipped. Returns whether anything was.
+    pub fn narrow(&self, sums: &[i32], samples: &mut [i16]) -> bool {
         assert_eq!(sums.len(), samples.len(), "one sample is one sum");
         // SAFETY: a `Kernels` exists only for a level that this CPU runs.
         unsafe { (self.set.narrow)(sums, samples) }
     }
 
     /// The sum without `own`, one of those that were added, as samples: what is beyond 16 bits is
-    /// clipped, after the subtraction. Returns the greatest magnitude before.
-    pub fn minus(&self, sums: &[i32], own: &[i16], samples: &mut [i16]) -> u32 {
+    /// clipped, after the subtraction. Returns whether anything was.
+    pub fn minus(&self, sums: &[i32], own: &[i16], samples: &mut [i16]) -> bool {
         assert_eq!(sums.len(), samples.len(), "one sample is one sum");
         assert_eq!(sums.len(), own.len(), "one sample is one sum");
         // SAFETY: a `Kernels` exists only for a level that this CPU runs.

@@ -111,32 +111,78 @@ const fn linear_to_alaw(sample: i16) -> u8 {
     (!sign as u8 & 0x80 | (exponent << 4) as u8 | mantissa as u8) ^ 0x55
 }
 
+/// All blocks are whole multiples of so many samples. The compiler unrolls loops whose length it
+/// knows; what else there may be goes one by one.
+const KNOWN: usize = 160;
+
 #[inline(always)]
 pub(crate) fn add_loop(sums: &mut [i32], samples: &[i16]) {
-    for (sum, &sample) in sums.iter_mut().zip(samples) {
-        *sum = sum.wrapping_add(i32::from(sample));
+    #[inline(always)]
+    fn add(sums: &mut [i32], samples: &[i16]) {
+        for (sum, &sample) in sums.iter_mut().zip(samples) {
+            *sum = sum.wrapping_add(i32::from(sample));
+        }
     }
+    let (sums, sums_rest) = sums.as_chunks_mut::<KNOWN>();
+    let (samples, samples_rest) = samples.as_chunks::<KNOWN>();
+    for (sums, samples) in sums.iter_mut().zip(samples) {
+        add(sums, samples);
+    }
+    add(sums_rest, samples_rest);
 }
 
 #[inline(always)]
-pub(crate) fn narrow_loop(sums: &[i32], samples: &mut [i16]) -> u32 {
-    let mut peak = 0;
-    for (sample, &sum) in samples.iter_mut().zip(sums) {
-        peak = peak.max(sum.unsigned_abs());
-        *sample = saturate(sum);
+pub(crate) fn narrow_loop(sums: &[i32], samples: &mut [i16]) -> bool {
+    #[inline(always)]
+    fn narrow(sums: &[i32], samples: &mut [i16]) -> u32 {
+        let mut bits = 0;
+        for (sample, &sum) in samples.iter_mut().zip(sums) {
+            bits |= beyond(sum);
+            *sample = saturate(sum);
+        }
+        bits
     }
-    peak
+    let (sums, sums_rest) = sums.as_chunks::<KNOWN>();
+    let (samples, samples_rest) = samples.as_chunks_mut::<KNOWN>();
+    let mut bits = 0;
+    for (sums, samples) in sums.iter().zip(samples) {
+        bits |= narrow(sums, samples);
+    }
+    is_beyond(bits | narrow(sums_rest, samples_rest))
 }
 
 #[inline(always)]
-pub(crate) fn minus_loop(sums: &[i32], own: &[i16], samples: &mut [i16]) -> u32 {
-    let mut peak = 0;
-    for ((sample, &sum), &own) in samples.iter_mut().zip(sums).zip(own) {
-        let others = sum.wrapping_sub(i32::from(own));
-        peak = peak.max(others.unsigned_abs());
-        *sample = saturate(others);
+pub(crate) fn minus_loop(sums: &[i32], own: &[i16], samples: &mut [i16]) -> bool {
+    #[inline(always)]
+    fn minus(sums: &[i32], own: &[i16], samples: &mut [i16]) -> u32 {
+        let mut bits = 0;
+        for ((sample, &sum), &own) in samples.iter_mut().zip(sums).zip(own) {
+            let others = sum.wrapping_sub(i32::from(own));
+            bits |= beyond(others);
+            *sample = saturate(others);
+        }
+        bits
     }
-    peak
+    let (sums, sums_rest) = sums.as_chunks::<KNOWN>();
+    let (own, own_rest) = own.as_chunks::<KNOWN>();
+    let (samples, samples_rest) = samples.as_chunks_mut::<KNOWN>();
+    let mut bits = 0;
+    for ((sums, own), samples) in sums.iter().zip(own).zip(samples) {
+        bits |= minus(sums, own, samples);
+    }
+    is_beyond(bits | minus(sums_rest, own_rest, samples_rest))
+}
+
+/// A number whose upper half is zero where the sum fits into 16 bits: numbers of many sums may be
+/// joined bit by bit.
+#[inline(always)]
+fn beyond(sum: i32) -> u32 {
+    sum.wrapping_sub(i32::from(i16::MIN)) as u32
+}
+
+#[inline(always)]
+fn is_beyond(bits: u32) -> bool {
+    bits >> 16 != 0
 }
 
 #[inline(always)]

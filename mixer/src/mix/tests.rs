@@ -10,7 +10,7 @@ use crate::Classes;
 const UNLIMITED: RoomSound = RoomSound { limiter: false, ..RoomSound::DEFAULT };
 
 /// One member's sound in one period.
-type Said = Option<(RateClass, Vec<i16>)>;
+pub(super) type Said = Option<(RateClass, Vec<i16>)>;
 
 #[allow(clippy::unnecessary_wraps)] // it is one of what members may say
 fn narrow(sample: impl Fn(i16) -> i16) -> Said {
@@ -22,18 +22,23 @@ fn ramp(step: i16) -> Said {
 }
 
 /// A room with all that belongs to it.
-struct Room {
-    mix: Mix,
-    setting: Setting,
-    state: RoomState,
-    sources: Vec<Source>,
+pub(super) struct Room {
+    pub(super) mix: Mix,
+    pub(super) setting: Setting,
+    pub(super) state: RoomState,
+    pub(super) sources: Vec<Source>,
 }
 
 impl Room {
-    fn new(kernels: Kernels, members: usize, sound: RoomSound, classes: Classes) -> Self {
+    pub(super) fn new(
+        kernels: Kernels,
+        members: usize,
+        sound: RoomSound,
+        classes: Classes,
+    ) -> Self {
         Self {
             mix: Mix::new(kernels, members as u32),
-            setting: Setting { sound, classes, period: 1000 },
+            setting: Setting { sound, classes, has_gains: false, period: 1000 },
             state: RoomState::default(),
             sources: vec![Source::new(); members + 1],
         }
@@ -44,7 +49,7 @@ impl Room {
     }
 
     /// Mixes a period.
-    fn run(&mut self, said: &[Said]) {
+    pub(super) fn run(&mut self, said: &[Said]) {
         self.mix.start(&self.setting, self.state);
         for (position, said) in said.iter().enumerate() {
             // Somebody muted: it was played, and is not offered.
@@ -52,22 +57,22 @@ impl Room {
             if let Some((class, block)) = said {
                 self.mix.next_block(*class).copy_from_slice(block);
                 let energy = Kernels::SCALAR.energy(block);
-                self.mix.offer(position as u32, *class, energy);
+                self.mix.offer(position as u32, *class, energy, true);
             }
         }
         self.mix.settle(&mut self.sources[..]);
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.state = self.mix.finish();
         self.setting.period += 1;
     }
 
-    fn heard_by(&mut self, position: usize, class: RateClass) -> Vec<i16> {
+    pub(super) fn heard_by(&mut self, position: usize, class: RateClass) -> Vec<i16> {
         self.mix.heard_by(position as u32, class, &mut self.sources[position]).block.to_vec()
     }
 
-    fn frame_for(&mut self, position: usize, law: Law) -> Frame {
+    pub(super) fn frame_for(&mut self, position: usize, law: Law) -> Frame {
         *self.mix.frame_for(position as u32, law, &mut self.sources[position])
     }
 }
