@@ -31,7 +31,7 @@ fn room(criterion: &mut Criterion, name: &str, members: u32, talkers: u32) {
                 mix.start(&Setting::PLAIN, state);
                 for (talker, sound) in sounds.iter().enumerate() {
                     mix.next_block(RateClass::Narrow).copy_from_slice(&sound.0);
-                    mix.offer(talker as u32, RateClass::Narrow, 1);
+                    mix.offer(talker as u32, RateClass::Narrow, 1, true);
                 }
                 mix.settle(&mut sources[..]);
                 for member in 0..members {

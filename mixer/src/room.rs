@@ -1,6 +1,6 @@
 //! What the mix is told of a room, and what it remembers of it.
 
-use media_units::{PeriodIndex, RateClass, RoomSound, Selection};
+use media_units::{PeriodIndex, RateClass, RoomSound};
 
 use crate::Classes;
 use crate::limiter::Limiter;
@@ -27,10 +27,7 @@ impl Setting {
 
     /// Whether sources are heard otherwise than they are, or not at all.
     pub(crate) fn conditions(&self) -> bool {
-        self.has_gains
-            || self.sound.selection != Selection::Everyone
-            || self.sound.automatic_gain_dbov.is_some()
-            || self.sound.noise_gate_dbov.is_some()
+        self.has_gains || self.sound.conditions_sources()
     }
 }
 

@@ -53,6 +53,14 @@ impl RoomSound {
         comfort_noise: false,
         in_band_digits: false,
     };
+
+    /// Whether sources are heard otherwise than they are, or not at all.
+    pub fn conditions_sources(&self) -> bool {
+        self.selection != Selection::Everyone
+            || self.automatic_gain_dbov.is_some()
+            || self.noise_gate_dbov.is_some()
+            || self.noise_suppression
+    }
 }
 
 impl Default for RoomSound {

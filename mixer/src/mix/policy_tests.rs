@@ -8,6 +8,7 @@ use crate::Classes;
 
 const AMPLITUDE: f64 = 8000.0;
 
+#[allow(clippy::unnecessary_wraps)] // it is one of what members may say
 fn tone(period: u64, class: RateClass, amplitude: f64) -> Said {
     let samples = class.block_samples();
     let sine = |at: usize| {
