@@ -57,6 +57,7 @@ class Phone:
         self.to = ""
         self.remote_media = None
         self.heard = bytearray()
+        self.events = []
         self.playing = None
 
     def __enter__(self):
@@ -90,6 +91,10 @@ class Phone:
             lines.append("Content-Type: application/sdp")
         lines += [f"Content-Length: {len(body)}", "", body]
         return CRLF.join(lines)
+
+    def info(self, content_type, body):
+        """The text of an INFO with this body."""
+        return self.request("INFO", self.number, body).replace("application/sdp", content_type)
 
     def description(self, formats="0 101", direction="sendrecv"):
         """Our session description."""
@@ -194,6 +199,11 @@ class Phone:
                 return
             if len(packet) > 12 and packet[0] == 0x80 and packet[1] & 0x7F == 0:
                 self.heard += packet[12:]
+            elif len(packet) == 16 and packet[0] == 0x80 and packet[1] & 0x7F == 101:
+                # Marker, timestamp, event, whether it is the end, duration.
+                marked, timestamp = packet[1] >> 7, struct.unpack(">I", packet[4:8])[0]
+                event, flags, duration = struct.unpack(">BBH", packet[12:])
+                self.events.append((marked, timestamp, event, flags >> 7, duration))
 
     def level(self, frequency):
         """How loud `frequency` was in the last second heard."""

@@ -138,9 +138,12 @@ class Server:
         """What it has logged."""
         return (self.folder / "log").read_text()
 
-    def request(self, method, path):
-        """One request to the API: status and body."""
+    def request(self, method, path, body=None):
+        """One request to the API, with a body in JSON where one is given: status and body."""
         asked = urllib.request.Request(self.api + path, method=method)
+        if body is not None:
+            asked.data = json.dumps(body).encode()
+            asked.add_header("Content-Type", "application/json")
         try:
             with urllib.request.urlopen(asked, timeout=10) as answer:
                 return answer.status, answer.read().decode()
