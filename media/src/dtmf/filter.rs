@@ -146,10 +146,10 @@ impl ToneFilter {
         let mut wide = [0; 2 * HOPS * HOP];
         match block.len() {
             960 => {
-                decimate(&mut self.thirds, block, &THIRD, &mut wide);
-                decimate(&mut self.halves, &wide, &HALVE, &mut narrow);
+                decimate::<_, 3, 9>(&mut self.thirds, block, &THIRD, &mut wide);
+                decimate::<_, 2, 32>(&mut self.halves, &wide, &HALVE, &mut narrow);
             }
-            320 => decimate(&mut self.halves, block, &HALVE, &mut narrow),
+            320 => decimate::<_, 2, 32>(&mut self.halves, block, &HALVE, &mut narrow),
             _ => narrow.copy_from_slice(block),
         }
         narrow
@@ -163,17 +163,19 @@ fn ramp(hop: &mut [i16], share: impl Fn(i32) -> i32, last: i32) {
     }
 }
 
-/// Filters and leaves out samples.
-fn decimate(history: &mut [i16; HISTORY], from: &[i16], taps: &[i32], to: &mut [i16]) {
+/// Filters with these taps, whose sum is `SUM`, and leaves out all samples but one in `FACTOR`.
+fn decimate<const TAPS: usize, const FACTOR: usize, const SUM: i32>(
+    history: &mut [i16; HISTORY],
+    from: &[i16],
+    taps: &[i32; TAPS],
+    to: &mut [i16],
+) {
     let mut sound = [0; HISTORY + BLOCK_SAMPLES_MAX];
     sound[..HISTORY].copy_from_slice(history);
     sound[HISTORY..HISTORY + from.len()].copy_from_slice(from);
-    let factor = from.len() / to.len();
-    let gain: i32 = taps.iter().sum();
-    for (at, to) in to.iter_mut().enumerate() {
-        let window = &sound[at * factor..at * factor + taps.len()];
-        let sum: i32 = window.iter().zip(taps).map(|(&s, tap)| i32::from(s) * tap).sum();
-        *to = (sum / gain).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
+    for (window, to) in sound.windows(TAPS).step_by(FACTOR).zip(to) {
+        let sum: i32 = window.iter().zip(taps).map(|(&sample, tap)| i32::from(sample) * tap).sum();
+        *to = (sum / SUM).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
     }
     history.copy_from_slice(&sound[from.len()..from.len() + HISTORY]);
 }
