@@ -42,7 +42,8 @@ impl Session {
 
     /// What takes the place of sound in this period, if anything does.
     pub(crate) fn next_digit(&mut self, period: PeriodIndex) -> Option<Sending> {
-        if !self.sends_digits || self.rests || self.latch.destination().is_none() {
+        let hears = self.media.direction.sends() && self.latch.destination().is_some();
+        if !self.sends_digits || self.rests || !hears {
             return None;
         }
         let clock_rate = self.media.telephone_event.map(|event| event.clock_rate);
