@@ -1,4 +1,4 @@
-// Gives WebRTC's NetEQ the packets of a trace, in real time, and keeps what it plays.
+// Gives WebRTC's NetEQ the packets of a trace at their times, and keeps what it plays.
 //
 //   node neteq.mjs PACKETS CODEC CLOCK_RATE AUDIO_CHANNELS OUTPUT.raw
 //
@@ -65,15 +65,14 @@ function record(remote) {
   return { frames, sink };
 }
 
-/** Writes the packets at their times. The last millisecond is waited for busily: timers are too coarse. */
+/** Writes the packets at their times, half a millisecond more or less: timers count whole ones. */
 async function play({ track, payloadType, receiver }, begin) {
   const arriving = packets.filter((packet) => packet.arrival !== null).sort((a, b) => a.arrival - b.arrival);
   let [late, atBegin] = [0, null];
   for (const packet of arriving) {
     const due = begin + packet.arrival;
-    const ahead = due - now();
-    if (ahead > 2) await sleep(ahead - 1.5);
-    while (now() < due) await new Promise((resolve) => setImmediate(resolve));
+    const ahead = Math.floor(due - now() - 0.5);
+    if (ahead > 0) await sleep(ahead);
     late = Math.max(late, now() - due);
     const header = new RtpHeader({
       payloadType, sequenceNumber: (65000 + packet.number) & 0xffff, ssrc: 0x1234,

@@ -1,0 +1,233 @@
+//! What a room does to levels: nothing. Every payload format to every other one, all in one room.
+
+mod rig;
+
+use std::f64::consts::TAU;
+
+use engine::Port;
+use engine_control::{Limits, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen};
+use media::codec::{Decoder, Encoder, FRAME_BYTES_MAX, PACKET_SAMPLES_MAX};
+use media::rtp::RtpHeader;
+use media_kernels::Kernels;
+use media_units::{
+    Encoding, EncodingParameters, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+};
+
+use rig::{Rig, SETTLED};
+
+/// Not a divisor of any sample rate, so that a tone meets every step of a quantizer; a whole
+/// number of waves in a second.
+const PITCH: f64 = 997.0;
+const OTHER_PITCH: f64 = 613.0;
+
+/// A second, in periods: what is measured.
+const MEASURED: usize = 50;
+
+/// Formats in which samples are numbers: what comes out is what went in, but for rounding.
+const LINEAR: [Encoding; 6] = [
+    Encoding::Pcmu,
+    Encoding::Pcma,
+    Encoding::L16At8000,
+    Encoding::L16At16000,
+    Encoding::L16At44100,
+    Encoding::L16At48000,
+];
+
+/// Packets of 20 ms in every format.
+const PARAMETERS: EncodingParameters =
+    EncodingParameters { ilbc_mode_ms: 20, ..EncodingParameters::DEFAULT };
+
+/// An endpoint that says a tone.
+struct Voice {
+    slot: u32,
+    encoding: Encoding,
+    encoder: Encoder,
+    pitch: f64,
+    /// Of the tone, in samples.
+    amplitude: f64,
+    said: usize,
+    packets: u16,
+}
+
+impl Voice {
+    fn new(slot: u32, encoding: Encoding, pitch: f64, level_db: f64) -> Self {
+        let encoder = Encoder::new(encoding, &PARAMETERS);
+        let amplitude = 32_767.0 * 10_f64.powf(level_db / 20.0);
+        Self { slot, encoding, encoder, pitch, amplitude, said: 0, packets: 0 }
+    }
+
+    fn packet(&mut self) -> Vec<u8> {
+        let rate = self.encoding.sample_rate();
+        let sample = |n: usize| {
+            let time = (self.said + n) as f64 / f64::from(rate);
+            (self.amplitude * (TAU * self.pitch * time).sin()).round() as i16
+        };
+        let samples: Vec<i16> = (0..rate as usize / 50).map(sample).collect();
+        self.said += samples.len();
+        let header = RtpHeader {
+            payload_type: payload_type(self.encoding),
+            marker: self.packets == 0,
+            sequence: SequenceNumber(self.packets),
+            timestamp: RtpTimestamp(u32::from(self.packets) * self.encoding.clock_rate() / 50),
+            ssrc: Ssrc(0x1000 + self.slot),
+        };
+        self.packets += 1;
+        let mut frame = [0; FRAME_BYTES_MAX];
+        let octets = self.encoder.encode(&Kernels::SCALAR, &samples, &mut frame);
+        [&header.write()[..], &frame[..octets]].concat()
+    }
+}
+
+fn payload_type(encoding: Encoding) -> u8 {
+    encoding.static_payload_type().unwrap_or(96)
+}
+
+/// A room in which session n speaks the n-th of these formats.
+fn room_of(formats: &[Encoding], sound: RoomSound) -> Rig {
+    let limits =
+        Limits { sessions_max: 128, rooms_max: 1, room_members_max: 128, ..Limits::default() };
+    let mut rig = Rig::with(&limits, Kernels::SCALAR);
+    let room = RoomKey::new(0, 0, 1);
+    rig.command(engine_control::Command::OpenRoom { room, sound });
+    for (slot, &encoding) in formats.iter().enumerate() {
+        let slot = slot as u32;
+        let media = RemoteMedia {
+            encoding,
+            receive_payload_type: payload_type(encoding),
+            send_payload_type: payload_type(encoding),
+            parameters: PARAMETERS,
+            ..rig::media(slot, media_units::Law::Mu)
+        };
+        let open = Box::new(SessionOpen {
+            ssrc: Ssrc(0xabc0 + slot),
+            sequence: SequenceNumber(0),
+            timestamp: RtpTimestamp(0),
+            media,
+            route: Route::Room(room),
+        });
+        let session = SessionKey::new(0, slot, 1);
+        rig.command(engine_control::Command::OpenSession { session, open });
+    }
+    rig
+}
+
+/// Lets the voices speak until everything flows and a second more, which is kept.
+fn listen(rig: &mut Rig, voices: &mut [Voice]) {
+    for period in 0..SETTLED + MEASURED {
+        if period == SETTLED {
+            rig.forget();
+        }
+        for _ in 0..media_units::PHASES {
+            let due = rig.shard.due().to_vec();
+            for voice in voices.iter_mut().filter(|voice| due.contains(&voice.slot)) {
+                let source = rig::media(voice.slot, media_units::Law::Mu).rtp;
+                let bytes = voice.packet();
+                rig.deliver(voice.slot, Port::Rtp, source, &bytes);
+            }
+            rig.tick();
+        }
+    }
+}
+
+/// What a session heard in that second.
+fn heard(rig: &Rig, slot: u32, encoding: Encoding) -> Vec<i16> {
+    let mut decoder = Decoder::new(encoding);
+    let mut all = Vec::new();
+    for sent in rig.taken.rtp(slot) {
+        let mut samples = [0; PACKET_SAMPLES_MAX];
+        let length =
+            decoder.decode(&Kernels::SCALAR, sent.view().payload(), &mut samples);
+        all.extend_from_slice(&samples[..length]);
+    }
+    assert_eq!(all.len(), encoding.sample_rate() as usize, "{encoding}: a second");
+    all
+}
+
+/// The amplitude of the tone of this pitch in a second of sound.
+fn amplitude(samples: &[i16], pitch: f64) -> f64 {
+    let (mut cosine, mut sine) = (0.0, 0.0);
+    for (n, &sample) in samples.iter().enumerate() {
+        let angle = TAU * pitch * n as f64 / samples.len() as f64;
+        cosine += f64::from(sample) * angle.cos();
+        sine += f64::from(sample) * angle.sin();
+    }
+    2.0 * cosine.hypot(sine) / samples.len() as f64
+}
+
+fn db(ratio: f64) -> f64 {
+    20.0 * ratio.max(1e-9).log10()
+}
+
+/// How far a format itself may be from the level it was given: those that model the voice do not
+/// keep that of a tone exactly.
+fn tolerance_db(encoding: Encoding) -> f64 {
+    match encoding {
+        Encoding::Opus | Encoding::Gsm => 1.0,
+        _ => 0.1,
+    }
+}
+
+#[test]
+fn a_tone_keeps_its_level_from_every_format_to_every_other() {
+    let formats = formats();
+    for talker in 0..formats.len() {
+        for level_db in [-10.0, -20.0, -30.0] {
+            let mut rig = room_of(&formats, RoomSound::DEFAULT);
+            let mut voices = [Voice::new(talker as u32, formats[talker], PITCH, level_db)];
+            listen(&mut rig, &mut voices);
+            for (slot, &format) in formats.iter().enumerate().filter(|&(slot, _)| slot != talker) {
+                let samples = heard(&rig, slot as u32, format);
+                let gain = db(amplitude(&samples, PITCH) / voices[0].amplitude);
+                let allowed = tolerance_db(formats[talker]).max(tolerance_db(format));
+                println!("{} to {format} at {level_db}: {gain:+.3} dB", formats[talker]);
+                assert!(
+                    gain.abs() <= allowed,
+                    "{} to {format} at {level_db}: {gain:+.3} dB",
+                    formats[talker]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_hears_itself() {
+    for format in LINEAR {
+        // Someone else speaks as well: the own share must go out of a sum, not out of silence.
+        let formats = [format, Encoding::Pcmu, Encoding::L16At48000, Encoding::G722];
+        let mut rig = room_of(&formats, RoomSound::DEFAULT);
+        let own = Voice::new(0, format, PITCH, -10.0);
+        let other = Voice::new(1, Encoding::Pcmu, OTHER_PITCH, -10.0);
+        let (said, others) = (own.amplitude, other.amplitude);
+        listen(&mut rig, &mut [own, other]);
+        let samples = heard(&rig, 0, format);
+        let own_db = db(amplitude(&samples, PITCH) / said);
+        assert!(own_db <= -60.0, "{format}: {own_db:.1} dB");
+        let other_db = db(amplitude(&samples, OTHER_PITCH) / others);
+        assert!(other_db.abs() < 0.1, "{format}: {other_db:.2} dB");
+    }
+}
+
+#[test]
+fn a_hundred_talkers_at_full_scale_never_wrap() {
+    for limiter in [true, false] {
+        let formats = [Encoding::Pcma; 101];
+        let mut rig = room_of(&formats, RoomSound { limiter, ..RoomSound::DEFAULT });
+        let voice = |slot| Voice::new(slot, Encoding::Pcma, 200.0, 0.0);
+        listen(&mut rig, &mut (0..100).map(voice).collect::<Vec<_>>());
+        for slot in [0, 50, 100] {
+            let samples = heard(&rig, slot, Encoding::Pcma);
+            // Sums that wrap are noise; those that are turned down or clipped stay the tone.
+            let tone = amplitude(&samples, 200.0).powi(2) / 2.0;
+            let all = samples.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>();
+            let share = tone / (all / samples.len() as f64);
+            assert!(share > 0.75, "limiter {limiter}: {share}");
+            assert!(amplitude(&samples, 200.0) > 16_000.0, "limiter {limiter}");
+        }
+    }
+}
+
+/// Every format there is.
+fn formats() -> Vec<Encoding> {
+    Encoding::ALL.to_vec()
+}
