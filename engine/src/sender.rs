@@ -67,8 +67,7 @@ impl Packets {
 impl Sender {
     /// A sender without past. Allocates.
     pub(crate) fn new(encoding: Encoding, parameters: EncodingParameters) -> Self {
-        let rate = encoding.sample_rate() as usize;
-        let packet_samples = rate * usize::from(parameters.packet_time_ms) / 1000;
+        let packet_samples = packet_samples(encoding, &parameters);
         Self {
             encoding,
             parameters,
@@ -156,4 +155,13 @@ impl Sender {
         let (clock, rate) = (self.encoding.clock_rate(), self.encoding.sample_rate());
         if clock == rate { samples } else { samples * clock as i32 / rate as i32 }
     }
+}
+
+/// Samples of a packet: of the length that was agreed on, or of 10 ms where linear sound would be
+/// too much for a datagram.
+fn packet_samples(encoding: Encoding, parameters: &EncodingParameters) -> usize {
+    let samples_of = |ms: u8| encoding.sample_rate() as usize * usize::from(ms) / 1000;
+    let agreed = samples_of(parameters.packet_time_ms);
+    let is_linear = encoding.name() == Encoding::L16At48000.name();
+    if is_linear && 2 * agreed > PAYLOAD_BYTES_MAX { samples_of(10) } else { agreed }
 }
