@@ -107,14 +107,17 @@ const { late, since } = await play(connected, begin);
 await sleep(1200);
 sink.stop();
 
-const mono = ({ count, samples }) => (count === 1 ? samples : samples.filter((_, index) => index % count === 0));
+const { rate } = frames[frames.length - 1];
 const first = frames.findIndex((frame) => frame.at >= begin + LEAD_MS);
 // Frames come every 10 ms; when each is heard is told by all together, not by one timer's whim.
 const offsets = frames.slice(first).map((frame, index) => frame.at - 10 * index).sort((a, b) => a - b);
+// One audio channel of each; before there is anything to decode the rate is another, and all is silence.
+const heard = (frame) => (frame.rate === rate
+  ? frame.samples.filter((_, index) => index % frame.count === 0) : new Int16Array(rate / 100));
 const octets = (samples) => Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
-fs.writeFileSync(outputFile, Buffer.concat(frames.slice(first).map((frame) => octets(mono(frame)))));
+fs.writeFileSync(outputFile, Buffer.concat(frames.slice(first).map((frame) => octets(heard(frame)))));
 console.log(JSON.stringify({
-  rate: frames[first].rate,
+  rate,
   begin_ms: offsets[offsets.length >> 1] - begin - LEAD_MS,
   feeder_late_ms: late,
   frames_astray_ms: offsets[offsets.length - 1] - offsets[0],

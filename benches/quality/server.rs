@@ -14,8 +14,8 @@ use media::rtp::{RtpHeader, RtpView};
 use media::{Demux, demux};
 use media_kernels::Kernels;
 use media_units::{
-    Discard, Encoding, EncodingParameters, Instant, Law, RoomSound, RtpTimestamp, SequenceNumber,
-    Ssrc,
+    Discard, Encoding, EncodingParameters, Instant, Law, RateClass, RoomSound, RtpTimestamp,
+    SequenceNumber, Ssrc,
 };
 use serde_json::json;
 
@@ -34,9 +34,13 @@ pub(crate) struct Heard {
     pub(crate) told: serde_json::Value,
 }
 
-/// The format for a listener that takes least away from what a talker in `codec` says.
+/// The format for a listener that takes nothing away from what a talker in `codec` says.
 pub(crate) const fn faithful(codec: Encoding) -> Encoding {
-    codec
+    match codec.class() {
+        RateClass::Narrow => Encoding::L16At8000,
+        RateClass::Wide => Encoding::L16At16000,
+        RateClass::Full => Encoding::L16At48000,
+    }
 }
 
 /// Lets the room hear the stream.
@@ -153,6 +157,9 @@ fn report(shard: &mut Shard, ear: &mut Ear) -> serde_json::Value {
 /// Takes what the listener is sent.
 struct Ear {
     now: Instant,
+    encoding: Encoding,
+    /// The timestamp of the first packet, and when it was sent.
+    origin: Option<(RtpTimestamp, Instant)>,
     decoder: Decoder,
     sound: Sound,
     reports: Vec<Event>,
@@ -161,7 +168,15 @@ struct Ear {
 impl Ear {
     fn new(encoding: Encoding) -> Self {
         let sound = Sound { samples: Vec::new(), rate: encoding.sample_rate() };
-        Self { now: Instant::START, decoder: Decoder::new(encoding), sound, reports: Vec::new() }
+        let decoder = Decoder::new(encoding);
+        Self { now: Instant::START, encoding, origin: None, decoder, sound, reports: Vec::new() }
+    }
+
+    /// When the sound of this timestamp is heard: a tick may send several packets.
+    fn heard_at(&mut self, timestamp: RtpTimestamp) -> Instant {
+        let (first, at) = *self.origin.get_or_insert((timestamp, self.now));
+        let units = timestamp.distance_from(first).max(0) as u64;
+        at + Duration::from_nanos(units * 1_000_000_000 / u64::from(self.encoding.clock_rate()))
     }
 }
 
@@ -175,8 +190,9 @@ impl Output for Ear {
         let mut samples = [0; PACKET_SAMPLES_MAX];
         self.decoder.samples(packet.payload()).expect("the shard sends what was agreed on");
         let length = self.decoder.decode(&Kernels::SCALAR, packet.payload(), &mut samples);
-        if self.now >= BEGIN {
-            place(&mut self.sound, self.now, &samples[..length]);
+        let at = self.heard_at(packet.timestamp());
+        if at >= BEGIN {
+            place(&mut self.sound, at, &samples[..length]);
         }
     }
 
