@@ -7,12 +7,16 @@ use std::time::Duration;
 use engine::Port;
 
 use engine_control::{
-    Command, DigitSource, Event, Refusal, Route, SessionKey, TapPoint, TelephoneEvent, tap,
+    Command, DigitSource, Event, Refusal, Route, SessionKey, SessionOpen, TapPoint, TelephoneEvent,
+    tap,
 };
+use media::codec::Decoder;
 use media::dtmf::{DigitReceiver, ToneFilter, TonePair};
 use media::rtp::RtpHeader;
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Cadence, Digits, PERIOD, RoomSound, SequenceNumber};
+use media_units::{
+    BLOCK_SAMPLES, Cadence, Digits, Encoding, PERIOD, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+};
 use rig::{DIGITS, Rig, SILENCE, Sent};
 
 /// One event packet of the phone in slot 0, which sends no sound meanwhile.
@@ -301,4 +305,58 @@ fn more_digits_than_may_wait_are_refused() {
     send_digits(&mut rig, session, &many, Cadence::DEFAULT);
     let refused = rig.taken.events.pop();
     assert!(matches!(refused, Some(Event::Refused { refusal: Refusal::Full, .. })), "{refused:?}");
+}
+
+/// A session in slot 5 that hears the tone in this encoding, from which nothing comes.
+fn open_in(rig: &mut Rig, encoding: Encoding, events: Option<TelephoneEvent>) -> SessionKey {
+    let session = SessionKey::new(0, 5, 1);
+    let mut media = rig::media(5, media_units::Law::Mu);
+    media.encoding = encoding;
+    (media.receive_payload_type, media.send_payload_type) = (96, 96);
+    media.telephone_event = events;
+    let (ssrc, sequence, timestamp) = (Ssrc(1), SequenceNumber(2), RtpTimestamp(3));
+    let route = Route::Tone;
+    let open = Box::new(SessionOpen { ssrc, sequence, timestamp, media, route });
+    rig.command(Command::OpenSession { session, open });
+    session
+}
+
+#[test]
+fn digits_beside_opus_are_events_on_its_clock() {
+    let mut rig = Rig::new();
+    let events = TelephoneEvent { receive: DIGITS, send: DIGITS, clock_rate: 48_000 };
+    let session = open_in(&mut rig, Encoding::Opus, Some(events));
+    rig.run(5);
+    send_digits(&mut rig, session, "49", Cadence::DEFAULT);
+    rig.run(40);
+    let mut receiver = DigitReceiver::new();
+    let mut heard = Vec::new();
+    for sent in rig.taken.rtp(5) {
+        let view = sent.view();
+        let units = view.timestamp().distance_from(RtpTimestamp(3));
+        assert_eq!(units % 960, 0, "sound and events share one clock");
+        if view.payload_type() == DIGITS {
+            let digit = receiver.packet(&view, 48_000, sent.at + Duration::from_secs(1)).unwrap();
+            heard.extend(digit.map(|digit| (digit.digit, digit.duration_ms)));
+        }
+    }
+    assert_eq!(heard, [('4', 100), ('9', 100)]);
+    assert!(rig.taken.rtp(5).len() > 40);
+}
+
+#[test]
+fn digits_in_the_sound_of_g722_can_be_found() {
+    let mut rig = Rig::new();
+    let session = open_in(&mut rig, Encoding::G722, None);
+    rig.run(5);
+    send_digits(&mut rig, session, "*6", Cadence::DEFAULT);
+    rig.run(40);
+    let (mut decoder, mut filter) = (Decoder::new(Encoding::G722), ToneFilter::new());
+    let mut heard = String::new();
+    for sent in rig.taken.rtp(5) {
+        let mut sound = [0; 320];
+        decoder.decode(&Kernels::SCALAR, sent.view().payload(), &mut sound);
+        heard.extend(filter.block(&mut sound).map(|digit| digit.digit));
+    }
+    assert_eq!(heard, "*6");
 }
