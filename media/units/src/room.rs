@@ -59,7 +59,6 @@ impl RoomSound {
         self.selection != Selection::Everyone
             || self.automatic_gain_dbov.is_some()
             || self.noise_gate_dbov.is_some()
-            || self.noise_suppression
     }
 }
 
