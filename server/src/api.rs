@@ -7,6 +7,7 @@
 
 mod answer;
 mod model;
+mod quality;
 mod routes;
 mod serve;
 

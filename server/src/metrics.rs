@@ -8,8 +8,8 @@ use std::fmt::Display;
 use std::fmt::Write;
 use std::time::Duration;
 
-use engine_control::{LATENESS_BOUNDS, ShardReport};
-use media_units::DISCARDS;
+use engine_control::{LATENESS_BOUNDS, OPINION_BOUNDS, ShardReport};
+use media_units::{BAD_SECONDS, DISCARDS};
 use signaling::{Dropped, Ending, Reason};
 
 use crate::exposition::{Exposition, Family, Kind};
@@ -47,6 +47,7 @@ impl Snapshot {
         self.server(&mut to);
         self.shards(&mut to);
         self.media(&mut to);
+        self.quality(&mut to);
         self.signaling(&mut to);
         self.transport(&mut to);
         self.recorder(&mut to);
@@ -134,6 +135,43 @@ impl Snapshot {
         for report in &self.shards {
             let sum = report.playout_delay_sum.as_secs_f64();
             family.summary(&[&report.shard], sum, report.blocks_played);
+        }
+    }
+
+    fn quality(&self, to: &mut Exposition) {
+        let shard = &["shard"];
+        let mut each = |name, help, value: &dyn Fn(&ShardReport) -> u64| {
+            let mut family = to.family(name, Kind::Counter, shard, help);
+            for report in &self.shards {
+                family.sample(&[&report.shard], value(report));
+            }
+        };
+        let help = "VoIP metrics (RFC 3611) that endpoints sent about us.";
+        each("mixminus_voip_metrics_received_total", help, &|r| r.metrics_received);
+        let help = "VoIP metrics (RFC 3611) that we sent to endpoints.";
+        each("mixminus_voip_metrics_sent_total", help, &|r| r.metrics_sent);
+        each("mixminus_call_seconds_total", "Seconds of calls.", &|r| r.seconds.all);
+        let help = "Seconds of calls in which sound was missing or a tick was late.";
+        each("mixminus_bad_seconds_total", help, &|r| r.seconds.bad);
+        let labels = &["shard", "reason"];
+        let help = "Bad seconds of calls by reason; one second may have several.";
+        let name = "mixminus_bad_seconds_by_reason_total";
+        let mut family = to.family(name, Kind::Counter, labels, help);
+        for report in &self.shards {
+            for (reason, count) in BAD_SECONDS.iter().zip(report.seconds.by_reason) {
+                family.sample(&[&report.shard, &reason.name()], count);
+            }
+        }
+        let help = "Mean opinion (MOS-CQ by the E-model, 1 to 4.5) of what we heard of each call and of what it heard, at its end.";
+        let labels = &["shard", "direction"];
+        let mut family = to.family("mixminus_call_mos", Kind::Histogram, labels, help);
+        let bounds = OPINION_BOUNDS.map(|hundredths| f64::from(hundredths) / 100.0);
+        for report in &self.shards {
+            let directions = [("receive", report.receive_opinions), ("send", report.send_opinions)];
+            for (direction, opinions) in directions {
+                let sum = opinions.sum_hundredths as f64 / 100.0;
+                family.histogram(&[&report.shard, &direction], &bounds, &opinions.buckets, sum);
+            }
         }
     }
 
@@ -302,6 +340,13 @@ the declarations in `server/src/metrics.rs` and compared with them by a test.
     }
     let reasons: Vec<String> = DISCARDS.iter().map(|one| format!("`{}`", one.name())).collect();
     let _ = writeln!(page, "\nReasons of `mixminus_discards_total`: {}.", reasons.join(", "));
+    let reasons: Vec<String> = BAD_SECONDS.iter().map(|one| format!("`{}`", one.name())).collect();
+    let reasons = reasons.join(", ");
+    let _ = writeln!(
+        page,
+        "\nReasons of `mixminus_bad_seconds_by_reason_total`: {reasons}. What they and the opinions mean is in\n\
+         [call-quality.md](call-quality.md)."
+    );
     page
 }
 
@@ -318,6 +363,8 @@ mod tests {
         report.discards[3] = 5;
         report.playout_delay_sum = Duration::from_millis(1500);
         report.blocks_played = 50;
+        report.seconds.by_reason[1] = 4;
+        report.send_opinions.record(4.2);
         Snapshot { shards: vec![ShardReport::default(), report], calls: 2, ..Snapshot::default() }
     }
 
@@ -361,6 +408,10 @@ mod tests {
             "mixminus_tick_lateness_seconds_sum{shard=\"1\"} 1.00006",
             "mixminus_playout_delay_seconds_sum{shard=\"1\"} 1.5",
             "mixminus_playout_delay_seconds_count{shard=\"1\"} 50",
+            "mixminus_bad_seconds_by_reason_total{shard=\"1\",reason=\"late\"} 4",
+            "mixminus_call_mos_bucket{shard=\"1\",direction=\"send\",le=\"4.03\"} 0",
+            "mixminus_call_mos_bucket{shard=\"1\",direction=\"send\",le=\"4.34\"} 1",
+            "mixminus_call_mos_sum{shard=\"1\",direction=\"send\"} 4.2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use engine_control::{Command, Event, SessionKey, SessionReport, ShardReport};
 
-/// Sessions in one portion: some 10 us of a shard's tick.
+/// Sessions in one portion: some tens of microseconds of a shard's tick.
 const PORTION: usize = 64;
 
 /// What the shards said. Sessions that are gone are missing.

@@ -160,9 +160,10 @@ class Phone:
 
     # Media
 
-    def play(self, octets, seconds):
-        """Plays mu-law octets in a circle, 20 ms a packet, while what comes in is kept."""
-        self.playing = threading.Thread(target=self._play, args=(octets, seconds), daemon=True)
+    def play(self, octets, seconds, lost=()):
+        """Plays mu-law octets in a circle, 20 ms a packet, while what comes in is kept. The network
+        loses the packets numbered so."""
+        self.playing = threading.Thread(target=self._play, args=(octets, seconds, lost), daemon=True)
         self.playing.start()
 
     def stop_playing(self):
@@ -170,13 +171,14 @@ class Phone:
             self.playing.join(PATIENCE)
             self.playing = None
 
-    def _play(self, octets, seconds):
+    def _play(self, octets, seconds, lost):
         ssrc, sequence, timestamp = (random.getrandbits(bits) for bits in (32, 16, 32))
         start = time.monotonic()
         for n in range(int(seconds * 50)):
             at = n * sound.FRAME % (len(octets) - sound.FRAME + 1)
             header = struct.pack(">BBHII", 0x80, 0, (sequence + n) & 0xFFFF, (timestamp + 160 * n) & 0xFFFFFFFF, ssrc)
-            self.rtp.sendto(header + octets[at:at + sound.FRAME], self.remote_media)
+            if n not in lost:
+                self.rtp.sendto(header + octets[at:at + sound.FRAME], self.remote_media)
             self.listen(start + (n + 1) / 50)
 
     def press(self, digit, payload_type=101):

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine_control::SessionReport;
-use media_units::{Cadence, DISCARDS, Digits};
+use media_units::{Cadence, DISCARDS, Digits, Instant};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+
+use super::quality::Quality;
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
@@ -196,13 +198,16 @@ pub(crate) struct Media {
     /// Round trip by RTCP; absent before the endpoint's first report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) round_trip_ms: Option<f64>,
+    /// How good the call is, both ways.
+    pub(crate) quality: Quality,
     /// Datagrams not used, by reason; reasons that never occurred are absent.
     #[schema(value_type = BTreeMap<String, u32>)]
     pub(crate) discards: BTreeMap<&'static str, u32>,
 }
 
-impl From<&SessionReport> for Media {
-    fn from(report: &SessionReport) -> Self {
+impl Media {
+    /// What a session's report says at this moment.
+    pub(crate) fn of(report: &SessionReport, now: Instant) -> Self {
         let discards = DISCARDS.iter().zip(report.discards).filter(|(_, count)| *count > 0);
         let expected = report.packets_received as i64 + report.packets_lost.max(0);
         Self {
@@ -223,6 +228,7 @@ impl From<&SessionReport> for Media {
             octets_sent: report.octets_sent,
             remote_loss_percent: percent(f64::from(report.remote_fraction_lost), 256.0),
             round_trip_ms: report.round_trip.map(ms),
+            quality: Quality::of(report, now),
             discards: discards.map(|(discard, count)| (discard.name(), count)).collect(),
         }
     }
@@ -248,12 +254,18 @@ pub(crate) struct Health {
     pub(crate) version: &'static str,
 }
 
-fn ms(duration: Duration) -> f64 {
+pub(super) fn ms(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-fn percent(part: f64, whole: f64) -> f64 {
+/// To hundredths.
+pub(super) fn percent(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { (part / whole * 10_000.0).round() / 100.0 } else { 0.0 }
+}
+
+/// To so many parts of one, so that no digits are invented.
+pub(super) fn rounded(value: f32, parts: f64) -> f64 {
+    (f64::from(value) * parts).round() / parts
 }
 
 #[cfg(test)]
@@ -269,11 +281,11 @@ mod tests {
         report.packets_lost = 250;
         report.remote_fraction_lost = 64;
         report.discards[7] = 3;
-        let media = Media::from(&report);
+        let media = Media::of(&report, Instant::START);
         assert_eq!(media.loss_percent.to_string(), "25");
         assert_eq!(media.remote_loss_percent.to_string(), "25");
         assert_eq!(media.discards, BTreeMap::from([("late", 3)]));
         report.packets_lost = -4;
-        assert_eq!(Media::from(&report).loss_percent.to_string(), "0");
+        assert_eq!(Media::of(&report, Instant::START).loss_percent.to_string(), "0");
     }
 }

@@ -75,7 +75,8 @@ impl Control {
     }
 
     fn report(&self, asker: Asker, reports: &Reports) {
-        let media = |session| reports.sessions.get(&session).map(Media::from);
+        let now = self.world.engine.now();
+        let media = |session| reports.sessions.get(&session).map(|report| Media::of(report, now));
         match asker {
             Asker::Participants { mut page, sessions, reply } => {
                 for (participant, session) in page.participants.iter_mut().zip(sessions) {
