@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use media::playout::PlayoutReport;
 use media::quality::emodel::{Impairment, Path, look_ahead};
 use media::quality::losses::{GAP_MINIMUM, as_256th};
 use media::quality::seconds::{Account, Counters};
@@ -36,11 +37,13 @@ pub(crate) struct Quality {
     far_end: Option<VoipMetrics>,
     /// The endpoint's last reference time: whose, its middle bits, and when it came.
     asked: Option<(Ssrc, u32, Instant)>,
+    /// What the playout buffer had done before, for others.
+    playout_before: PlayoutReport,
 }
 
 impl Quality {
-    pub(crate) fn new(counters: Counters) -> Self {
-        Self { account: Account::new(counters), ..Self::default() }
+    pub(crate) fn new(counters: Counters, playout_before: PlayoutReport) -> Self {
+        Self { account: Account::new(counters), playout_before, ..Self::default() }
     }
 
     /// The endpoint reported on what we send.
@@ -101,6 +104,18 @@ impl Session {
         }
     }
 
+    /// What the playout buffer did for this session.
+    pub(crate) fn playout_since_open(&self) -> PlayoutReport {
+        let (report, before) = (self.playout.report(), &self.record.quality.playout_before);
+        PlayoutReport {
+            packets_recovered: report.packets_recovered - before.packets_recovered,
+            samples_concealed: report.samples_concealed - before.samples_concealed,
+            samples_expanded: report.samples_expanded - before.samples_expanded,
+            samples_accelerated: report.samples_accelerated - before.samples_accelerated,
+            ..report
+        }
+    }
+
     /// How the endpoint sounds to us, since its present source began.
     pub(crate) fn receive_quality(&self) -> Option<StreamQuality> {
         let fates = self.reception.fates()?;
@@ -109,10 +124,11 @@ impl Session {
         let blocks = self.blocks_played + self.blocks_concealed;
         let concealed = self.blocks_concealed as f32 / blocks.max(1) as f32;
         let delay = self.network_delay() + fates.packet_time + self.playout.delay();
+        let recovered = of_expected(self.playout_since_open().packets_recovered);
         let path = Path {
             impairment: self.impairment(),
-            // Sound may be wanting though every packet came.
-            missing: (lost + discarded).max(concealed),
+            // Redundancy makes up for loss; and sound may be wanting though every packet came.
+            missing: (lost + discarded - recovered).max(concealed),
             burst_ratio: fates.burst_ratio,
             delay: delay + look_ahead(self.media.encoding),
         };

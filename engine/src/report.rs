@@ -1,5 +1,7 @@
 //! Reports, filled into memory that was donated for them.
 
+use std::time::Duration;
+
 use crate::session::Session;
 use crate::shard::Shard;
 use engine_control::{SessionReport, ShardReport};
@@ -24,6 +26,9 @@ impl Shard {
 
 impl Session {
     fn fill(&self, report: &mut SessionReport) {
+        let playout = self.playout_since_open();
+        let rate = u64::from(self.media.encoding.sample_rate());
+        let sound = |samples: u64| Duration::from_millis(samples * 1000 / rate);
         *report = SessionReport {
             session: self.key,
             route: self.route,
@@ -37,7 +42,13 @@ impl Session {
             octets_received: self.reception.octets(),
             packets_lost: self.reception.lost(),
             jitter: self.reception.jitter(),
-            playout_delay: self.playout.delay(),
+            playout_delay: playout.delay,
+            playout_target: playout.delay_target,
+            drift_ppm: playout.drift_ppm,
+            packets_recovered: playout.packets_recovered,
+            concealed: sound(playout.samples_concealed),
+            expanded: sound(playout.samples_expanded),
+            accelerated: sound(playout.samples_accelerated),
             blocks_played: self.blocks_played,
             blocks_concealed: self.blocks_concealed,
             packets_sent: self.send.packets(),

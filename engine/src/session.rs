@@ -188,7 +188,7 @@ impl Session {
         self.record = Record::new(timer);
         self.record.name(moment.random);
         self.second_ends = moment.period + SECOND;
-        self.record.quality = Quality::new(self.counters(moment));
+        self.record.quality = Quality::new(self.counters(moment), self.playout.report());
     }
 
     /// Applies what another offer and answer agreed on. Codec states go on where the format and

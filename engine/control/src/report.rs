@@ -36,6 +36,18 @@ pub struct SessionReport {
     pub jitter: Duration,
     /// Present playout delay.
     pub playout_delay: Duration,
+    /// The playout delay aimed at.
+    pub playout_target: Duration,
+    /// How much faster than ours the endpoint's clock runs, in parts per million, once known.
+    pub drift_ppm: Option<i16>,
+    /// Packets recovered from the redundancy in the next.
+    pub packets_recovered: u64,
+    /// Sound invented in place of what is missing.
+    pub concealed: Duration,
+    /// Sound inserted to let the playout delay grow.
+    pub expanded: Duration,
+    /// Sound taken out to let the playout delay shrink.
+    pub accelerated: Duration,
     /// Blocks played from received sound.
     pub blocks_played: u64,
     /// Blocks invented because sound was missing.
@@ -77,6 +89,12 @@ impl SessionReport {
             packets_lost: 0,
             jitter: Duration::ZERO,
             playout_delay: Duration::ZERO,
+            playout_target: Duration::ZERO,
+            drift_ppm: None,
+            packets_recovered: 0,
+            concealed: Duration::ZERO,
+            expanded: Duration::ZERO,
+            accelerated: Duration::ZERO,
             blocks_played: 0,
             blocks_concealed: 0,
             packets_sent: 0,

@@ -185,6 +185,19 @@ pub(crate) struct Media {
     pub(crate) jitter_ms: f64,
     /// Present playout delay.
     pub(crate) playout_delay_ms: f64,
+    /// The playout delay aimed at.
+    pub(crate) playout_target_ms: f64,
+    /// How much faster than ours the endpoint's clock runs, in parts per million; absent until known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) drift_ppm: Option<i16>,
+    /// Packets recovered from the redundancy in the next one.
+    pub(crate) packets_recovered: u64,
+    /// Sound invented in place of what was missing.
+    pub(crate) concealed_ms: f64,
+    /// Sound inserted to let the playout delay grow.
+    pub(crate) expanded_ms: f64,
+    /// Sound taken out to let the playout delay shrink.
+    pub(crate) accelerated_ms: f64,
     /// Blocks of 20 ms played from received sound.
     pub(crate) blocks_played: u64,
     /// Blocks invented because sound was missing.
@@ -222,6 +235,12 @@ impl Media {
             loss_percent: percent(report.packets_lost.max(0) as f64, expected as f64),
             jitter_ms: ms(report.jitter),
             playout_delay_ms: ms(report.playout_delay),
+            playout_target_ms: ms(report.playout_target),
+            drift_ppm: report.drift_ppm,
+            packets_recovered: report.packets_recovered,
+            concealed_ms: ms(report.concealed),
+            expanded_ms: ms(report.expanded),
+            accelerated_ms: ms(report.accelerated),
             blocks_played: report.blocks_played,
             blocks_concealed: report.blocks_concealed,
             packets_sent: report.packets_sent,
