@@ -197,6 +197,7 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
         advertised_tcp: advertised(transport.tcp_addresses(), default.advertised_tcp),
         capabilities: Capabilities {
             encodings: config.rtp.codecs.clone(),
+            voip_metrics: true,
             ..Capabilities::default()
         },
         calls_max,
