@@ -58,10 +58,12 @@ pub(super) const fn memory(length: usize) -> usize {
 
 /// The second section: the first through a filter.
 pub(super) fn filtered(past: &[f32]) -> [f32; MEMORY] {
+    let mut padded = [0.0; MEMORY + CODEBOOK_FILTER.len()];
+    padded[3..3 + past.len()].copy_from_slice(past);
     let mut result = [0.0; MEMORY];
-    for (k, result) in result.iter_mut().enumerate().take(past.len()) {
-        for (j, tap) in CODEBOOK_FILTER.iter().rev().enumerate() {
-            *result += (k + j).checked_sub(3).and_then(|k| past.get(k)).unwrap_or(&0.0) * tap;
+    for (j, tap) in CODEBOOK_FILTER.iter().rev().enumerate() {
+        for (result, sample) in result[..past.len()].iter_mut().zip(&padded[j..]) {
+            *result += sample * tap;
         }
     }
     result

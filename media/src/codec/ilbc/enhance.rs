@@ -3,7 +3,7 @@
 
 mod smooth;
 
-use super::filter::dot;
+use super::filter::{PLACES, dot, dots, energies};
 use super::tables::HALF_RATE;
 use super::{Mode, Samples};
 
@@ -26,7 +26,7 @@ type Periods = [f32; BLOCKS];
 const HALF_BLOCK: usize = BLOCK / 2;
 const HALF_BEFORE: usize = 60;
 
-/// Pitches that are tried, at half the rate.
+/// Pitches that are tried, at half the rate, [`PLACES`] at a time.
 const LAGS: std::ops::Range<usize> = 10..60;
 
 /// Enhances one stream.
@@ -85,11 +85,16 @@ impl Enhancer {
         for block in 0..count {
             let now = HALF_BEFORE + block * HALF_BLOCK;
             let mut most = f32::NEG_INFINITY;
-            for candidate in LAGS {
-                let past = &halved[now - candidate..now - candidate + HALF_BLOCK];
-                let likeness = likeness(&halved[now..now + HALF_BLOCK], past);
-                if likeness > most {
-                    (lag, most) = (candidate, likeness);
+            for shortest in LAGS.step_by(PLACES) {
+                let past = &halved[now + 1 - shortest - PLACES..];
+                let products = dots(&halved[now..now + HALF_BLOCK], past);
+                let energies = energies(HALF_BLOCK, past);
+                // The shortest lag is the last place.
+                for (k, (product, energy)) in products.iter().zip(energies).rev().enumerate() {
+                    let likeness = likeness(*product, energy);
+                    if likeness > most {
+                        (lag, most) = (shortest + k, likeness);
+                    }
                 }
             }
             self.periods[BLOCKS - count + block] = (2 * lag) as f32;
@@ -108,7 +113,8 @@ impl Enhancer {
         let around = self.periods[first] as usize;
         let (mut lag, mut most) = (around - 1, f32::NEG_INFINITY);
         for candidate in around - 1..=around + 1 {
-            let likeness = likeness(&residual[..length], &residual[candidate..candidate + length]);
+            let past = &residual[candidate..candidate + length];
+            let likeness = likeness(dot(&residual[..length], past), dot(past, past));
             if likeness > most {
                 (lag, most) = (candidate, likeness);
             }
@@ -147,11 +153,8 @@ fn soften(samples: &mut [f32], beside: &[f32]) {
     }
 }
 
-/// How much of `now` the past explains. None where they are opposite.
-fn likeness(now: &[f32], past: &[f32]) -> f32 {
-    let (product, energy) =
-        now.iter().zip(past).fold((0.0, 0.0), |(product, energy), (now, past)| {
-            (product + now * past, energy + past * past)
-        });
+/// How much of a sound its past explains, by the sum of their products and the past's energy. None
+/// where they are opposite.
+fn likeness(product: f32, energy: f32) -> f32 {
     if product > 0.0 { product * product / energy } else { 0.0 }
 }

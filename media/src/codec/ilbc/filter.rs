@@ -118,6 +118,32 @@ pub(super) fn circular_all_pass(state: &[f32], filter: &Lpc) -> [f32; STATE_MAX]
     circular
 }
 
+/// Places that are compared at a time.
+pub(super) const PLACES: usize = 10;
+
+/// The sum of the products of `a` with `past` at each of the first places: each sum in the order of
+/// [`dot`], all of them side by side, which is several times as fast.
+pub(super) fn dots(a: &[f32], past: &[f32]) -> [f32; PLACES] {
+    let mut sums = [0.0; PLACES];
+    for (a, past) in a.iter().zip(past.windows(PLACES)) {
+        for (sum, past) in sums.iter_mut().zip(past) {
+            *sum += a * past;
+        }
+    }
+    sums
+}
+
+/// The energy of `length` samples of `past` from each of the first places on.
+pub(super) fn energies(length: usize, past: &[f32]) -> [f32; PLACES] {
+    let mut sums = [0.0; PLACES];
+    for past in past.windows(PLACES).take(length) {
+        for (sum, past) in sums.iter_mut().zip(past) {
+            *sum += past * past;
+        }
+    }
+    sums
+}
+
 /// The sum of the products.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b)

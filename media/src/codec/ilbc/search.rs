@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::codebook::{AUGMENTED, MEMORY, Section, filtered, quantize_gain};
-use super::filter::{all_pole, dot};
+use super::filter::{PLACES, all_pole, dot, dots};
 use super::frame::{Piece, STAGES};
 use super::tables::GAINS_FIRST;
 use super::{Lpc, ORDER, SUBFRAME};
@@ -161,11 +161,19 @@ impl<'a> Search<'a> {
 
     fn plain(&self, best: &mut Best, stage: usize, section: usize, range: Range<usize>) {
         let past = self.sections[section].0;
-        for k in range {
-            let begin = past.len() - self.length - k;
-            let product = dot(&self.target[..self.length], &past[begin..begin + self.length]);
-            let index = section * self.count + k;
-            best.consider(stage, index, product, self.inverse[index]);
+        let target = &self.target[..self.length];
+        let first = section * self.count;
+        for begin in range.clone().step_by(PLACES) {
+            let count = (range.end - begin).min(PLACES);
+            // The last of them reaches furthest back.
+            let furthest = past.len() - self.length + 1 - begin - count;
+            let mut window = [0.0; SUBFRAME + PLACES];
+            let reach = self.length + count - 1;
+            window[..reach].copy_from_slice(&past[furthest..furthest + reach]);
+            let products = dots(target, &window[..self.length + PLACES - 1]);
+            for (k, product) in (begin..).zip(products[..count].iter().rev()) {
+                best.consider(stage, first + k, *product, self.inverse[first + k]);
+            }
         }
     }
 

@@ -94,11 +94,14 @@ fn refine(kept: &Kept, now: &[f32; BLOCK], place: f32) -> ([f32; BLOCK], f32) {
 
     let whole = quarter.div_ceil(4);
     let taps = &QUARTERS[4 * whole - quarter];
+    let mut around = [0.0; BLOCK + 6];
+    for (at, sample) in (first + whole..).zip(&mut around) {
+        *sample = at.checked_sub(3).and_then(|at| kept.get(at)).copied().unwrap_or(0.0);
+    }
     let mut block = [0.0; BLOCK];
-    for (k, sample) in block.iter_mut().enumerate() {
-        for (j, tap) in taps.iter().enumerate() {
-            let at = (first + whole + k + j).checked_sub(3);
-            *sample += at.and_then(|at| kept.get(at)).unwrap_or(&0.0) * tap;
+    for (j, tap) in taps.iter().enumerate() {
+        for (sample, around) in block.iter_mut().zip(&around[j..]) {
+            *sample += around * tap;
         }
     }
     (block, place)
