@@ -35,8 +35,6 @@ const LINEAR: [Encoding; 6] = [
 const PARAMETERS: EncodingParameters =
     EncodingParameters { ilbc_mode_ms: 20, ..EncodingParameters::DEFAULT };
 
-const TALKERS: [Encoding; 2] = [Encoding::Pcmu, Encoding::Pcma];
-
 /// An endpoint that says a tone.
 struct Voice {
     slot: u32,
@@ -165,9 +163,8 @@ fn tolerance_db(encoding: Encoding) -> f64 {
 #[test]
 fn a_tone_keeps_its_level_from_every_format_to_every_other() {
     let formats = Encoding::ALL;
-    for talker in TALKERS {
-        let own = formats.iter().position(|&format| format == talker).unwrap();
-        for level_db in [-10.0, -20.0, -30.0] {
+    for (own, talker) in formats.into_iter().enumerate() {
+        for level_db in [-10.0, -30.0] {
             let mut rig = room_of(&formats, RoomSound::DEFAULT);
             let mut voices = [Voice::new(own as u32, talker, PITCH, level_db)];
             listen(&mut rig, &mut voices);
