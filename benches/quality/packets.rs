@@ -14,6 +14,10 @@ use sim::network::profile::{Passage, Profile, Trace};
 /// sound that is written or read begins here.
 pub(crate) const BEGIN: Instant = Instant::from_millis(100);
 
+/// What is agreed on: packets of 20 ms in every format.
+pub(crate) const PARAMETERS: EncodingParameters =
+    EncodingParameters { ilbc_mode_ms: 20, ..EncodingParameters::DEFAULT };
+
 /// One stream on its way.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -52,7 +56,7 @@ pub(crate) const fn samples_per_period(rate: u32) -> usize {
 }
 
 fn encode(sound: &[i16], codec: Encoding) -> Vec<Vec<u8>> {
-    let mut encoder = Encoder::new(codec, &EncodingParameters::DEFAULT);
+    let mut encoder = Encoder::new(codec, &PARAMETERS);
     let mut frame = [0; FRAME_BYTES_MAX];
     let packets = sound.chunks_exact(samples_per_period(codec.sample_rate()));
     let payload = |samples| {

@@ -14,12 +14,11 @@ use media::rtp::{RtpHeader, RtpView};
 use media::{Demux, demux};
 use media_kernels::Kernels;
 use media_units::{
-    Discard, Encoding, EncodingParameters, Instant, Law, RateClass, RoomSound, RtpTimestamp,
-    SequenceNumber, Ssrc,
+    Discard, Encoding, Instant, Law, RateClass, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
 };
 use serde_json::json;
 
-use crate::packets::{BEGIN, Stream};
+use crate::packets::{BEGIN, PARAMETERS, Stream};
 use crate::peers::place;
 use crate::wav::Sound;
 
@@ -106,7 +105,7 @@ fn open_room(shard: &mut Shard, ear: &mut Ear, talker: Encoding, listener: Encod
             encoding,
             receive_payload_type: payload_type(encoding),
             send_payload_type: payload_type(encoding),
-            parameters: EncodingParameters::DEFAULT,
+            parameters: PARAMETERS,
             ..RemoteMedia::g711(Law::Mu, address(slot), RtcpTransport::Mux)
         };
         let open = SessionOpen {

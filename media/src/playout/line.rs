@@ -78,7 +78,11 @@ impl Playout {
                 none.fill(0);
                 self.store.decode(law(decoder), self.playhead - length as u64, kernels, past);
             }
-            Some(memory) => memory.past.copy_from_slice(memory.sound.past()),
+            Some(memory) => {
+                let kept = memory.sound.past();
+                let recent = &kept[kept.len() - memory.past.len()..];
+                memory.past.copy_from_slice(recent);
+            }
         }
     }
 
