@@ -47,13 +47,13 @@ enum Arguments {
         /// Decides everything that is left to chance.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Where `ours.wav`, `none.wav`, `fixed60.wav` and `packets.txt` are written.
+        /// Where `coded.wav`, `ours.wav`, `none.wav`, `fixed60.wav` and `packets.txt` are written.
         #[arg(long)]
         folder: PathBuf,
     },
     /// Compares what a receiver played with what was said.
     Measure {
-        /// What the talker says.
+        /// The `coded.wav` of a play: what the codec alone makes of what the talker says.
         #[arg(long)]
         input: PathBuf,
         /// What was heard; its first sample at the time 0 of the trace.
@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let stream = Stream::new(&sound.samples, codec, profile, &Seed::new(seed));
             fs::create_dir_all(&folder)?;
             fs::write(folder.join("packets.txt"), stream.to_string())?;
-            println!("{:#}", play(&stream, &sound.samples, listener, &folder)?);
+            println!("{:#}", play(&stream, listener, &folder)?);
         }
         Arguments::Measure { input, output, packets } => {
             let (input, output) = (wav::read(&input, None)?, wav::read(&output, None)?);
@@ -94,12 +94,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Gives the stream to every receiver, writes what they play, and says what was measured.
 fn play(
     stream: &Stream,
-    input: &[i16],
     listener: Encoding,
     folder: &Path,
 ) -> Result<serde_json::Value, Box<dyn Error>> {
-    let input = wav::Sound { samples: input.to_vec(), rate: stream.codec.sample_rate() };
     let heard = server::play(stream, listener);
+    wav::write(&folder.join("coded.wav"), &stream.coded)?;
     let mut all = json!({
         "profile": stream.profile.name(),
         "codec": stream.codec.to_string(),
@@ -114,7 +113,7 @@ fn play(
     ];
     for (name, sound, told) in receivers {
         wav::write(&folder.join(format!("{name}.wav")), &sound)?;
-        let mut figures = ruler::measure(&input, &sound, &stream.trace).json();
+        let mut figures = ruler::measure(&stream.coded, &sound, &stream.trace).json();
         if let (Some(figures), Some(told)) = (figures.as_object_mut(), told.as_object()) {
             figures.extend(told.clone());
         }

@@ -4,11 +4,13 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use media::codec::{Encoder, FRAME_BYTES_MAX};
+use media::codec::{Decoder, Encoder, FRAME_BYTES_MAX, PACKET_SAMPLES_MAX};
 use media_kernels::Kernels;
 use media_units::{Encoding, EncodingParameters, Instant, PERIOD};
 use sim::Seed;
 use sim::network::profile::{Passage, Profile, Trace};
+
+use crate::wav::Sound;
 
 /// When the talker's first packet is sent, at the earliest: the sessions are open by then. All
 /// sound that is written or read begins here.
@@ -26,6 +28,8 @@ pub(crate) struct Stream {
     pub(crate) trace: Trace,
     /// One for each packet, 20 ms of sound in it.
     pub(crate) payloads: Vec<Vec<u8>>,
+    /// What a receiver makes of all of them, each in its place: what the codec alone does.
+    pub(crate) coded: Sound,
 }
 
 impl Stream {
@@ -37,7 +41,8 @@ impl Stream {
         let octets = payloads.iter().map(Vec::len).max().unwrap_or(0) + 40;
         let trace =
             profile.trace(BEGIN + offset, payloads.len(), PERIOD, octets, &seed.fork(NETWORK));
-        Self { codec, profile, trace, payloads }
+        let coded = decode(&payloads, codec);
+        Self { codec, profile, trace, payloads, coded }
     }
 
     /// When the last packet arrives.
@@ -64,6 +69,17 @@ fn encode(sound: &[i16], codec: Encoding) -> Vec<Vec<u8>> {
         frame[..octets].to_vec()
     };
     packets.map(payload).collect()
+}
+
+fn decode(payloads: &[Vec<u8>], codec: Encoding) -> Sound {
+    let mut decoder = Decoder::new(codec);
+    let mut packet = [0; PACKET_SAMPLES_MAX];
+    let mut samples = Vec::new();
+    for payload in payloads {
+        let length = decoder.decode(&Kernels::SCALAR, payload, &mut packet);
+        samples.extend_from_slice(&packet[..length]);
+    }
+    Sound { samples, rate: codec.sample_rate() }
 }
 
 impl fmt::Display for Stream {

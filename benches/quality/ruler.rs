@@ -24,13 +24,18 @@ const WINDOW: usize = 2 * PACKET;
 /// The longest way from being sent to being heard that is looked for: 1 s.
 const REACH: usize = RATE;
 
-/// Where the sound is looked for first: around where it was expected, 15 ms either way.
+/// Where the sound is looked for first: where it was expected, 1 ms either way, for a voice is like
+/// itself a period earlier and later.
+const HERE: usize = RATE / 1000;
+
+/// Where next: 15 ms either way.
 const NEAR: usize = RATE * 15 / 1000;
 
 /// Speech that is softer on average says nothing about when it was heard.
 const AUDIBLE: f64 = 150.0;
 
-/// What is as similar as this was found: near where it was expected, or anywhere.
+/// What is as similar as this was found: where it was expected, near that, or anywhere.
+const FOUND_HERE: f64 = 0.97;
 const FOUND_NEAR: f64 = 0.95;
 const FOUND: f64 = 0.9;
 
@@ -136,13 +141,15 @@ struct Search<'a> {
 impl Search<'_> {
     /// Where the window is heard that was sent here.
     fn find(&mut self, window: &[f64], sent: f64) -> Option<f64> {
-        let near = self.lag.map(|lag| (sent + lag) as usize);
-        let near = near.map(|at| self.best(window, at.saturating_sub(NEAR)..at + NEAR));
         let first = sent.max(0.0) as usize;
-        let (at, _) = match near {
-            Some((at, likeness)) if likeness >= FOUND_NEAR => Some((at, likeness)),
-            _ => Some(self.best(window, first..first + REACH)).filter(|&(_, l)| l >= FOUND),
-        }?;
+        let around = |reach| {
+            let expected = (sent + self.lag?).max(0.0) as usize;
+            Some(self.best(window, expected.saturating_sub(reach)..expected + reach + 1))
+        };
+        let good_enough = |likeness| move |hit: &(usize, f64)| hit.1 >= likeness;
+        let (at, _) = (around(HERE).filter(good_enough(FOUND_HERE)))
+            .or_else(|| around(NEAR).filter(good_enough(FOUND_NEAR)))
+            .or_else(|| Some(self.best(window, first..first + REACH)).filter(good_enough(FOUND)))?;
         self.lag = Some(at as f64 - sent);
         Some(at as f64)
     }

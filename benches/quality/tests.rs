@@ -55,11 +55,11 @@ fn every_codec_is_heard_on_a_clean_network() {
     for codec in Encoding::ALL {
         let samples = speech(codec.sample_rate(), 2);
         let stream = Stream::new(&samples, codec, Profile::Clean, &Seed::new(1));
-        let said = Sound { samples, rate: codec.sample_rate() };
         let heard = server::play(&stream, server::faithful(codec));
-        let figures = measure(&said, &heard.sound, &stream.trace);
-        assert!(figures.delay_mean_ms < 60.0, "{codec}: {figures:?}");
-        assert!(figures.found_percent > 80.0, "{codec}: {figures:?}");
+        let figures = measure(&stream.coded, &heard.sound, &stream.trace);
+        assert!(figures.delay_mean_ms < 40.0, "{codec}: {figures:?}");
+        assert!(figures.found_percent > 98.0, "{codec}: {figures:?}");
+        assert!(figures.shifted_percent < 1.0, "{codec}: {figures:?}");
     }
 }
 
