@@ -93,3 +93,6 @@ impl G722Encoder {
         pairs.len().min(frame.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

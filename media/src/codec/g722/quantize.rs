@@ -1,11 +1,12 @@
 //! The quantizers' tables (ITU-T G.722 section 6.2.1, tables 14 to 21).
 
 /// Decision levels of the lower band's quantizer (Q6), times 16 so that a product with the scale
-/// factor need only be cut at 16 bits.
-pub(super) const DECISIONS: [u16; 29] = [
+/// factor need only be cut at 16 bits. The greatest of the 29 is there four times, to make the
+/// number of them even.
+pub(super) const DECISIONS: [u16; 32] = [
     560, 1152, 1760, 2400, 3040, 3728, 4416, 5168, 5920, 6752, 7568, 8480, 9392, 10400, 11424,
     12576, 13728, 15040, 16368, 17936, 19504, 21424, 23328, 25792, 28240, 31680, 35120, 40912,
-    46704,
+    46704, 46704, 46704, 46704,
 ];
 
 /// What a code of six bits stands for (QM6): the quantized difference for the scale factor 2^15.
