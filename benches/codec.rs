@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use media::codec::{Decoder, Encoder, FRAME_BYTES_MAX, PACKET_SAMPLES_MAX};
+use media::comfort_noise::{ComfortNoise, DiscontinuousSender, NoiseGenerator};
 use media_kernels::Kernels;
 use media_units::{Encoding, EncodingParameters};
 
@@ -66,12 +67,23 @@ fn formats(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn comfort_noise(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("comfort_noise");
+    let mut samples = [0; 160];
+    let mut generator = NoiseGenerator::new(8000, 1);
+    generator.describe(&ComfortNoise::white(50));
+    group.bench_function("fill", |b| b.iter(|| generator.fill(black_box(&mut samples))));
+    let mut sender = DiscontinuousSender::new(8000);
+    group.bench_function("silence", |b| b.iter(|| sender.packet(black_box(&samples))));
+    group.finish();
+}
+
 criterion_group! {
     name = codec;
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(500))
         .sample_size(20);
-    targets = formats
+    targets = formats, comfort_noise
 }
 criterion_main!(codec);
