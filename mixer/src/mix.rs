@@ -57,11 +57,11 @@ pub struct Heard<'a> {
     pub is_shared: bool,
 }
 
-/// A member that is heard, and where its sound is in each rate class of the room.
+/// A member that is heard, and where its sound is in each rate class that the room has.
 #[derive(Debug, Clone, Copy)]
 struct Audible {
     position: u32,
-    places: [Option<Place>; RateClass::ALL.len()],
+    places: [Place; RateClass::ALL.len()],
 }
 
 /// What a listener hears, before it was made.
@@ -137,6 +137,7 @@ impl Mix {
     /// Lets the block that was written last be heard as the sound of the member at `position`.
     /// Positions ascend within a period. `energy` is the sum of its samples squared; `is_talking`
     /// says that it is speech.
+    #[inline]
     pub fn offer(&mut self, position: u32, class: RateClass, energy: u64, is_talking: bool) {
         if self.conditions || !self.setting.classes.are_only(class) {
             let sound = Sound { class, place: self.arena.keep(class), energy };
@@ -145,9 +146,7 @@ impl Mix {
         } else if energy > 0 {
             let place = self.arena.keep(class);
             self.add(class, place);
-            let mut places = [None; RateClass::ALL.len()];
-            places[class as usize] = Some(place);
-            self.audible.push(Audible { position, places });
+            self.audible.push(Audible { position, places: [place; RateClass::ALL.len()] });
         }
     }
 
@@ -207,7 +206,7 @@ impl Mix {
     /// Brings a source into each rate class of the room.
     fn admit(&mut self, position: u32, sound: Sound, source: &mut Source) {
         let own = (sound.class, sound.place);
-        let mut places = [None; RateClass::ALL.len()];
+        let mut places = [sound.place; RateClass::ALL.len()];
         for class in self.setting.classes.iter() {
             let place = if class == sound.class {
                 sound.place
@@ -218,7 +217,7 @@ impl Mix {
                 self.arena.keep(class)
             };
             self.add(class, place);
-            places[class as usize] = Some(place);
+            places[class as usize] = place;
         }
         source.history.keep(self.arena.block(sound.class, sound.place));
         self.audible.push(Audible { position, places });
@@ -240,11 +239,8 @@ impl Mix {
                 }
                 [] => sum.make_whole_with(|whole| whole.fill(0)),
                 [Audible { places, .. }] if limiter.is_idle() => {
-                    let only = places[class as usize].map(|place| self.arena.block(class, place));
-                    sum.make_whole_with(|whole| match only {
-                        Some(only) => whole.copy_from_slice(only),
-                        None => whole.fill(0),
-                    });
+                    let only = self.arena.block(class, places[class as usize]);
+                    sum.make_whole_with(|whole| whole.copy_from_slice(only));
                 }
                 _ => {
                     let curve = &mut self.curve;
@@ -264,14 +260,20 @@ impl Mix {
         class: RateClass,
         listener: &mut Source,
     ) -> Heard<'_> {
-        let made = self.make(position, class, listener);
+        let hearing = self.hearing(position, class);
+        let made = self.make(hearing, class, listener);
         let block = made.block(class, &self.sums[class as usize], &*self.turned);
         Heard { block, is_shared: matches!(made, Made::Whole) }
     }
 
     /// What the member at `position` hears, as a G.711 frame.
     pub fn frame_for(&mut self, position: u32, law: Law, listener: &mut Source) -> &Frame {
-        match self.make(position, RateClass::Narrow, listener) {
+        let hearing = match self.hearing(position, RateClass::Narrow) {
+            Hearing::Nothing => return silence(law),
+            Hearing::All if !self.setting.has_gains => return self.shared(law),
+            hearing => hearing,
+        };
+        match self.make(hearing, RateClass::Narrow, listener) {
             Made::Nothing => silence(law),
             Made::Whole => self.shared(law),
             made => {
@@ -289,8 +291,8 @@ impl Mix {
     }
 
     /// Makes what somebody hears.
-    fn make(&mut self, position: u32, class: RateClass, listener: &mut Source) -> Made {
-        let made = match self.hearing(position, class) {
+    fn make(&mut self, hearing: Hearing, class: RateClass, listener: &mut Source) -> Made {
+        let made = match hearing {
             Hearing::Nothing => return Made::Nothing,
             Hearing::AllButOwn(own) => {
                 self.make_minus(class, own, listener);
@@ -315,10 +317,7 @@ impl Mix {
         match (self.audible.len(), own) {
             (0, _) if self.setting.sound.comfort_noise => Hearing::All,
             (0, _) | (1, Ok(_)) => Hearing::Nothing,
-            (_, Ok(own)) => match self.audible[own].places[class as usize] {
-                Some(place) => Hearing::AllButOwn(place),
-                None => Hearing::All,
-            },
+            (_, Ok(own)) => Hearing::AllButOwn(self.audible[own].places[class as usize]),
             (_, Err(_)) => Hearing::All,
         }
     }

@@ -94,6 +94,7 @@ impl Sum {
     }
 
     /// Makes it again, turned down instead of clipped.
+    #[cold]
     pub(crate) fn limit_minus(&mut self, own: &[i16], Limiting { curve, limiter }: Limiting<'_>) {
         let samples = self.class.block_samples();
         let mut others = Aligned([0; BLOCK_SAMPLES_MAX]);

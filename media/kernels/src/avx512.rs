@@ -2,13 +2,15 @@
 
 use std::arch::x86_64::{
     __m256i, __m512i, _mm_setr_epi8, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi16,
-    _mm512_add_epi32, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_cvtepi16_epi8,
-    _mm512_cvtepu8_epi16, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_mask_sub_epi16,
-    _mm512_maskz_set1_epi16, _mm512_max_epu8, _mm512_max_epu16, _mm512_min_epi16, _mm512_or_si512,
-    _mm512_permutex2var_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setr_epi32,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_sllv_epi16,
-    _mm512_srai_epi16, _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16,
-    _mm512_subs_epu16, _mm512_test_epi16_mask, _mm512_xor_si512,
+    _mm512_add_epi32, _mm512_and_si512, _mm512_broadcast_i32x4, _mm512_castsi256_si512,
+    _mm512_castsi512_si256, _mm512_cvtepi16_epi8, _mm512_cvtepi16_epi32, _mm512_cvtepu8_epi16,
+    _mm512_cvtsepi32_epi16, _mm512_extracti64x4_epi64, _mm512_inserti64x4, _mm512_loadu_si512,
+    _mm512_madd_epi16, _mm512_mask_sub_epi16, _mm512_maskz_set1_epi16, _mm512_max_epu8,
+    _mm512_max_epu16, _mm512_min_epi16, _mm512_or_si512, _mm512_permutex2var_epi32,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_sllv_epi16, _mm512_srai_epi16,
+    _mm512_srli_epi16, _mm512_srlv_epi16, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_epi32,
+    _mm512_subs_epu16, _mm512_test_epi16_mask, _mm512_test_epi32_mask, _mm512_xor_si512,
 };
 
 use crate::gain::Ramp;
@@ -112,12 +114,30 @@ fn add(sums: &mut [i32], samples: &[i16]) {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn narrow(sums: &[i32], samples: &mut [i16]) -> bool {
-    scalar::narrow_loop(sums, samples)
+    let (sum_chunks, sum_rest) = sums.as_chunks::<32>();
+    let (sample_chunks, sample_rest) = samples.as_chunks_mut::<32>();
+    let mut beyond = _mm512_setzero_si512();
+    for (samples, sums) in sample_chunks.iter_mut().zip(sum_chunks) {
+        store(samples, saturate(load_sums(sums), &mut beyond));
+    }
+    is_beyond(beyond) | scalar::narrow_loop(sum_rest, sample_rest)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 fn minus(sums: &[i32], own: &[i16], samples: &mut [i16]) -> bool {
-    scalar::minus_loop(sums, own, samples)
+    let (sum_chunks, sum_rest) = sums.as_chunks::<32>();
+    let (own_chunks, own_rest) = own.as_chunks::<32>();
+    let (sample_chunks, sample_rest) = samples.as_chunks_mut::<32>();
+    let mut beyond = _mm512_setzero_si512();
+    for ((samples, sums), own) in sample_chunks.iter_mut().zip(sum_chunks).zip(own_chunks) {
+        let own = load(own);
+        let [low, high] = load_sums(sums);
+        let low = _mm512_sub_epi32(low, _mm512_cvtepi16_epi32(_mm512_castsi512_si256(own)));
+        let own = _mm512_extracti64x4_epi64::<1>(own);
+        let high = _mm512_sub_epi32(high, _mm512_cvtepi16_epi32(own));
+        store(samples, saturate([low, high], &mut beyond));
+    }
+    is_beyond(beyond) | scalar::minus_loop(sum_rest, own_rest, sample_rest)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
@@ -239,4 +259,29 @@ fn add_sums(sums: &mut [i32; 32], values: [__m512i; 2]) {
             _mm512_storeu_si512(start.add(half), sum);
         }
     }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn load_sums(sums: &[i32; 32]) -> [__m512i; 2] {
+    let start = sums.as_ptr().cast::<__m512i>();
+    // SAFETY: reads the 128 bytes of the array, 64 at a time; the load has no alignment.
+    unsafe { [_mm512_loadu_si512(start), _mm512_loadu_si512(start.add(1))] }
+}
+
+/// The sums as samples. Where one is beyond 16 bits, upper halves in `beyond` become other than 0.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn saturate([low, high]: [__m512i; 2], beyond: &mut __m512i) -> __m512i {
+    let least = _mm512_set1_epi32(-i32::from(i16::MIN));
+    *beyond = _mm512_or_si512(*beyond, _mm512_add_epi32(low, least));
+    *beyond = _mm512_or_si512(*beyond, _mm512_add_epi32(high, least));
+    let low = _mm512_castsi256_si512(_mm512_cvtsepi32_epi16(low));
+    _mm512_inserti64x4::<1>(low, _mm512_cvtsepi32_epi16(high))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn is_beyond(beyond: __m512i) -> bool {
+    _mm512_test_epi32_mask(beyond, _mm512_set1_epi32(-65_536)) != 0
 }

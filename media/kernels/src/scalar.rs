@@ -111,8 +111,7 @@ const fn linear_to_alaw(sample: i16) -> u8 {
     (!sign as u8 & 0x80 | (exponent << 4) as u8 | mantissa as u8) ^ 0x55
 }
 
-/// All blocks are whole multiples of so many samples. The compiler unrolls loops whose length it
-/// knows; what else there may be goes one by one.
+/// Samples of the shortest block. The compiler unrolls a loop whose length it knows.
 const KNOWN: usize = 160;
 
 #[inline(always)]
@@ -123,12 +122,10 @@ pub(crate) fn add_loop(sums: &mut [i32], samples: &[i16]) {
             *sum = sum.wrapping_add(i32::from(sample));
         }
     }
-    let (sums, sums_rest) = sums.as_chunks_mut::<KNOWN>();
-    let (samples, samples_rest) = samples.as_chunks::<KNOWN>();
-    for (sums, samples) in sums.iter_mut().zip(samples) {
-        add(sums, samples);
+    match (<&mut [i32; KNOWN]>::try_from(&mut *sums), <&[i16; KNOWN]>::try_from(samples)) {
+        (Ok(sums), Ok(samples)) => add(sums, samples),
+        _ => add(sums, samples),
     }
-    add(sums_rest, samples_rest);
 }
 
 #[inline(always)]
@@ -142,13 +139,12 @@ pub(crate) fn narrow_loop(sums: &[i32], samples: &mut [i16]) -> bool {
         }
         bits
     }
-    let (sums, sums_rest) = sums.as_chunks::<KNOWN>();
-    let (samples, samples_rest) = samples.as_chunks_mut::<KNOWN>();
-    let mut bits = 0;
-    for (sums, samples) in sums.iter().zip(samples) {
-        bits |= narrow(sums, samples);
-    }
-    is_beyond(bits | narrow(sums_rest, samples_rest))
+    is_beyond(
+        match (<&[i32; KNOWN]>::try_from(sums), <&mut [i16; KNOWN]>::try_from(&mut *samples)) {
+            (Ok(sums), Ok(samples)) => narrow(sums, samples),
+            _ => narrow(sums, samples),
+        },
+    )
 }
 
 #[inline(always)]
@@ -163,14 +159,15 @@ pub(crate) fn minus_loop(sums: &[i32], own: &[i16], samples: &mut [i16]) -> bool
         }
         bits
     }
-    let (sums, sums_rest) = sums.as_chunks::<KNOWN>();
-    let (own, own_rest) = own.as_chunks::<KNOWN>();
-    let (samples, samples_rest) = samples.as_chunks_mut::<KNOWN>();
-    let mut bits = 0;
-    for ((sums, own), samples) in sums.iter().zip(own).zip(samples) {
-        bits |= minus(sums, own, samples);
-    }
-    is_beyond(bits | minus(sums_rest, own_rest, samples_rest))
+    let known = (
+        <&[i32; KNOWN]>::try_from(sums),
+        <&[i16; KNOWN]>::try_from(own),
+        <&mut [i16; KNOWN]>::try_from(&mut *samples),
+    );
+    is_beyond(match known {
+        (Ok(sums), Ok(own), Ok(samples)) => minus(sums, own, samples),
+        _ => minus(sums, own, samples),
+    })
 }
 
 /// A number whose upper half is zero where the sum fits into 16 bits: numbers of many sums may be

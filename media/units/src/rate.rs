@@ -27,7 +27,11 @@ impl RateClass {
 
     /// Samples in a period (20 ms).
     pub const fn block_samples(self) -> usize {
-        self.hertz() as usize / 50
+        match self {
+            Self::Narrow => 160,
+            Self::Wide => 320,
+            Self::Full => 960,
+        }
     }
 }
 
