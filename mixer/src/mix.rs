@@ -65,6 +65,7 @@ struct Audible {
 }
 
 /// What a listener hears, before it was made.
+#[derive(Debug, Clone, Copy)]
 enum Hearing {
     Nothing,
     AllButOwn(Place),
