@@ -5,6 +5,8 @@ use media::resample::Resampler;
 use media_kernels::Kernels;
 use media_units::BLOCK_SAMPLES_MAX;
 
+use crate::contributors::Contributors;
+
 /// The memory of one session's turn.
 #[derive(Debug)]
 pub(crate) struct Bench {
@@ -12,6 +14,8 @@ pub(crate) struct Bench {
     pub(crate) resampler: Resampler,
     /// What is played or sent at a rate that is no rate class.
     pub(crate) samples: [i16; BLOCK_SAMPLES_MAX],
+    /// Who is in the mix that is sent.
+    pub(crate) contributors: Contributors,
 }
 
 impl Bench {
@@ -21,6 +25,7 @@ impl Bench {
             scratch: Scratch::new(),
             resampler: Resampler::new(kernels),
             samples: [0; BLOCK_SAMPLES_MAX],
+            contributors: Contributors::new(),
         }
     }
 

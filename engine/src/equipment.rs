@@ -40,7 +40,11 @@ impl Equipment {
         (!is_plain).then(|| {
             Box::new(Self {
                 decoder: Decoder::new(media.encoding),
-                sender: Sender::new(media.encoding, media.parameters),
+                sender: Sender::new(
+                    media.encoding,
+                    media.parameters,
+                    media.comfort_noise.is_some(),
+                ),
                 memory: Memory::new(media.encoding, &playout_limits(limits)),
                 played: History::SILENT,
                 tapped: History::SILENT,

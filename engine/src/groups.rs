@@ -29,30 +29,36 @@ const NOBODY: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Encoded {
     /// Those of each group, where it was encoded already.
-    shared: [Packets; GROUPS_MAX],
-    is_encoded: [bool; GROUPS_MAX],
+    shared: Vec<Packets>,
+    is_done: [bool; GROUPS_MAX],
     /// One that shares no encoder.
     pub(crate) alone: Packets,
 }
 
 impl Encoded {
-    pub(crate) const fn new() -> Self {
+    /// Allocates.
+    pub(crate) fn new() -> Self {
         Self {
-            shared: [const { Packets::new() }; GROUPS_MAX],
-            is_encoded: [false; GROUPS_MAX],
+            shared: (0..GROUPS_MAX).map(|_| Packets::new()).collect(),
+            is_done: [false; GROUPS_MAX],
             alone: Packets::new(),
         }
     }
 
+    /// What [`Encoded::new`] reserves.
+    pub(crate) const fn memory_bytes() -> usize {
+        size_of::<Self>() + GROUPS_MAX * size_of::<Packets>()
+    }
+
     /// Another room's period begins.
     pub(crate) fn clear(&mut self) {
-        self.is_encoded = [false; GROUPS_MAX];
+        self.is_done = [false; GROUPS_MAX];
     }
 
     /// What a group is sent: `encode` is asked for it once in a period.
     pub(crate) fn shared(&mut self, group: u8, encode: impl FnOnce(&mut Packets)) -> &Packets {
         let group = usize::from(group);
-        if !replace(&mut self.is_encoded[group], true) {
+        if !replace(&mut self.is_done[group], true) {
             encode(&mut self.shared[group]);
         }
         &self.shared[group]

@@ -11,6 +11,7 @@
 mod bench;
 mod clock;
 mod commands;
+mod contributors;
 mod digits;
 mod equipment;
 mod groups;

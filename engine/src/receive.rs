@@ -81,13 +81,11 @@ impl Session {
         extended: ExtendedSequence,
         arrival: Arrival,
     ) -> Result<(), Discard> {
-        match &self.equipment {
-            Some(equipment) => self.playout.insert(packet, extended, arrival, &equipment.decoder),
-            None => {
-                let law = self.media.encoding.law().unwrap_or(Law::Mu);
-                self.playout.insert(packet, extended, arrival, &Decoder::G711(law))
-            }
+        if let Some(equipment) = &self.equipment {
+            return self.playout.insert(packet, extended, arrival, &equipment.decoder);
         }
+        let law = self.media.encoding.law().unwrap_or(Law::Mu);
+        self.playout.insert(packet, extended, arrival, &Decoder::G711(law))
     }
 
     /// Another stream begins: nothing of the one before continues in it.

@@ -30,6 +30,8 @@ pub(crate) struct Span {
     pub(crate) classes: Classes,
     /// Whether somebody listens in anything but plain G.711.
     pub(crate) has_senders: bool,
+    /// Whether somebody is told who is in the mix.
+    pub(crate) wants_names: bool,
 }
 
 impl Span {
@@ -43,6 +45,7 @@ impl Span {
             way: Way::of(parts, is_tapped),
             classes: listeners().map(|part| part.format.class()).chain(tap).collect(),
             has_senders: listeners().any(|part| matches!(part.format, Format::Other(_))),
+            wants_names: listeners().any(|part| part.wants_names),
         }
     }
 }
@@ -272,7 +275,14 @@ mod tests {
     use super::*;
 
     fn part(member: u32) -> Part {
-        Part { member, says: true, hears: true, tapped: false, format: Format::Plain(Law::Mu) }
+        Part {
+            member,
+            says: true,
+            hears: true,
+            tapped: false,
+            wants_names: false,
+            format: Format::Plain(Law::Mu),
+        }
     }
 
     #[test]

@@ -86,17 +86,25 @@ impl SendStream {
         self.paused = true;
     }
 
-    /// The header of a packet with so many octets of payload that is sent in `period` and whose
-    /// first sample is so many units older than the period's.
-    pub(crate) fn header(
+    /// The header of a packet of sound with so many octets of payload that is sent in `period` and
+    /// whose first sample is so many units older than the period's.
+    pub(crate) fn header(&mut self, period: PeriodIndex, age: i32, octets: usize) -> RtpHeader {
+        let marker = std::mem::take(&mut self.paused);
+        let timestamp = self.timestamp(period).plus(age.wrapping_neg() as u32);
+        self.next(self.payload_type, marker, timestamp, octets)
+    }
+
+    /// As above, for comfort noise: the next sound begins a talkspurt.
+    pub(crate) fn noise_header(
         &mut self,
+        payload_type: u8,
         period: PeriodIndex,
         age: i32,
         octets: usize,
-    ) -> [u8; HEADER_BYTES] {
-        let marker = std::mem::take(&mut self.paused);
+    ) -> RtpHeader {
+        self.paused = true;
         let timestamp = self.timestamp(period).plus(age.wrapping_neg() as u32);
-        self.write(self.payload_type, marker, timestamp, octets)
+        self.next(payload_type, false, timestamp, octets)
     }
 
     /// The header of a packet that is sent in place of sound: the next sound begins anew.
@@ -106,22 +114,22 @@ impl SendStream {
         event: &EventPacket,
     ) -> [u8; HEADER_BYTES] {
         self.paused = true;
-        self.write(payload_type, event.marker, event.timestamp, event.payload.len())
+        self.next(payload_type, event.marker, event.timestamp, event.payload.len()).write()
     }
 
-    fn write(
+    fn next(
         &mut self,
         payload_type: u8,
         marker: bool,
         timestamp: RtpTimestamp,
         octets: usize,
-    ) -> [u8; HEADER_BYTES] {
+    ) -> RtpHeader {
         let (sequence, ssrc) = (self.sequence, self.ssrc);
         let header = RtpHeader { payload_type, marker, sequence, timestamp, ssrc };
         self.sequence = self.sequence.plus(1);
         self.packets += 1;
         self.octets += octets as u64;
-        header.write()
+        header
     }
 }
 
@@ -133,10 +141,13 @@ mod tests {
     fn a_pause_costs_no_sequence_number_but_time_and_is_marked() {
         let start = RtpTimestamp(u32::MAX - 159);
         let mut stream = SendStream::new(Ssrc(0x0102_0304), SequenceNumber(0xffff), start, 8);
-        assert_eq!(stream.header(0, 0, 160), [0x80, 0x88, 255, 255, 255, 255, 255, 96, 1, 2, 3, 4]);
-        assert_eq!(stream.header(1, 0, 160), [0x80, 8, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
+        assert_eq!(
+            stream.header(0, 0, 160).write(),
+            [0x80, 0x88, 255, 255, 255, 255, 255, 96, 1, 2, 3, 4]
+        );
+        assert_eq!(stream.header(1, 0, 160).write(), [0x80, 8, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
         stream.pause();
-        assert_eq!(stream.header(3, 0, 160), [0x80, 0x88, 0, 1, 0, 0, 1, 64, 1, 2, 3, 4]);
+        assert_eq!(stream.header(3, 0, 160).write(), [0x80, 0x88, 0, 1, 0, 0, 1, 64, 1, 2, 3, 4]);
         assert_eq!((stream.packets(), stream.octets()), (3, 480));
     }
 }

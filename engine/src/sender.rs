@@ -2,9 +2,12 @@
 //! where a frame is more than an octet for each sample of 20 ms.
 
 use media::codec::Encoder;
+use media::comfort_noise::{self, ComfortNoise, DiscontinuousSender, Sending};
 use media::resample::History;
 use media_kernels::Kernels;
 use media_units::{BLOCK_SAMPLES_MAX, Encoding, EncodingParameters};
+
+use mixer::Frame;
 
 use crate::bench::Bench;
 
@@ -26,6 +29,8 @@ pub(crate) struct Sender {
     filled: usize,
     /// What was heard at a rate class that is not the encoding's rate.
     heard: History,
+    /// Leaves out silence and describes it, where the encoding has no way of its own.
+    silence: Option<DiscontinuousSender>,
     /// What the endpoint reported lost and the encoder was not told yet.
     loss: Option<u8>,
 }
@@ -34,7 +39,7 @@ pub(crate) struct Sender {
 #[derive(Debug)]
 pub(crate) struct Packets {
     payloads: [[u8; PAYLOAD_BYTES_MAX]; PACKETS_MAX],
-    packets: [Packet; PACKETS_MAX],
+    places: [Packet; PACKETS_MAX],
     count: usize,
 }
 
@@ -44,29 +49,59 @@ struct Packet {
     octets: usize,
     /// RTP units from its first sample to the period's first sample.
     age: i32,
+    is_noise: bool,
+}
+
+/// One packet that a period gave.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Payload<'a> {
+    /// None where nothing is to be sent (discontinuous transmission).
+    pub(crate) octets: &'a [u8],
+    /// RTP units from its first sample to the period's first sample.
+    pub(crate) age: i32,
+    /// Whether it is comfort noise (RFC 3389) and not sound.
+    pub(crate) is_noise: bool,
+}
+
+impl<'a> Payload<'a> {
+    /// A frame of plain G.711.
+    pub(crate) const fn of_frame(frame: &'a Frame) -> Self {
+        Self { octets: frame, age: 0, is_noise: false }
+    }
 }
 
 impl Packets {
     /// None.
     pub(crate) const fn new() -> Self {
-        let packet = Packet { octets: 0, age: 0 };
+        let packet = Packet { octets: 0, age: 0, is_noise: false };
         Self {
             payloads: [[0; PAYLOAD_BYTES_MAX]; PACKETS_MAX],
-            packets: [packet; PACKETS_MAX],
+            places: [packet; PACKETS_MAX],
             count: 0,
         }
     }
 
-    /// Payload and age of each. What is not sent (discontinuous transmission) has no octets.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], i32)> {
-        let packets = self.packets.iter().zip(&self.payloads).take(self.count);
-        packets.map(|(packet, payload)| (&payload[..packet.octets], packet.age))
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Payload<'_>> {
+        let packets = self.places.iter().zip(&self.payloads).take(self.count);
+        packets.map(|(&Packet { octets, age, is_noise }, payload)| Payload {
+            octets: &payload[..octets],
+            age,
+            is_noise,
+        })
     }
 }
 
 impl Sender {
-    /// A sender without past. Allocates.
-    pub(crate) fn new(encoding: Encoding, parameters: EncodingParameters) -> Self {
+    /// A sender without past. `comfort_noise` tells whether the endpoint takes it (RFC 3389).
+    /// Allocates.
+    pub(crate) fn new(
+        encoding: Encoding,
+        parameters: EncodingParameters,
+        comfort_noise: bool,
+    ) -> Self {
+        let describes_silence = comfort_noise && parameters.discontinuous;
+        let rate = encoding.sample_rate();
         let packet_samples = packet_samples(encoding, &parameters);
         Self {
             encoding,
@@ -76,13 +111,15 @@ impl Sender {
             pending: vec![0; packet_samples + BLOCK_SAMPLES_MAX].into(),
             filled: 0,
             heard: History::SILENT,
+            silence: describes_silence.then(|| DiscontinuousSender::new(rate)),
             loss: None,
         }
     }
 
     /// Whether listeners of the same sound may be sent what this one encodes.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        self.encoding == other.encoding && self.parameters == other.parameters
+        (self.encoding, self.parameters, self.silence.is_some())
+            == (other.encoding, other.parameters, other.silence.is_some())
     }
 
     /// Whether both would complete a packet at the same time.
@@ -95,6 +132,7 @@ impl Sender {
     pub(crate) fn continue_from(&mut self, other: &Self) {
         self.encoder.continue_from(&other.encoder);
         self.heard.clone_from(&other.heard);
+        self.silence.clone_from(&other.silence);
         self.filled = other.filled;
         self.pending[..self.filled].copy_from_slice(&other.pending[..other.filled]);
     }
@@ -140,9 +178,15 @@ impl Sender {
         while self.filled - start >= self.packet_samples && packets.count < PACKETS_MAX {
             let samples = &self.pending[start..start + self.packet_samples];
             let payload = &mut packets.payloads[packets.count];
-            let octets = self.encoder.encode(kernels, samples, payload);
+            let (octets, is_noise) = match self.silence.as_mut().map(|s| s.packet(samples)) {
+                None | Some(Sending::Sound { .. }) => {
+                    (self.encoder.encode(kernels, samples, payload), false)
+                }
+                Some(Sending::Noise(noise)) => (write_noise(&noise, payload), true),
+                Some(Sending::Nothing) => (0, false),
+            };
             let age = self.units(waited as i32 - start as i32);
-            packets.packets[packets.count] = Packet { octets, age };
+            packets.places[packets.count] = Packet { octets, age, is_noise };
             packets.count += 1;
             start += self.packet_samples;
         }
@@ -164,4 +208,12 @@ fn packet_samples(encoding: Encoding, parameters: &EncodingParameters) -> usize 
     let agreed = samples_of(parameters.packet_time_ms);
     let is_linear = encoding.name() == Encoding::L16At48000.name();
     if is_linear && 2 * agreed > PAYLOAD_BYTES_MAX { samples_of(10) } else { agreed }
+}
+
+/// Writes the description of noise and says how many octets it takes.
+fn write_noise(noise: &ComfortNoise, payload: &mut [u8; PAYLOAD_BYTES_MAX]) -> usize {
+    let mut octets = [0; comfort_noise::PAYLOAD_BYTES_MAX];
+    let length = noise.write(&mut octets);
+    payload[..length].copy_from_slice(&octets[..length]);
+    length
 }

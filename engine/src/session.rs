@@ -308,6 +308,7 @@ impl Session {
             hears: self.media.direction.sends(),
             // Digits in the sound are only found, and kept from the others, where it is decoded.
             tapped: self.tap.is_some() || self.has_tones,
+            wants_names: self.media.mixer_levels.is_some(),
             format: self.format(),
         }
     }

@@ -40,7 +40,7 @@ pub struct Shard {
     sources: Vec<Source>,
     mix: Mix,
     bench: Box<Bench>,
-    encoded: Box<Encoded>,
+    encoded: Encoded,
     /// Groups of the tick in progress that were run.
     groups_run: usize,
 }
@@ -91,7 +91,7 @@ impl Shard {
             sources: vec![Source::new(); limits.sessions_max as usize],
             mix: Mix::new(kernels, limits.room_members_max),
             bench: Box::new(Bench::new(kernels)),
-            encoded: Box::new(Encoded::new()),
+            encoded: Encoded::new(),
             groups_run: 0,
         }
     }
@@ -111,7 +111,7 @@ impl Shard {
             + limits.sessions_max as usize * (Session::memory_bytes(limits) + size_of::<Source>())
             + Mix::memory_bytes(limits.room_members_max)
             + Bench::memory_bytes()
-            + size_of::<Encoded>()
+            + Encoded::memory_bytes()
     }
 
     /// The slots whose sockets are to be read before the coming tick, room by room.

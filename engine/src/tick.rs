@@ -1,6 +1,7 @@
 //! One phase's turn: its rooms, by their plans, then the sessions that are in none.
 
 use engine_control::Route;
+use media::rtp::Contributor;
 use media::tone::tone_block;
 use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, RateClass};
 use mixer::{Format, Frame, Mix, Part, Setting, Source, Sources, Way, encode, silence};
@@ -62,6 +63,7 @@ impl<O: Output> Run<'_, O> {
         let class = session.format().class();
         let mut played = [0; BLOCK_SAMPLES_MAX];
         let played = &mut played[..class.block_samples()];
+        moment.bench.contributors.clear();
         session.begin_turn(moment.period);
         let energy = session.play(played, moment);
         let sound = match session.route {
@@ -97,6 +99,7 @@ impl<O: Output> Run<'_, O> {
             block.0.copy_from_slice(mix.whole(RateClass::Narrow));
             moment.taps.push(tap, period, moment.now, &block);
         }
+        self.name_contributors(parts, span);
         if span.has_senders {
             let groups = &mut self.rooms[span.room as usize].groups;
             groups.settle(self.sessions, parts, period, |position| self.mix.is_heard(position));
@@ -118,6 +121,23 @@ impl<O: Output> Run<'_, O> {
             let energy = session.play(mix.next_block(class), moment);
             if part.says {
                 mix.offer(position as u32, class, energy, session.talk.is_talking());
+            }
+        }
+    }
+
+    /// Notes who is in the mix, where somebody is told.
+    fn name_contributors(&mut self, parts: &[Part], span: Span) {
+        let contributors = &mut self.moment.bench.contributors;
+        contributors.clear();
+        if !span.wants_names {
+            return;
+        }
+        for (position, part) in parts.iter().enumerate() {
+            let session = &self.sessions[part.member as usize];
+            if let Some(ssrc) = session.reception.ssrc()
+                && self.mix.is_heard(position as u32)
+            {
+                contributors.add(Contributor { ssrc, level_dbov: session.talk.level_dbov() });
             }
         }
     }

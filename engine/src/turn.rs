@@ -6,11 +6,12 @@ use media::codec::Decoder;
 use media::dtmf::Sending;
 use media::g711;
 use media::playout::Pulled;
+use media::rtp::HEADER_BYTES_MAX;
 use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, Law, PeriodIndex};
 use mixer::{Frame, encode, silence};
 
 use crate::moment::Moment;
-use crate::sender::Packets;
+use crate::sender::{Packets, Payload};
 use crate::session::Session;
 use crate::taps::TapIndex;
 use crate::{Output, Port};
@@ -118,14 +119,7 @@ impl Session {
     ) {
         match packets.filter(|_| self.media.direction.sends()) {
             Some(packets) => {
-                for (payload, age) in packets.iter() {
-                    // Discontinuous transmission: silence is told by sending nothing.
-                    if payload.is_empty() {
-                        self.pause();
-                    } else {
-                        self.send(payload, age, moment);
-                    }
-                }
+                packets.iter().for_each(|payload| self.send(payload, moment));
             }
             None => self.pause(),
         }
@@ -173,14 +167,14 @@ impl Session {
     fn send_frame<O: Output>(&mut self, frame: &Frame, moment: &mut Moment<'_, O>) {
         let law = self.media.encoding.law().unwrap_or(Law::Mu);
         match self.next_digit(moment.period) {
-            None => self.send(frame, 0, moment),
+            None => self.send(Payload::of_frame(frame), moment),
             Some(Sending::Event(event)) => self.send_event(&event, moment),
-            Some(Sending::Silence) => self.send(silence(law), 0, moment),
+            Some(Sending::Silence) => self.send(Payload::of_frame(silence(law)), moment),
             Some(Sending::Tones(pair)) => {
                 let (mut key, mut frame) = ([0; BLOCK_SAMPLES], [0; BLOCK_SAMPLES]);
                 self.sound_key(pair, &mut key);
                 encode(moment.rules.kernels, law, &key, &mut frame);
-                self.send(&frame, 0, moment);
+                self.send(Payload::of_frame(&frame), moment);
             }
         }
     }
@@ -191,18 +185,28 @@ impl Session {
         }
     }
 
-    /// Sends one payload whose first sample is so many units older than the period's.
-    fn send<O: Output>(&mut self, payload: &[u8], age: i32, moment: &mut Moment<'_, O>) {
+    /// Sends one payload.
+    fn send<O: Output>(&mut self, payload: Payload<'_>, moment: &mut Moment<'_, O>) {
         if self.rests {
             return;
         }
-        let Some(to) = self.latch.destination() else {
+        let Payload { octets, age, is_noise } = payload;
+        let Some(to) = self.latch.destination().filter(|_| !octets.is_empty()) else {
             self.send.pause();
             return;
         };
-        let header = self.send.header(moment.period, age, payload.len());
+        let header = match self.media.comfort_noise.filter(|_| is_noise) {
+            Some(number) => self.send.noise_header(number, moment.period, age, octets.len()),
+            None => self.send.header(moment.period, age, octets.len()),
+        };
         moment.totals.rtp_sent += 1;
-        moment.output.send(self.slot(), Port::Rtp, to, [&header, payload]);
+        let Some(levels) = self.media.mixer_levels else {
+            return moment.output.send(self.slot(), Port::Rtp, to, [&header.write(), octets]);
+        };
+        let mut written = [0; HEADER_BYTES_MAX];
+        let (contributors, own) = (&moment.bench.contributors, self.reception.ssrc());
+        let length = contributors.write_header(&header, own, Some(levels), &mut written);
+        moment.output.send(self.slot(), Port::Rtp, to, [&written[..length], octets]);
     }
 
     /// Counts what was pulled and says whether it is sound. What is missing while a digit is

@@ -4,6 +4,7 @@ use media_units::{Law, RateClass};
 
 /// One member's part in its room. Members are numbers here; whose, the engine knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // independent facts
 pub struct Part {
     /// Which member.
     pub member: u32,
@@ -13,6 +14,8 @@ pub struct Part {
     pub hears: bool,
     /// Whether a tap listens to it: it must be decoded then.
     pub tapped: bool,
+    /// Whether it is told who is in the mix.
+    pub wants_names: bool,
     /// How what it sends and what it is sent is encoded.
     pub format: Format,
 }
@@ -67,7 +70,11 @@ impl Way {
 
 impl Part {
     const fn is_plain(self) -> bool {
-        self.says && self.hears && !self.tapped && matches!(self.format, Format::Plain(_))
+        self.says
+            && self.hears
+            && !self.tapped
+            && !self.wants_names
+            && matches!(self.format, Format::Plain(_))
     }
 }
 
@@ -75,8 +82,14 @@ impl Part {
 mod tests {
     use super::*;
 
-    const PLAIN: Part =
-        Part { member: 0, says: true, hears: true, tapped: false, format: Format::Plain(Law::Mu) };
+    const PLAIN: Part = Part {
+        member: 0,
+        says: true,
+        hears: true,
+        tapped: false,
+        wants_names: false,
+        format: Format::Plain(Law::Mu),
+    };
 
     #[test]
     fn two_plain_members_of_one_encoding_are_a_relay() {
