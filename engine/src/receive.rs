@@ -21,6 +21,7 @@ const DIGIT_PERIODS: PeriodIndex = 25;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Sound,
+    Noise,
     Digit,
 }
 
@@ -63,6 +64,10 @@ impl Session {
                     self.reception.discard(extended);
                 }
                 taken
+            }
+            Kind::Noise => {
+                let (extended, arrival) = (arrival.extended, Arrival::At(datagram.arrival));
+                self.playout.insert_comfort_noise(&packet, extended, arrival)
             }
             Kind::Digit => {
                 self.playout.insert_event(arrival.extended);
@@ -121,6 +126,7 @@ impl Session {
         }
         let kind = match packet.payload_type() {
             number if number == self.media.receive_payload_type => Kind::Sound,
+            number if Some(number) == self.media.comfort_noise => Kind::Noise,
             number if Some(number) == self.media.telephone_event.map(|event| event.receive) => {
                 Kind::Digit
             }

@@ -160,6 +160,7 @@ impl Session {
     ) {
         if let Some(equipment) = &mut self.equipment {
             equipment.sender.push(&moment.rules.kernels, moment.bench, block, packets);
+            moment.totals.frames_encoded += packets.iter().count() as u64;
         }
     }
 

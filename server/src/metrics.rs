@@ -121,6 +121,9 @@ impl Snapshot {
         each("mixminus_blocks_played_total", help, &|r| r.blocks_played);
         let help = "Blocks of 20 ms invented because sound was missing.";
         each("mixminus_blocks_concealed_total", help, &|r| r.blocks_concealed);
+        let help = "Frames encoded for listeners that are not sent plain G.711, each for all who \
+                    share it.";
+        each("mixminus_frames_encoded_total", help, &|r| r.frames_encoded);
         let help = "Datagrams of media not used, by reason.";
         let labels = &["shard", "reason"];
         let mut family = to.family("mixminus_discards_total", Kind::Counter, labels, help);

@@ -1,5 +1,6 @@
 //! Decoded sound around the playhead: what was played last, and what was decoded ahead of it.
 
+use super::conceal::PAST_QUANTA;
 use crate::codec::PACKET_SAMPLES_MAX;
 
 /// One stretch of memory, moved to its beginning when its end is reached.
@@ -17,8 +18,9 @@ pub(super) struct SoundBuffer {
 impl SoundBuffer {
     /// For so many samples a second. Allocates.
     pub(super) fn new(rate: usize) -> Self {
-        // 50 ms played, 80 ms looked at ahead, the longest packet, and as much to move seldom.
-        let kept = rate / 20;
+        // What concealment looks back at, 80 ms looked at ahead, the longest packet, and as much to
+        // move seldom.
+        let kept = PAST_QUANTA * (rate / 400);
         let longest = (rate * 12 / 100).min(PACKET_SAMPLES_MAX);
         let samples = vec![0; kept + rate * 8 / 100 + 2 * longest];
         Self { samples: samples.into_boxed_slice(), head: kept, end: kept, kept }

@@ -1,0 +1,318 @@
+//! Payload formats other than plain G.711 through a whole shard: who shares an encoder, and that
+//! nobody hears it.
+
+use std::net::SocketAddr;
+
+use engine::{Datagram, Equipment, Output, Port, Shard};
+use engine_control::{
+    Command, Event, Limits, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey, SessionOpen,
+    ShardReport,
+};
+use media::codec::{Decoder, Encoder, PACKET_SAMPLES_MAX};
+use media::rtp::{RtpHeader, RtpView};
+use media_kernels::Kernels;
+use media_units::{
+    Encoding, EncodingParameters, Instant, Law, PERIOD, PHASES, RoomSound, RtpTimestamp,
+    SequenceNumber, Ssrc,
+};
+
+const PAYLOAD_TYPE: u8 = 96;
+
+/// An endpoint that speaks a tone, or nothing, in any payload format, and listens.
+struct Phone {
+    slot: u32,
+    encoding: Encoding,
+    /// Made when it first speaks, and when it first listens: most of a thousand never do.
+    encoder: Option<Encoder>,
+    decoder: Option<Decoder>,
+    parameters: EncodingParameters,
+    listens: bool,
+    sequence: u16,
+    samples_spoken: u32,
+    /// Hertz and peak of what it says; `None`: it sends nothing.
+    says: Option<(f64, f64)>,
+    /// What it heard, at the encoding's rate.
+    heard: Vec<i16>,
+    timestamps: Vec<u32>,
+}
+
+impl Phone {
+    fn new(slot: u32, encoding: Encoding, parameters: EncodingParameters) -> Self {
+        Self {
+            slot,
+            encoding,
+            encoder: None,
+            decoder: None,
+            parameters,
+            listens: true,
+            sequence: 1,
+            samples_spoken: 0,
+            says: None,
+            heard: Vec::new(),
+            timestamps: Vec::new(),
+        }
+    }
+
+    /// The packet of the next 20 ms.
+    fn speak(&mut self) -> Option<Vec<u8>> {
+        let rate = self.encoding.sample_rate();
+        let first = self.samples_spoken;
+        self.samples_spoken += rate / 50;
+        let (hertz, peak) = self.says?;
+        let tone = |n: u32| {
+            let turns = hertz * f64::from(first + n) / f64::from(rate);
+            (peak * (turns * std::f64::consts::TAU).sin()).round() as i16
+        };
+        let samples: Vec<i16> = (0..rate / 50).map(tone).collect();
+        let mut frame = [0; 2000];
+        let encoder =
+            self.encoder.get_or_insert_with(|| Encoder::new(self.encoding, &self.parameters));
+        let length = encoder.encode(&Kernels::SCALAR, &samples, &mut frame);
+        let units = u64::from(first) * u64::from(self.encoding.clock_rate()) / u64::from(rate);
+        let header = RtpHeader {
+            payload_type: PAYLOAD_TYPE,
+            marker: false,
+            sequence: SequenceNumber(self.sequence),
+            timestamp: RtpTimestamp(units as u32),
+            ssrc: Ssrc(self.slot),
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        Some([&header.write()[..], &frame[..length]].concat())
+    }
+
+    fn listen(&mut self, packet: &RtpView<'_>) {
+        if !self.listens {
+            return;
+        }
+        let mut samples = [0; PACKET_SAMPLES_MAX];
+        let decoder = self.decoder.get_or_insert_with(|| Decoder::new(self.encoding));
+        decoder.samples(packet.payload()).expect("the shard sends what was agreed on");
+        let length = decoder.decode(&Kernels::SCALAR, packet.payload(), &mut samples);
+        self.heard.extend_from_slice(&samples[..length]);
+        self.timestamps.push(packet.timestamp().0);
+    }
+}
+
+/// A room with phones in it.
+struct Conference {
+    shard: Shard,
+    wire: Wire,
+    limits: Limits,
+}
+
+#[derive(Default)]
+struct Wire {
+    phones: Vec<Phone>,
+    report: Option<Box<ShardReport>>,
+}
+
+impl Output for Wire {
+    fn send(&mut self, slot: u32, _port: Port, _to: SocketAddr, parts: [&[u8]; 2]) {
+        let bytes = parts.concat();
+        if media::demux(&bytes) == media::Demux::Rtp {
+            let packet = RtpView::parse(&bytes).unwrap();
+            self.phones[slot as usize].listen(&packet);
+        }
+    }
+
+    fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
+
+    fn retire(&mut self, _equipment: Box<Equipment>) {}
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Refused { command, refusal } => panic!("{command:?}: {refusal:?}"),
+            Event::ShardReported { report } => self.report = Some(report),
+            _ => {}
+        }
+    }
+}
+
+impl Conference {
+    fn new(sessions_max: u32) -> Self {
+        let limits = Limits {
+            sessions_max,
+            rooms_max: 1,
+            room_members_max: sessions_max,
+            ..Limits::default()
+        };
+        let shard = Shard::new(0, &limits, Kernels::detect(), 5);
+        let mut conference = Self { shard, wire: Wire::default(), limits };
+        let room = RoomKey::new(0, 0, 1);
+        conference.command(Command::OpenRoom { room, sound: RoomSound::DEFAULT });
+        conference
+    }
+
+    fn command(&mut self, command: Command) {
+        let equipment = Equipment::beside(&command, &self.limits);
+        self.shard.command(command, equipment, self.shard.next_tick(), &mut self.wire);
+    }
+
+    /// A phone joins and is its number.
+    fn join(&mut self, encoding: Encoding, parameters: EncodingParameters) -> usize {
+        let slot = self.wire.phones.len() as u32;
+        self.wire.phones.push(Phone::new(slot, encoding, parameters));
+        let media = RemoteMedia {
+            encoding,
+            receive_payload_type: PAYLOAD_TYPE,
+            send_payload_type: PAYLOAD_TYPE,
+            parameters,
+            ..RemoteMedia::g711(Law::Mu, address(slot), RtcpTransport::Mux)
+        };
+        let open = Box::new(SessionOpen {
+            ssrc: Ssrc(1000 + slot),
+            sequence: SequenceNumber(1),
+            timestamp: RtpTimestamp(0),
+            media,
+            route: Route::Room(RoomKey::new(0, 0, 1)),
+        });
+        self.command(Command::OpenSession { session: SessionKey::new(0, slot, 1), open });
+        slot as usize
+    }
+
+    fn leave(&mut self, phone: usize) {
+        self.command(Command::CloseSession { session: SessionKey::new(0, phone as u32, 1) });
+    }
+
+    fn phone(&mut self, number: usize) -> &mut Phone {
+        &mut self.wire.phones[number]
+    }
+
+    fn run(&mut self, periods: usize) {
+        for _ in 0..periods * PHASES as usize {
+            let now = self.shard.next_tick();
+            for slot in self.shard.due().to_vec() {
+                if let Some(bytes) = self.wire.phones[slot as usize].speak() {
+                    self.deliver(slot, now, &bytes);
+                }
+            }
+            self.shard.tick(now, &mut self.wire);
+        }
+    }
+
+    fn deliver(&mut self, slot: u32, now: Instant, bytes: &[u8]) {
+        let datagram = Datagram {
+            slot,
+            port: Port::Rtp,
+            source: address(slot),
+            arrival: now - PERIOD / 2,
+            bytes,
+            truncated: false,
+        };
+        self.shard.receive(datagram, &mut self.wire);
+    }
+
+    fn frames_encoded(&mut self) -> u64 {
+        self.command(Command::ReportShard { report: Box::default() });
+        self.wire.report.take().expect("it was asked for").frames_encoded
+    }
+}
+
+fn address(slot: u32) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16))
+}
+
+/// The greatest step from one sample to the next but one, beyond what the tone itself does: a click
+/// is a step that no tone of this pitch and peak makes.
+fn roughness(samples: &[i16]) -> i32 {
+    let bends =
+        samples.windows(3).map(|w| (i32::from(w[0]) - 2 * i32::from(w[1]) + i32::from(w[2])).abs());
+    bends.max().unwrap_or(0)
+}
+
+#[test]
+fn a_thousand_listeners_of_three_talkers_cost_four_opus_frames() {
+    let mut conference = Conference::new(1003);
+    for number in 0..1003 {
+        let phone = conference.join(Encoding::Opus, EncodingParameters::DEFAULT);
+        conference.phone(phone).listens = false;
+        if number < 3 {
+            conference.phone(phone).says = Some((300.0 + 100.0 * number as f64, 6000.0));
+        }
+    }
+    conference.run(60);
+    let before = conference.frames_encoded();
+    conference.run(50);
+    assert_eq!(conference.frames_encoded() - before, 50 * 4, "three talkers and all the others");
+}
+
+#[test]
+fn formats_that_differ_share_nothing_and_those_alike_share_one_encoder() {
+    let mut conference = Conference::new(12);
+    let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
+    conference.phone(talker).says = Some((440.0, 8000.0));
+    let other = EncodingParameters { bit_rate: 64_000, ..EncodingParameters::DEFAULT };
+    for _ in 0..3 {
+        conference.join(Encoding::G722, EncodingParameters::DEFAULT);
+        conference.join(Encoding::Opus, EncodingParameters::DEFAULT);
+        conference.join(Encoding::Opus, other);
+    }
+    conference.run(60);
+    let before = conference.frames_encoded();
+    conference.run(10);
+    assert_eq!(conference.frames_encoded() - before, 10 * 3);
+}
+
+#[test]
+fn nobody_hears_when_a_listener_begins_to_speak_comes_back_or_leaves() {
+    for encoding in [Encoding::G722, Encoding::Opus, Encoding::G726] {
+        let mut conference = Conference::new(4);
+        let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
+        conference.phone(talker).says = Some((400.0, 6000.0));
+        // The first of them leads the group: it is its sender that encodes for all.
+        let listeners = [0; 3].map(|_| conference.join(encoding, EncodingParameters::DEFAULT));
+        conference.run(100);
+        for &listener in &listeners {
+            conference.phone(listener).heard.clear();
+        }
+        conference.run(50);
+        let usual = roughness(&conference.phone(listeners[2]).heard);
+        assert!(usual > 0, "{encoding}: something is heard");
+        // The leader speaks for a while, so softly that its own sound says nothing of clicks.
+        conference.phone(listeners[0]).says = Some((400.0, 40.0));
+        conference.run(50);
+        conference.phone(listeners[0]).says = None;
+        conference.run(100);
+        // Another speaks and falls silent, and the first leaves for good.
+        conference.phone(listeners[1]).says = Some((400.0, 40.0));
+        conference.run(20);
+        conference.phone(listeners[1]).says = None;
+        conference.run(60);
+        conference.leave(listeners[0]);
+        conference.run(60);
+        for &listener in &listeners {
+            let heard = roughness(&conference.phone(listener).heard);
+            assert!(heard <= usual * 2, "{encoding}, listener {listener}: {heard}, else {usual}");
+        }
+    }
+}
+
+#[test]
+fn packets_of_every_length_follow_the_clock() {
+    let lengths = [10, 20, 30, 40, 60];
+    for encoding in [Encoding::Pcma, Encoding::G722, Encoding::L16At44100, Encoding::Gsm] {
+        for packet_time_ms in lengths {
+            if encoding == Encoding::Gsm && packet_time_ms % 20 != 0 {
+                continue; // its frames are 20 ms
+            }
+            if encoding == Encoding::L16At44100 && packet_time_ms > 10 {
+                continue; // more does not fit into a datagram
+            }
+            let mut conference = Conference::new(3);
+            let parameters = EncodingParameters { packet_time_ms, ..EncodingParameters::DEFAULT };
+            let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
+            conference.phone(talker).says = Some((400.0, 6000.0));
+            let listener = conference.join(encoding, parameters);
+            conference.run(60);
+            let phone = conference.phone(listener);
+            let units = encoding.clock_rate() * u32::from(packet_time_ms) / 1000;
+            let steps = phone.timestamps.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
+            let odd: Vec<u32> = steps.filter(|&step| step != units).collect();
+            assert!(odd.is_empty(), "{encoding} {packet_time_ms} ms: {odd:?}");
+            let samples = phone.heard.len() as u32;
+            let expected = encoding.sample_rate() / 50 * 60;
+            let packet = encoding.sample_rate() * u32::from(packet_time_ms) / 1000;
+            assert!(samples + packet > expected && samples <= expected, "{encoding} {samples}");
+        }
+    }
+}
