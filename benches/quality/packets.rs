@@ -36,11 +36,10 @@ impl Stream {
     /// Encodes the sound and sends it into the network. Where in a period the packets are sent is
     /// left to chance, as it is with people.
     pub(crate) fn new(sound: &[i16], codec: Encoding, profile: Profile, seed: &Seed) -> Self {
-        let payloads = encode(sound, codec);
+        let packets = sound.len() / samples_per_period(codec.sample_rate());
         let offset = Duration::from_nanos(seed.fork(OFFSET).below(PERIOD.as_nanos() as u64));
-        let octets = payloads.iter().map(Vec::len).max().unwrap_or(0) + 40;
-        let trace =
-            profile.trace(BEGIN + offset, payloads.len(), PERIOD, octets, &seed.fork(NETWORK));
+        let trace = profile.trace(BEGIN + offset, packets, PERIOD, OCTETS, &seed.fork(NETWORK));
+        let payloads = encode(sound, codec, trace.lost() * 256 / packets.max(1));
         let coded = decode(&payloads, codec);
         Self { codec, profile, trace, payloads, coded }
     }
@@ -52,6 +51,9 @@ impl Stream {
     }
 }
 
+/// Octets of a packet: no profile is a narrow pipe, so it does not matter.
+const OCTETS: usize = 200;
+
 const OFFSET: u64 = 11;
 const NETWORK: u64 = 12;
 
@@ -60,8 +62,10 @@ pub(crate) const fn samples_per_period(rate: u32) -> usize {
     rate as usize / 50
 }
 
-fn encode(sound: &[i16], codec: Encoding) -> Vec<Vec<u8>> {
+/// Encodes as an endpoint that was told how much is lost on the way (of 256), as our reports do.
+fn encode(sound: &[i16], codec: Encoding, fraction_lost: usize) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new(codec, &PARAMETERS);
+    encoder.far_end_lost(fraction_lost as u8);
     let mut frame = [0; FRAME_BYTES_MAX];
     let packets = sound.chunks_exact(samples_per_period(codec.sample_rate()));
     let payload = |samples| {

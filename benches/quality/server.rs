@@ -202,7 +202,7 @@ impl Output for Ear {
     fn event(&mut self, event: Event) {
         match event {
             Event::SessionsReported { .. } | Event::ShardReported { .. } => {
-                self.reports.push(event)
+                self.reports.push(event);
             }
             Event::Refused { .. } => panic!("{event:?}"),
             _ => {}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sim::network::profile::Profile;
 use sim::network::{LinkModel, Loss, Rate};
 use sim::world::{PhoneSettings, Settings, World};
 
@@ -58,6 +59,16 @@ fn everybody_is_heard_in_spite_of_duplicates() {
         assert_lawful(&world);
         let report = world.reports()[0];
         assert!(report.discards[media_units::Discard::Duplicate as usize] > 0);
+    }
+}
+
+#[test]
+fn everybody_is_heard_on_the_networks_that_people_have() {
+    for profile in Profile::ALL {
+        let mut world = room_with(Settings { media: profile.link(), ..settings(230, 3) }, 3);
+        world.run(Duration::from_secs(4));
+        assert_all_hear_all_somehow(&mut world);
+        assert_lawful(&world);
     }
 }
 
