@@ -203,4 +203,78 @@ mod tests {
         let mut detector = TalkDetector::new();
         assert_eq!(feed(&mut detector, square(3300), 10_000), [(1, Talk::Started)]);
     }
+
+    /// A block's energy at this level, in dB below full scale.
+    fn at(level_dbov: f64) -> u64 {
+        (BLOCK_SAMPLES as f64 * 32_767.0_f64.powi(2) * 10f64.powf(-level_dbov / 10.0)) as u64
+    }
+
+    /// Levels of the blocks of syllables below that of the speech, in dB: 4 in a second, and a word's end.
+    const SYLLABLES: [f64; 24] = [
+        0.0, 2.0, 3.0, 6.0, 12.0, 20.0, 25.0, 9.0, 2.0, 0.0, 1.0, 4.0, 8.0, 15.0, 22.0, 30.0, 35.0,
+        35.0, 14.0, 3.0, 1.0, 2.0, 7.0, 16.0,
+    ];
+
+    /// Ten phrases of 2 s with pauses of 1.2 s, over noise that wavers by `waver_db` both ways.
+    fn conversation(speech_dbov: f64, noise_dbov: f64, waver_db: f64) -> Vec<(usize, Talk)> {
+        let mut random = crate::Random::new(3);
+        let mut waver =
+            || waver_db * (f64::from(random.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0);
+        let mut detector = TalkDetector::new();
+        let mut changes = Vec::new();
+        for block in 0..100 + 10 * PHRASE {
+            let noise = at(noise_dbov + waver());
+            let in_phrase =
+                block.checked_sub(100).map(|block| block % PHRASE).filter(|&at| at < 100);
+            let speech = in_phrase.map_or(0, |block| at(speech_dbov + SYLLABLES[block % 24]));
+            changes.extend(detector.block(noise + speech).map(|talk| (block, talk)));
+        }
+        changes
+    }
+
+    const PHRASE: usize = 160;
+
+    #[test]
+    fn every_phrase_has_one_begin_and_one_end_at_all_levels_and_above_all_noise() {
+        for speech in [15.0, 20.0, 25.0, 30.0] {
+            for noise in [90.0, 70.0, 60.0, 50.0, 45.0] {
+                if noise - speech < 15.0 {
+                    continue;
+                }
+                let changes = conversation(speech, noise, 2.0);
+                assert_eq!(changes.len(), 20, "speech {speech}, noise {noise}: {changes:?}");
+                for (phrase, pair) in changes.chunks(2).enumerate() {
+                    let begin = 100 + phrase * PHRASE;
+                    let [(started, Talk::Started), (stopped, Talk::Stopped)] = *pair else {
+                        panic!("speech {speech}, noise {noise}: {changes:?}");
+                    };
+                    // The first syllables may be under the noise; the end is told 400 ms late.
+                    assert!((begin..begin + 10).contains(&started), "{speech} {noise} {changes:?}");
+                    assert!(
+                        (begin + 110..begin + 130).contains(&stopped),
+                        "{speech} {noise} {changes:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn noise_that_wavers_is_no_talk() {
+        for noise in (30..80).step_by(5).map(f64::from) {
+            for waver in [0.5, 2.0, 3.0] {
+                let changes = conversation(100.0, noise, waver);
+                assert_eq!(changes, [], "{noise} dBov, wavering by {waver} dB");
+            }
+        }
+    }
+
+    #[test]
+    fn clicks_and_knocks_are_no_talk() {
+        let mut detector = TalkDetector::new();
+        for block in 0..1000 {
+            let energy = if block % 25 == 24 { at(10.0) } else { at(65.0) };
+            assert_eq!(detector.block(energy), None);
+        }
+    }
 }
