@@ -5,7 +5,7 @@ mod rig;
 use engine_control::{Command, Event, Refusal, RoomKey, Route, SessionKey};
 use media::tone::tone_block;
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Direction, Law};
+use media_units::{BLOCK_SAMPLES, Direction, Law, RoomSound, Selection};
 use rig::{Rig, SILENCE, limits, sum};
 
 /// Codes of three speakers whose sums are all different.
@@ -37,6 +37,37 @@ fn everyone_hears_exactly_the_others() {
         assert_eq!(rig.codes(slot as u32), vec![*heard; 50], "slot {slot}");
     }
     rig.assert_streams_are_lawful();
+}
+
+#[test]
+fn a_room_of_the_loudest_lets_only_them_be_heard() {
+    let mut rig = Rig::new();
+    let room = RoomKey::new(0, 3, 1);
+    let sound = RoomSound { selection: Selection::Loudest(1), ..RoomSound::DEFAULT };
+    rig.command(Command::OpenRoom { room, sound });
+    for (slot, code) in SPEAKERS.into_iter().enumerate() {
+        rig.dial(slot as u32, Route::Room(room), Some(code));
+    }
+    rig.dial(3, Route::Room(room), None);
+    rig.settle_and_run(20);
+    for slot in 1..4 {
+        assert_eq!(rig.codes(slot), [SPEAKERS[0]; 20], "the loudest of the three, slot {slot}");
+    }
+    assert_eq!(rig.codes(0), [SILENCE; 20]);
+}
+
+#[test]
+fn two_in_a_room_with_a_noise_gate_are_no_relay() {
+    let mut rig = Rig::new();
+    let room = RoomKey::new(0, 3, 1);
+    let sound = RoomSound { noise_gate_dbov: Some(50), ..RoomSound::DEFAULT };
+    rig.command(Command::OpenRoom { room, sound });
+    rig.dial(0, Route::Room(room), Some(SPEAKERS[0]));
+    // The softest sound there is: 72 dB below full scale.
+    rig.dial(1, Route::Room(room), Some(0xfe));
+    rig.settle_and_run(20);
+    assert_eq!(rig.codes(1), [SPEAKERS[0]; 20]);
+    assert_eq!(rig.codes(0), [SILENCE; 20]);
 }
 
 #[test]
