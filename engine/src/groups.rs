@@ -4,8 +4,9 @@
 //! by the sender of its leader, whichever member that is. Who begins to be heard takes a copy of
 //! the leader's state along and goes on alone, so its decoder notices nothing; a leader that
 //! leaves hands its state to the next one. Who ceased to be heard comes back only after
-//! [`ALONE_PERIODS`]: its own encoder has been fed the group's very sound for so long that the
-//! states of both have grown alike, and the change is no click.
+//! [`ALONE_PERIODS`], and in a pause of the mix if there is one within [`PATIENCE_PERIODS`]: its own
+//! encoder has been fed the group's very sound for so long that the states of both have grown
+//! alike, and what differs still is hidden by the pause.
 
 use std::mem::replace;
 
@@ -21,6 +22,9 @@ pub(crate) const GROUPS_MAX: usize = 8;
 
 /// Periods that a listener goes on alone after it was last heard: half a second.
 const ALONE_PERIODS: PeriodIndex = 25;
+
+/// Periods after that in which it waits for a pause: 5 s.
+const PATIENCE_PERIODS: PeriodIndex = 250;
 
 /// No session's slot.
 const NOBODY: u32 = u32::MAX;
@@ -97,12 +101,14 @@ impl Groups {
     }
 
     /// Lets those leave who are heard in this period, and those come who have not been for long
-    /// enough. Nothing has been encoded in this period yet.
+    /// enough; `is_pause` tells that nobody would notice. Nothing has been encoded in this period
+    /// yet.
     pub(crate) fn settle(
         &mut self,
         sessions: &mut [Session],
         parts: &[Part],
         period: PeriodIndex,
+        is_pause: bool,
         is_heard: impl Fn(u32) -> bool,
     ) {
         for (position, part) in parts.iter().enumerate().filter(|(_, part)| part.hears) {
@@ -122,8 +128,16 @@ impl Groups {
                 (Sharing::Alone(_), true) => {
                     sessions[slot as usize].sharing = Sharing::Alone(period + ALONE_PERIODS);
                 }
-                (Sharing::Alone(until), false) if until <= period => self.join(sessions, slot),
-                _ => {}
+                (Sharing::Alone(until), false) => {
+                    let waited_long = until + PATIENCE_PERIODS <= period;
+                    if session.sharing == Sharing::NEW
+                        || waited_long
+                        || (until <= period && is_pause)
+                    {
+                        self.join(sessions, slot);
+                    }
+                }
+                (Sharing::Group(_), false) => {}
             }
         }
     }

@@ -13,6 +13,9 @@ use crate::roster::{Group, NO_ROOM, Roster, Span};
 use crate::session::Session;
 use crate::shard::Room;
 
+/// A mix of sources that are all softer than this has a pause, in dB below full scale.
+const PAUSE_DBOV: u8 = 50;
+
 static SILENCE: [i16; BLOCK_SAMPLES_MAX] = [0; BLOCK_SAMPLES_MAX];
 
 /// What runs sessions and rooms at one moment.
@@ -101,8 +104,11 @@ impl<O: Output> Run<'_, O> {
         }
         self.name_contributors(parts, span);
         if span.has_senders {
+            let level = |part: &Part| self.sessions[part.member as usize].talk.level_dbov();
+            let is_pause = parts.iter().all(|part| !part.says || level(part) > PAUSE_DBOV);
             let groups = &mut self.rooms[span.room as usize].groups;
-            groups.settle(self.sessions, parts, period, |position| self.mix.is_heard(position));
+            let is_heard = |position| self.mix.is_heard(position);
+            groups.settle(self.sessions, parts, period, is_pause, is_heard);
             self.encoded.clear();
         }
         for (position, part) in parts.iter().enumerate() {

@@ -272,12 +272,12 @@ fn nobody_hears_when_a_listener_begins_to_speak_comes_back_or_leaves() {
         conference.phone(listeners[0]).says = Some((400.0, 40.0));
         conference.run(50);
         conference.phone(listeners[0]).says = None;
-        conference.run(100);
+        conference.run(300);
         // Another speaks and falls silent, and the first leaves for good.
         conference.phone(listeners[1]).says = Some((400.0, 40.0));
         conference.run(20);
         conference.phone(listeners[1]).says = None;
-        conference.run(60);
+        conference.run(300);
         conference.leave(listeners[0]);
         conference.run(60);
         for &listener in &listeners {
