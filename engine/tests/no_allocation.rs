@@ -7,14 +7,15 @@ use std::net::SocketAddr;
 
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
-    Command, Event, RoomKey, Route, SessionKey, SessionOpen, SessionReport, ShardReport, TapPoint,
-    TapReader, tap,
+    Command, Event, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen, SessionReport,
+    ShardReport, TapPoint, TapReader, tap,
 };
+use media::codec::Encoder;
 use media::rtp::RtpHeader;
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Cadence, Digits, Direction, Law, PERIOD, RoomSound, RtpTimestamp,
-    SequenceNumber, Ssrc,
+    BLOCK_SAMPLES, Cadence, Digits, Direction, Encoding, EncodingParameters, Law, PERIOD,
+    RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
 };
 use rig::{DIGITS, limits, media};
 
@@ -211,4 +212,95 @@ fn the_memory_plan_is_what_is_reserved() {
     let planned = Shard::memory_bytes(&limits) as u64;
     let reserved = usage.bytes_current as u64 + size_of::<Shard>() as u64;
     assert!(planned.abs_diff(reserved) < planned / 50, "{planned} planned, {reserved} reserved");
+}
+
+/// Frames of a chirp in any payload format, made before anything is measured.
+fn frames(encoding: Encoding) -> Vec<Vec<u8>> {
+    let mut encoder = Encoder::new(encoding, &EncodingParameters::DEFAULT);
+    let rate = encoding.sample_rate() as usize;
+    // iLBC's frames are 30 ms by default.
+    let samples = if encoding == Encoding::Ilbc { rate * 3 / 100 } else { rate / 100 * 2 };
+    let mut frame = |number: usize| {
+        let sample = |at: usize| (((number * samples + at).pow(2) / 3000) % 20_000) as i16 - 10_000;
+        let block: Vec<i16> = (0..samples).map(sample).collect();
+        let mut frame = vec![0; 2048];
+        let length = encoder.encode(&Kernels::SCALAR, &block, &mut frame);
+        frame.truncate(length);
+        frame
+    };
+    (0..100).map(&mut frame).collect()
+}
+
+#[test]
+fn no_payload_format_allocates_on_a_shard() {
+    let mut shard = Shard::new(0, &limits(), Kernels::detect(), 3);
+    let mut taken = Taken { events: Vec::with_capacity(1000), datagrams: 0, octets: 0 };
+    let room = RoomKey::new(0, 0, 1);
+    let now = shard.next_tick();
+    let open = Command::OpenRoom { room, sound: RoomSound::DEFAULT };
+    shard.command(open, None, now, &mut taken);
+    let sounds: Vec<_> = Encoding::ALL.iter().map(|&encoding| frames(encoding)).collect();
+    for (slot, &encoding) in (0..).zip(&Encoding::ALL) {
+        let open = Box::new(SessionOpen {
+            ssrc: Ssrc(slot),
+            sequence: SequenceNumber(0),
+            timestamp: RtpTimestamp(0),
+            media: RemoteMedia {
+                encoding,
+                receive_payload_type: 96,
+                send_payload_type: 96,
+                mixer_levels: Some(1),
+                ..media(slot, Law::Mu)
+            },
+            route: Route::Room(room),
+        });
+        let command = Command::OpenSession { session: SessionKey::new(0, slot, 1), open };
+        let equipment = Equipment::beside(&command, &limits());
+        shard.command(command, equipment, now, &mut taken);
+    }
+    let usage = allocation_counter::measure(|| {
+        for tick in 0..100 * 4 {
+            let now = shard.next_tick();
+            for at in 0..shard.due().len() {
+                let slot = shard.due()[at];
+                speak(&mut shard, &mut taken, slot, tick / 4, &sounds[slot as usize]);
+            }
+            shard.tick(now, &mut taken);
+        }
+    });
+    assert_eq!((usage.count_total, usage.bytes_current), (0, 0), "{usage:?}");
+    assert!(taken.datagrams > 900, "{} datagrams", taken.datagrams);
+}
+
+/// Delivers one endpoint's frame of a period; some are lost, some come twice.
+fn speak(shard: &mut Shard, taken: &mut Taken, slot: u32, period: usize, sound: &[Vec<u8>]) {
+    let encoding = Encoding::ALL[slot as usize];
+    let kind = (slot as usize + period * 5) % 17;
+    if kind == 0 || (encoding == Encoding::Ilbc && period % 3 == 2) {
+        return;
+    }
+    let number = if encoding == Encoding::Ilbc { period / 3 * 2 + period % 3 } else { period };
+    let units = encoding.clock_rate() / 100 * if encoding == Encoding::Ilbc { 3 } else { 2 };
+    let header = RtpHeader {
+        payload_type: 96,
+        marker: false,
+        sequence: SequenceNumber(number as u16),
+        timestamp: RtpTimestamp(number as u32 * units),
+        ssrc: Ssrc(slot),
+    };
+    let mut bytes = [0; 2100];
+    bytes[..12].copy_from_slice(&header.write());
+    let length = 12 + sound[number].len();
+    bytes[12..length].copy_from_slice(&sound[number]);
+    for _ in 0..=usize::from(kind == 1) {
+        let datagram = Datagram {
+            slot,
+            port: Port::Rtp,
+            source: SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16)),
+            arrival: shard.next_tick() - PERIOD / 2,
+            bytes: &bytes[..length],
+            truncated: false,
+        };
+        shard.receive(datagram, taken);
+    }
 }
