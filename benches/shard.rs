@@ -14,7 +14,7 @@ use engine_control::{
 use media::rtp::{HEADER_BYTES, RtpHeader};
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Instant, Law, PHASES, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+    Arrival, BLOCK_SAMPLES, Instant, Law, PHASES, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
 };
 
 const SESSIONS: u32 = 1000;
@@ -155,7 +155,7 @@ impl World {
                     slot,
                     port: Port::Rtp,
                     source: phone.address,
-                    arrival: now,
+                    arrival: Arrival::At(now),
                     bytes: phone.next(),
                     truncated: false,
                 };

@@ -66,7 +66,7 @@ fn receive(criterion: &mut Criterion) {
     group.bench_function("account", |b| {
         b.iter(|| {
             let now = phone.now;
-            reception.packet(&phone.next(), now).expect("in order")
+            reception.packet(&phone.next(), Some(now)).expect("in order")
         });
     });
     group.finish();
@@ -89,7 +89,7 @@ fn playout(criterion: &mut Criterion) {
         b.iter(|| {
             let arrival = phone.now;
             let packet = phone.next();
-            let place = reception.packet(&packet, arrival).expect("in order");
+            let place = reception.packet(&packet, Some(arrival)).expect("in order");
             playout
                 .insert(&packet, place.extended, Arrival::At(arrival), &decoder)
                 .expect("in time");
@@ -115,7 +115,7 @@ fn playout(criterion: &mut Criterion) {
 fn reports(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stream");
     let mut reception = Reception::new(8000);
-    reception.packet(&Phone::new().next(), Instant::START).expect("the first");
+    reception.packet(&Phone::new().next(), Some(Instant::START)).expect("the first");
     let now = Instant::from_millis(5000);
     let wall = WallClock { start_unix_nanos: 1_735_689_600_000_000_000 };
     let block = reception.report_block(now);

@@ -62,7 +62,7 @@ pub(crate) fn play(stream: &Stream, listener: Encoding) -> Heard {
                     slot: TALKER,
                     port: Port::Rtp,
                     source: address(TALKER),
-                    arrival,
+                    arrival: media_units::Arrival::At(arrival),
                     bytes: &bytes,
                     truncated: false,
                 };

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use engine_control::Event;
-use media_units::Instant;
+use media_units::Arrival;
 
 use crate::Equipment;
 
@@ -26,7 +26,7 @@ pub struct Datagram<'a> {
     /// Who sent it.
     pub source: SocketAddr,
     /// When the kernel received it.
-    pub arrival: Instant,
+    pub arrival: Arrival,
     /// The payload of the datagram, or its beginning where it was truncated.
     pub bytes: &'a [u8],
     /// Whether the datagram was larger than the receive buffer: it is to be discarded.

@@ -51,14 +51,14 @@ impl Session {
         moment.totals.rtp_received += 1;
         let packet = RtpView::parse(datagram.bytes)?;
         let kind = self.admit(datagram, &packet, moment)?;
-        let arrival = self.reception.packet(&packet, datagram.arrival)?;
+        let arrival = self.reception.packet(&packet, datagram.arrival.exact())?;
         if arrival.restarted {
             self.restart(moment);
         }
         self.in_digit = kind == Kind::Digit;
         match kind {
             Kind::Sound => {
-                let (extended, arrival) = (arrival.extended, Arrival::At(datagram.arrival));
+                let (extended, arrival) = (arrival.extended, datagram.arrival);
                 let taken = self.store(&packet, extended, arrival);
                 if matches!(taken, Err(Discard::Late | Discard::Overflow)) {
                     self.reception.discard(extended);
@@ -66,14 +66,15 @@ impl Session {
                 taken
             }
             Kind::Noise => {
-                let (extended, arrival) = (arrival.extended, Arrival::At(datagram.arrival));
+                let (extended, arrival) = (arrival.extended, datagram.arrival);
                 self.playout.insert_comfort_noise(&packet, extended, arrival)
             }
             Kind::Digit => {
                 self.playout.insert_event(arrival.extended);
                 self.digit_until = moment.period + DIGIT_PERIODS;
                 let clock_rate = self.media.telephone_event.map_or(CLOCK_RATE, |e| e.clock_rate);
-                let digit = self.record.digits.packet(&packet, clock_rate, datagram.arrival)?;
+                let digit =
+                    self.record.digits.packet(&packet, clock_rate, datagram.arrival.latest())?;
                 self.tell_digit(digit, DigitSource::TelephoneEvent, moment.output);
                 Ok(())
             }

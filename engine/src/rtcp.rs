@@ -36,11 +36,12 @@ impl Session {
 
     fn note<O: Output>(&mut self, fact: Fact, datagram: &Datagram<'_>, moment: &mut Moment<'_, O>) {
         let record = &mut self.record;
-        let arrival = moment.rules.wall.ntp(datagram.arrival);
+        let at = datagram.arrival.estimate();
+        let arrival = moment.rules.wall.ntp(at);
         let ours = self.send.ssrc();
         match fact {
             Fact::Sender { ssrc, info } => {
-                self.reception.sender_report(ssrc, info.ntp, datagram.arrival);
+                self.reception.sender_report(ssrc, info.ntp, at);
             }
             Fact::Reception { block, .. } if block.ssrc == ours => {
                 record.remote_fraction_lost = block.fraction_lost;
@@ -54,7 +55,7 @@ impl Session {
                 record.round_trip = answer.round_trip(arrival).or(record.round_trip);
             }
             Fact::ReferenceTime { ssrc, ntp } => {
-                record.quality.asked(ssrc, ntp, datagram.arrival);
+                record.quality.asked(ssrc, ntp, at);
             }
             Fact::Metrics { source, metrics, .. } if source == ours => {
                 moment.totals.metrics_received += 1;

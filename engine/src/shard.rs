@@ -121,7 +121,7 @@ impl Shard {
 
     /// Stores one datagram. Never sends sound.
     pub fn receive(&mut self, datagram: Datagram<'_>, output: &mut impl Output) {
-        let Run { sessions, mut moment, .. } = self.run(datagram.arrival, output);
+        let Run { sessions, mut moment, .. } = self.run(datagram.arrival.latest(), output);
         match sessions.get_mut(datagram.slot as usize) {
             Some(session) if session.is_open => session.receive(&datagram, &mut moment),
             // It waited in the socket of a session that is closed by now.

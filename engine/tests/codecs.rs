@@ -12,7 +12,7 @@ use media::codec::{Decoder, Encoder, PACKET_SAMPLES_MAX};
 use media::rtp::{RtpHeader, RtpView};
 use media_kernels::Kernels;
 use media_units::{
-    Encoding, EncodingParameters, Instant, Law, PERIOD, PHASES, RoomSound, RtpTimestamp,
+    Arrival, Encoding, EncodingParameters, Instant, Law, PERIOD, PHASES, RoomSound, RtpTimestamp,
     SequenceNumber, Ssrc,
 };
 
@@ -195,7 +195,7 @@ impl Conference {
             slot,
             port: Port::Rtp,
             source: address(slot),
-            arrival: now - PERIOD / 2,
+            arrival: Arrival::At(now - PERIOD / 2),
             bytes,
             truncated: false,
         };

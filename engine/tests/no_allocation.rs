@@ -14,7 +14,7 @@ use media::codec::Encoder;
 use media::rtp::RtpHeader;
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Cadence, Digits, Direction, Encoding, EncodingParameters, Law, PERIOD,
+    Arrival, BLOCK_SAMPLES, Cadence, Digits, Direction, Encoding, EncodingParameters, Law, PERIOD,
     RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
 };
 use rig::{DIGITS, limits, media};
@@ -75,7 +75,7 @@ fn run(shard: &mut Shard, taken: &mut Taken, ticks: usize) {
             let mut bytes = [0; 172];
             let length = packet(slot, period, &mut bytes);
             let source = SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16));
-            let arrival = now - PERIOD / 2;
+            let arrival = Arrival::At(now - PERIOD / 2);
             let bytes = &bytes[..length];
             let datagram =
                 Datagram { slot, port: Port::Rtp, source, arrival, bytes, truncated: false };
@@ -297,7 +297,7 @@ fn speak(shard: &mut Shard, taken: &mut Taken, slot: u32, period: usize, sound: 
             slot,
             port: Port::Rtp,
             source: SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16)),
-            arrival: shard.next_tick() - PERIOD / 2,
+            arrival: Arrival::At(shard.next_tick() - PERIOD / 2),
             bytes: &bytes[..length],
             truncated: false,
         };

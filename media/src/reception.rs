@@ -112,7 +112,13 @@ impl Reception {
 
     /// Accounts for one packet. A packet after an unconfirmed sequence jump is not valid
     /// ([`Discard::MalformedRtp`], RFC 3550 appendix A.1).
-    pub fn packet(&mut self, packet: &RtpView<'_>, arrival: Instant) -> Result<Arrival, Discard> {
+    ///
+    /// `arrival` is when it came, where that is known exactly: jitter is a sample of these.
+    pub fn packet(
+        &mut self,
+        packet: &RtpView<'_>,
+        arrival: Option<Instant>,
+    ) -> Result<Arrival, Discard> {
         let sequence = packet.sequence();
         let placed = match &mut self.source {
             Some(source) if source.ssrc == packet.ssrc() => source.place(sequence)?,
@@ -123,7 +129,9 @@ impl Reception {
         self.octets += packet.payload().len() as u64;
         if let Some(source) = &mut self.source {
             source.received += 1;
-            source.jitter.packet(packet.timestamp(), arrival, self.clock_rate);
+            if let Some(arrival) = arrival {
+                source.jitter.packet(packet.timestamp(), arrival, self.clock_rate);
+            }
         }
         Ok(Arrival { extended, restarted: placed.is_none() })
     }
@@ -380,7 +388,7 @@ mod tests {
             let bytes = [&header.write()[..], &[0; 160]].concat();
             let arrival = self.now + Duration::from_millis(late_ms);
             self.now += Duration::from_millis(20);
-            self.reception.packet(&RtpView::parse(&bytes).unwrap(), arrival)
+            self.reception.packet(&RtpView::parse(&bytes).unwrap(), Some(arrival))
         }
 
         fn block(&mut self) -> ReportBlock {
@@ -515,7 +523,7 @@ mod tests {
                 ssrc: Ssrc(1),
             };
             let late = Duration::from_millis(10 * u64::from(sequence % 2));
-            reception.packet(&RtpView::parse(&header.write()).unwrap(), now + late).unwrap();
+            reception.packet(&RtpView::parse(&header.write()).unwrap(), Some(now + late)).unwrap();
             now += Duration::from_millis(20);
         }
         let jitter = reception.jitter();

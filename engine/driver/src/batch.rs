@@ -28,6 +28,8 @@ pub(crate) struct Read {
     pub(crate) socket: RawFd,
     /// Whether source and time stamp are wanted (`recvmsg`), or only the bytes (`recv`).
     pub(crate) message: bool,
+    /// Whether the kernel stamps what comes to it.
+    pub(crate) stamps: bool,
     /// What the socket is connected to when it is read.
     pub(crate) connected_to: Option<SocketAddr>,
 }

@@ -75,7 +75,7 @@ mod tests {
 
     fn read(socket: &UdpSocket, message: bool) -> Read {
         let socket = socket.as_raw_fd();
-        Read { slot: 0, port: Port::Rtp, socket, message, connected_to: None }
+        Read { slot: 0, port: Port::Rtp, socket, message, stamps: true, connected_to: None }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use engine::{Datagram, Port, Shard};
 use engine_control::{Command, Limits};
 use media::{Demux, demux};
 use media_kernels::Kernels;
-use media_units::{Instant, PERIOD, PHASES};
+use media_units::{Arrival, Instant, PERIOD, PHASES};
 use rtrb::Consumer;
 
 use crate::batch::{Batch, Outcome, Read, Received};
@@ -216,8 +216,9 @@ impl<N: Network> ShardThread<N> {
 /// What was received, as the shard takes it. A connected socket does not name the source. `None`
 /// would be an address that is neither IPv4 nor IPv6: such sockets are never opened.
 ///
-/// Without a stamp a packet came at any time since its socket's last turn, a period ago: on
-/// average in the middle. To take the end would make playout wait for that much lateness.
+/// Without a stamp a packet came at any time since its socket's last turn, a period ago. Where
+/// stamps are only spared that is said so; where there are none, the middle is taken for exact: to
+/// take the end would make playout wait for that much lateness.
 fn datagram(
     read: Read,
     received: Received<'_>,
@@ -228,7 +229,11 @@ fn datagram(
         slot: read.slot,
         port: read.port,
         source: received.source.or(read.connected_to)?,
-        arrival: received.stamp_unix_nanos.map_or(now - PERIOD / 2, |stamp| stamps.instant(stamp)),
+        arrival: match received.stamp_unix_nanos {
+            Some(stamp) => Arrival::At(stamps.instant(stamp)),
+            None if read.stamps => Arrival::By(now),
+            None => Arrival::At(now - PERIOD / 2),
+        },
         bytes: received.bytes,
         truncated: received.truncated,
     })

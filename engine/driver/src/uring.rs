@@ -79,6 +79,7 @@ impl Uring {
                 port: Port::Rtp,
                 socket: socket.as_raw_fd(),
                 message,
+                stamps: true,
                 connected_to: None,
             };
             ring.send(socket.as_fd(), Some(here), [b"probe", b""]);

@@ -12,8 +12,8 @@ use engine_control::{
 use media::rtp::{RtpHeader, RtpView};
 use media_kernels::Kernels;
 use media_units::{
-    BLOCK_SAMPLES, Instant, Law, PERIOD, PHASES, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
-    WallClock,
+    Arrival, BLOCK_SAMPLES, Instant, Law, PERIOD, PHASES, RoomSound, RtpTimestamp, SequenceNumber,
+    Ssrc, WallClock,
 };
 
 /// Payload type of digits in every session here.
@@ -220,7 +220,7 @@ impl Rig {
     }
 
     pub fn deliver(&mut self, slot: u32, port: Port, source: SocketAddr, bytes: &[u8]) {
-        let arrival = self.shard.next_tick() - PERIOD / 2;
+        let arrival = Arrival::At(self.shard.next_tick() - PERIOD / 2);
         let datagram = Datagram { slot, port, source, arrival, bytes, truncated: false };
         self.shard.receive(datagram, &mut self.taken);
     }

@@ -158,7 +158,7 @@ impl Line {
         let payload = places.map(|place| (place / LABEL_SAMPLES % LABELS) as u8);
         let bytes: Vec<u8> = header.write().into_iter().chain(payload).collect();
         let view = RtpView::parse(&bytes).unwrap();
-        let Ok(arrival) = self.reception.packet(&view, packet.arrival) else {
+        let Ok(arrival) = self.reception.packet(&view, Some(packet.arrival)) else {
             self.heard.invalid += 1;
             return;
         };

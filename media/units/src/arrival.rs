@@ -13,6 +13,14 @@ pub enum Arrival {
 }
 
 impl Arrival {
+    /// When it arrived, where that is known.
+    pub const fn exact(self) -> Option<Instant> {
+        match self {
+            Self::At(instant) => Some(instant),
+            Self::By(_) => None,
+        }
+    }
+
     /// When it had certainly arrived.
     pub const fn latest(self) -> Instant {
         match self {

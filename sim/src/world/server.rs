@@ -11,7 +11,7 @@ use engine_control::{
     SlotPool, TapReader, tap,
 };
 use media_kernels::Kernels;
-use media_units::{Instant, PERIOD};
+use media_units::{Arrival, Instant, PERIOD};
 use signaling::{Outside, Peer, Recording};
 
 use super::wire::{Happening, SERVER, Wire};
@@ -126,7 +126,7 @@ impl Server {
                 for (source, stamp, octets) in sockets.take(slot, is_rtcp) {
                     // As the driver has it: RTCP has its stamp, RTP without one an estimate.
                     let is_known = arrival_timestamps || is_rtcp;
-                    let arrival = if is_known { stamp } else { now - PERIOD / 2 };
+                    let arrival = Arrival::At(if is_known { stamp } else { now - PERIOD / 2 });
                     let datagram =
                         Datagram { slot, port, source, arrival, bytes: &octets, truncated: false };
                     shard.receive(datagram, &mut Carrier { index, plan, sockets, wire });
