@@ -3,7 +3,8 @@
 use engine_control::{
     Command, Event, Refusal, RoomKey, Route, SessionKey, SessionOpen, TapPoint, TapSink,
 };
-use media_units::{Instant, RoomSound};
+use media_units::{Gain, Instant, RoomSound};
+use mixer::Source;
 
 use crate::session::Session;
 use crate::shard::{Room, Shard};
@@ -39,6 +40,7 @@ impl Shard {
             }
             Command::UpdateSession { session, .. }
             | Command::MuteSession { session, .. }
+            | Command::SetGain { session, .. }
             | Command::CloseSession { session } => self.session(*session).map(|_| ()),
             Command::SendDigits { session, digits, .. } => {
                 let fits = self.session(*session)?.record.sender.has_room(digits.len());
@@ -87,6 +89,9 @@ impl Shard {
                 self.sessions[session.slot() as usize].muted = muted;
                 self.revise_part(session.slot());
             }
+            Command::SetGain { session, says, hears } => {
+                self.set_gain(session.slot(), says, hears);
+            }
             Command::SendDigits { session, digits, cadence } => {
                 self.sessions[session.slot() as usize].send_digits(&digits, cadence);
             }
@@ -118,9 +123,10 @@ impl Shard {
             Route::Room(room) => self.rooms[room.slot() as usize].phase,
             Route::Idle | Route::Echo | Route::Tone => self.roster.least_loaded(),
         };
-        let Run { sessions, mut moment, .. } = self.run(now, output);
+        let Run { sessions, sources, mut moment, .. } = self.run(now, output);
         let session = &mut sessions[key.slot() as usize];
         session.open(key, open, equipment, phase, &mut moment);
+        sources[key.slot() as usize] = Source::new();
         self.enter(key.slot());
         self.totals.sessions += 1;
     }
@@ -157,7 +163,8 @@ impl Shard {
     /// Enters a session into the plan of its phase.
     fn enter(&mut self, slot: u32) {
         self.listen_for_tones(slot);
-        let session = &self.sessions[slot as usize];
+        let session = &mut self.sessions[slot as usize];
+        session.has_gain = self.sources[slot as usize].has_gain();
         if let Route::Room(room) = session.route {
             self.rooms[room.slot() as usize].members += 1;
         }
@@ -195,6 +202,16 @@ impl Shard {
             let groups = &mut rooms[room.slot() as usize].groups;
             groups.leave(sessions, slot, others.filter(|&other| other != slot));
         }
+    }
+
+    /// Sets a session's gains. Where it had one, its room goes on to look at them, to bring it back
+    /// to unity softly.
+    fn set_gain(&mut self, slot: u32, says: Gain, hears: Gain) {
+        let source = &mut self.sources[slot as usize];
+        source.gain = says;
+        source.listening_gain = hears;
+        self.sessions[slot as usize].has_gain |= source.has_gain();
+        self.revise_part(slot);
     }
 
     /// A session may say or hear something else than before.

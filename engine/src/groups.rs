@@ -100,8 +100,8 @@ impl Groups {
         self.leaders[usize::from(group)]
     }
 
-    /// Lets those leave who are heard in this period, and those come who have not been for long
-    /// enough; `is_pause` tells that nobody would notice. Nothing has been encoded in this period
+    /// Lets those leave who hear something of their own in this period (they are heard, or have a
+    /// gain), and those come who have not for long enough; `is_pause` tells that nobody would notice. Nothing has been encoded in this period
     /// yet.
     pub(crate) fn settle(
         &mut self,
@@ -109,7 +109,7 @@ impl Groups {
         parts: &[Part],
         period: PeriodIndex,
         is_pause: bool,
-        is_heard: impl Fn(u32) -> bool,
+        hears_otherwise: impl Fn(u32) -> bool,
     ) {
         for (position, part) in parts.iter().enumerate().filter(|(_, part)| part.hears) {
             let slot = part.member;
@@ -118,10 +118,10 @@ impl Groups {
                 continue;
             }
             // A key that is pressed for it is in what it alone is sent.
-            match (session.sharing, is_heard(position as u32) || session.sends_digits) {
+            match (session.sharing, hears_otherwise(position as u32) || session.sends_digits) {
                 (Sharing::Group(_), true) => {
                     let others = parts.iter().enumerate();
-                    let others = others.filter(|(at, _)| !is_heard(*at as u32));
+                    let others = others.filter(|(at, _)| !hears_otherwise(*at as u32));
                     self.leave(sessions, slot, others.map(|(_, part)| part.member));
                     sessions[slot as usize].sharing = Sharing::Alone(period + ALONE_PERIODS);
                 }

@@ -32,6 +32,8 @@ pub(crate) struct Span {
     pub(crate) has_senders: bool,
     /// Whether somebody is told who is in the mix.
     pub(crate) wants_names: bool,
+    /// Whether somebody has a gain of its own.
+    pub(crate) has_gains: bool,
 }
 
 impl Span {
@@ -46,6 +48,7 @@ impl Span {
             classes: listeners().map(|part| part.format.class()).chain(tap).collect(),
             has_senders: listeners().any(|part| matches!(part.format, Format::Other(_))),
             wants_names: listeners().any(|part| part.wants_names),
+            has_gains: parts.iter().any(|part| part.has_gain),
         }
     }
 }
@@ -281,6 +284,7 @@ mod tests {
             hears: true,
             tapped: false,
             wants_names: false,
+            has_gain: false,
             format: Format::Plain(Law::Mu),
         }
     }

@@ -39,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) is_open: bool,
     pub(crate) phase: u8,
     pub(crate) muted: bool,
+    /// It has a gain in rooms, or had one in this room.
+    pub(crate) has_gain: bool,
     /// It was reported that no media comes, and none has come since.
     pub(crate) timed_out: bool,
     /// The last packet was of a digit: what is missing now is no loss.
@@ -119,6 +121,7 @@ impl Session {
             is_open: false,
             phase: 0,
             muted: false,
+            has_gain: false,
             timed_out: false,
             in_digit: false,
             digit_until: 0,
@@ -163,6 +166,7 @@ impl Session {
         self.is_open = true;
         self.phase = phase;
         self.muted = false;
+        self.has_gain = false;
         self.timed_out = false;
         self.in_digit = false;
         self.digit_until = 0;
@@ -309,6 +313,7 @@ impl Session {
             // Digits in the sound are only found, and kept from the others, where it is decoded.
             tapped: self.tap.is_some() || self.has_tones,
             wants_names: self.media.mixer_levels.is_some(),
+            has_gain: self.has_gain,
             format: self.format(),
         }
     }

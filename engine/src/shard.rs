@@ -37,7 +37,7 @@ pub struct Shard {
     pub(crate) roster: Roster,
     pub(crate) rooms: Vec<Room>,
     pub(crate) sessions: Vec<Session>,
-    sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
     mix: Mix,
     bench: Box<Bench>,
     encoded: Encoded,

@@ -92,8 +92,8 @@ impl<O: Output> Run<'_, O> {
     fn mix(&mut self, parts: &[Part], span: Span) {
         let period = self.moment.period;
         let Room { sound, state, tap, .. } = self.rooms[span.room as usize];
-        let has_gains = false;
-        self.mix.start(&Setting { sound, classes: span.classes, has_gains, period }, state);
+        let Span { classes, has_gains, .. } = span;
+        self.mix.start(&Setting { sound, classes, has_gains, period }, state);
         self.listen(parts);
         let Self { sources, mix, moment, .. } = self;
         mix.settle(&mut Members { parts, sources });
@@ -107,8 +107,11 @@ impl<O: Output> Run<'_, O> {
             let level = |part: &Part| self.sessions[part.member as usize].talk.level_dbov();
             let is_pause = parts.iter().all(|part| !part.says || level(part) > PAUSE_DBOV);
             let groups = &mut self.rooms[span.room as usize].groups;
-            let is_heard = |position| self.mix.is_heard(position);
-            groups.settle(self.sessions, parts, period, is_pause, is_heard);
+            let hears_otherwise = |position: u32| {
+                let source = &self.sources[parts[position as usize].member as usize];
+                self.mix.is_heard(position) || has_gains && source.listens_otherwise()
+            };
+            groups.settle(self.sessions, parts, period, is_pause, hears_otherwise);
             self.encoded.clear();
         }
         for (position, part) in parts.iter().enumerate() {

@@ -12,8 +12,8 @@ use media::codec::{Decoder, Encoder, PACKET_SAMPLES_MAX};
 use media::rtp::{RtpHeader, RtpView};
 use media_kernels::Kernels;
 use media_units::{
-    Arrival, Encoding, EncodingParameters, Instant, Law, PERIOD, PHASES, RoomSound, RtpTimestamp,
-    SequenceNumber, Ssrc,
+    Arrival, Encoding, EncodingParameters, Gain, Instant, Law, PERIOD, PHASES, RoomSound,
+    RtpTimestamp, SequenceNumber, Ssrc,
 };
 
 const PAYLOAD_TYPE: u8 = 96;
@@ -284,6 +284,43 @@ fn nobody_hears_when_a_listener_begins_to_speak_comes_back_or_leaves() {
             let heard = roughness(&conference.phone(listener).heard);
             assert!(heard <= usual * 2, "{encoding}, listener {listener}: {heard}, else {usual}");
         }
+    }
+}
+
+#[test]
+fn a_listener_with_a_gain_leaves_its_group_unheard_and_comes_back() {
+    let mut conference = Conference::new(4);
+    let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
+    conference.phone(talker).says = Some((400.0, 6000.0));
+    // The first of them leads the group.
+    let listeners = [0; 3].map(|_| conference.join(Encoding::G722, EncodingParameters::DEFAULT));
+    let last = |conference: &mut Conference, listener: usize| {
+        let heard = &conference.phone(listener).heard;
+        let second = &heard[heard.len() - 16_000..];
+        second.iter().map(|&s| f64::from(s).powi(2)).sum::<f64>().sqrt()
+    };
+    conference.run(150);
+    let before = listeners.map(|listener| last(&mut conference, listener));
+    let usual = roughness(&conference.phone(listeners[2]).heard[16_000..]);
+    let set_gain = |conference: &mut Conference, tenths_db| {
+        let session = SessionKey::new(0, listeners[0] as u32, 1);
+        let hears = Gain { tenths_db };
+        conference.command(Command::SetGain { session, says: Gain::UNITY, hears });
+        let frames = conference.frames_encoded();
+        conference.run(60);
+        conference.frames_encoded() - frames
+    };
+    assert_eq!(set_gain(&mut conference, -100), 60 * 2, "itself, and the others");
+    for (at, wanted_db) in [(0, -10.0), (1, 0.0), (2, 0.0)] {
+        let found = 20.0 * (last(&mut conference, listeners[at]) / before[at]).log10();
+        assert!((found - wanted_db).abs() < 0.1, "listener {at}: {found:+.3} dB");
+    }
+    set_gain(&mut conference, 0);
+    conference.run(300);
+    assert_eq!(set_gain(&mut conference, 0), 60, "one encoder for all again");
+    for listener in listeners {
+        let heard = roughness(&conference.phone(listener).heard[16_000..]);
+        assert!(heard <= usual * 3 / 2, "listener {listener}: {heard}, else {usual}");
     }
 }
 

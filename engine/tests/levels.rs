@@ -5,11 +5,13 @@ mod rig;
 use std::f64::consts::TAU;
 
 use engine::Port;
-use engine_control::{Limits, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen};
+use engine_control::{Command, Limits, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen};
 use media::codec::{Decoder, Encoder, FRAME_BYTES_MAX, PACKET_SAMPLES_MAX};
 use media::rtp::RtpHeader;
 use media_kernels::Kernels;
-use media_units::{Encoding, EncodingParameters, RoomSound, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{
+    Encoding, EncodingParameters, Gain, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+};
 
 use rig::{Rig, SETTLED};
 
@@ -86,7 +88,7 @@ fn room_of(formats: &[Encoding], sound: RoomSound) -> Rig {
         Limits { sessions_max: 128, rooms_max: 1, room_members_max: 128, ..Limits::default() };
     let mut rig = Rig::with(&limits, Kernels::SCALAR);
     let room = RoomKey::new(0, 0, 1);
-    rig.command(engine_control::Command::OpenRoom { room, sound });
+    rig.command(Command::OpenRoom { room, sound });
     for (slot, &encoding) in formats.iter().enumerate() {
         let slot = slot as u32;
         let media = RemoteMedia {
@@ -104,7 +106,7 @@ fn room_of(formats: &[Encoding], sound: RoomSound) -> Rig {
             route: Route::Room(room),
         });
         let session = SessionKey::new(0, slot, 1);
-        rig.command(engine_control::Command::OpenSession { session, open });
+        rig.command(Command::OpenSession { session, open });
     }
     rig
 }
@@ -126,6 +128,11 @@ fn listen(rig: &mut Rig, voices: &mut [Voice]) {
 
 /// What a session heard in that second. Decoders have to hear all that was before it.
 fn heard(rig: &Rig, slot: u32, encoding: Encoding) -> Vec<i16> {
+    let mut all = all_heard(rig, slot, encoding);
+    all.split_off(all.len() - encoding.sample_rate() as usize)
+}
+
+fn all_heard(rig: &Rig, slot: u32, encoding: Encoding) -> Vec<i16> {
     let mut decoder = Decoder::new(encoding);
     let mut all = Vec::new();
     for sent in rig.taken.rtp(slot) {
@@ -133,7 +140,7 @@ fn heard(rig: &Rig, slot: u32, encoding: Encoding) -> Vec<i16> {
         let length = decoder.decode(&Kernels::SCALAR, sent.view().payload(), &mut samples);
         all.extend_from_slice(&samples[..length]);
     }
-    all.split_off(all.len() - encoding.sample_rate() as usize)
+    all
 }
 
 /// The amplitude of the tone of this pitch in a second of sound.
@@ -194,6 +201,82 @@ fn nobody_hears_itself() {
         let other_db = db(amplitude(&samples, OTHER_PITCH) / others);
         assert!(other_db.abs() < 0.1, "{format}: {other_db:.2} dB");
     }
+}
+
+#[test]
+fn gains_change_levels_by_what_they_say_and_without_clicks() {
+    const LOW_PITCH: f64 = 200.0;
+    let formats = [Encoding::L16At8000, Encoding::L16At8000, Encoding::L16At48000, Encoding::Pcma];
+    let mut rig = room_of(&formats, RoomSound::DEFAULT);
+    let mut voices = [Voice::new(0, formats[0], LOW_PITCH, -20.0)];
+    let amplitude_said = voices[0].amplitude;
+    let mut expect = |rig: &mut Rig, gains: [(i16, i16); 4]| {
+        for (slot, (says, hears)) in gains.into_iter().enumerate() {
+            let session = SessionKey::new(0, slot as u32, 1);
+            let [says, hears] = [says, hears].map(|db| Gain { tenths_db: 10 * db });
+            rig.command(Command::SetGain { session, says, hears });
+        }
+        listen(rig, &mut voices);
+        for slot in 1..4 {
+            let samples = heard(rig, slot as u32, formats[slot]);
+            let found = db(amplitude(&samples, LOW_PITCH) / amplitude_said);
+            let wanted = f64::from(gains[0].0 + gains[slot].1);
+            assert!((found - wanted).abs() < 0.1, "{slot} with {gains:?}: {found:+.3} dB");
+        }
+    };
+    expect(&mut rig, [(0, 0); 4]);
+    expect(&mut rig, [(6, 0), (0, -10), (0, 0), (0, 12)]);
+    expect(&mut rig, [(-20, 0), (0, 6), (0, -6), (0, 0)]);
+    expect(&mut rig, [(0, 0); 4]);
+    // A step in the level of the loudest tone here would bend the wave by up to half its height.
+    let loudest = amplitude_said * 2.0;
+    for slot in [1, 2] {
+        let samples = all_heard(&rig, slot, formats[slot as usize]);
+        let begun = samples.iter().position(|&sample| sample != 0).unwrap() + 1000;
+        let bend = |w: &[i16]| (i32::from(w[0]) - 2 * i32::from(w[1]) + i32::from(w[2])).abs();
+        let most = samples[begun..].windows(3).map(bend).max().unwrap();
+        assert!(f64::from(most) < loudest / 15.0, "{slot}: {most}");
+    }
+}
+
+#[test]
+fn two_of_whom_one_has_a_gain_are_no_relay() {
+    let formats = [Encoding::Pcmu; 2];
+    for (gains, wanted) in [([0, -70], -7.0), ([70, 0], 7.0)] {
+        let mut rig = room_of(&formats, RoomSound::DEFAULT);
+        let session = |slot| SessionKey::new(0, slot, 1);
+        let [says, hears] = gains.map(|tenths_db| Gain { tenths_db });
+        rig.command(Command::SetGain { session: session(0), says, hears: Gain::UNITY });
+        rig.command(Command::SetGain { session: session(1), says: Gain::UNITY, hears });
+        let mut voices = [Voice::new(0, formats[0], PITCH, -20.0)];
+        listen(&mut rig, &mut voices);
+        let found = db(amplitude(&heard(&rig, 1, formats[1]), PITCH) / voices[0].amplitude);
+        assert!((found - wanted).abs() < 0.1, "{gains:?}: {found:+.3} dB");
+    }
+}
+
+#[test]
+fn who_comes_to_a_place_has_no_gain_of_the_one_before() {
+    let formats = [Encoding::L16At8000; 3];
+    let mut rig = room_of(&formats, RoomSound::DEFAULT);
+    let session = SessionKey::new(0, 0, 1);
+    let gain = Gain { tenths_db: -200 };
+    rig.command(Command::SetGain { session, says: gain, hears: gain });
+    rig.command(Command::CloseSession { session });
+    let route = Route::Room(RoomKey::new(0, 0, 1));
+    let media = RemoteMedia {
+        encoding: formats[0],
+        receive_payload_type: payload_type(formats[0]),
+        send_payload_type: payload_type(formats[0]),
+        ..rig::media(0, media_units::Law::Mu)
+    };
+    let (ssrc, sequence, timestamp) = (Ssrc(1), SequenceNumber(0), RtpTimestamp(0));
+    let open = Box::new(SessionOpen { ssrc, sequence, timestamp, media, route });
+    rig.command(Command::OpenSession { session: SessionKey::new(0, 0, 2), open });
+    let mut voices = [Voice::new(0, formats[0], PITCH, -20.0)];
+    listen(&mut rig, &mut voices);
+    let found = db(amplitude(&heard(&rig, 1, formats[1]), PITCH) / voices[0].amplitude);
+    assert!(found.abs() < 0.1, "{found:+.3} dB");
 }
 
 #[test]

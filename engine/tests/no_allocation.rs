@@ -14,8 +14,8 @@ use media::codec::Encoder;
 use media::rtp::RtpHeader;
 use media_kernels::Kernels;
 use media_units::{
-    Arrival, BLOCK_SAMPLES, Cadence, Digits, Direction, Encoding, EncodingParameters, Law, PERIOD,
-    RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+    Arrival, BLOCK_SAMPLES, Cadence, Digits, Direction, Encoding, EncodingParameters, Gain, Law,
+    PERIOD, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
 };
 use rig::{DIGITS, limits, media};
 
@@ -123,6 +123,8 @@ fn commands(round: u32) -> (Vec<Command>, Vec<TapReader>) {
         let session = SessionKey::new(0, slot, round);
         start(&mut commands, TapPoint::Received(session));
         commands.push(Command::MuteSession { session, muted: slot % 2 == 0 });
+        let (says, hears) = (Gain { tenths_db: -30 }, Gain { tenths_db: 30 });
+        commands.push(Command::SetGain { session, says, hears });
         let mut media = Box::new(media(slot, Law::Mu));
         media.direction = Direction::ReceiveOnly;
         media.rtp.set_port(5);

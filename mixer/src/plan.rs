@@ -16,6 +16,8 @@ pub struct Part {
     pub tapped: bool,
     /// Whether it is told who is in the mix.
     pub wants_names: bool,
+    /// Whether it has a gain of its own, or had one: it comes back to unity softly.
+    pub has_gain: bool,
     /// How what it sends and what it is sent is encoded.
     pub format: Format,
 }
@@ -74,6 +76,7 @@ impl Part {
             && self.hears
             && !self.tapped
             && !self.wants_names
+            && !self.has_gain
             && matches!(self.format, Format::Plain(_))
     }
 }
@@ -88,6 +91,7 @@ mod tests {
         hears: true,
         tapped: false,
         wants_names: false,
+        has_gain: false,
         format: Format::Plain(Law::Mu),
     };
 
@@ -108,6 +112,7 @@ mod tests {
             Part { says: false, ..other },
             Part { hears: false, ..other },
             Part { tapped: true, ..other },
+            Part { has_gain: true, ..other },
             Part { format: Format::Plain(Law::A), ..other },
             Part { format: Format::Other(RateClass::Narrow), ..other },
         ] {

@@ -56,6 +56,11 @@ impl Source {
         Self::default()
     }
 
+    /// Whether it has a gain of its own.
+    pub fn has_gain(&self) -> bool {
+        (self.gain, self.listening_gain) != (Gain::UNITY, Gain::UNITY)
+    }
+
     /// Comes to a period as a source: what was before a gap is forgotten, but not how loudly it
     /// speaks.
     pub(crate) fn speak_in(&mut self, period: PeriodIndex) {
@@ -146,7 +151,7 @@ impl Source {
     }
 
     /// Whether what it hears is changed by its own gain.
-    pub(crate) fn listens_otherwise(&self) -> bool {
+    pub fn listens_otherwise(&self) -> bool {
         self.listening_gain != Gain::UNITY || ![0, UNITY].contains(&self.applied_listening)
     }
 

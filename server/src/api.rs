@@ -18,6 +18,7 @@ pub(crate) use model::{
 pub(crate) use routes::{document, router};
 pub(crate) use serve::{Limits, serve};
 
+use signaling::Gains;
 use tokio::sync::{mpsc, oneshot};
 
 /// Where an answer goes.
@@ -36,6 +37,8 @@ pub(crate) enum Ask {
     Participant(u64, Reply<Participant>),
     /// Mute or unmute one participant.
     Mute(u64, bool, Reply<()>),
+    /// Set how loud one participant is heard, and hears.
+    Amplify(u64, Gains, Reply<()>),
     /// Press keys for one participant.
     Press(u64, KeyPresses, Reply<()>),
     /// End one participant's call.

@@ -239,6 +239,7 @@ fn name(command: &Command) -> &'static str {
         Command::UpdateSession { .. } => "update session",
         Command::RouteSession { .. } => "route session",
         Command::MuteSession { .. } => "mute session",
+        Command::SetGain { .. } => "set gain",
         Command::SendDigits { .. } => "send digits",
         Command::CloseSession { .. } => "close session",
         Command::OpenRoom { .. } => "open room",

@@ -41,7 +41,16 @@ fn with_server<F: Future<Output = ()>>(port: u16, more: &str, test: impl FnOnce(
 
 /// One request over a connection of its own: status and body.
 async fn ask(api: SocketAddr, method: &str, path: &str) -> (u16, String) {
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    ask_with(api, method, path, "").await
+}
+
+/// Asks with a body in JSON.
+async fn ask_with(api: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{kind}Content-Length: {length}\r\n\r\n{body}"
+    );
     let mut stream = TcpStream::connect(api).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -202,6 +211,43 @@ fn mute_kick_and_the_end_of_a_room_reach_the_calls() {
 }
 
 #[test]
+fn a_gain_is_set_and_shown_and_nonsense_is_refused() {
+    with_server(9548, "", async |at| {
+        let _ann = Phone::call(at.sip, "ann", "3001").await;
+        let members = get(at.api, "/v1/rooms/3001/participants").await;
+        let path = format!("/v1/participants/{}", members["participants"][0]["id"]);
+        let shown = async || {
+            let ann = get(at.api, &path).await;
+            ["says_db", "hears_db"].map(|key| ann[key].to_string())
+        };
+        assert_eq!(shown().await, ["0.0", "0.0"]);
+        let gain = format!("{path}/gain");
+        for (says, hears) in [("-60.0", "30.0"), ("6.5", "-0.1")] {
+            let body = format!("{{\"says_db\":{says},\"hears_db\":{hears}}}");
+            assert_eq!(ask_with(at.api, "PUT", &gain, &body).await, (204, String::new()));
+            assert_eq!(shown().await, [says, hears]);
+        }
+        for body in [
+            "{\"says_db\":30.1,\"hears_db\":0}",
+            "{\"says_db\":0,\"hears_db\":-60.1}",
+            "{\"says_db\":0,\"hears_db\":1e300}",
+            "{\"says_db\":0.05,\"hears_db\":0}",
+            "{\"says_db\":0}",
+            "{\"says_db\":0,\"hears_db\":0,\"x\":0}",
+            "loud",
+        ] {
+            let (status, answer) = ask_with(at.api, "PUT", &gain, body).await;
+            assert_eq!(status, 400, "{body}");
+            assert!(answer.contains("\"error\":\"gain\""), "{answer}");
+        }
+        assert_eq!(shown().await, ["6.5", "-0.1"]);
+        let unity = "{\"says_db\":0,\"hears_db\":0}";
+        let stranger = ask_with(at.api, "PUT", "/v1/participants/77/gain", unity).await;
+        assert_eq!(stranger.0, 404);
+    });
+}
+
+#[test]
 fn what_is_not_there_is_refused_with_what_would_be_right() {
     with_server(9292, "", async |at| {
         for (method, path, status, error) in [
@@ -211,6 +257,7 @@ fn what_is_not_there_is_refused_with_what_would_be_right() {
             ("GET", "/v1/participants/7", 404, "no_participant"),
             ("POST", "/v1/participants/7/mute", 404, "no_participant"),
             ("POST", "/v1/participants/7/digits", 400, "keys"),
+            ("PUT", "/v1/participants/7/gain", 400, "gain"),
             ("DELETE", "/v1/participants/x", 404, "no_participant"),
             ("GET", "/v2", 404, "no_path"),
             ("PUT", "/v1/rooms", 405, "method"),
@@ -255,7 +302,7 @@ fn every_documented_route_is_served() {
                 served += 1;
             }
         }
-        assert_eq!(served, 13);
+        assert_eq!(served, 14);
     });
 }
 

@@ -16,6 +16,7 @@ use crate::keypad::Keypad;
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
 use crate::timers::Deadline;
+use crate::view::Gains;
 
 /// A call from its INVITE to its BYE.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub(crate) struct Call {
     pub accepted_refresh: Option<(TransactionId, u32)>,
     pub deadlines: [Option<Deadline>; CallTimer::COUNT],
     pub muted: bool,
+    pub gains: Gains,
     pub talking: bool,
     pub keypad: Keypad,
 }

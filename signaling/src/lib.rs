@@ -34,4 +34,4 @@ pub use counters::{Counters, Dropped, Ending, Reason};
 pub use front_end::FrontEnd;
 pub use outside::{Carrier, Outside, Peer, Recording};
 pub use routing::{Destination, DialPlan, Pattern, PlanError, Service};
-pub use view::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView};
+pub use view::{DigitsRefusal, Gains, NotFound, ParticipantId, ParticipantView, RoomView};

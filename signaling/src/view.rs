@@ -3,7 +3,7 @@
 use std::fmt;
 
 use engine_control::{RoomKey, SessionKey};
-use media_units::Instant;
+use media_units::{Gain, Instant};
 
 /// Names one participant for as long as the server runs, and never another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +42,15 @@ pub struct RoomView {
     pub members: Vec<ParticipantView>,
 }
 
+/// How loud a participant is in its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Gains {
+    /// By how much everyone hears it louder.
+    pub says: Gain,
+    /// By how much it hears everyone louder.
+    pub hears: Gain,
+}
+
 /// One participant, as it is now.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not the states of a machine")]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +75,8 @@ pub struct ParticipantView {
     pub answered: bool,
     /// Whether we mute it.
     pub muted: bool,
+    /// How loud it is heard, and hears.
+    pub gains: Gains,
     /// Whether it put us on hold.
     pub held: bool,
     /// Whether it speaks.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use media_units::{
-    Cadence, Digits, Direction, Encoding, EncodingParameters, Law, RoomSound, RtpTimestamp,
+    Cadence, Digits, Direction, Encoding, EncodingParameters, Gain, Law, RoomSound, RtpTimestamp,
     SequenceNumber, Ssrc,
 };
 
@@ -158,6 +158,16 @@ pub enum Command {
         /// Whether it is to be silent.
         muted: bool,
     },
+    /// Sets how loud a session is in rooms. It holds in every room that it enters; what is heard
+    /// already changes without clicks.
+    SetGain {
+        /// Which session.
+        session: SessionKey,
+        /// By how much everyone hears it louder.
+        says: Gain,
+        /// By how much it hears everyone louder.
+        hears: Gain,
+    },
     /// Presses keys for a session's endpoint, after those that wait already: as events where
     /// negotiated (RFC 4733), as tones in its sound otherwise. Refused whole where they do not fit.
     SendDigits {
@@ -218,6 +228,7 @@ impl Command {
             | Self::UpdateSession { session, .. }
             | Self::RouteSession { session, .. }
             | Self::MuteSession { session, .. }
+            | Self::SetGain { session, .. }
             | Self::SendDigits { session, .. }
             | Self::CloseSession { session } => session.shard(),
             Self::OpenRoom { room, .. } | Self::CloseRoom { room } => room.shard(),

@@ -1,5 +1,7 @@
 //! How a room is to sound: policy as data, given when the room is opened.
 
+use std::ops::RangeInclusive;
+
 /// Who of those who speak is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Selection {
@@ -19,6 +21,14 @@ pub struct Gain {
 impl Gain {
     /// Unchanged.
     pub const UNITY: Self = Self { tenths_db: 0 };
+
+    /// The least and the greatest.
+    pub const RANGE: RangeInclusive<i16> = -600..=300;
+
+    /// So many tenths of a decibel, if that is in range.
+    pub fn of(tenths_db: i16) -> Option<Self> {
+        Self::RANGE.contains(&tenths_db).then_some(Self { tenths_db })
+    }
 }
 
 /// How a room sounds. Everything is off or on here; the defaults sound right.
@@ -32,8 +42,6 @@ pub struct RoomSound {
     pub automatic_gain_dbov: Option<u8>,
     /// Sources softer than this many dB below full scale are silence. None: no gate.
     pub noise_gate_dbov: Option<u8>,
-    /// Background noise of sources is reduced.
-    pub noise_suppression: bool,
     /// Sums beyond full scale are turned down ahead of time instead of clipped.
     pub limiter: bool,
     /// A room in which nobody speaks is not dead silent.
@@ -48,7 +56,6 @@ impl RoomSound {
         selection: Selection::Everyone,
         automatic_gain_dbov: None,
         noise_gate_dbov: None,
-        noise_suppression: false,
         limiter: true,
         comfort_noise: false,
         in_band_digits: false,

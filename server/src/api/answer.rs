@@ -19,6 +19,8 @@ pub(crate) enum Trouble {
     Method,
     /// A parameter of the query cannot be read.
     Query,
+    /// The gain cannot be read.
+    Gain,
     /// The keys to be pressed cannot be read.
     Keys,
     /// A body longer than allowed.
@@ -48,7 +50,7 @@ impl Trouble {
         match self {
             Self::NoRoom | Self::NoParticipant | Self::NoPath => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Query | Self::Keys => StatusCode::BAD_REQUEST,
+            Self::Query | Self::Gain | Self::Keys => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
@@ -79,6 +81,11 @@ impl Trouble {
                 "query",
                 "the query cannot be read",
                 "limit from 1 to 1000, after as it was given in next",
+            ),
+            Self::Gain => (
+                "gain",
+                "the gain cannot be read",
+                "{\"says_db\":-6.5,\"hears_db\":0}: both, from -60 to 30 in tenths of a decibel",
             ),
             Self::Keys => (
                 "keys",

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine_control::SessionReport;
-use media_units::{Cadence, DISCARDS, Digits, Instant};
+use media_units::{Cadence, DISCARDS, Digits, Gain, Instant};
 use serde::{Deserialize, Serialize};
+use signaling::Gains;
 use utoipa::{IntoParams, ToSchema};
 
 use super::quality::Quality;
@@ -87,6 +88,10 @@ pub(crate) struct Participant {
     pub(crate) held: bool,
     /// Whether we mute it.
     pub(crate) muted: bool,
+    /// By how many decibels everyone in its room hears it louder.
+    pub(crate) says_db: f64,
+    /// By how many decibels it hears everyone louder.
+    pub(crate) hears_db: f64,
     /// The last digits it pressed, however they came.
     pub(crate) digits: String,
     /// Since when the call exists, in seconds.
@@ -94,6 +99,33 @@ pub(crate) struct Participant {
     /// Its media; absent where it has none (yet).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) media: Option<Media>,
+}
+
+/// How loud a participant is to be, as it is written.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Gain)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrittenGain {
+    /// By how many decibels everyone in its room hears it louder, in tenths.
+    #[schema(minimum = -60, maximum = 30, multiple_of = 0.1, example = -6.5)]
+    says_db: f64,
+    /// By how many decibels it hears everyone louder, in tenths.
+    #[schema(minimum = -60, maximum = 30, multiple_of = 0.1, example = 0)]
+    hears_db: f64,
+}
+
+impl WrittenGain {
+    /// What was meant, if it is within bounds.
+    pub(crate) fn read(&self) -> Option<Gains> {
+        Some(Gains { says: gain(self.says_db)?, hears: gain(self.hears_db)? })
+    }
+}
+
+/// A gain of whole tenths of a decibel.
+fn gain(decibels: f64) -> Option<Gain> {
+    let tenths = (decibels * 10.0).round();
+    let is_whole = (tenths - decibels * 10.0).abs() < 1e-6;
+    Gain::of(tenths as i16).filter(|_| is_whole)
 }
 
 /// Keys to be pressed for a participant.

@@ -13,7 +13,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Refused;
-use super::model::{Health, Page, Participant, ParticipantPage, Room, RoomPage, WrittenKeys};
+use super::model::{
+    Health, Page, Participant, ParticipantPage, Room, RoomPage, WrittenGain, WrittenKeys,
+};
 use super::{Ask, Queue, Trouble};
 
 #[derive(OpenApi)]
@@ -32,6 +34,7 @@ fn routes() -> OpenApiRouter<Queue> {
         .routes(routes!(participant, kick))
         .routes(routes!(mute))
         .routes(routes!(unmute))
+        .routes(routes!(amplify))
         .routes(routes!(press))
         .routes(routes!(health))
         .routes(routes!(metrics))
@@ -147,6 +150,21 @@ async fn unmute(
 ) -> Result<StatusCode, Trouble> {
     let id = number(&id)?;
     done(control.ask(|reply| Ask::Mute(id, false, reply)).await)
+}
+
+/// Sets how loud all hear a participant in its room, and how loud it hears all. It stays until it is
+/// set again or the call ends.
+#[utoipa::path(put, path = "/v1/participants/{id}/gain", params(("id" = u64, description = "The participant's id")),
+    request_body = WrittenGain,
+    responses((status = 204), (status = 400, body = Refused), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn amplify(
+    State(control): State<Queue>,
+    Path(id): Path<String>,
+    gain: Result<Json<WrittenGain>, JsonRejection>,
+) -> Result<StatusCode, Trouble> {
+    let id = number(&id)?;
+    let gains = gain.ok().and_then(|Json(gain)| gain.read()).ok_or(Trouble::Gain)?;
+    done(control.ask(|reply| Ask::Amplify(id, gains, reply)).await)
 }
 
 /// Presses keys for a participant, after those that wait already: as events (RFC 4733) where it takes

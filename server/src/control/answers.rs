@@ -1,7 +1,7 @@
 //! What the control task answers to the API.
 
 use engine_control::SessionKey;
-use media_units::Instant;
+use media_units::{Gain, Instant};
 use signaling::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView};
 
 use super::Control;
@@ -32,6 +32,11 @@ impl Control {
             Ask::Participant(id, reply) => self.participant(now, id, reply),
             Ask::Mute(id, muted, reply) => {
                 let done = self.front.mute(now, ParticipantId::new(id), muted, &mut self.world);
+                tell(reply, done.map_err(|NotFound| Trouble::NoParticipant));
+            }
+            Ask::Amplify(id, gains, reply) => {
+                let id = ParticipantId::new(id);
+                let done = self.front.set_gains(now, id, gains, &mut self.world);
                 tell(reply, done.map_err(|NotFound| Trouble::NoParticipant));
             }
             Ask::Press(id, keys, reply) => {
@@ -218,10 +223,16 @@ fn describe(now: Instant, view: ParticipantView) -> Participant {
         answered: view.answered,
         held: view.held,
         muted: view.muted,
+        says_db: decibels(view.gains.says),
+        hears_db: decibels(view.gains.hears),
         digits: view.digits,
         age_s: now.since(view.since).as_secs(),
         media: None,
     }
+}
+
+fn decibels(gain: Gain) -> f64 {
+    f64::from(gain.tenths_db) / 10.0
 }
 
 /// Answers; where whoever asked is gone by now, nobody reads it.

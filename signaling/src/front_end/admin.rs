@@ -9,7 +9,7 @@ use crate::call::Call;
 use crate::counters::Ending;
 use crate::outside::Outside;
 use crate::routing::Destination;
-use crate::view::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView};
+use crate::view::{DigitsRefusal, Gains, NotFound, ParticipantId, ParticipantView, RoomView};
 
 impl FrontEnd {
     /// All rooms, by name.
@@ -46,6 +46,24 @@ impl FrontEnd {
         call.muted = muted;
         if media.is_open {
             let duty = Duty::MuteSession(media.session, muted);
+            self.oblige(now, duty, out);
+        }
+        Ok(())
+    }
+
+    /// Sets how loud a participant is heard, and hears.
+    pub fn set_gains(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        gains: Gains,
+        out: &mut dyn Outside,
+    ) -> Result<(), NotFound> {
+        let call = self.calls.get_mut(&participant).ok_or(NotFound)?;
+        let media = call.media.as_ref().ok_or(NotFound)?;
+        call.gains = gains;
+        if media.is_open {
+            let duty = Duty::SetGain(media.session, gains);
             self.oblige(now, duty, out);
         }
         Ok(())
@@ -109,6 +127,7 @@ fn view(participant: ParticipantId, call: &Call) -> Option<ParticipantView> {
         since: call.caller.since,
         answered: call.ringing.is_none(),
         muted: call.muted,
+        gains: call.gains,
         held: media.agreed.is_some_and(|agreed| !agreed.direction.sends()),
         talking: call.talking,
         digits: call.keypad.pressed().to_owned(),

@@ -22,7 +22,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
-use crate::view::ParticipantId;
+use crate::view::{Gains, ParticipantId};
 
 /// First `CSeq` of ours in a dialog is below this, so that it never wraps.
 const FIRST_SEQUENCE_MAX: u32 = 1 << 16;
@@ -328,6 +328,7 @@ fn new_call(
         accepted_refresh: None,
         deadlines: [None; CallTimer::COUNT],
         muted: false,
+        gains: Gains::default(),
         talking: false,
         keypad: Keypad::default(),
     }

@@ -15,7 +15,7 @@ use crate::counters::Ending;
 use crate::outside::{Outside, Recording};
 use crate::refusal::Refusal;
 use crate::routing::Destination;
-use crate::view::ParticipantId;
+use crate::view::{Gains, ParticipantId};
 
 /// A command that must reach the engine, however full its ring is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +23,27 @@ pub(super) enum Duty {
     CloseSession(SessionKey),
     CloseRoom(RoomKey),
     MuteSession(SessionKey, bool),
+    SetGain(SessionKey, Gains),
 }
 
 impl Duty {
+    /// Whether another duty that waits need not be done any more.
+    fn replaces(self, waiting: Self) -> bool {
+        match (self, waiting) {
+            (Self::MuteSession(session, _), Self::MuteSession(other, _))
+            | (Self::SetGain(session, _), Self::SetGain(other, _)) => session == other,
+            _ => false,
+        }
+    }
+
     fn command(self) -> Command {
         match self {
             Self::CloseSession(session) => Command::CloseSession { session },
             Self::CloseRoom(room) => Command::CloseRoom { room },
             Self::MuteSession(session, muted) => Command::MuteSession { session, muted },
+            Self::SetGain(session, Gains { says, hears }) => {
+                Command::SetGain { session, says, hears }
+            }
         }
     }
 }
@@ -145,8 +158,12 @@ impl FrontEnd {
         out.command(open).map_err(refused)?;
         media.is_open = true;
         media.agreed = Some(agreed);
-        if call.muted {
+        let (muted, gains) = (call.muted, call.gains);
+        if muted {
             self.oblige(now, Duty::MuteSession(session, true), out);
+        }
+        if gains != Gains::default() {
+            self.oblige(now, Duty::SetGain(session, gains), out);
         }
         self.record(id, session, out)
     }
@@ -206,10 +223,8 @@ impl FrontEnd {
 
     /// Sends a command that must arrive: at once, or as soon as the ring has room.
     pub(super) fn oblige(&mut self, now: Instant, duty: Duty, out: &mut dyn Outside) {
-        if let Duty::MuteSession(muted, _) = duty {
-            // The last word counts: however often it changes, one command waits.
-            self.unsent.retain(|d| !matches!(d, Duty::MuteSession(other, _) if *other == muted));
-        }
+        // The last word counts: however often it changes, one command waits.
+        self.unsent.retain(|waiting| !duty.replaces(*waiting));
         self.unsent.push_back(duty);
         if self.unsent.len() == 1 {
             self.resend(now, out);

@@ -1,8 +1,8 @@
 //! INVITE, ACK, BYE and OPTIONS, what can be dialled, and what the API sees of it.
 
 use engine_control::{Command, DigitSource, Event, Route, TapPoint};
-use media_units::{Cadence, Digits, Direction, Encoding};
-use signaling::{DigitsRefusal, ParticipantId};
+use media_units::{Cadence, Digits, Direction, Encoding, Gain};
+use signaling::{DigitsRefusal, Gains, ParticipantId};
 
 use crate::harness::{OFFER, Phone, World};
 
@@ -310,6 +310,13 @@ fn participants_can_be_muted_kicked_and_sent_away_with_their_room() {
     assert!(world.participant().muted);
     let last = world.outside.commands.last();
     assert!(matches!(last, Some(Command::MuteSession { muted: true, .. })));
+    let gains = Gains { says: Gain { tenths_db: -65 }, hears: Gain { tenths_db: 20 } };
+    world.front.set_gains(world.now, ids[0], gains, &mut world.outside).unwrap();
+    assert_eq!(world.participant().gains, gains);
+    let Some(Command::SetGain { says, hears, .. }) = world.outside.commands.last() else {
+        panic!("the engine is told");
+    };
+    assert_eq!(Gains { says: *says, hears: *hears }, gains);
     world.front.kick(world.now, ids[0], &mut world.outside).unwrap();
     assert_eq!(world.only().method(), "BYE");
     assert_eq!(world.front.kick(world.now, ids[0], &mut world.outside), Err(signaling::NotFound));
