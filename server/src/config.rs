@@ -3,8 +3,10 @@
 //! Each key is declared once, where its field is filled (see [`reader`]): name, default, range
 //! and meaning. docs/configuration.md is written from the same declarations.
 
+mod codecs;
 mod documentation;
 mod reader;
+mod rooms;
 mod rtp;
 mod services;
 mod sip;
@@ -18,13 +20,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine_control::PortPlan;
-use signaling::DialPlan;
+use signaling::{DialPlan, EndpointRule, RoomRule};
 
 pub use documentation::markdown;
 pub use reader::Problem;
 use reader::{Read, Reader};
+pub use rooms::Rooms;
 pub use rtp::{Rtp, Shards};
-pub use services::{Api, Log, Recording, Rooms};
+pub use services::{Api, Log, Recording};
 pub use sip::{Connections, Sip};
 
 /// All settings of the server.
@@ -34,8 +37,12 @@ pub struct Config {
     pub sip: Sip,
     /// Media.
     pub rtp: Rtp,
+    /// Endpoints with payload formats of their own.
+    pub endpoints: Vec<EndpointRule>,
     /// Rooms.
     pub rooms: Rooms,
+    /// Rooms that sound otherwise.
+    pub named_rooms: Vec<RoomRule>,
     /// What can be dialled.
     pub dial: DialPlan,
     /// Recordings.
@@ -77,6 +84,8 @@ impl Config {
         at_most(reader, "sip.session_expires_min", shortest, "sip.session_expires", asked);
         let (least, most) = (self.rtp.playout_delay_min, self.rtp.playout_delay_max);
         at_most(reader, "rtp.playout_delay_min", least, "rtp.playout_delay_max", most);
+        let begin = self.rtp.playout_delay_initial;
+        at_most(reader, "rtp.playout_delay_initial", begin, "rtp.playout_delay_max", most);
         self.check_shards(reader);
         if let Some(advertised) = self.rtp.advertised
             && advertised.is_ipv4() != self.rtp.address.is_ipv4()
@@ -114,14 +123,24 @@ fn at_most(reader: &mut Reader<'_>, low: &str, least: Duration, high: &str, most
 
 fn read(file: &str, text: &str) -> (Config, Read) {
     let mut reader = Reader::new(file, text);
+    let sip = reader.section("sip", "The SIP front end.", Sip::read);
+    let rtp =
+        reader.section("rtp", "Media: addresses, ports, codecs, threads, playout.", Rtp::read);
+    let endpoints = reader.sections("endpoint", codecs::ENDPOINT, codecs::endpoint);
+    let rooms = reader.section(
+        "rooms",
+        "Rooms, made when their first member joins and gone after the last left, and how they \
+         sound.",
+        Rooms::read,
+    );
+    let named_rooms =
+        reader.sections("room", rooms::ROOM, |section| rooms::room(section, rooms.sound));
     let config = Config {
-        sip: reader.section("sip", "The SIP front end.", Sip::read),
-        rtp: reader.section("rtp", "Media: addresses, ports, threads, playout.", Rtp::read),
-        rooms: reader.section(
-            "rooms",
-            "Rooms, made when their first member joins and gone after the last left.",
-            Rooms::read,
-        ),
+        sip,
+        rtp,
+        endpoints: endpoints.into_iter().flatten().collect(),
+        rooms,
+        named_rooms: named_rooms.into_iter().flatten().collect(),
         dial: reader.section("dial", services::DIAL, services::dial),
         recording: reader.section(
             "recording",

@@ -9,7 +9,6 @@ use media_kernels::Kernels;
 use media_units::PERIOD;
 use recorder_writer::WriterConfig;
 use signaling::{FrontEnd, FrontEndConfig};
-use signaling_sdp::Capabilities;
 use signaling_transport::{Transport, TransportConfig};
 use tokio::net::TcpListener;
 
@@ -195,11 +194,8 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
         plan: config.dial.clone(),
         advertised_udp: advertised(transport.udp_addresses(), default.advertised_udp),
         advertised_tcp: advertised(transport.tcp_addresses(), default.advertised_tcp),
-        capabilities: Capabilities {
-            encodings: config.rtp.codecs.clone(),
-            voip_metrics: true,
-            ..Capabilities::default()
-        },
+        capabilities: config.rtp.capabilities.clone(),
+        endpoints: config.endpoints.clone(),
         calls_max,
         rooms_max: config.rooms.max as usize,
         room_members_max: config.rooms.members_max as usize,
@@ -209,6 +205,8 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
         session_expires: sip.session_expires,
         min_se: sip.session_expires_min,
         retry_after: sip.retry_after,
+        room_sound: config.rooms.sound,
+        rooms: config.named_rooms.clone(),
         room_recording: config.rooms.record,
         timing: sip.timing,
         ..default

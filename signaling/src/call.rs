@@ -1,5 +1,6 @@
 //! One call: a dialog, a media session, and where both are in their lives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine_control::{RemoteMedia, Route, SessionKey};
@@ -120,6 +121,8 @@ pub(crate) struct Media {
     pub session: SessionKey,
     pub route: Route,
     pub local: Local,
+    /// What the endpoint may use.
+    capabilities: Arc<Capabilities>,
     /// Whether the engine has the session.
     pub is_open: bool,
     /// Whether an offer of ours waits for its answer in an ACK.
@@ -140,11 +143,17 @@ impl Call {
 }
 
 impl Media {
-    pub(crate) fn new(session: SessionKey, route: Route, local: Local) -> Self {
+    pub(crate) fn new(
+        session: SessionKey,
+        route: Route,
+        local: Local,
+        capabilities: Arc<Capabilities>,
+    ) -> Self {
         Self {
             session,
             route,
             local,
+            capabilities,
             is_open: false,
             is_offering: false,
             negotiation: None,
@@ -159,35 +168,27 @@ impl Media {
     }
 
     /// An offer of ours.
-    pub(crate) fn offer(&mut self, capabilities: &Capabilities) -> String {
-        let negotiation = self.negotiation.clone();
+    pub(crate) fn offer(&mut self) -> String {
+        let (negotiation, capabilities) = (self.negotiation.clone(), self.capabilities.clone());
         self.describe(|local| match &negotiation {
-            Some(negotiation) => negotiation.offer(local, capabilities),
-            None => offer(local, capabilities),
+            Some(negotiation) => negotiation.offer(local, &capabilities),
+            None => offer(local, &capabilities),
         })
     }
 
     /// Reads an offer of the endpoint's.
-    pub(crate) fn read_offer(
-        &self,
-        offer: &[u8],
-        capabilities: &Capabilities,
-    ) -> Result<Negotiation, SdpRefusal> {
+    pub(crate) fn read_offer(&self, offer: &[u8]) -> Result<Negotiation, SdpRefusal> {
         match &self.negotiation {
-            Some(negotiation) => negotiation.renegotiate(offer, capabilities),
-            None => negotiate(offer, capabilities),
+            Some(negotiation) => negotiation.renegotiate(offer, &self.capabilities),
+            None => negotiate(offer, &self.capabilities),
         }
     }
 
     /// Reads the answer to an offer of ours.
-    pub(crate) fn read_answer(
-        &self,
-        answer: &[u8],
-        capabilities: &Capabilities,
-    ) -> Result<Negotiation, SdpRefusal> {
+    pub(crate) fn read_answer(&self, answer: &[u8]) -> Result<Negotiation, SdpRefusal> {
         match &self.negotiation {
-            Some(negotiation) => negotiation.accept_answer(answer, capabilities),
-            None => accept_answer(answer, capabilities),
+            Some(negotiation) => negotiation.accept_answer(answer, &self.capabilities),
+            None => accept_answer(answer, &self.capabilities),
         }
     }
 

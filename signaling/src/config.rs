@@ -3,9 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use media_units::RoomSound;
 use signaling_sdp::Capabilities;
 
-use crate::DialPlan;
+use crate::{DialPlan, EndpointRule, RoomRule};
 
 /// Limits, times and names of the front end. Checked by the server before it gets here.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +19,10 @@ pub struct FrontEndConfig {
     pub advertised_udp: SocketAddr,
     /// Our address for SIP over TCP, likewise.
     pub advertised_tcp: SocketAddr,
-    /// Payload formats and packet time for offer and answer.
+    /// What offer and answer are made from.
     pub capabilities: Capabilities,
+    /// Endpoints that may use other payload formats; the first rule that matches decides.
+    pub endpoints: Vec<EndpointRule>,
     /// Calls at one time; the next one is answered 503.
     pub calls_max: usize,
     /// Rooms at one time; a call that would open one more is answered 503.
@@ -39,6 +42,10 @@ pub struct FrontEndConfig {
     pub min_se: Duration,
     /// What `Retry-After` says in a 503.
     pub retry_after: Duration,
+    /// How a room sounds.
+    pub room_sound: RoomSound,
+    /// Rooms that sound otherwise; the first rule that matches decides.
+    pub rooms: Vec<RoomRule>,
     /// Whether every room is recorded from its first member to its last.
     pub room_recording: bool,
     /// The base times of RFC 3261.
@@ -54,6 +61,7 @@ impl Default for FrontEndConfig {
             advertised_udp: nowhere,
             advertised_tcp: nowhere,
             capabilities: Capabilities::default(),
+            endpoints: Vec::new(),
             calls_max: 10_000,
             rooms_max: 1000,
             room_members_max: 2000,
@@ -63,6 +71,8 @@ impl Default for FrontEndConfig {
             session_expires: Duration::from_secs(1800),
             min_se: Duration::from_secs(90),
             retry_after: Duration::from_secs(10),
+            room_sound: RoomSound::DEFAULT,
+            rooms: Vec::new(),
             room_recording: false,
             timing: Timing::default(),
         }

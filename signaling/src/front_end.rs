@@ -26,6 +26,7 @@ use crate::counters::{Counters, Dropped, Ending};
 use crate::endpoint::{Endpoint, Outcome, Told, TransactionId};
 use crate::focus::Focus;
 use crate::outside::{Carrier, Outside, Peer};
+use crate::policy::Policies;
 use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
@@ -48,6 +49,7 @@ const RESEND_AFTER: Duration = media_units::PERIOD;
 #[derive(Debug)]
 pub struct FrontEnd {
     config: FrontEndConfig,
+    policies: Policies,
     random: Random,
     /// Makes the tags of stateless responses ours.
     salt: u64,
@@ -94,6 +96,7 @@ impl FrontEnd {
             resend_at: None,
             admitted: 0,
             is_stopping: false,
+            policies: Policies::new(&config),
             config,
         }
     }

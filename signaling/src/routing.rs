@@ -127,6 +127,11 @@ impl Default for DialPlan {
 }
 
 impl Pattern {
+    /// Whether `user` is one of those that it is for.
+    pub fn matches(&self, user: &str) -> bool {
+        self.matched(user).is_some()
+    }
+
     /// The part of `user` that names a room, where `user` matches.
     fn matched<'a>(&self, user: &'a str) -> Option<&'a str> {
         match self {

@@ -193,7 +193,7 @@ pub(crate) struct ParticipantPage {
 pub(crate) struct Media {
     /// Payload format.
     #[schema(example = "PCMU")]
-    pub(crate) codec: &'static str,
+    pub(crate) codec: String,
     /// Where its packets come from; absent before the first.
     #[schema(value_type = Option<String>, example = "192.0.2.7:40000")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,7 +256,7 @@ impl Media {
         let discards = DISCARDS.iter().zip(report.discards).filter(|(_, count)| *count > 0);
         let expected = report.packets_received as i64 + report.packets_lost.max(0);
         Self {
-            codec: report.encoding.name(),
+            codec: report.encoding.to_string(),
             address: report.remote,
             ssrc: report.remote_ssrc.map(|ssrc| ssrc.to_string()),
             talking: report.talking,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Config;
-use super::reader::Read;
+use super::reader::{Heading, Read};
 
 const PREFACE: &str = "\
 # Configuration
@@ -22,8 +22,9 @@ This page is written from the declarations of the keys in `server/src/config` an
 pub fn markdown() -> String {
     let (config, read) = super::read("", "");
     let mut page = PREFACE.to_owned();
-    for (section, meaning) in &read.sections {
-        let _ = write!(page, "\n## [{section}]\n\n{meaning}\n\n");
+    for Heading { name: section, meaning, is_repeated } in &read.sections {
+        let title = if *is_repeated { format!("[[{section}]]") } else { format!("[{section}]") };
+        let _ = write!(page, "\n## {title}\n\n{meaning}\n\n");
         if *section == "dial" {
             dial_defaults(&mut page, &config);
             continue;
@@ -31,7 +32,8 @@ pub fn markdown() -> String {
         page.push_str("| key | default | what may be written | meaning |\n|---|---|---|---|\n");
         for key in read.keys.iter().filter(|key| key.section == *section) {
             let (name, default, right) = (key.name, &key.default, &key.right);
-            let _ = writeln!(page, "| `{name}` | `{default}` | {right} | {} |", key.meaning);
+            let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+            let _ = writeln!(page, "| `{name}` | {default} | {right} | {} |", key.meaning);
         }
     }
     example(&mut page, &read);
@@ -50,9 +52,10 @@ fn example(page: &mut String, read: &Read) {
     page.push_str(
         "\n## All of it\n\nA file that says what the server does without one:\n\n```toml\n",
     );
-    for (section, _) in read.sections.iter().filter(|(section, _)| *section != "dial") {
-        let _ = writeln!(page, "[{section}]");
-        for key in read.keys.iter().filter(|key| key.section == *section) {
+    let is_shown = |heading: &&Heading| heading.name != "dial" && !heading.is_repeated;
+    for Heading { name, .. } in read.sections.iter().filter(is_shown) {
+        let _ = writeln!(page, "[{name}]");
+        for key in read.keys.iter().filter(|key| key.section == *name) {
             let _ = writeln!(page, "{} = {}", key.name, key.default);
         }
         page.push('\n');

@@ -55,12 +55,21 @@ pub(super) struct Key {
     pub(super) meaning: &'static str,
 }
 
+/// What the documentation says about one section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Heading {
+    pub(super) name: &'static str,
+    pub(super) meaning: &'static str,
+    /// Whether there may be several: `[[name]]`.
+    pub(super) is_repeated: bool,
+}
+
 /// A document being read.
 pub(super) struct Reader<'a> {
     file: &'a str,
     text: &'a str,
     root: DeTable<'a>,
-    sections: Vec<(&'static str, &'static str)>,
+    sections: Vec<Heading>,
     keys: Vec<Key>,
     /// Where each value that was present stands, for checks across keys.
     present: Vec<(String, Range<usize>)>,
@@ -69,7 +78,7 @@ pub(super) struct Reader<'a> {
 
 /// All that a finished reader knows.
 pub(super) struct Read {
-    pub(super) sections: Vec<(&'static str, &'static str)>,
+    pub(super) sections: Vec<Heading>,
     pub(super) keys: Vec<Key>,
     pub(super) problems: Vec<Problem>,
 }
@@ -104,25 +113,71 @@ impl<'a> Reader<'a> {
         meaning: &'static str,
         read: impl FnOnce(&mut Section<'_, 'a>) -> T,
     ) -> T {
-        self.sections.push((name, meaning));
-        let table = match self.root.remove(name) {
-            None => DeTable::new(),
-            Some(value) => {
-                let span = value.span();
-                match value.into_inner() {
-                    DeValue::Table(table) => table,
-                    other => {
-                        let why = format!("this is {}; write a table: [{name}]", a(&other));
-                        self.refuse_span(&span, name, why);
-                        DeTable::new()
-                    }
-                }
-            }
+        let value = self.root.remove(name);
+        self.table(name, meaning, value, read)
+    }
+
+    /// Reads every `[[name]]` with `read`, which sees an empty one before all others and is not
+    /// refused anything there: so the keys are known where there is none.
+    pub(super) fn sections<T>(
+        &mut self,
+        name: &'static str,
+        meaning: &'static str,
+        mut read: impl FnMut(&mut Section<'_, 'a>) -> T,
+    ) -> Vec<T> {
+        self.sections.push(Heading { name, meaning, is_repeated: true });
+        read(&mut Section { reader: self, name, table: DeTable::new(), span: None });
+        let Some(value) = self.root.remove(name) else { return Vec::new() };
+        let (span, value) = (value.span(), value.into_inner());
+        let DeValue::Array(array) = value else {
+            let why = format!("this is {}; write tables: [[{name}]]", a(&value));
+            self.refuse_span(&span, name, why);
+            return Vec::new();
         };
-        let mut section = Section { reader: self, name, table };
+        let mut all = Vec::new();
+        for value in array {
+            let (span, table) = self.expect_table(name, value, "[[", "]]");
+            let mut section = Section { reader: self, name, table, span: Some(span) };
+            all.push(read(&mut section));
+            section.refuse_unknown();
+        }
+        all
+    }
+
+    fn table<T>(
+        &mut self,
+        name: &'static str,
+        meaning: &'static str,
+        value: Option<Spanned<DeValue<'a>>>,
+        read: impl FnOnce(&mut Section<'_, 'a>) -> T,
+    ) -> T {
+        self.sections.push(Heading { name, meaning, is_repeated: false });
+        let (span, table) = match value {
+            None => (0..0, DeTable::new()),
+            Some(value) => self.expect_table(name, value, "[", "]"),
+        };
+        let mut section = Section { reader: self, name, table, span: Some(span) };
         let read = read(&mut section);
         section.refuse_unknown();
         read
+    }
+
+    fn expect_table(
+        &mut self,
+        name: &str,
+        value: Spanned<DeValue<'a>>,
+        open: &str,
+        close: &str,
+    ) -> (Range<usize>, DeTable<'a>) {
+        let span = value.span();
+        match value.into_inner() {
+            DeValue::Table(table) => (span, table),
+            other => {
+                let why = format!("this is {}; write a table: {open}{name}{close}", a(&other));
+                self.refuse_span(&span, name, why);
+                (span, DeTable::new())
+            }
+        }
     }
 
     /// Refuses a value for a reason that several keys make together. The line is that of the
@@ -145,7 +200,7 @@ impl<'a> Reader<'a> {
 
     /// Ends the reading: sections that nobody asked for are unknown.
     pub(super) fn finish(mut self) -> Read {
-        let known: Vec<&str> = self.sections.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = self.sections.iter().map(|heading| heading.name).collect();
         for (name, _) in std::mem::take(&mut self.root) {
             let why = unknown("section", name.get_ref(), &known);
             self.refuse_key(&name.span(), name.get_ref(), why);
@@ -177,9 +232,30 @@ pub(super) struct Section<'r, 'a> {
     reader: &'r mut Reader<'a>,
     name: &'static str,
     table: DeTable<'a>,
+    /// Where it stands; none: it is there for the documentation only.
+    span: Option<Range<usize>>,
 }
 
-impl Section<'_, '_> {
+impl<'a> Section<'_, 'a> {
+    /// Reads a section within this one; `path` is its whole name.
+    pub(super) fn section<T>(
+        &mut self,
+        path: &'static str,
+        meaning: &'static str,
+        read: impl FnOnce(&mut Section<'_, 'a>) -> T,
+    ) -> T {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        let value = self.table.remove(name);
+        self.reader.table(path, meaning, value, read)
+    }
+
+    /// Refuses the section as a whole.
+    pub(super) fn refuse(&mut self, why: &str) {
+        if let Some(span) = &self.span {
+            self.reader.refuse_key(span, self.name, why.to_owned());
+        }
+    }
+
     /// Every entry of a section whose keys the user makes up, as `(key, value)`, each refused or
     /// accepted by `read`; `None` where the section is absent.
     pub(super) fn entries<T>(
@@ -223,7 +299,10 @@ impl Section<'_, '_> {
             self.reader.present.push((path, value.span()));
             read.ok()
         });
-        self.reader.keys.push(Key { section: self.name, name, right, default, meaning });
+        let keys = &mut self.reader.keys;
+        if !keys.iter().any(|key| (key.section, key.name) == (self.name, name)) {
+            keys.push(Key { section: self.name, name, right, default, meaning });
+        }
         outcome.flatten()
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use engine_driver::DriverChoice;
 use media::playout::DELAY_MAX;
 use media_kernels::Level;
-use media_units::{Encoding, Law};
+use signaling_sdp::Capabilities;
 
+use super::codecs;
 use super::reader::Section;
 
 /// Media.
@@ -19,8 +20,8 @@ pub struct Rtp {
     pub advertised: Option<IpAddr>,
     /// First and last port.
     pub ports: (u16, u16),
-    /// Payload formats, the preferred first.
-    pub codecs: Vec<Encoding>,
+    /// What offer and answer are made from.
+    pub capabilities: Capabilities,
     /// Least playout delay.
     pub playout_delay_min: Duration,
     /// Playout delay that a stream begins with.
@@ -77,11 +78,7 @@ impl Rtp {
                 "UDP ports for media: two for each call (RTP even, RTCP odd), divided among the \
                  shards in blocks of a power of two.",
             ),
-            codecs: section.choices(
-                "codecs",
-                &Law::ALL.map(|law| (law.name(), law.encoding())),
-                "Payload formats in our order of preference.",
-            ),
+            capabilities: codecs::capabilities(section),
             playout_delay_min: section.duration(
                 "playout_delay_min",
                 Duration::ZERO,

@@ -1,4 +1,4 @@
-//! `[rooms]`, `[dial]`, `[recording]`, `[api]`, `[log]`
+//! `[dial]`, `[recording]`, `[api]`, `[log]`
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,41 +7,6 @@ use std::time::Duration;
 use signaling::{DialPlan, Pattern, PlanError, Service};
 
 use super::reader::Section;
-
-/// Rooms.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rooms {
-    /// Rooms at one time.
-    pub max: u32,
-    /// Members of one room.
-    pub members_max: u32,
-    /// Whether every room is recorded.
-    pub record: bool,
-}
-
-impl Rooms {
-    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
-        Self {
-            max: section.count(
-                "max",
-                1024,
-                1..=65536,
-                "Rooms at one time; one more is answered 503.",
-            ),
-            members_max: section.count(
-                "members_max",
-                1024,
-                1..=16384,
-                "Members of one room; one more is answered 486.",
-            ),
-            record: section.flag(
-                "record",
-                false,
-                "Whether every room is recorded, as one mix, from its first member to its last.",
-            ),
-        }
-    }
-}
 
 /// What `[dial]` means, for the documentation.
 pub(super) const DIAL: &str = "\

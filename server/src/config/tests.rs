@@ -1,6 +1,8 @@
 //! Exact messages, because they are what a user sees; and no text panics.
 
+use media_units::{Encoding, RoomSound, Selection};
 use proptest::prelude::*;
+use signaling_sdp::CodecChoice;
 
 use super::*;
 
@@ -191,6 +193,80 @@ fn a_bad_pattern_is_refused_with_what_can_be_dialled() {
     );
 }
 
+#[test]
+fn codecs_are_read_in_order_with_how_opus_is_sent() {
+    let text = "[rtp]\ncodecs = [\"opus\", \"L16/16000\", \"PCMA\"]\ncodec_choice = \"ours\"\n\
+                packet_time = \"40ms\"\n[rtp.opus]\nbit_rate = 24000\nrate = \"16kHz\"\n";
+    let capabilities = Config::parse("f", text).unwrap().rtp.capabilities;
+    assert_eq!(capabilities.encodings, [Encoding::Opus, Encoding::L16At16000, Encoding::Pcma]);
+    assert_eq!(capabilities.choice, CodecChoice::Ours);
+    let parameters = capabilities.parameters;
+    assert_eq!((parameters.packet_time_ms, parameters.bit_rate), (40, 24_000));
+    assert_eq!(parameters.playback_rate, 16_000);
+    assert_eq!(
+        refused("[rtp]\n[rtp.opus]\nbitrate = 1\n"),
+        ["f.toml:3: rtp.opus.bitrate: unknown key; did you mean bit_rate?"
+            .replace("f.toml", "mixminus.toml")]
+    );
+    assert_eq!(
+        refused("[rtp]\nopus = 3\n"),
+        ["mixminus.toml:2: rtp.opus = 3: this is an integer; write a table: [rtp.opus]"]
+    );
+}
+
+#[test]
+fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
+    let text = "[[endpoint]]\nnetwork = \"192.0.2.0/24\"\ncodecs = [\"PCMA\"]\n\
+                [[endpoint]]\nuser = \"30*\"\ncodecs = [\"GSM\", \"PCMU\"]\n";
+    let endpoints = Config::parse("f", text).unwrap().endpoints;
+    assert_eq!(endpoints.len(), 2);
+    assert_eq!(endpoints[0].network.unwrap().to_string(), "192.0.2.0/24");
+    assert_eq!(endpoints[1].user.as_ref().unwrap().to_string(), "30*");
+    assert_eq!(endpoints[1].encodings, [Encoding::Gsm, Encoding::Pcmu]);
+    assert_eq!(
+        refused(
+            "[[endpoint]]\ncodecs = [\"PCMA\"]\n\n[[endpoint]]\nuser = \"7\"\n\n[[endpoint]]\nnetwork = \"here\"\ncodecs = [\"mp3\"]\ncodec = 1"
+        ),
+        [
+            "mixminus.toml:1: endpoint: for nobody; write network or user",
+            "mixminus.toml:4: endpoint: codecs is missing; write a list",
+            "mixminus.toml:7: endpoint: codecs is missing; write a list",
+            "mixminus.toml:8: endpoint.network = \"here\": no network; write an address or a network, for example \"192.0.2.0/24\"",
+            "mixminus.toml:9: endpoint.codecs = [\"mp3\"]: \"mp3\" is not known; write a list, each one of \"opus\", \"G722\", \"PCMU\", \"PCMA\", \"G726-32\", \"GSM\", \"iLBC\", \"L16/8000\", \"L16/16000\", \"L16/44100\", \"L16/48000\"",
+            "mixminus.toml:10: endpoint.codec: unknown key; did you mean codecs?",
+        ]
+    );
+    assert_eq!(
+        refused("endpoint = 3\n"),
+        ["mixminus.toml:1: endpoint = 3: this is an integer; write tables: [[endpoint]]"]
+    );
+}
+
+#[test]
+fn a_room_by_name_is_as_all_rooms_but_for_what_it_says() {
+    let text = "[rooms]\nselection = 3\nautomatic_gain = \"-20dBov\"\nlimiter = false\n\
+                [[room]]\nname = \"hall*\"\nselection = \"everyone\"\nnoise_gate = \"-60dBov\"\n";
+    let config = Config::parse("f", text).unwrap();
+    let usual = RoomSound {
+        selection: Selection::Loudest(3),
+        automatic_gain_dbov: Some(20),
+        limiter: false,
+        ..RoomSound::DEFAULT
+    };
+    assert_eq!(config.rooms.sound, usual);
+    let hall = RoomSound { selection: Selection::Everyone, noise_gate_dbov: Some(60), ..usual };
+    assert_eq!(config.named_rooms.len(), 1);
+    assert_eq!(config.named_rooms[0].sound, hall);
+    assert_eq!(
+        refused("[rooms]\nselection = 0\nautomatic_gain = \"20\"\n[[room]]\nlimiter = true\n"),
+        [
+            "mixminus.toml:2: rooms.selection = 0: out of range; write \"everyone\", or a whole number from 1 to 64",
+            "mixminus.toml:3: rooms.automatic_gain = \"20\": no level; write \"off\", or a level from \"-40dBov\" to \"-10dBov\"",
+            "mixminus.toml:4: room: for no room; write name",
+        ]
+    );
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in ".{0,200}") {
@@ -199,11 +275,13 @@ proptest! {
 
     #[test]
     fn no_toml_panics(
-        section in "sip|rtp|rooms|dial|recording|api|log|x",
-        key in "udp|t1|calls_max|ports|cores|shards|codecs|listen|level|max|folder|[a-z]{1,4}",
+        section in "sip|rtp|rtp.opus|rooms|dial|recording|api|log|endpoint|room|x",
+        key in "udp|t1|network|user|selection|noise_gate|opus|calls_max|ports|cores|shards|codecs|listen|level|max|folder|[a-z]{1,4}",
         value in r#"-?[0-9]{1,25}|"[^"\\\n]{0,20}"|\[("[^"\\\n]{0,9}",?)?\]|\{\}|true|1\.5|1979-05-27|inf"#,
         cut in 0usize..80,
     ) {
+        let text = format!("[{section}]\n{key} = {value}\n[[{section}]]\n{key} = {value}\n");
+        let _ = Config::parse("f", &text);
         let text = format!("[{section}]\n{key} = {value}\n");
         let _ = Config::parse("f", &text);
         let _ = Config::parse("f", text.get(..cut.min(text.len())).unwrap_or_default());

@@ -101,12 +101,12 @@ impl Section<'_, '_> {
         self.key(name, quoted(word), one_of(choices), meaning, read).unwrap_or(default)
     }
 
-    /// Some of a few words, each at most once and at least one, in order of preference; the
-    /// default is all of them as given.
+    /// Some of a few words, each at most once and at least one, in order of preference.
     pub(super) fn choices<T: Copy + PartialEq>(
         &mut self,
         name: &'static str,
         choices: &[(&'static str, T)],
+        default: &[&'static str],
         meaning: &'static str,
     ) -> Vec<T> {
         let read = |value: &DeValue<'_>| {
@@ -120,11 +120,47 @@ impl Section<'_, '_> {
             }
             if picked.is_empty() { Err("empty".to_owned()) } else { Ok(picked) }
         };
-        let words: Vec<String> = choices.iter().map(|(word, _)| quoted(word)).collect();
-        let default = format!("[{}]", words.join(", "));
+        let words: Vec<String> = default.iter().map(|word| quoted(word)).collect();
+        let shown = format!("[{}]", words.join(", "));
         let right = format!("a list, each {}", one_of(choices));
-        self.key(name, default, right, meaning, read)
-            .unwrap_or_else(|| choices.iter().map(|(_, choice)| *choice).collect())
+        let usual = || default.iter().filter_map(|word| pick(word, choices).ok()).collect();
+        self.key(name, shown, right, meaning, read).unwrap_or_else(usual)
+    }
+
+    /// A text with a grammar of its own; none where it is left out.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        right: &'static str,
+        meaning: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let read = |value: &DeValue<'_>| parse(string(value)?);
+        self.key(name, String::new(), right.to_owned(), meaning, read)
+    }
+
+    /// A level of sound, as dB below full scale, or `"off"`.
+    pub(super) fn level_or_off(
+        &mut self,
+        name: &'static str,
+        default: Option<u8>,
+        range: RangeInclusive<u8>,
+        meaning: &'static str,
+    ) -> Option<u8> {
+        let (loud, soft) = (range.start(), range.end());
+        let right = format!("\"off\", or a level from \"-{soft}dBov\" to \"-{loud}dBov\"");
+        let read = |value: &DeValue<'_>| {
+            let text = string(value)?;
+            if text == "off" {
+                return Ok(None);
+            }
+            let level = text.strip_prefix('-').and_then(|text| text.strip_suffix("dBov"));
+            let level: u8 =
+                level.and_then(|digits| digits.trim().parse().ok()).ok_or("no level")?;
+            if range.contains(&level) { Ok(Some(level)) } else { Err("out of range".to_owned()) }
+        };
+        let shown = default.map_or("off".to_owned(), |level| format!("-{level}dBov"));
+        self.key(name, quoted(&shown), right, meaning, read).unwrap_or(default)
     }
 
     /// Socket addresses to listen on; an empty list is none.
@@ -292,7 +328,7 @@ fn within(value: &DeValue<'_>, range: &RangeInclusive<u32>) -> Result<u32, Strin
     number.filter(|number| range.contains(number)).ok_or_else(|| "out of range".to_owned())
 }
 
-fn integer(value: &DeValue<'_>) -> Result<i64, String> {
+pub(super) fn integer(value: &DeValue<'_>) -> Result<i64, String> {
     let integer = value.as_integer().ok_or_else(|| format!("this is {}", a(value)))?;
     i64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| "out of range".to_owned())
 }

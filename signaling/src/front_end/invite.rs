@@ -46,21 +46,23 @@ impl FrontEnd {
         }
         let offer = description(&request.headers, request.body())?;
         let session_timer = self.policy().negotiate(request)?;
-        let negotiation = offer.map(|offer| negotiate(&offer, &self.config.capabilities));
+        let caller = caller(request, dialled, now);
+        let capabilities = self.policies.capabilities(asked.from.remote.ip(), &caller.user);
+        let negotiation = offer.map(|offer| negotiate(&offer, &capabilities));
         let negotiation = negotiation.transpose().map_err(Refusal::Description)?;
         if self.calls.len() >= self.config.calls_max {
             return Err(Refusal::Full("Every call is in use"));
         }
-        let dialog = self.dialog(request, &dialled, asked.from, out)?;
+        let dialog = self.dialog(request, &caller.dialled, asked.from, out)?;
         let toward = negotiation.as_ref().map(|negotiation| negotiation.media().rtp);
         let toward = toward.filter(|rtp| is_reachable(*rtp, asked.from));
         let toward = toward.unwrap_or(asked.from.remote);
 
         self.admitted += 1;
         let id = ParticipantId::new(self.admitted);
-        let mut media = self.reserve(now, id, &destination, toward, out)?;
+        let (session, route, local) = self.reserve(now, id, &destination, toward, out)?;
+        let mut media = Media::new(session, route, local, capabilities);
         media.negotiation = negotiation;
-        let caller = caller(request, dialled, now);
         let ringing = Ringing {
             transaction,
             invite: asked.request.clone(),
@@ -220,7 +222,7 @@ impl FrontEnd {
             media.answer(&negotiation)
         } else {
             media.is_offering = true;
-            media.offer(&self.config.capabilities)
+            media.offer()
         };
         let reply = Reply::new(200).in_dialog(call.dialog.contact()).describing(sdp);
         let reply = with_session_timer(reply, call.session_timer);

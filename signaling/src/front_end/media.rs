@@ -6,11 +6,10 @@ use engine_control::{
     Command, Refusal as EngineRefusal, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen,
     TapPoint,
 };
-use media_units::{Direction, Instant, RoomSound, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{Direction, Instant, RtpTimestamp, SequenceNumber, Ssrc};
 use signaling_sdp::Local;
 
 use super::{FrontEnd, RESEND_AFTER};
-use crate::call::Media;
 use crate::counters::Ending;
 use crate::outside::{Outside, Recording};
 use crate::refusal::Refusal;
@@ -58,7 +57,7 @@ impl FrontEnd {
         destination: &Destination,
         toward: SocketAddr,
         out: &mut dyn Outside,
-    ) -> Result<Media, Refusal> {
+    ) -> Result<(SessionKey, Route, Local), Refusal> {
         let (room, route) = match destination {
             Destination::Room(name) => {
                 let room = self.take_seat(now, id, name, out)?;
@@ -79,7 +78,7 @@ impl FrontEnd {
         // Numbers in an origin line stay below 2^63: some phones read them as signed.
         let session_id = self.random.u64() >> 2;
         let local = Local { address, session_id, version: session_id, direction };
-        Ok(Media::new(session, route, local))
+        Ok((session, route, local))
     }
 
     fn take_seat(
@@ -111,7 +110,8 @@ impl FrontEnd {
             return Err(no_room(EngineRefusal::Full));
         }
         let room = out.open_room().map_err(no_room)?;
-        if let Err(refusal) = out.command(Command::OpenRoom { room, sound: RoomSound::DEFAULT }) {
+        let sound = self.policies.sound(name);
+        if let Err(refusal) = out.command(Command::OpenRoom { room, sound }) {
             out.abandon_room(room);
             return Err(no_room(refusal));
         }

@@ -26,8 +26,7 @@ impl FrontEnd {
     ) -> Result<String, Refusal> {
         let call = self.calls.get(&id).ok_or(Refusal::NoDialog)?;
         let media = call.media.as_ref().ok_or(Refusal::NoDialog)?;
-        let negotiation =
-            media.read_offer(offer, &self.config.capabilities).map_err(Refusal::Description)?;
+        let negotiation = media.read_offer(offer).map_err(Refusal::Description)?;
         self.connect(now, id, negotiation.media(), out)
             .map_err(|_| Refusal::Unfinished(BUSY_SECONDS))?;
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
@@ -42,7 +41,7 @@ impl FrontEnd {
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
         let media = call.media.as_mut().ok_or(Refusal::NoDialog)?;
         media.is_offering = true;
-        Ok(media.offer(&self.config.capabilities))
+        Ok(media.offer())
     }
 
     /// The answer to an offer of ours, from an ACK or from the 2xx to our INVITE. An answer that
@@ -60,8 +59,7 @@ impl FrontEnd {
         };
         media.is_offering = false;
         let answer = description(headers, body).ok().flatten();
-        let negotiation =
-            answer.and_then(|answer| media.read_answer(&answer, &self.config.capabilities).ok());
+        let negotiation = answer.and_then(|answer| media.read_answer(&answer).ok());
         let Some(negotiation) = negotiation else {
             return self.end(now, id, Ending::BadAnswer, out);
         };

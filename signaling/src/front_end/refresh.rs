@@ -47,7 +47,7 @@ impl FrontEnd {
         let Some(media) = call.media.as_mut() else { return };
         let is_update = call.dialog.allows_update();
         let method = if is_update { Method::Update } else { Method::Invite };
-        let offer = (!is_update).then(|| media.offer(&self.config.capabilities));
+        let offer = (!is_update).then(|| media.offer());
         let (mut request, to) = call.dialog.request(&method);
         let contact = call.dialog.contact().to_owned();
         let headers = &mut request.headers;

@@ -5,6 +5,7 @@
 mod harness;
 
 mod calls;
+mod codecs;
 mod faults;
 mod offers;
 mod ringing;

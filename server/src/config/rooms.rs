@@ -1,0 +1,130 @@
+//! `[rooms]` and `[[room]]`
+
+use media_units::{RoomSound, Selection};
+use signaling::{PlanError, RoomRule};
+use toml::de::DeValue;
+
+use super::reader::Section;
+use super::values::{integer, string};
+
+/// Most of the loudest that a room may let through.
+const LOUDEST_MAX: i64 = 64;
+
+/// What `[[room]]` means, for the documentation.
+pub(super) const ROOM: &str = "\
+Rooms that sound otherwise, by name. There may be several of these tables; the first that matches decides. A key that is left
+out is as in `[rooms]`.";
+
+/// Rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rooms {
+    /// Rooms at one time.
+    pub max: u32,
+    /// Members of one room.
+    pub members_max: u32,
+    /// Whether every room is recorded.
+    pub record: bool,
+    /// How a room sounds.
+    pub sound: RoomSound,
+}
+
+impl Rooms {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        Self {
+            max: section.count(
+                "max",
+                1024,
+                1..=65536,
+                "Rooms at one time; one more is answered 503.",
+            ),
+            members_max: section.count(
+                "members_max",
+                1024,
+                1..=16384,
+                "Members of one room; one more is answered 486.",
+            ),
+            record: section.flag(
+                "record",
+                false,
+                "Whether every room is recorded, as one mix, from its first member to its last.",
+            ),
+            sound: sound(section, RoomSound::DEFAULT),
+        }
+    }
+}
+
+/// One `[[room]]`; none where it is for no room.
+pub(super) fn room(section: &mut Section<'_, '_>, usual: RoomSound) -> Option<RoomRule> {
+    let name = section.parsed(
+        "name",
+        "one name, a prefix with a star, or a range of numbers, as in [dial]",
+        "The rooms that it is for; has to be there.",
+        |text| text.parse().map_err(|error: PlanError| error.to_string()),
+    );
+    let sound = sound(section, usual);
+    if name.is_none() {
+        section.refuse("for no room; write name");
+    }
+    name.map(|name| RoomRule { name, sound })
+}
+
+fn sound(section: &mut Section<'_, '_>, usual: RoomSound) -> RoomSound {
+    RoomSound {
+        selection: selection(section, usual.selection),
+        automatic_gain_dbov: section.level_or_off(
+            "automatic_gain",
+            usual.automatic_gain_dbov,
+            10..=40,
+            "The level that everyone's speech is slowly brought to.",
+        ),
+        noise_gate_dbov: section.level_or_off(
+            "noise_gate",
+            usual.noise_gate_dbov,
+            20..=90,
+            "Who is softer than this is not heard.",
+        ),
+        noise_suppression: section.flag(
+            "noise_suppression",
+            usual.noise_suppression,
+            "Whether the background noise of each member is reduced, for some CPU.",
+        ),
+        limiter: section.flag(
+            "limiter",
+            usual.limiter,
+            "Whether many at once are turned down a little ahead of time instead of clipped.",
+        ),
+        comfort_noise: section.flag(
+            "comfort_noise",
+            usual.comfort_noise,
+            "Whether there is a faint noise while nobody speaks, so that the line is not taken \
+             for dead.",
+        ),
+        in_band_digits: section.flag(
+            "in_band_digits",
+            usual.in_band_digits,
+            "Whether digits that come as tones in the sound are reported, and kept out of the mix.",
+        ),
+    }
+}
+
+fn selection(section: &mut Section<'_, '_>, usual: Selection) -> Selection {
+    let read = |value: &DeValue<'_>| {
+        if value.as_str() == Some("everyone") {
+            return Ok(Selection::Everyone);
+        }
+        if value.as_str().is_some() {
+            return Err(format!("\"{}\" is not known", string(value)?));
+        }
+        match integer(value)? {
+            loudest @ 1..=LOUDEST_MAX => Ok(Selection::Loudest(loudest as u8)),
+            _ => Err("out of range".to_owned()),
+        }
+    };
+    let shown = match usual {
+        Selection::Everyone => "\"everyone\"".to_owned(),
+        Selection::Loudest(count) => count.to_string(),
+    };
+    let right = format!("\"everyone\", or a whole number from 1 to {LOUDEST_MAX}");
+    let meaning = "Who of those who speak is heard: everyone, or so many of the loudest.";
+    section.key("selection", shown, right, meaning, read).unwrap_or(usual)
+}
