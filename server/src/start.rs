@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use engine_control::{Limits, PortPlan};
 use engine_driver::{Engine, EngineConfig};
 use media_kernels::Kernels;
-use media_units::PERIOD;
+use media_units::{PERIOD, RoomSound};
 use recorder_writer::WriterConfig;
 use signaling::{FrontEnd, FrontEndConfig};
 use signaling_transport::{Transport, TransportConfig};
@@ -160,8 +160,15 @@ fn limits(config: &Config, ports: PortPlan) -> Limits {
         relatch_after: rtp.relatch_after,
         relatch_packets: rtp.relatch_packets,
         rtcp_interval: rtp.rtcp_interval,
+        in_band_digits: sounds(config).any(|sound| sound.in_band_digits),
         ..Limits::default()
     }
+}
+
+/// How rooms may sound.
+fn sounds(config: &Config) -> impl Iterator<Item = RoomSound> {
+    let named = config.named_rooms.iter().map(|rule| rule.sound);
+    std::iter::once(config.rooms.sound).chain(named)
 }
 
 fn transport(config: &Config) -> TransportConfig {

@@ -22,7 +22,7 @@ const NAMES: [(&str, Encoding); Encoding::ALL.len()] = [
 ];
 
 /// What is offered and taken where the configuration names nothing.
-const USUAL: [&str; 2] = ["PCMU", "PCMA"];
+const USUAL: [&str; 7] = ["opus", "G722", "PCMU", "PCMA", "G726-32", "GSM", "iLBC"];
 
 /// What `[[endpoint]]` means, for the documentation.
 pub(super) const ENDPOINT: &str = "\
@@ -62,7 +62,7 @@ pub(super) fn capabilities(section: &mut Section<'_, '_>) -> Capabilities {
         ),
         ..Capabilities::PARAMETERS
     };
-    let mut flag = |name, meaning| section.flag(name, false, meaning);
+    let mut flag = |name, meaning| section.flag(name, true, meaning);
     let capabilities = Capabilities {
         encodings,
         choice,

@@ -83,11 +83,6 @@ fn sound(section: &mut Section<'_, '_>, usual: RoomSound) -> RoomSound {
             20..=90,
             "Who is softer than this is not heard.",
         ),
-        noise_suppression: section.flag(
-            "noise_suppression",
-            usual.noise_suppression,
-            "Whether the background noise of each member is reduced, for some CPU.",
-        ),
         limiter: section.flag(
             "limiter",
             usual.limiter,
