@@ -21,7 +21,7 @@ class Refusals(WithCalls):
         self.assertRegex(refusal(self.server, number="1234"), "^404 ")
 
     def test_no_common_codec_is_488_and_says_why(self):
-        answer = refusal(self.server, formats="18 9")
+        answer = refusal(self.server, formats="18 4")
         self.assertRegex(answer, "^488 ")
         self.assertRegex(answer, r'Warning: 305 \S+ "[^"]*PCMU[^"]*G729')
 
