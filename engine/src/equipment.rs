@@ -52,6 +52,13 @@ impl Equipment {
         })
     }
 
+    /// What comes next does not follow what was decoded last: predictors begin anew, which is softer
+    /// than the truth and never louder.
+    pub(crate) fn forget_received(&mut self) {
+        self.decoder.reset();
+        self.played = History::SILENT;
+    }
+
     /// Brings what was played at a rate that is no rate class to the rate of `block`.
     pub(crate) fn bring_to_class(&mut self, bench: &mut Bench, from: u32, block: &mut [i16]) {
         let played = &bench.samples[..from as usize / 50];

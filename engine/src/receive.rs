@@ -5,6 +5,7 @@ use engine_control::{DigitSource, Event};
 use media::codec::Decoder;
 use media::dtmf::{Digit, DigitReceiver};
 use media::rtp::RtpView;
+use media::talk::SILENT_DBOV;
 use media::{Demux, demux};
 use media_units::{Arrival, CLOCK_RATE, Discard, ExtendedSequence, Instant, Law, PeriodIndex};
 
@@ -16,6 +17,10 @@ use crate::{Datagram, Output, Port};
 /// Periods after an event packet in which a digit may still end by silence: half a second, more
 /// than [`DigitReceiver`] waits.
 const DIGIT_PERIODS: PeriodIndex = 25;
+
+/// Periods in which a packet that is not silent may be played, whatever is said after it: half a
+/// second, more than the greatest delay and the longest packet.
+const LOUD_PERIODS: PeriodIndex = 25;
 
 /// What the payload type of a packet says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +63,7 @@ impl Session {
         self.in_digit = kind == Kind::Digit;
         match kind {
             Kind::Sound => {
+                self.note_level(&packet, moment.period);
                 let (extended, arrival) = (arrival.extended, datagram.arrival);
                 let taken = self.store(&packet, extended, arrival);
                 if matches!(taken, Err(Discard::Late | Discard::Overflow)) {
@@ -78,6 +84,15 @@ impl Session {
                 self.tell_digit(digit, DigitSource::TelephoneEvent, moment.output);
                 Ok(())
             }
+        }
+    }
+
+    /// Notes what a packet says of its level.
+    fn note_level(&mut self, packet: &RtpView<'_>, period: PeriodIndex) {
+        let told = self.media.audio_level.and_then(|id| packet.audio_level(id));
+        self.told_dbov = told.map(|level| level.dbov);
+        if self.told_dbov.is_some_and(|level| level < SILENT_DBOV) {
+            self.loud_until = period + LOUD_PERIODS;
         }
     }
 

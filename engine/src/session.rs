@@ -61,6 +61,14 @@ pub(crate) struct Session {
     /// The period in which the present second of its account is over.
     pub(crate) second_ends: PeriodIndex,
     pub(crate) talk: TalkDetector,
+    /// What its last packet said of its level, where it did (RFC 6464).
+    pub(crate) told_dbov: Option<u8>,
+    /// Until then something of what it sent may not be silence.
+    pub(crate) loud_until: PeriodIndex,
+    /// It was ranked in this period by what it told, and is not decoded yet.
+    pub(crate) waits: bool,
+    /// Its last sound was not decoded.
+    pub(crate) was_skipped: bool,
     pub(crate) blocks_played: u64,
     pub(crate) blocks_concealed: u64,
     pub(crate) send: SendStream,
@@ -134,6 +142,10 @@ impl Session {
             report_due: Instant::START,
             second_ends: 0,
             talk: TalkDetector::new(),
+            told_dbov: None,
+            loud_until: 0,
+            waits: false,
+            was_skipped: false,
             blocks_played: 0,
             blocks_concealed: 0,
             send: SendStream::new(Ssrc(0), SequenceNumber(0), RtpTimestamp(0), 0),
@@ -177,6 +189,10 @@ impl Session {
         self.route = open.route;
         self.tap = None;
         self.talk = TalkDetector::new();
+        self.told_dbov = None;
+        self.loud_until = 0;
+        self.waits = false;
+        self.was_skipped = false;
         self.blocks_played = 0;
         self.blocks_concealed = 0;
         let payload_type = open.media.send_payload_type;
@@ -204,6 +220,7 @@ impl Session {
         moment: &mut Moment<'_, O>,
     ) {
         let before = replace(&mut self.media, *media);
+        self.told_dbov = None;
         let clock_rate = media.encoding.clock_rate();
         self.send.set_format(media.send_payload_type, clock_rate, moment.period);
         self.reception.set_clock_rate(clock_rate);
@@ -310,12 +327,17 @@ impl Session {
             member: self.slot(),
             says: self.media.direction.receives() && !self.muted,
             hears: self.media.direction.sends(),
-            // Digits in the sound are only found, and kept from the others, where it is decoded.
-            tapped: self.tap.is_some() || self.has_tones,
+            tapped: self.is_tapped(),
             wants_names: self.media.mixer_levels.is_some(),
             has_gain: self.has_gain,
             format: self.format(),
         }
+    }
+
+    /// Whether it must be decoded, whoever hears it. Digits in the sound are only found, and kept
+    /// from the others, where it is decoded.
+    pub(crate) fn is_tapped(&self) -> bool {
+        self.tap.is_some() || self.has_tones
     }
 
     /// Tells that it began or ceased to speak.

@@ -2,8 +2,9 @@
 
 use engine_control::Route;
 use media::rtp::Contributor;
+use media::talk::SILENT_DBOV;
 use media::tone::tone_block;
-use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, RateClass};
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, RateClass, Selection};
 use mixer::{Format, Frame, Mix, Part, Setting, Source, Sources, Way, encode, silence};
 
 use crate::Output;
@@ -94,7 +95,7 @@ impl<O: Output> Run<'_, O> {
         let Room { sound, state, tap, .. } = self.rooms[span.room as usize];
         let Span { classes, has_gains, .. } = span;
         self.mix.start(&Setting { sound, classes, has_gains, period }, state);
-        self.listen(parts);
+        self.listen(parts, sound.selection);
         let Self { sources, mix, moment, .. } = self;
         mix.settle(&mut Members { parts, sources });
         if let Some(tap) = tap {
@@ -120,16 +121,53 @@ impl<O: Output> Run<'_, O> {
         self.rooms[span.room as usize].state = self.mix.finish();
     }
 
-    /// Plays what the members say and offers it to the mix.
-    fn listen(&mut self, parts: &[Part]) {
+    /// Plays what the members say and offers it to the mix. Those who tell their level are decoded
+    /// only where somebody will hear them.
+    fn listen(&mut self, parts: &[Part], selection: Selection) {
         let Self { sessions, mix, moment, .. } = self;
+        let mut are_ranked = false;
         for (position, part) in parts.iter().enumerate() {
             let session = &mut sessions[part.member as usize];
             let class = part.format.class();
             session.begin_turn(moment.period);
+            match session.told_level(moment.period) {
+                Some(level) if level == SILENT_DBOV => {
+                    session.rank(level, moment);
+                    session.skip(moment);
+                }
+                Some(level) if part.says && selection != Selection::Everyone => {
+                    session.rank(level, moment);
+                    mix.rank(position as u32, level, session.talk.is_talking());
+                    are_ranked = true;
+                }
+                _ => {
+                    let energy = session.play(mix.next_block(class), moment);
+                    if part.says {
+                        mix.offer(position as u32, class, energy, session.talk.is_talking());
+                    }
+                }
+            }
+        }
+        if are_ranked {
+            self.choose(parts);
+        }
+    }
+
+    /// Decodes those of the ranked who are wanted, and skips the others.
+    fn choose(&mut self, parts: &[Part]) {
+        let Self { sessions, sources, mix, moment, .. } = self;
+        mix.select(&mut Members { parts, sources });
+        while let Some(position) = mix.next_wanted() {
+            let part = parts[position as usize];
+            let session = &mut sessions[part.member as usize];
+            let class = part.format.class();
             let energy = session.play(mix.next_block(class), moment);
-            if part.says {
-                mix.offer(position as u32, class, energy, session.talk.is_talking());
+            mix.offer(position, class, energy, session.talk.is_talking());
+        }
+        for part in parts {
+            let session = &mut sessions[part.member as usize];
+            if session.waits {
+                session.skip(moment);
             }
         }
     }

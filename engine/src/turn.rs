@@ -1,12 +1,15 @@
 //! A session's turn, once in every period: its sound is taken, something is sent to it, and what
 //! time alone brings about is noticed.
 
+use std::mem::take;
+
 use engine_control::{DigitSource, Event};
 use media::codec::Decoder;
 use media::dtmf::Sending;
 use media::g711;
 use media::playout::Pulled;
 use media::rtp::HEADER_BYTES_MAX;
+use media::talk::SILENT_DBOV;
 use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, Law, PeriodIndex};
 use mixer::{Frame, encode, silence};
 
@@ -29,26 +32,55 @@ impl Session {
         if self.rests {
             return 0;
         }
+        let was_ranked = take(&mut self.waits);
         let pulled = self.pull(block, moment);
         let is_sound = self.count(pulled, moment);
         let is_sound = self.take_tones(is_sound, block, moment);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
-        // The same loudness has more samples at a higher rate.
-        self.measure(energy * BLOCK_SAMPLES as u64 / block.len() as u64, moment);
+        if !was_ranked {
+            // The same loudness has more samples at a higher rate.
+            self.measure(energy * BLOCK_SAMPLES as u64 / block.len() as u64, moment);
+        }
         if let Some(tap) = self.tap {
             self.tap(tap, if energy > 0 { Some(block) } else { None }, moment);
         }
         energy
     }
 
+    /// Its level in this period, where it tells one and nothing but the mix listens. It is early
+    /// by the delay of playout.
+    pub(crate) fn told_level(&self, period: PeriodIndex) -> Option<u8> {
+        let told = self.told_dbov.filter(|_| !self.rests && !self.is_tapped())?;
+        Some(if period <= self.loud_until { told.min(SILENT_DBOV - 1) } else { SILENT_DBOV })
+    }
+
+    /// Takes part in the selection by its level, and is decoded only if it is wanted.
+    pub(crate) fn rank<O: Output>(&mut self, level_dbov: u8, moment: &mut Moment<'_, O>) {
+        self.waits = true;
+        let talk = self.talk.level(level_dbov);
+        self.tell_talk(talk, moment.output);
+    }
+
+    /// Lets the period's sound pass, where its level says that nobody would hear it.
+    pub(crate) fn skip<O>(&mut self, moment: &mut Moment<'_, O>) {
+        self.waits = false;
+        self.was_skipped = true;
+        let is_sound = self.playout.pass_over(moment.now) == Pulled::Played;
+        moment.totals.blocks_skipped += u64::from(is_sound);
+    }
+
     fn pull<O>(&mut self, block: &mut [i16], moment: &mut Moment<'_, O>) -> Pulled {
         let (now, kernels, bench) = (moment.now, &moment.rules.kernels, &mut *moment.bench);
         let rate = self.media.encoding.sample_rate();
+        let was_skipped = take(&mut self.was_skipped);
         let Some(equipment) = &mut self.equipment else {
             let law = self.media.encoding.law().unwrap_or(Law::Mu);
             let decoder = &mut Decoder::G711(law);
             return self.playout.pull(now, decoder, kernels, &mut bench.scratch, block);
         };
+        if was_skipped {
+            equipment.forget_received();
+        }
         let decoder = &mut equipment.decoder;
         if rate as usize / 50 == block.len() {
             return self.playout.pull(now, decoder, kernels, &mut bench.scratch, block);

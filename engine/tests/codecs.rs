@@ -13,10 +13,13 @@ use media::rtp::{RtpHeader, RtpView};
 use media_kernels::Kernels;
 use media_units::{
     Arrival, Encoding, EncodingParameters, Gain, Instant, Law, PERIOD, PHASES, RoomSound,
-    RtpTimestamp, SequenceNumber, Ssrc,
+    RtpTimestamp, Selection, SequenceNumber, Ssrc,
 };
 
 const PAYLOAD_TYPE: u8 = 96;
+
+/// Identifier of the header extension of RFC 6464.
+const LEVEL_ID: u8 = 3;
 
 /// An endpoint that speaks a tone, or nothing, in any payload format, and listens.
 struct Phone {
@@ -31,6 +34,8 @@ struct Phone {
     samples_spoken: u32,
     /// Hertz and peak of what it says; `None`: it sends nothing.
     says: Option<(f64, f64)>,
+    /// It tells its level (RFC 6464).
+    tells_level: Option<u8>,
     /// What it heard, at the encoding's rate.
     heard: Vec<i16>,
     timestamps: Vec<u32>,
@@ -48,6 +53,7 @@ impl Phone {
             sequence: 1,
             samples_spoken: 0,
             says: None,
+            tells_level: None,
             heard: Vec::new(),
             timestamps: Vec::new(),
         }
@@ -77,7 +83,13 @@ impl Phone {
             ssrc: Ssrc(self.slot),
         };
         self.sequence = self.sequence.wrapping_add(1);
-        Some([&header.write()[..], &frame[..length]].concat())
+        let mut header = header.write();
+        let Some(level) = self.tells_level else {
+            return Some([&header[..], &frame[..length]].concat());
+        };
+        header[0] |= 0x10;
+        let extension = [0xbe, 0xde, 0, 1, LEVEL_ID << 4, level, 0, 0];
+        Some([&header[..], &extension, &frame[..length]].concat())
     }
 
     fn listen(&mut self, packet: &RtpView<'_>) {
@@ -130,6 +142,10 @@ impl Output for Wire {
 
 impl Conference {
     fn new(sessions_max: u32) -> Self {
+        Self::with(sessions_max, RoomSound::DEFAULT)
+    }
+
+    fn with(sessions_max: u32, sound: RoomSound) -> Self {
         let limits = Limits {
             sessions_max,
             rooms_max: 1,
@@ -139,7 +155,7 @@ impl Conference {
         let shard = Shard::new(0, &limits, Kernels::detect(), 5);
         let mut conference = Self { shard, wire: Wire::default(), limits };
         let room = RoomKey::new(0, 0, 1);
-        conference.command(Command::OpenRoom { room, sound: RoomSound::DEFAULT });
+        conference.command(Command::OpenRoom { room, sound });
         conference
     }
 
@@ -156,6 +172,7 @@ impl Conference {
             encoding,
             receive_payload_type: PAYLOAD_TYPE,
             send_payload_type: PAYLOAD_TYPE,
+            audio_level: Some(LEVEL_ID),
             parameters,
             ..RemoteMedia::g711(Law::Mu, address(slot), RtcpTransport::Mux)
         };
@@ -202,9 +219,22 @@ impl Conference {
         self.shard.receive(datagram, &mut self.wire);
     }
 
-    fn frames_encoded(&mut self) -> u64 {
+    fn report(&mut self) -> Box<ShardReport> {
         self.command(Command::ReportShard { report: Box::default() });
-        self.wire.report.take().expect("it was asked for").frames_encoded
+        self.wire.report.take().expect("it was asked for")
+    }
+
+    fn frames_encoded(&mut self) -> u64 {
+        self.report().frames_encoded
+    }
+
+    /// Runs so many periods, and returns how many blocks were decoded in them, and how many not.
+    fn run_and_count(&mut self, periods: usize) -> [u64; 2] {
+        let before = self.report();
+        self.run(periods);
+        let after = self.report();
+        let decoded = after.blocks_played - before.blocks_played;
+        [decoded, after.blocks_skipped - before.blocks_skipped]
     }
 }
 
@@ -351,5 +381,89 @@ fn packets_of_every_length_follow_the_clock() {
             let packet = encoding.sample_rate() * u32::from(packet_time_ms) / 1000;
             assert!(samples + packet > expected && samples <= expected, "{encoding} {samples}");
         }
+    }
+}
+
+/// A room of the two loudest, in which eight talk and tell how loud.
+fn eight_who_tell_their_level(encoding: Encoding) -> Conference {
+    let selection = Selection::Loudest(2);
+    let mut conference = Conference::with(9, RoomSound { selection, ..RoomSound::DEFAULT });
+    for _ in 0..9 {
+        let number = conference.join(encoding, EncodingParameters::DEFAULT);
+        if number < 8 {
+            let phone = conference.phone(number);
+            phone.says = Some((300.0 + 100.0 * number as f64, 400.0));
+            phone.tells_level = Some(38);
+        }
+    }
+    for loud in [2, 5] {
+        conference.phone(loud).says.as_mut().unwrap().1 = 8000.0;
+        conference.phone(loud).tells_level = Some(12);
+    }
+    conference.run(100);
+    conference
+}
+
+#[test]
+fn of_those_who_tell_their_level_only_the_loudest_are_decoded() {
+    for encoding in [Encoding::Opus, Encoding::G722, Encoding::Pcmu] {
+        let mut conference = eight_who_tell_their_level(encoding);
+        assert_eq!(conference.run_and_count(50), [50 * 2, 50 * 6], "{encoding}");
+        // The first falls silent, the last speaks up.
+        conference.phone(2).says.as_mut().unwrap().1 = 0.0;
+        conference.phone(2).tells_level = Some(127);
+        conference.phone(7).says.as_mut().unwrap().1 = 8000.0;
+        conference.phone(7).tells_level = Some(12);
+        let rate = encoding.sample_rate() as usize;
+        let before = conference.phone(8).heard.len();
+        conference.run(50);
+        let heard = &conference.phone(8).heard[before..];
+        let pitch = share_of(1000.0, rate);
+        let begun = heard.chunks(rate / 50).position(|block| pitch(block) > 2000.0);
+        assert!(begun.is_some_and(|periods| periods <= 6), "{encoding}: {begun:?}");
+        let loudest = heard.iter().map(|sample| sample.unsigned_abs()).max();
+        assert!(loudest.is_some_and(|peak| peak < 20_000), "{encoding}: {loudest:?}");
+        assert_eq!(conference.run_and_count(50), [50 * 2, 50 * 6], "{encoding}");
+    }
+}
+
+#[test]
+fn what_is_told_to_be_silence_is_not_decoded_and_speech_after_it_is_heard() {
+    for encoding in [Encoding::Opus, Encoding::G722, Encoding::Pcmu] {
+        let mut conference = Conference::new(3);
+        for _ in 0..3 {
+            let phone = conference.join(encoding, EncodingParameters::DEFAULT);
+            conference.phone(phone).tells_level = Some(127);
+            conference.phone(phone).says = Some((1000.0, 0.0));
+        }
+        conference.run(60);
+        assert_eq!(conference.run_and_count(50), [0, 50 * 3], "{encoding}");
+        conference.phone(0).says = Some((1000.0, 8000.0));
+        conference.phone(0).tells_level = Some(12);
+        let before = conference.phone(1).heard.len();
+        conference.run(20);
+        let rate = encoding.sample_rate() as usize;
+        let heard = &conference.phone(1).heard[before..];
+        let pitch = share_of(1000.0, rate);
+        let begun = heard.chunks(rate / 50).position(|block| pitch(block) > 4000.0);
+        assert!(begun.is_some_and(|periods| periods <= 4), "{encoding}: {begun:?}");
+        // The end of what was said is played, though the packets after it say silence.
+        conference.phone(0).says = Some((1000.0, 0.0));
+        conference.phone(0).tells_level = Some(127);
+        let played = conference.run_and_count(60);
+        assert!((24..=27).contains(&played[0]), "{encoding}: {played:?}");
+    }
+}
+
+/// Amplitude of a tone of this pitch in a block.
+fn share_of(pitch: f64, rate: usize) -> impl Fn(&[i16]) -> f64 {
+    move |block| {
+        let (mut cosine, mut sine) = (0.0, 0.0);
+        for (n, &sample) in block.iter().enumerate() {
+            let angle = std::f64::consts::TAU * pitch * n as f64 / rate as f64;
+            cosine += f64::from(sample) * angle.cos();
+            sine += f64::from(sample) * angle.sin();
+        }
+        2.0 * f64::hypot(cosine, sine) / block.len() as f64
     }
 }

@@ -63,7 +63,12 @@ impl TalkDetector {
 
     /// Takes the energy (sum of squares) of the next block.
     pub fn block(&mut self, energy: u64) -> Option<Talk> {
-        self.level_dbov = level_dbov(energy);
+        self.level(level_dbov(energy))
+    }
+
+    /// Takes the level of the next block, where that is known without the block (RFC 6464).
+    pub fn level(&mut self, level_dbov: u8) -> Option<Talk> {
+        self.level_dbov = level_dbov;
         let level = u32::from(self.level_dbov);
         let noise = self.follow_noise(level);
         let begin = noise.saturating_sub(ABOVE_NOISE_DB);

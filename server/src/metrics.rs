@@ -121,6 +121,9 @@ impl Snapshot {
         each("mixminus_blocks_played_total", help, &|r| r.blocks_played);
         let help = "Blocks of 20 ms invented because sound was missing.";
         each("mixminus_blocks_concealed_total", help, &|r| r.blocks_concealed);
+        let help = "Blocks of 20 ms received and not decoded: their level (RFC 6464) said that \
+                    nobody would hear them.";
+        each("mixminus_blocks_skipped_total", help, &|r| r.blocks_skipped);
         let help = "Frames encoded for listeners that are not sent plain G.711, each for all who \
                     share it.";
         each("mixminus_frames_encoded_total", help, &|r| r.frames_encoded);

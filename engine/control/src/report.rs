@@ -222,6 +222,8 @@ pub struct ShardReport {
     pub blocks_played: u64,
     /// Blocks invented because sound was missing.
     pub blocks_concealed: u64,
+    /// Blocks received and not decoded: their sender's level said that nobody would hear them.
+    pub blocks_skipped: u64,
     /// Frames encoded for listeners that are not sent plain G.711, each for all who share it.
     pub frames_encoded: u64,
     /// Sum of the playout delay over all blocks played, for the mean.

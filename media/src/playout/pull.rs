@@ -98,6 +98,53 @@ impl Playout {
         self.count(pulled)
     }
 
+    /// Lets the next 20 ms pass in place of a pull: nobody is to hear them. The same timing, and
+    /// nothing decoded or invented; the delay changes freely, as there is no voice to spare. What
+    /// is pulled after that fades in, from a decoder that was reset.
+    pub fn pass_over(&mut self, now: Instant) -> Pulled {
+        let Some(wish) = self.step(now) else {
+            return if self.noise.is_described() { Pulled::Noise } else { Pulled::Silence };
+        };
+        self.forget_past();
+        let period = self.period as usize;
+        let there = self.run(2 * period);
+        let length = match wish {
+            Wish::Grow(wanted) if there >= period => period - wanted.min(period),
+            Wish::Shrink(wanted) if there >= period => period + wanted.min(there - period),
+            _ => period,
+        };
+        self.schedule = self.schedule.saturating_add(period as i32 - length as i32);
+        let mut pulled = Pulled::Silence;
+        let mut left = length;
+        while left > 0 {
+            let piece = self.next_piece(left);
+            match piece {
+                Piece::Sound(length) => {
+                    self.advance(length as u64);
+                    pulled = Pulled::Played;
+                    left -= length;
+                }
+                Piece::Hole { length, .. } | Piece::End { length, .. } => {
+                    self.pass(piece);
+                    left -= length;
+                }
+            }
+        }
+        pulled
+    }
+
+    /// What was played is over: nothing is to be invented from it.
+    fn forget_past(&mut self) {
+        if self.concealer.is_silent() {
+            return;
+        }
+        match &mut self.memory {
+            Some(memory) => memory.past.fill(0),
+            None => self.past.fill(0),
+        }
+        self.concealer.skip(self.rate as usize);
+    }
+
     /// Begins a pull: the schedule is settled, and what is to become of it. `None`: there is
     /// nothing to play and nothing to conceal.
     fn step(&mut self, now: Instant) -> Option<Wish> {

@@ -429,6 +429,75 @@ fn clock_skew_is_absorbed() {
 }
 
 #[test]
+fn what_is_passed_over_takes_its_time_and_what_follows_is_in_its_place() {
+    let packets = stream(START, 300, 160);
+    let mut line = Line::new();
+    let mut now = START + millis(9);
+    for (number, packet) in packets.iter().enumerate() {
+        line.receive(packet);
+        if (100..200).contains(&number) {
+            let mut frame = [0; BLOCK_SAMPLES];
+            let scratch = &mut line.scratch;
+            let relayed =
+                line.relayed.pull_frame(now, ENCODING, &Kernels::SCALAR, scratch, &mut frame);
+            assert_eq!((line.decoded.pass_over(now), relayed), (Pulled::Played, Pulled::Played));
+        } else {
+            let mut blocks = [Block::SILENCE; 2];
+            let mut frame = [0; BLOCK_SAMPLES];
+            let scratch = &mut line.scratch;
+            let decoder = &mut Decoder::G711(ENCODING);
+            let pulled =
+                line.decoded.pull(now, decoder, &Kernels::SCALAR, scratch, &mut blocks[0].0);
+            if pulled != Pulled::Played {
+                assert!(number < 2, "nothing is lost");
+                line.relayed.pull_frame(now, ENCODING, &Kernels::SCALAR, scratch, &mut frame);
+                now += PERIOD;
+                continue;
+            }
+            line.relayed.pull_frame(now, ENCODING, &Kernels::SCALAR, scratch, &mut frame);
+            g711::decode(ENCODING, &Kernels::SCALAR, &frame, &mut blocks[1].0);
+            // It fades in.
+            let fade = if number == 200 { 40 } else { 0 };
+            let [decoded, relayed] = blocks.map(|block| block.0[fade..].to_vec());
+            assert_eq!(decoded, relayed, "{number}");
+        }
+        now += PERIOD;
+    }
+    assert_eq!(line.decoded.delay(), line.relayed.delay());
+    assert_eq!(line.decoded.report().samples_concealed, 0);
+}
+
+#[test]
+fn what_is_passed_over_gives_back_delay_and_nothing_is_invented_after_it() {
+    let mut packets = stream(START, 400, 160);
+    let (from, until) = (START + millis(1000), START + millis(1200));
+    for packet in packets.iter_mut().filter(|packet| packet.arrival >= from) {
+        packet.arrival = packet.arrival.max(until);
+    }
+    let mut line = Line::new();
+    let mut waiting = packets.iter().peekable();
+    let mut now = Instant::from_millis(9);
+    while waiting.peek().is_some() {
+        while let Some(packet) = waiting.next_if(|packet| packet.arrival <= now) {
+            line.receive(packet);
+        }
+        line.decoded.pass_over(now);
+        line.relayed.pass_over(now);
+        now += PERIOD;
+    }
+    assert!(line.decoded.delay() <= millis(24), "{:?}", line.decoded.delay());
+    let mut block = Block([1; BLOCK_SAMPLES]);
+    now += PERIOD * 2;
+    let decoder = &mut Decoder::G711(ENCODING);
+    for _ in 0..3 {
+        line.decoded.pull(now, decoder, &Kernels::SCALAR, &mut line.scratch, &mut block.0);
+        now += PERIOD;
+    }
+    assert_eq!(block, Block::SILENCE, "the stream is over");
+    assert_eq!(line.decoded.report().samples_concealed, 0);
+}
+
+#[test]
 fn reordered_packets_are_played_in_order() {
     let mut packets = stream(START, 300, 160);
     for pair in packets.chunks_exact_mut(10) {
