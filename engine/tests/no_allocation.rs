@@ -15,7 +15,7 @@ use media::rtp::RtpHeader;
 use media_kernels::Kernels;
 use media_units::{
     Arrival, BLOCK_SAMPLES, Cadence, Digits, Direction, Encoding, EncodingParameters, Gain, Law,
-    PERIOD, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+    PERIOD, RoomSound, RtpTimestamp, Selection, SequenceNumber, Ssrc,
 };
 use rig::{DIGITS, limits, media};
 
@@ -235,12 +235,18 @@ fn frames(encoding: Encoding) -> Vec<Vec<u8>> {
 
 #[test]
 fn no_payload_format_allocates_on_a_shard() {
+    for selection in [Selection::Everyone, Selection::Loudest(3)] {
+        run_all_formats(RoomSound { selection, ..RoomSound::DEFAULT });
+    }
+}
+
+/// A room of all payload formats, in which everyone tells its level and takes turns being loud.
+fn run_all_formats(sound: RoomSound) {
     let mut shard = Shard::new(0, &limits(), Kernels::detect(), 3);
     let mut taken = Taken { events: Vec::with_capacity(1000), datagrams: 0, octets: 0 };
     let room = RoomKey::new(0, 0, 1);
     let now = shard.next_tick();
-    let open = Command::OpenRoom { room, sound: RoomSound::DEFAULT };
-    shard.command(open, None, now, &mut taken);
+    shard.command(Command::OpenRoom { room, sound }, None, now, &mut taken);
     let sounds: Vec<_> = Encoding::ALL.iter().map(|&encoding| frames(encoding)).collect();
     for (slot, &encoding) in (0..).zip(&Encoding::ALL) {
         let open = Box::new(SessionOpen {
@@ -252,6 +258,7 @@ fn no_payload_format_allocates_on_a_shard() {
                 receive_payload_type: 96,
                 send_payload_type: 96,
                 mixer_levels: Some(1),
+                audio_level: Some(2),
                 ..media(slot, Law::Mu)
             },
             route: Route::Room(room),
@@ -292,8 +299,11 @@ fn speak(shard: &mut Shard, taken: &mut Taken, slot: u32, period: usize, sound: 
     };
     let mut bytes = [0; 2100];
     bytes[..12].copy_from_slice(&header.write());
-    let length = 12 + sound[number].len();
-    bytes[12..length].copy_from_slice(&sound[number]);
+    bytes[0] |= 0x10;
+    let level = if period / 30 % 2 == slot as usize % 2 { 127 } else { 10 + slot as u8 };
+    bytes[12..20].copy_from_slice(&[0xbe, 0xde, 0, 1, 2 << 4, level, 0, 0]);
+    let length = 20 + sound[number].len();
+    bytes[20..length].copy_from_slice(&sound[number]);
     for _ in 0..=usize::from(kind == 1) {
         let datagram = Datagram {
             slot,
