@@ -142,7 +142,7 @@ impl<'o> Load<'o> {
             local: self.calls.local().map_err(Failure::of_socket)?,
             media: self.media.local(call).map_err(Failure::of_socket)?,
             reliable: self.calls.is_reliable(),
-            laws: vec![self.options.law()],
+            encodings: vec![self.options.codec],
             offer_in_ok: false,
             session_expires: None,
             call_id: self.calls.call_id(call),
@@ -367,15 +367,15 @@ fn amplitude(talkers: usize) -> f32 {
 }
 
 fn phones(options: &Options, seats: &Seats, amplitude: f32) -> Result<Vec<Phone>, Failure> {
-    let law = options.law();
-    let file = options.play.as_deref().map(|path| play::voice(path, law)).transpose()?;
-    let silence = Voice::silence(law);
+    let codec = options.codec;
+    let file = options.play.as_deref().map(|path| play::voice(path, codec)).transpose()?;
+    let silence = Voice::silence(codec);
     let seed = Seed::new(options.seed).fork(0x70_686f_6e65);
     let phones = (0..seats.calls()).map(|call| {
-        let mut phone = Phone::new(law, &mut seed.fork(call as u64));
+        let mut phone = Phone::new(codec, &mut seed.fork(call as u64));
         let voice = match (seats.code(call), &file) {
             (Some(_), Some(file)) => file.clone(),
-            (Some(code), None) => Voice::code(code, amplitude, law),
+            (Some(code), None) => Voice::code(code, amplitude, codec),
             (None, _) => silence.clone(),
         };
         phone.sender.say(voice);

@@ -120,6 +120,7 @@ impl Media {
     /// Offer and answer agreed.
     pub(crate) fn connect(&mut self, phone: usize, agreed: &Agreed) {
         self.disconnect(phone);
+        self.phones[phone].agree(agreed);
         let remote = agreed.remote;
         let (to, sends) = (Some(storage(remote)), agreed.sends);
         self.ends[phone] = End { remote: Some(remote), to, sends };

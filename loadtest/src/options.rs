@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use media_units::Law;
+use clap::Parser;
+use media_units::Encoding;
 use sim::code::CODES;
 use sim::network::{LinkModel, Loss};
 
@@ -49,9 +49,10 @@ pub(crate) struct Options {
     /// What carries SIP.
     #[arg(long, value_enum, default_value_t = Transport::Udp)]
     pub(crate) transport: Transport,
-    /// Payload format.
-    #[arg(long, value_enum, default_value_t = Codec::Pcmu)]
-    pub(crate) codec: Codec,
+    /// Payload format: PCMU, PCMA, opus, G722, G726-32, GSM, iLBC, L16/8000, L16/16000,
+    /// L16/44100 or L16/48000.
+    #[arg(long, default_value = "PCMU", value_parser = encoding)]
+    pub(crate) codec: Encoding,
     /// The talkers play this WAV file (8 kHz, mono, 16 bit) over and over. Who hears whom is
     /// not checked then.
     #[arg(long, value_name = "FILE")]
@@ -91,13 +92,13 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
 }
 
-/// Payload formats by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Codec {
-    /// G.711 mu-law.
-    Pcmu,
-    /// G.711 A-law.
-    Pcma,
+/// A payload format by its name, in letters of any size.
+fn encoding(name: &str) -> Result<Encoding, String> {
+    let is_it = |encoding: &Encoding| encoding.to_string().eq_ignore_ascii_case(name);
+    Encoding::ALL.into_iter().find(is_it).ok_or_else(|| {
+        let names: Vec<String> = Encoding::ALL.iter().map(Encoding::to_string).collect();
+        format!("not known; known are {}", names.join(", "))
+    })
 }
 
 impl Options {
@@ -127,13 +128,6 @@ impl Options {
     /// How many rooms so many calls fill.
     pub(crate) fn rooms_for(&self, calls: usize) -> usize {
         self.rooms.unwrap_or(calls.div_ceil(self.room_size)).clamp(1, calls)
-    }
-
-    pub(crate) fn law(&self) -> Law {
-        match self.codec {
-            Codec::Pcmu => Law::Mu,
-            Codec::Pcma => Law::A,
-        }
     }
 
     /// What happens to our packets on their way, if anything.
@@ -177,6 +171,13 @@ mod tests {
             assert!(options(&wrong).check().is_err(), "{wrong:?}");
         }
         assert!(options(&[]).check().is_ok());
+    }
+
+    #[test]
+    fn a_codec_is_known_by_its_name() {
+        assert_eq!(options(&["--codec", "OPUS"]).codec, Encoding::Opus);
+        assert_eq!(options(&["--codec", "L16/16000"]).codec, Encoding::L16At16000);
+        assert!(encoding("mp3").unwrap_err().contains("G722"));
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use media_units::{Law, SAMPLE_RATE};
+use media_units::{Encoding, SAMPLE_RATE};
 use sim::phone::Voice;
 
 use crate::Failure;
 
 /// The sound of a file.
-pub(crate) fn voice(path: &Path, law: Law) -> Result<Voice, Failure> {
+pub(crate) fn voice(path: &Path, encoding: Encoding) -> Result<Voice, Failure> {
     let wrong = |why: String| Failure::Options(format!("--play {}: {why}", path.display()));
     let reader = hound::WavReader::open(path).map_err(|error| wrong(error.to_string()))?;
     let spec = reader.spec();
@@ -20,7 +20,7 @@ pub(crate) fn voice(path: &Path, law: Law) -> Result<Voice, Failure> {
     }
     let samples: Result<Vec<i16>, _> = reader.into_samples().collect();
     let samples = samples.map_err(|error| wrong(error.to_string()))?;
-    Ok(Voice::pcm(&samples, law))
+    Ok(Voice::pcm(&samples, encoding))
 }
 
 #[cfg(test)]
@@ -47,10 +47,10 @@ mod tests {
     #[test]
     fn a_telephone_file_is_played_and_another_is_refused_with_the_reason() {
         let good = file("good", 8000);
-        let voice = voice(&good, Law::Mu).unwrap();
+        let voice = voice(&good, Encoding::Pcmu).unwrap();
         assert_eq!(voice.payload(0, 4), voice.payload(4, 4));
         let wide = file("wide", 48_000);
-        let refusal = super::voice(&wide, Law::Mu).unwrap_err().to_string();
+        let refusal = super::voice(&wide, Encoding::Pcmu).unwrap_err().to_string();
         assert!(refusal.contains("48000 Hz"), "{refusal}");
         for path in [good, wide] {
             std::fs::remove_file(path).unwrap();

@@ -152,7 +152,7 @@ impl Setups<'_> {
             local: self.calls.local().map_err(Failure::of_socket)?,
             media: self.media.local().map_err(Failure::of_socket)?,
             reliable: self.calls.is_reliable(),
-            laws: vec![self.options.law()],
+            encodings: vec![self.options.codec],
             offer_in_ok: false,
             session_expires: None,
             call_id: self.calls.call_id(call),

@@ -57,7 +57,18 @@ impl Code {
         [turn, turn, 1.7 * turn, 1.7 * turn + TAU / 2.0]
     }
 
-    /// One turn of the code, each tone with this amplitude.
+    /// Sample number `n` of the code at another rate, each tone with this amplitude. One turn is
+    /// 256 ms at any rate.
+    pub fn sample(self, amplitude: f32, n: u64, rate: u32) -> i16 {
+        let turn = WINDOW_SAMPLES as u64 * u64::from(rate);
+        let tones = self.lines().into_iter().zip(self.phases()).map(|(line, phase)| {
+            let turned = line as u64 * n * 8000 % turn;
+            amplitude * (TAU * (turned as f64 / turn as f64) as f32 + phase).cos()
+        });
+        tones.sum::<f32>().round() as i16
+    }
+
+    /// One turn of the code at 8 kHz, each tone with this amplitude.
     pub fn turn(self, amplitude: f32) -> Vec<i16> {
         let tones = self.lines().into_iter().zip(self.phases());
         let mut sound = vec![0.0_f32; WINDOW_SAMPLES];
@@ -169,6 +180,18 @@ mod tests {
         for (talker, offset) in talkers {
             let error = spectrum.position(Code::of(talker)).abs_diff(offset);
             assert!(error.min(WINDOW_SAMPLES - error) <= 1, "talker {talker}: off by {error}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_the_same_at_every_rate() {
+        let turn = Code::of(77).turn(1000.0);
+        for rate in [8000, 16_000, 48_000] {
+            let step = u64::from(rate / 8000);
+            for (n, sample) in turn.iter().enumerate() {
+                let other = Code::of(77).sample(1000.0, n as u64 * step, rate);
+                assert!((sample - other).abs() <= 2, "{rate}: {n}");
+            }
         }
     }
 

@@ -39,6 +39,12 @@ impl Law {
     }
 }
 
+impl From<Law> for Encoding {
+    fn from(law: Law) -> Self {
+        law.encoding()
+    }
+}
+
 impl fmt::Display for Law {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

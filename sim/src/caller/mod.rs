@@ -8,7 +8,7 @@ mod transaction;
 
 use std::net::SocketAddr;
 
-use media_units::{Instant, Law};
+use media_units::{Encoding, Instant};
 
 pub use message::{Message, Start, framed_octets};
 pub use sdp::{Hold, Media};
@@ -32,7 +32,7 @@ pub struct Settings {
     /// Whether the transport never loses a message: TCP.
     pub reliable: bool,
     /// What we speak, best first.
-    pub laws: Vec<Law>,
+    pub encodings: Vec<Encoding>,
     /// Whether the offer is left to the server: it comes in the 200, our answer in the ACK.
     pub offer_in_ok: bool,
     /// The session interval that we ask for, in seconds; the server is to refresh (RFC 4028).
@@ -162,8 +162,8 @@ impl Caller {
     }
 
     /// Which payload formats the next offer has.
-    pub fn set_laws(&mut self, laws: &[Law]) {
-        self.settings.laws = laws.to_vec();
+    pub fn set_encodings(&mut self, encodings: &[Encoding]) {
+        self.settings.encodings = encodings.to_vec();
     }
 
     /// What was last agreed on.
@@ -251,7 +251,7 @@ impl Caller {
         self.description_version += 1;
         let description = Description {
             address: self.settings.media,
-            laws: &self.settings.laws,
+            encodings: &self.settings.encodings,
             hold: self.hold,
             session: self.description_session,
             version: self.description_version,
@@ -311,7 +311,7 @@ impl Caller {
     ) {
         let State::Calling { cancel, .. } = self.state else {
             self.acknowledge(sequence, "", out);
-            if let Some(media) = Media::of(message.body, self.hold) {
+            if let Some(media) = Media::of(message.body, &self.settings.encodings, self.hold) {
                 self.media = Some(media);
                 out.happened(CallEvent::Renegotiated(media));
             }
@@ -321,7 +321,7 @@ impl Caller {
         let answer = if self.settings.offer_in_ok { self.description() } else { String::new() };
         self.acknowledge(sequence, &answer, out);
         self.state = State::Talking;
-        self.media = Media::of(message.body, self.hold);
+        self.media = Media::of(message.body, &self.settings.encodings, self.hold);
         match self.media {
             Some(media) if !cancel => out.happened(CallEvent::Answered(media)),
             // Cancelled too late, or nothing to talk in: hang up.
@@ -386,7 +386,7 @@ impl Caller {
         if offer.is_empty() {
             return if method == "INVITE" { self.description() } else { String::new() };
         }
-        if let Some(media) = Media::of(offer, self.hold) {
+        if let Some(media) = Media::of(offer, &self.settings.encodings, self.hold) {
             self.media = Some(media);
             out.happened(CallEvent::Renegotiated(media));
         }

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use media_units::Law;
+use media_units::Encoding;
+
+use crate::phone::Format;
 
 /// Which way the phone wants sound to flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +27,9 @@ pub struct Media {
     /// Where the phone sends RTP.
     pub remote: SocketAddr,
     /// Payload format of both directions.
-    pub law: Law,
+    pub encoding: Encoding,
+    /// The payload type that the other side expects.
+    pub payload_type: u8,
     /// Whether the other side takes sound from us.
     pub sends: bool,
     /// Whether the other side will send us sound.
@@ -36,7 +40,7 @@ pub struct Media {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Description<'a> {
     pub address: SocketAddr,
-    pub laws: &'a [Law],
+    pub encodings: &'a [Encoding],
     pub hold: Hold,
     pub session: u64,
     pub version: u32,
@@ -57,13 +61,23 @@ impl Description<'_> {
             self.address.ip(),
             self.address.port(),
         );
-        for law in self.laws {
-            let _ = write!(text, " {}", law.static_payload_type());
+        let formats = || self.encodings.iter().copied().map(Format::usual);
+        for Format { payload_type, .. } in formats() {
+            let _ = write!(text, " {payload_type}");
         }
         text.push_str(" 101\r\n");
-        for law in self.laws {
-            let payload_type = law.static_payload_type();
-            let _ = write!(text, "a=rtpmap:{payload_type} {}/8000\r\n", law.name());
+        for Format { encoding, payload_type } in formats() {
+            let (name, clock_rate) = (encoding.name(), encoding.clock_rate());
+            let _ = write!(text, "a=rtpmap:{payload_type} {name}/{clock_rate}");
+            text.push_str(match encoding {
+                Encoding::Opus => "/2\r\n",
+                _ => "\r\n",
+            });
+            let _ = match encoding {
+                Encoding::Opus => write!(text, "a=fmtp:{payload_type} useinbandfec=1\r\n"),
+                Encoding::Ilbc => write!(text, "a=fmtp:{payload_type} mode=20\r\n"),
+                _ => Ok(()),
+            };
         }
         text.push_str("a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n");
         text.push_str("a=ptime:20\r\na=rtcp-mux\r\n");
@@ -77,17 +91,38 @@ impl Description<'_> {
 }
 
 impl Media {
+    /// The format in which the other side sends: by the number that our own description has.
+    pub fn receives_format(&self) -> Format {
+        Format::usual(self.encoding)
+    }
+
     /// What the other side's description means for us. `None` where there is no audio line, it
-    /// was rejected, or the first payload type is none of ours.
-    pub(super) fn of(description: &str, hold: Hold) -> Option<Self> {
+    /// was rejected, or it has nothing of `ours`. Where there are several, our order decides.
+    pub(super) fn of(description: &str, ours: &[Encoding], hold: Hold) -> Option<Self> {
         let lines = || description.split("\r\n").flat_map(|line| line.split('\n'));
         let values = |prefix: &'static str| lines().filter_map(move |l| l.strip_prefix(prefix));
         let mut words = values("m=audio ").next()?.split(' ');
         let port: u16 = words.next()?.split('/').next()?.parse().ok()?;
-        let payload_type: u8 = words.nth(1)?.parse().ok()?;
+        let offered: Vec<u8> = words.skip(1).filter_map(|word| word.parse().ok()).collect();
         let address = values("c=").last()?.split(' ').nth(2)?;
         let address: IpAddr = address.split('/').next()?.parse().ok()?;
-        let law = Law::ALL.into_iter().find(|e| e.static_payload_type() == payload_type)?;
+        let map = |number: u8| {
+            let mapped = values("a=rtpmap:").filter_map(|line| line.split_once(' '));
+            mapped.filter(|(mapped, _)| mapped.parse() == Ok(number)).map(|(_, map)| map).next()
+        };
+        let is_it = |number: u8, encoding: Encoding| match map(number) {
+            Some(map) => {
+                let mut parts = map.split('/');
+                let is_named =
+                    parts.next().is_some_and(|n| n.eq_ignore_ascii_case(encoding.name()));
+                is_named && parts.next() == Some(&encoding.clock_rate().to_string())
+            }
+            None => encoding.static_payload_type() == Some(number),
+        };
+        let (encoding, payload_type) = ours.iter().find_map(|&encoding| {
+            let number = offered.iter().copied().find(|&number| is_it(number, encoding))?;
+            Some((encoding, number))
+        })?;
         if port == 0 {
             return None;
         }
@@ -105,7 +140,8 @@ impl Media {
         };
         Some(Self {
             remote: SocketAddr::new(address, port),
-            law,
+            encoding,
+            payload_type,
             sends: they_receive && we_send && !address.is_unspecified(),
             receives: they_send && we_receive,
         })
@@ -119,19 +155,26 @@ mod tests {
     #[test]
     fn a_description_is_understood_by_its_reader() {
         let address: SocketAddr = "192.0.2.1:4000".parse().unwrap();
-        let laws = [Law::A, Law::Mu];
-        let text = |hold| Description { address, laws: &laws, hold, session: 1, version: 2 }.text();
-        let media = Media::of(&text(Hold::Active), Hold::Active).unwrap();
-        assert_eq!((media.remote, media.law), (address, Law::A));
-        assert!(media.sends && media.receives);
-        let media = Media::of(&text(Hold::SendOnly), Hold::Active).unwrap();
-        assert!(!media.sends && media.receives);
-        let media = Media::of(&text(Hold::Unspecified), Hold::Active).unwrap();
-        assert!(!media.sends);
+        let encodings = [Encoding::Pcma, Encoding::Opus];
+        let text = |hold| {
+            let encodings = &encodings;
+            Description { address, encodings, hold, session: 1, version: 2 }.text()
+        };
+        let of = |text: &str, hold| Media::of(text, &encodings, hold);
+        let media = of(&text(Hold::Active), Hold::Active).unwrap();
         assert_eq!(
-            Media::of("v=0\r\nm=audio 0 RTP/AVP 0\r\nc=IN IP4 1.2.3.4\r\n", Hold::Active),
-            None
+            (media.remote, media.encoding, media.payload_type),
+            (address, Encoding::Pcma, 8)
         );
-        assert_eq!(Media::of("", Hold::Active), None);
+        let opus = Media::of(&text(Hold::Active), &[Encoding::Opus], Hold::Active).unwrap();
+        assert_eq!((opus.encoding, opus.payload_type), (Encoding::Opus, 112));
+        assert_eq!(Media::of(&text(Hold::Active), &[Encoding::G722], Hold::Active), None);
+        assert!(media.sends && media.receives);
+        let media = of(&text(Hold::SendOnly), Hold::Active).unwrap();
+        assert!(!media.sends && media.receives);
+        let media = of(&text(Hold::Unspecified), Hold::Active).unwrap();
+        assert!(!media.sends);
+        assert_eq!(of("v=0\r\nm=audio 0 RTP/AVP 0\r\nc=IN IP4 1.2.3.4\r\n", Hold::Active), None);
+        assert_eq!(of("", Hold::Active), None);
     }
 }

@@ -36,7 +36,7 @@ fn caller() -> Caller {
         local: "192.0.2.1:5070".parse().unwrap(),
         media: "192.0.2.1:4000".parse().unwrap(),
         reliable: false,
-        laws: vec![Law::Mu, Law::A],
+        encodings: vec![Encoding::Pcmu, Encoding::Pcma],
         offer_in_ok: false,
         session_expires: None,
         call_id: "1@here".into(),
@@ -77,7 +77,7 @@ fn a_call_is_dialled_answered_held_and_ended() {
     let extra = "Contact: <sip:focus@192.0.2.9:5061>\r\nRecord-Route: <sip:p1;lr>, <sip:p2;lr>\r\n";
     answer(&mut caller, &mut log, "INVITE", "200 OK", extra, SDP);
     assert!(matches!(log.events[..], [CallEvent::Ringing, CallEvent::Answered(media)]
-        if media.law == Law::A && media.remote.port() == 9000));
+        if media.encoding == Encoding::Pcma && media.remote.port() == 9000));
     let ack = log.sent.last().unwrap().clone();
     assert!(ack.starts_with("ACK sip:focus@192.0.2.9:5061 SIP/2.0\r\n"));
     assert!(ack.find("Route: <sip:p2;lr>").unwrap() < ack.find("Route: <sip:p1;lr>").unwrap());

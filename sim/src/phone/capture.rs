@@ -1,9 +1,9 @@
 //! One window of what a phone hears, put together from its packets by their timestamps.
 
-use media_units::{Instant, Law, RtpTimestamp};
+use media_units::{Instant, RtpTimestamp};
 
+use super::Format;
 use crate::code::{Code, Spectrum, WINDOW_SAMPLES};
-use crate::g711;
 
 /// The sound of one window.
 #[derive(Debug)]
@@ -22,16 +22,17 @@ impl Default for Capture {
 }
 
 impl Capture {
-    /// Adds a packet. Returns whether the window has been passed through to its end.
+    /// Adds a packet's sound at 8 kHz. Returns whether the window has been passed through to its end.
     pub(super) fn add(
         &mut self,
         now: Instant,
         timestamp: RtpTimestamp,
-        law: Law,
-        payload: &[u8],
+        format: Format,
+        sound: &[i16],
     ) -> bool {
         let first = *self.first.get_or_insert(timestamp);
-        let offset = timestamp.distance_from(first);
+        let units = i64::from(timestamp.distance_from(first));
+        let offset = units * 8000 / i64::from(format.encoding.clock_rate());
         let Ok(start) = usize::try_from(offset) else { return false };
         if start >= 2 * WINDOW_SAMPLES {
             // The clock jumped: what was gathered belongs to another time.
@@ -39,14 +40,13 @@ impl Capture {
             return false;
         }
         let Some(room) = self.samples.get_mut(start..) else { return true };
-        for (sample, &octet) in room.iter_mut().zip(payload) {
-            *sample = g711::decode(law, octet);
+        let length = room.len().min(sound.len());
+        room[..length].copy_from_slice(&sound[..length]);
+        self.filled += length;
+        if start + sound.len() <= WINDOW_SAMPLES {
+            self.last = (start + sound.len() / 2, now);
         }
-        self.filled += room.len().min(payload.len());
-        if start + payload.len() <= WINDOW_SAMPLES {
-            self.last = (start + payload.len() / 2, now);
-        }
-        start + payload.len() >= WINDOW_SAMPLES
+        start + sound.len() >= WINDOW_SAMPLES
     }
 
     /// Whether no packet is missing.

@@ -2,6 +2,7 @@
 //! stream must keep. The simulator carries its packets in virtual time, `loadtest` on sockets.
 
 mod capture;
+mod ear;
 mod receiver;
 mod rtcp;
 mod sender;
@@ -12,9 +13,31 @@ pub use receiver::{Arrival, Counts, Receiver};
 pub use sender::{Packet, Sender};
 pub use voice::Voice;
 
-use media_units::{Instant, Law};
+use media_units::{Encoding, Instant};
 
 use crate::Seed;
+use crate::caller::Media;
+
+/// A payload format and the number that it has in this session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// The format.
+    pub encoding: Encoding,
+    /// Its payload type.
+    pub payload_type: u8,
+}
+
+impl Format {
+    /// As phones offer it: by its static payload type, or by a number that is not the one of the
+    /// server's own offers.
+    pub const fn usual(encoding: Encoding) -> Self {
+        let payload_type = match encoding.static_payload_type() {
+            Some(payload_type) => payload_type,
+            None => 112 + encoding as u8,
+        };
+        Self { encoding, payload_type }
+    }
+}
 
 /// One RTP session seen from the endpoint.
 #[derive(Debug)]
@@ -28,8 +51,18 @@ pub struct Phone {
 impl Phone {
     /// A phone that says nothing yet. SSRC, first sequence number and first timestamp come from
     /// the seed.
-    pub fn new(law: Law, seed: &mut Seed) -> Self {
-        Self { sender: Sender::new(Voice::silence(law), seed), receiver: Receiver::new(law) }
+    pub fn new(encoding: impl Into<Encoding>, seed: &mut Seed) -> Self {
+        let encoding = encoding.into();
+        Self {
+            sender: Sender::new(Voice::silence(encoding), seed),
+            receiver: Receiver::new(encoding),
+        }
+    }
+
+    /// Keeps to what offer and answer agreed on; what it says has to be encoded so.
+    pub fn agree(&mut self, agreed: &Media) {
+        self.receiver.set_format(agreed.receives_format());
+        self.sender.set_payload_type(agreed.payload_type);
     }
 
     /// An RTCP compound packet about both directions; with a goodbye where it is the last.

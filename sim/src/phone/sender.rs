@@ -1,8 +1,8 @@
 //! The sending half: packets in step with the sample clock, and the lies an endpoint may tell.
 
-use media_units::{Instant, Law, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{Encoding, Instant, RtpTimestamp, SequenceNumber, Ssrc};
 
-use super::Voice;
+use super::{Format, Voice};
 use crate::Seed;
 use crate::code::WINDOW_SAMPLES;
 use crate::rtp::{HEADER_OCTETS, Header};
@@ -10,7 +10,7 @@ use crate::rtp::{HEADER_OCTETS, Header};
 /// Packets whose sending time is remembered: a window's time and the longest way to an ear.
 const REMEMBERED: usize = 64;
 
-/// Samples of a packet of 20 ms.
+/// Samples of a packet of 20 ms, at 8 kHz.
 const PACKET_SAMPLES: usize = 160;
 
 /// One stream of RTP packets.
@@ -19,7 +19,7 @@ pub struct Sender {
     next: Header,
     voice: Voice,
     packet_samples: usize,
-    /// Samples said so far: the position in the voice.
+    /// Samples of 8 kHz said so far: the position in the voice.
     said: u64,
     packets: u32,
     octets: u32,
@@ -47,7 +47,7 @@ impl Sender {
     pub fn new(voice: Voice, seed: &mut Seed) -> Self {
         let next = Header {
             marker: true,
-            payload_type: voice.law().static_payload_type(),
+            payload_type: Format::usual(voice.encoding()).payload_type,
             sequence: SequenceNumber(seed.next_u32() as u16),
             timestamp: RtpTimestamp(seed.next_u32()),
             ssrc: Ssrc(seed.next_u32()),
@@ -66,7 +66,7 @@ impl Sender {
 
     /// Says something else from the next packet on, from its begin.
     pub fn say(&mut self, voice: Voice) {
-        self.next.payload_type = voice.law().static_payload_type();
+        self.next.payload_type = Format::usual(voice.encoding()).payload_type;
         self.voice = voice;
         self.said = 0;
     }
@@ -79,16 +79,17 @@ impl Sender {
         let payload = self.voice.payload(self.said, samples);
         self.next.marker = false;
         self.next.sequence = self.next.sequence.plus(1);
-        self.next.timestamp = self.next.timestamp.plus(samples as u32);
+        self.next.timestamp = self.next.timestamp.plus(units(self.voice.encoding(), samples));
         self.said += samples as u64;
         self.packets += 1;
-        self.octets += samples as u32;
+        self.octets += payload.len() as u32;
         Packet { header, payload }
     }
 
     /// Lets one packet time pass without a packet, as a phone on hold does: the timestamp goes on.
     pub fn pause(&mut self) {
-        self.next.timestamp = self.next.timestamp.plus(self.packet_samples as u32);
+        let units = units(self.voice.encoding(), self.packet_samples);
+        self.next.timestamp = self.next.timestamp.plus(units);
         self.next.marker = true;
         self.said += self.packet_samples as u64;
     }
@@ -116,8 +117,8 @@ impl Sender {
     }
 
     /// How the voice is encoded.
-    pub fn law(&self) -> Law {
-        self.voice.law()
+    pub fn encoding(&self) -> Encoding {
+        self.voice.encoding()
     }
 
     /// The header that the next packet will have.
@@ -131,7 +132,7 @@ impl Sender {
         self.said = 0;
     }
 
-    /// A lie: another payload type for the same sound.
+    /// The payload type that was agreed on; or a lie: another one for the same sound.
     pub fn set_payload_type(&mut self, payload_type: u8) {
         self.next.payload_type = payload_type;
     }
@@ -161,8 +162,15 @@ impl Sender {
     }
 }
 
+/// Samples of 8 kHz in units of the format's RTP clock.
+fn units(encoding: Encoding, samples: usize) -> u32 {
+    (samples as u64 * u64::from(encoding.clock_rate()) / 8000) as u32
+}
+
 #[cfg(test)]
 mod tests {
+    use media_units::Law;
+
     use super::*;
     use crate::code::Code;
 

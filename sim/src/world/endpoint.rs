@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use media_units::{Instant, Law};
+use media_units::{Encoding, Instant, Law};
 
 use super::wire::{Happening, Wire, media_address, server_sip_address, sip_address};
 use crate::Seed;
-use crate::caller::{CallEvent, Caller, CallerOutput, Message, Settings};
+use crate::caller::{CallEvent, Caller, CallerOutput, Media, Message, Settings};
 use crate::code::Code;
 use crate::phone::{Phone, Voice};
 
@@ -54,7 +54,7 @@ pub struct PhoneSettings {
     /// The user part that it dials.
     pub dials: String,
     /// What it speaks, best first.
-    pub laws: Vec<Law>,
+    pub encodings: Vec<Encoding>,
     /// How much faster its clock runs, in parts per million.
     pub skew_ppm: i32,
     /// Sound in each of its packets, in milliseconds.
@@ -72,7 +72,7 @@ impl PhoneSettings {
     pub fn dialling(user: &str) -> Self {
         Self {
             dials: user.to_owned(),
-            laws: Law::ALL.to_vec(),
+            encodings: Law::ALL.map(Law::encoding).to_vec(),
             skew_ppm: 0,
             packet_time_ms: 20,
             offer_in_ok: false,
@@ -110,12 +110,12 @@ impl Endpoint {
         seed: &Seed,
     ) -> Self {
         let mut seed = seed.fork(number as u64);
-        let law = settings.laws[0];
+        let encoding = settings.encodings[0];
         let code = Code::of(number);
-        let mut phone = Phone::new(law, &mut seed);
+        let mut phone = Phone::new(encoding, &mut seed);
         phone.sender.set_packet_time_ms(settings.packet_time_ms);
         if settings.talks {
-            phone.sender.say(Voice::code(code, amplitude, law));
+            phone.sender.say(Voice::code(code, amplitude, encoding));
         }
         let nanos = i64::from(settings.packet_time_ms) * 1_000_000;
         let skewed = nanos - nanos * i64::from(settings.skew_ppm) / 1_000_000;
@@ -126,7 +126,7 @@ impl Endpoint {
             local: sip_address(number),
             media: media_address(number),
             reliable: false,
-            laws: settings.laws.clone(),
+            encodings: settings.encodings.clone(),
             offer_in_ok: settings.offer_in_ok,
             session_expires: settings.session_expires,
             call_id: format!("{number}-{:016x}@sim", seed.next_u64()),
@@ -172,7 +172,7 @@ impl Endpoint {
         wire.trace.note(wire.now, 4, self.number as u64, format!("{event:?}").as_bytes());
         self.history.push(event);
         if let CallEvent::Answered(media) | CallEvent::Renegotiated(media) = event {
-            self.speak(media.law);
+            self.speak(media);
             self.phone.receiver.forgive_gap();
             if !self.is_pacing {
                 self.is_pacing = true;
@@ -182,17 +182,18 @@ impl Endpoint {
         }
     }
 
-    /// Speaks and understands this law from now on.
-    fn speak(&mut self, law: Law) {
-        self.phone.receiver.set_law(law);
-        if self.phone.sender.law() != law {
+    /// Speaks and understands from now on what was agreed on.
+    fn speak(&mut self, agreed: Media) {
+        let encoding = agreed.encoding;
+        if self.phone.sender.encoding() != encoding {
             let voice = if self.talks {
-                Voice::code(self.code, self.amplitude, law)
+                Voice::code(self.code, self.amplitude, encoding)
             } else {
-                Voice::silence(law)
+                Voice::silence(encoding)
             };
             self.phone.sender.say(voice);
         }
+        self.phone.agree(&agreed);
     }
 
     /// Plans the caller's next expiry, unless an earlier one is planned.

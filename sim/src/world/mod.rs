@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use engine_control::{Command, Limits, ShardReport};
 use media_kernels::Kernels;
-use media_units::{Instant, Law, RtpTimestamp, SequenceNumber};
+use media_units::{Encoding, Instant, RtpTimestamp, SequenceNumber};
 use signaling::{Carrier, FrontEnd, FrontEndConfig, Peer};
 
 pub use endpoint::{Conduct, Endpoint, PhoneSettings};
@@ -189,10 +189,10 @@ impl World {
         self.act(number, |caller, now, out| caller.renegotiate(hold, now, out))
     }
 
-    /// A phone asks for another law by a re-INVITE.
-    pub fn change_law(&mut self, number: usize, law: Law) -> bool {
+    /// A phone asks for another payload format by a re-INVITE.
+    pub fn change_encoding(&mut self, number: usize, encoding: Encoding) -> bool {
         self.act(number, |caller, now, out| {
-            caller.set_laws(&[law]);
+            caller.set_encodings(&[encoding]);
             caller.renegotiate(Hold::Active, now, out)
         })
     }

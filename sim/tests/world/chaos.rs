@@ -78,7 +78,7 @@ fn disturb(world: &mut World, number: usize, dice: &mut Seed) -> &'static str {
             "jumps in time"
         }
         7 => {
-            world.change_law(number, Law::ALL[dice.below(2) as usize]);
+            world.change_encoding(number, Law::ALL[dice.below(2) as usize].encoding());
             "changes its law"
         }
         8 => {

@@ -115,8 +115,8 @@ fn the_oracle_names_every_pair_that_is_not_as_planned() {
 fn both_encodings_meet_in_one_room() {
     let mut world = World::new(settings(10, 3));
     for laws in [[Law::Mu], [Law::A], [Law::A]] {
-        let laws = laws.to_vec();
-        let phone = world.add(&PhoneSettings { laws, ..PhoneSettings::dialling("conf1") });
+        let encodings = laws.map(Law::encoding).to_vec();
+        let phone = world.add(&PhoneSettings { encodings, ..PhoneSettings::dialling("conf1") });
         world.dial(phone);
     }
     world.run(Duration::from_secs(2));
@@ -128,7 +128,7 @@ fn both_encodings_meet_in_one_room() {
 fn a_phone_may_change_its_encoding_in_mid_call() {
     let mut world = room(19, 3);
     for law in [Law::A, Law::Mu] {
-        assert!(world.change_law(0, law));
+        assert!(world.change_encoding(0, law.encoding()));
         world.run(Duration::from_secs(1));
         assert_all_hear_all(&mut world);
     }
