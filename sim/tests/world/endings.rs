@@ -139,6 +139,8 @@ fn every_packet_that_arrived_is_accounted_for() {
     assert!(unread <= 2 * 10, "{unread}: {carried:?}");
     // What waited in a playout buffer, at most 300 ms, was never played.
     let discarded: u64 = report.discards.iter().sum();
-    let unplayed = report.rtp_received - discarded - report.blocks_played;
-    assert!(unplayed <= 15 * 10, "{unplayed}: {report:?}");
+    // Where the delay changed, sound was made longer or shorter by some percent.
+    let used = report.rtp_received - discarded;
+    let unplayed = used.abs_diff(report.blocks_played);
+    assert!(unplayed <= 15 * 10 + used / 30, "{unplayed}: {report:?}");
 }
