@@ -50,7 +50,7 @@ fuzz_target!(|bytes: &[u8]| {
         let packet = [&header.write()[..], &payload[..usize::from(length) * 2]].concat();
         let view = RtpView::parse(&packet).expect("our own header");
         let arrival = now + Duration::from_millis(u64::from(late % 32));
-        if let Ok(place) = reception.packet(&view, arrival) {
+        if let Ok(place) = reception.packet(&view, Some(arrival)) {
             if place.restarted {
                 decoded.reset();
                 relayed.reset();

@@ -143,6 +143,12 @@ impl Decoder {
         }
     }
 
+    /// Whether the payload carries redundancy, from which [`Decoder::recover`] could recover the
+    /// packet before it.
+    pub fn has_redundancy(&self, payload: &[u8]) -> bool {
+        matches!(self, Self::Opus(_)) && OpusDecoder::has_redundancy(payload)
+    }
+
     /// Invents what is missing by the format's own method, in multiples of 2.5 ms. False where the
     /// format has none: playout then invents from the samples it played.
     pub fn conceal(&mut self, samples: &mut [i16]) -> bool {

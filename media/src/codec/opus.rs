@@ -67,6 +67,11 @@ impl OpusDecoder {
         usable && self.decoder.recover(&packet, samples).is_ok()
     }
 
+    /// Whether a payload carries redundancy of the packet before it, to be used where that is lost.
+    pub fn has_redundancy(payload: &[u8]) -> bool {
+        Packet::parse(payload).is_some_and(|packet| !packet.is_celt() && packet.has_redundancy())
+    }
+
     /// Invents what is missing, in multiples of 2.5 ms.
     pub fn conceal(&mut self, samples: &mut [i16]) -> bool {
         samples.len().is_multiple_of(CONCEAL_SAMPLES) && self.decoder.conceal(samples).is_ok()

@@ -196,3 +196,66 @@ impl Concealer {
         (fade.saturating_sub(self.invented) * 4096 / (fade - loud)) as i32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A voice of 100 Hz with overtones, at 8 kHz.
+    fn voice(length: usize) -> Vec<i16> {
+        let sample = |index: usize| {
+            let phase = index as f64 / 80.0 * std::f64::consts::TAU;
+            (6000.0 * phase.sin() + 3000.0 * (3.0 * phase).cos()) as i16
+        };
+        (0..length).map(sample).collect()
+    }
+
+    #[test]
+    fn a_voice_goes_on_in_its_own_period_and_fades() {
+        let sound = voice(PAST_NARROW + 1600);
+        let mut past = sound[..PAST_NARROW].to_vec();
+        let mut concealer = Concealer::new(20);
+        concealer.begin(&past);
+        let mut invented = vec![0; 900];
+        concealer.fill(&mut past, &mut invented);
+        let loud = LOUD * 20;
+        for (index, (&one, &other)) in invented.iter().zip(&sound[PAST_NARROW..]).enumerate() {
+            let (one, other) = (i32::from(one), i32::from(other));
+            assert!(index >= loud || (one - other).abs() < 200, "{index}: {one} {other}");
+            assert!(one.abs() <= other.abs() + 300, "{index}: {one} {other}");
+        }
+        assert!(concealer.is_silent());
+        assert_eq!(invented[FADE * 20..], [0; 100]);
+    }
+
+    #[test]
+    fn real_sound_fades_in_without_a_jump() {
+        let sound = voice(PAST_NARROW + 600);
+        let mut past = sound[..PAST_NARROW].to_vec();
+        let mut concealer = Concealer::new(20);
+        concealer.begin(&past);
+        let mut invented = vec![0; 160];
+        concealer.fill(&mut past, &mut invented);
+        let mut back = sound[PAST_NARROW + 160 + 40..][..160].to_vec(); // half a period off
+        let mut spare = vec![0; concealer.rejoin_length()];
+        concealer.rejoin(&mut past, &mut spare, &mut back);
+        assert!(!concealer.is_active());
+        let all = [invented, back].concat();
+        let steepest = all.windows(2).map(|w| (i32::from(w[1]) - i32::from(w[0])).abs()).max();
+        assert!(steepest < Some(2000), "{steepest:?}");
+    }
+
+    #[test]
+    fn silence_and_noise_are_no_voice() {
+        let mut random = crate::Random::new(1);
+        let noise: Vec<i16> = (0..PAST_NARROW).map(|_| (random.next_u32() >> 20) as i16).collect();
+        for mut past in [vec![0; PAST_NARROW], noise] {
+            let mut concealer = Concealer::new(20);
+            concealer.begin(&past);
+            assert!(!concealer.voiced || past[0] != 0);
+            let mut invented = vec![1; 480];
+            concealer.fill(&mut past, &mut invented);
+            assert!(invented.iter().all(|&sample| sample.unsigned_abs() <= 4096));
+        }
+    }
+}

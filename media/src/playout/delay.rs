@@ -213,3 +213,74 @@ impl DelayEstimate {
         u32::from(highest[1])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 8 samples in a millisecond, packets of 20 ms, delays in milliseconds.
+    fn learn(
+        estimate: &mut DelayEstimate,
+        delays: impl IntoIterator<Item = i32>,
+        from: u32,
+    ) -> u32 {
+        let mut at = from;
+        for delay in delays {
+            at += 160;
+            estimate.packet(delay * 8, at);
+        }
+        at
+    }
+
+    fn target_ms(estimate: &DelayEstimate) -> u32 {
+        estimate.target() / 8
+    }
+
+    #[test]
+    fn a_clean_network_asks_for_nothing_but_the_margin() {
+        let mut estimate = DelayEstimate::new(8000);
+        learn(&mut estimate, [40; 500], 0);
+        assert_eq!(target_ms(&estimate), 2);
+        assert_eq!(estimate.base(), Some(320));
+    }
+
+    #[test]
+    fn jitter_is_covered_and_forgotten() {
+        let mut estimate = DelayEstimate::new(8000);
+        let at = learn(&mut estimate, (0..1000).map(|index| index * 7 % 40), 0);
+        assert!((36..=42).contains(&target_ms(&estimate)), "{}", target_ms(&estimate));
+        learn(&mut estimate, [0; 1500], at);
+        assert!(target_ms(&estimate) <= 4, "{}", target_ms(&estimate));
+    }
+
+    #[test]
+    fn one_peak_is_an_accident_and_two_are_a_habit() {
+        let peak = [100, 80, 60, 40, 20, 0];
+        let mut estimate = DelayEstimate::new(8000);
+        let mut at = learn(&mut estimate, [0; 500], 0);
+        at = learn(&mut estimate, peak, at);
+        at = learn(&mut estimate, [0; 150], at);
+        assert!(target_ms(&estimate) < 30, "{}", target_ms(&estimate));
+        at = learn(&mut estimate, peak, at);
+        at = learn(&mut estimate, [0; 150], at);
+        assert!((95..110).contains(&target_ms(&estimate)), "{}", target_ms(&estimate));
+        learn(&mut estimate, [0; 650], at);
+        assert!(target_ms(&estimate) < 10, "after 13 s: {}", target_ms(&estimate));
+    }
+
+    #[test]
+    fn seldom_lateness_costs_less_than_delay() {
+        let mut estimate = DelayEstimate::new(8000);
+        let delays = (0..1500).map(|index| if index % 200 == 199 { 18 } else { 0 });
+        learn(&mut estimate, delays, 0);
+        assert_eq!(target_ms(&estimate), 2, "half a percent is worth 15 ms");
+    }
+
+    #[test]
+    fn the_fastest_are_forgotten_where_the_way_became_longer() {
+        let mut estimate = DelayEstimate::new(8000);
+        let at = learn(&mut estimate, [10; 600], 0);
+        learn(&mut estimate, [60; 700], at);
+        assert_eq!(estimate.base(), Some(480));
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use media_units::{Arrival, Discard, ExtendedSequence, Instant, RtpTimestamp};
 
 use super::packets::PacketStore;
-use super::{Newest, ORIGIN, PAYLOAD_BYTES_MAX, Phase, Playout};
+use super::{Newest, ORIGIN, PAYLOAD_BYTES_MAX, Phase, Playout, RECOVERABLE, RECOVERABLE_MAX};
 use crate::codec::Decoder;
 use crate::comfort_noise::ComfortNoise;
 use crate::rtp::RtpView;
@@ -30,11 +30,15 @@ impl Playout {
     ) -> Result<(), Discard> {
         let payload = packet.payload();
         let length = self.length(payload, decoder)?;
+        let before = self.newest.map_or(extended.0, |newest| newest.sequence.0);
         let position = self.place(packet, extended, length, arrival)?;
         if self.silent.end == u64::MAX {
             self.silent.end = position;
         }
         self.note_length(length);
+        if self.memory.is_some() {
+            self.note_redundancy(extended.0.saturating_sub(before), payload, decoder);
+        }
         self.note_arrival(position, arrival);
         let whole = self.store(position, length, payload);
         self.limit_delay(position, length)?;
@@ -211,6 +215,15 @@ impl Playout {
         if length as u32 != self.packet_samples {
             self.packet_samples = length as u32;
             self.step = step(length, self.period);
+        }
+    }
+
+    /// Follows how much is lost that the redundancy in the next packet could recover, which is only
+    /// there in time if the delay is a packet longer.
+    fn note_redundancy(&mut self, steps: u64, payload: &[u8], decoder: &Decoder) {
+        self.recoverable = self.recoverable.saturating_sub(1);
+        if steps > 1 && steps < SEEN && decoder.has_redundancy(payload) {
+            self.recoverable = (self.recoverable + RECOVERABLE).min(RECOVERABLE_MAX);
         }
     }
 

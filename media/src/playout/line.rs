@@ -98,6 +98,16 @@ impl Playout {
         }
     }
 
+    /// How much of the hole at the playhead lies before what the packet behind it can recover: the
+    /// hole is looked at again from there.
+    pub(super) fn beyond_redundancy(&self) -> usize {
+        let next = self.memory.as_ref().and_then(|memory| memory.packets.list().first());
+        let beyond = next.map_or(0, |next| {
+            next.position.saturating_sub(self.playhead + u64::from(next.samples)) as usize
+        });
+        if beyond > 0 { beyond } else { usize::MAX }
+    }
+
     /// Recovers what is missing at the playhead from the redundancy in the packet behind it. False
     /// where there is none.
     pub(super) fn recover(&mut self, decoder: &mut Decoder) -> bool {

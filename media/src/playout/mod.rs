@@ -35,6 +35,8 @@ mod store;
 mod stretch;
 
 #[cfg(test)]
+mod frame_tests;
+#[cfg(test)]
 mod tests;
 
 use std::ops::Range;
@@ -61,6 +63,13 @@ const PAST: usize = PAST_NARROW;
 /// How far ahead of the playhead a packet may lie, in milliseconds: beyond the greatest delay, so
 /// that what is too early is dropped for its age and not for its place.
 const AHEAD_MS: u32 = (AHEAD / 8) as u32;
+
+/// A loss that the next packet could have recovered counts so much, a packet counts one down. Above
+/// [`REDUNDANCY`] (some losses in a few seconds, and then more than one packet in a hundred) it is
+/// worth to wait for the next packet.
+const RECOVERABLE: u16 = 100;
+const REDUNDANCY: u16 = 250;
+const RECOVERABLE_MAX: u16 = 1000;
 
 /// Where a stream begins: far enough from zero for all that may come before it.
 const ORIGIN: u64 = 1 << 40;
@@ -150,6 +159,8 @@ pub struct Playout {
     step: u32,
     /// Length of the last packet.
     packet_samples: u32,
+    /// How much was lost lately that redundancy could recover; see [`REDUNDANCY`].
+    recoverable: u16,
     /// Pulls before the schedule is looked at again.
     calm: u8,
     /// Mean of the packets' slack, in 1/16 samples.
@@ -205,6 +216,7 @@ impl Playout {
             anchor: 0,
             step: period,
             packet_samples: period,
+            recoverable: 0,
             calm: 0,
             mean_slack: 0,
             estimate: DelayEstimate::new(SAMPLE_RATE),
@@ -239,6 +251,7 @@ impl Playout {
         self.newest = None;
         self.step = self.period;
         self.packet_samples = self.period;
+        self.recoverable = 0;
         self.calm = 0;
         self.mean_slack = 0;
         self.estimate = DelayEstimate::new(self.rate);
@@ -284,7 +297,8 @@ impl Playout {
     fn target(&self) -> u32 {
         let most = self.delay_max().saturating_sub(self.period);
         let least = self.as_samples(self.limits.delay_min);
-        self.estimate.target().max(least).min(most.max(self.rate / 500))
+        let redundancy = if self.recoverable > REDUNDANCY { self.packet_samples } else { 0 };
+        (self.estimate.target() + redundancy).max(least).min(most.max(self.rate / 500))
     }
 
     fn delay_max(&self) -> u32 {

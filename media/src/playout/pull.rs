@@ -340,7 +340,8 @@ impl Playout {
         if known == 0 {
             return Piece::End { length: room, meant };
         }
-        Piece::Hole { length: self.gap(known), meant }
+        let length = self.gap(known).min(self.beyond_redundancy());
+        Piece::Hole { length, meant }
     }
 
     /// The schedule moves over what is missing.

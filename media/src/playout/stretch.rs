@@ -142,3 +142,58 @@ fn accept(best: Found, bounds: Bounds) -> Option<Splice> {
     let (correlation, splice) = best?;
     (correlation.likeness() >= bounds.likeness).then_some(splice)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { quantum: 20, period: 160, wanted: 160, likeness: 880 };
+
+    fn tone(period: f64, amplitude: f64, length: usize) -> Vec<i16> {
+        let sample =
+            |index| (amplitude * (f64::from(index) / period * std::f64::consts::TAU).sin()) as i16;
+        (0..length as i32).map(sample).collect()
+    }
+
+    #[test]
+    fn a_tone_is_cut_and_repeated_by_whole_periods() {
+        let sound = tone(73.0, 9000.0, 400);
+        for (found, length) in [(shorten(&sound, BOUNDS), 73), (lengthen(&sound, BOUNDS), -73)] {
+            let found = found.unwrap();
+            assert_eq!(found.jump, length);
+            let mut played = [0; 160];
+            assert_eq!(splice(&sound, found, 20, &mut played) as isize, 160 + length);
+            for (one, other) in played.iter().zip(&sound) {
+                assert!((one - other).abs() < 60, "the tone goes on");
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_cut_or_repeated_than_wanted() {
+        let sound = tone(40.0, 9000.0, 400);
+        for wanted in 0..200 {
+            let bounds = Bounds { wanted, ..BOUNDS };
+            for found in [shorten(&sound, bounds), lengthen(&sound, bounds)].into_iter().flatten() {
+                assert!(found.jump.unsigned_abs() <= wanted && found.jump != 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_soft_may_be_cut_anywhere() {
+        let sound = tone(31.0, 100.0, 480);
+        let bounds = Bounds { wanted: 300, ..BOUNDS };
+        assert_eq!(shorten(&sound, bounds), Some(Splice { at: 0, jump: 300 }));
+        let bounds = Bounds { wanted: 7, ..BOUNDS };
+        assert_eq!(lengthen(&sound, bounds), Some(Splice { at: 7, jump: -7 }));
+    }
+
+    #[test]
+    fn loud_noise_is_left_alone() {
+        let mut random = crate::Random::new(3);
+        let noise: Vec<i16> = (0..400).map(|_| (random.next_u32() >> 16) as i16 / 4).collect();
+        assert_eq!(shorten(&noise, BOUNDS), None);
+        assert_eq!(lengthen(&noise[..160], BOUNDS), None);
+    }
+}
