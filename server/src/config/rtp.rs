@@ -178,8 +178,9 @@ impl Shards {
             arrival_timestamps: section.flag(
                 "arrival_timestamps",
                 true,
-                "Whether the kernel stamps each packet's arrival, for some CPU. Without it, \
-                 arrival is known to the period (20 ms), and sound may wait so much longer.",
+                "Whether the kernel's time of arrival is used, for some CPU: of each packet, and of every \
+                 eighth of a calm stream. Without it, arrival is known to the period (20 ms), \
+                 and sound may wait so much longer.",
             ),
         }
     }
