@@ -13,7 +13,8 @@ use crate::tick::Run;
 use crate::{Equipment, Output};
 
 impl Shard {
-    /// Applies one command, with the equipment that belongs to it ([`Equipment::beside`]). Call it at the start of a tick, before the sockets are read.
+    /// Applies one command, with the equipment that belongs to it ([`Equipment::beside`]). Call it
+    /// at the start of a tick, before the sockets are read.
     pub fn command(
         &mut self,
         command: Command,

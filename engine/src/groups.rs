@@ -101,8 +101,8 @@ impl Groups {
     }
 
     /// Lets those leave who hear something of their own in this period (they are heard, or have a
-    /// gain), and those come who have not for long enough; `is_pause` tells that nobody would notice. Nothing has been encoded in this period
-    /// yet.
+    /// gain), and those come who have not for long enough; `is_pause` tells that nobody would
+    /// notice. Nothing has been encoded in this period yet.
     pub(crate) fn settle(
         &mut self,
         sessions: &mut [Session],

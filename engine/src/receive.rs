@@ -7,7 +7,7 @@ use media::dtmf::{Digit, DigitReceiver};
 use media::rtp::RtpView;
 use media::talk::SILENT_DBOV;
 use media::{Demux, demux};
-use media_units::{Arrival, CLOCK_RATE, Discard, ExtendedSequence, Instant, Law, PeriodIndex};
+use media_units::{Arrival, CLOCK_RATE, Discard, ExtendedSequence, Instant, PeriodIndex};
 
 use crate::latch::{Caller, Verdict};
 use crate::moment::Moment;
@@ -56,31 +56,27 @@ impl Session {
         moment.totals.rtp_received += 1;
         let packet = RtpView::parse(datagram.bytes)?;
         let kind = self.admit(datagram, &packet, moment)?;
-        let arrival = self.reception.packet(&packet, datagram.arrival.exact())?;
-        if arrival.restarted {
+        let received = self.reception.packet(&packet, datagram.arrival.exact())?;
+        if received.restarted {
             self.restart(moment);
         }
+        let (extended, arrival) = (received.extended, datagram.arrival);
         self.in_digit = kind == Kind::Digit;
         match kind {
             Kind::Sound => {
                 self.note_level(&packet, moment.period);
-                let (extended, arrival) = (arrival.extended, datagram.arrival);
                 let taken = self.store(&packet, extended, arrival);
                 if matches!(taken, Err(Discard::Late | Discard::Overflow)) {
                     self.reception.discard(extended);
                 }
                 taken
             }
-            Kind::Noise => {
-                let (extended, arrival) = (arrival.extended, datagram.arrival);
-                self.playout.insert_comfort_noise(&packet, extended, arrival)
-            }
+            Kind::Noise => self.playout.insert_comfort_noise(&packet, extended, arrival),
             Kind::Digit => {
-                self.playout.insert_event(arrival.extended);
+                self.playout.insert_event(extended);
                 self.digit_until = moment.period + DIGIT_PERIODS;
                 let clock_rate = self.media.telephone_event.map_or(CLOCK_RATE, |e| e.clock_rate);
-                let digit =
-                    self.record.digits.packet(&packet, clock_rate, datagram.arrival.latest())?;
+                let digit = self.record.digits.packet(&packet, clock_rate, arrival.latest())?;
                 self.tell_digit(digit, DigitSource::TelephoneEvent, moment.output);
                 Ok(())
             }
@@ -105,8 +101,7 @@ impl Session {
         if let Some(equipment) = &self.equipment {
             return self.playout.insert(packet, extended, arrival, &equipment.decoder);
         }
-        let law = self.media.encoding.law().unwrap_or(Law::Mu);
-        self.playout.insert(packet, extended, arrival, &Decoder::G711(law))
+        self.playout.insert(packet, extended, arrival, &Decoder::G711(self.law()))
     }
 
     /// Another stream begins: nothing of the one before continues in it.

@@ -1,8 +1,8 @@
 //! One send stream: RTP headers on the session's sample clock.
 //!
-//! The timestamp is the session's first timestamp plus a period's units (160 at 8 kHz) for each period
-//! since the engine started, whether something was sent in it or not (RFC 3550 section 5.1: it counts sampling
-//! instants); the sequence number counts packets. So a hold, a hole in a relay or a change of
+//! The timestamp is the session's first timestamp plus a period's units (160 at 8 kHz) for each
+//! period since the engine started, whether something was sent in it or not (RFC 3550 section 5.1:
+//! it counts sampling instants); the sequence number counts packets. So a hold, a hole in a relay or a change of
 //! phase never disturbs either. The marker says that a talkspurt begins: the packet before was
 //! not sent (RFC 3551 section 4.1).
 

@@ -236,7 +236,7 @@ impl Session {
         if self.latch.rename(media.rtp) {
             moment.output.latch(self.slot(), Port::Rtp, None);
         }
-        if before.encoding != media.encoding || !media.direction.receives() {
+        if !media.direction.receives() {
             self.playout.reset();
         }
         if !before.direction.receives() {
@@ -286,6 +286,11 @@ impl Session {
         prefetch(&self.send);
         prefetch(&self.talk);
         self.playout.prefetch();
+    }
+
+    /// The law of its samples, where it speaks G.711.
+    pub(crate) fn law(&self) -> Law {
+        self.media.encoding.law().unwrap_or(Law::Mu)
     }
 
     /// How its sound is encoded, as far as the mix must know.

@@ -191,31 +191,41 @@ impl<O: Output> Run<'_, O> {
 
     /// Sends one member what it hears.
     fn speak(&mut self, position: u32, part: Part, room: u32) {
-        let Self { sessions, sources, rooms, mix, encoded, moment, .. } = self;
-        let listener = &mut sources[part.member as usize];
+        let Self { sessions, sources, mix, moment, .. } = self;
         let session = &mut sessions[part.member as usize];
-        match (part.format, session.sharing) {
-            (Format::Plain(law), _) => {
+        match part.format {
+            Format::Plain(law) => {
+                let listener = &mut sources[part.member as usize];
                 let frame = part.hears.then(|| mix.frame_for(position, law, listener));
                 session.end_turn(frame, moment);
             }
-            (Format::Other(_), _) if !part.hears => session.end_turn_with(None, moment),
-            (Format::Other(class), Sharing::Alone(_)) => {
-                if let Some(lost) = session.take_loss() {
-                    session.far_end_lost(lost);
-                }
-                let block = mix.heard_by(position, class, listener).block;
-                session.end_turn_alone(block, &mut encoded.alone, moment);
+            Format::Other(class) if part.hears => self.speak_encoded(position, part, class, room),
+            Format::Other(_) => session.end_turn_with(None, moment),
+        }
+    }
+
+    /// Sends one member what it hears, in anything but plain G.711.
+    fn speak_encoded(&mut self, position: u32, part: Part, class: RateClass, room: u32) {
+        let Self { sessions, sources, rooms, mix, encoded, moment, .. } = self;
+        let member = part.member as usize;
+        let sharing = sessions[member].sharing;
+        let encoder = match sharing {
+            Sharing::Alone(_) => member,
+            Sharing::Group(group) => rooms[room as usize].groups.leader(group) as usize,
+        };
+        if let Some(lost) = sessions[member].take_loss() {
+            sessions[encoder].far_end_lost(lost);
+        }
+        match sharing {
+            Sharing::Alone(_) => {
+                let block = mix.heard_by(position, class, &mut sources[member]).block;
+                sessions[member].end_turn_alone(block, &mut encoded.alone, moment);
             }
-            (Format::Other(class), Sharing::Group(group)) => {
-                let leader = rooms[room as usize].groups.leader(group);
-                if let Some(lost) = session.take_loss() {
-                    sessions[leader as usize].far_end_lost(lost);
-                }
+            Sharing::Group(group) => {
                 let packets = encoded.shared(group, |packets| {
-                    sessions[leader as usize].encode(mix.whole(class), packets, moment);
+                    sessions[encoder].encode(mix.whole(class), packets, moment);
                 });
-                sessions[part.member as usize].end_turn_with(Some(packets), moment);
+                sessions[member].end_turn_with(Some(packets), moment);
             }
         }
     }

@@ -10,7 +10,7 @@ use media::g711;
 use media::playout::Pulled;
 use media::rtp::HEADER_BYTES_MAX;
 use media::talk::SILENT_DBOV;
-use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, Law, PeriodIndex};
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, PeriodIndex};
 use mixer::{Frame, encode, silence};
 
 use crate::moment::Moment;
@@ -74,8 +74,7 @@ impl Session {
         let rate = self.media.encoding.sample_rate();
         let was_skipped = take(&mut self.was_skipped);
         let Some(equipment) = &mut self.equipment else {
-            let law = self.media.encoding.law().unwrap_or(Law::Mu);
-            let decoder = &mut Decoder::G711(law);
+            let decoder = &mut Decoder::G711(self.law());
             return self.playout.pull(now, decoder, kernels, &mut bench.scratch, block);
         };
         if was_skipped {
@@ -114,7 +113,7 @@ impl Session {
         if self.rests {
             return false;
         }
-        let law = self.media.encoding.law().unwrap_or(Law::Mu);
+        let law = self.law();
         let (kernels, scratch) = (&moment.rules.kernels, &mut moment.bench.scratch);
         let pulled = self.playout.pull_frame(moment.now, law, kernels, scratch, frame);
         let is_sound = self.count(pulled, moment);
@@ -198,7 +197,7 @@ impl Session {
 
     /// Sends a frame of plain G.711, or what takes its place.
     fn send_frame<O: Output>(&mut self, frame: &Frame, moment: &mut Moment<'_, O>) {
-        let law = self.media.encoding.law().unwrap_or(Law::Mu);
+        let law = self.law();
         match self.next_digit(moment.period) {
             None => self.send(Payload::of_frame(frame), moment),
             Some(Sending::Event(event)) => self.send_event(&event, moment),
