@@ -8,6 +8,8 @@
 use media_units::{PHASES, RateClass};
 use mixer::{Classes, Format, Part, Way};
 
+use crate::shard::Room;
+
 /// The room of those who are in none: sorts behind all rooms.
 pub(crate) const NO_ROOM: u32 = u32::MAX;
 
@@ -37,14 +39,14 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    fn new(room: u32, first: usize, parts: &[Part], is_tapped: bool) -> Self {
+    fn new(room: u32, first: usize, parts: &[Part], is_tapped: bool, needs_mix: bool) -> Self {
         let listeners = || parts.iter().filter(|part| part.hears);
         let tap = is_tapped.then_some(RateClass::Narrow);
         Self {
             room,
             first: first as u32,
             count: parts.len() as u32,
-            way: Way::of(parts, is_tapped),
+            way: Way::of(parts, is_tapped || needs_mix),
             classes: listeners().map(|part| part.format.class()).chain(tap).collect(),
             has_senders: listeners().any(|part| matches!(part.format, Format::Other(_))),
             wants_names: listeners().any(|part| part.wants_names),
@@ -214,8 +216,9 @@ impl Phase {
         self.changed = true;
     }
 
-    /// Finds the rooms and their ways where anything changed.
-    pub(crate) fn plan(&mut self) {
+    /// Finds the rooms and their ways where anything changed. A mix that is being turned down goes
+    /// on until it is not, so that nobody hears a step: then it is planned anew.
+    pub(crate) fn plan(&mut self, rooms: &[Room]) {
         if !std::mem::take(&mut self.changed) {
             return;
         }
@@ -229,13 +232,16 @@ impl Phase {
                 let count = members.len();
                 let parts = &self.parts[first..first + count];
                 let is_tapped = self.tapped.binary_search(&room).is_ok();
-                self.spans.push(Span::new(room, first, parts, is_tapped));
+                let room_of = rooms.get(room as usize);
+                let needs_mix = room_of.is_some_and(Room::needs_mix);
+                self.changed |= count == 2 && room_of.is_some_and(|room| !room.state.is_at_rest());
+                self.spans.push(Span::new(room, first, parts, is_tapped, needs_mix));
                 first += count;
             }
         }
         for &room in &self.tapped {
             if self.rooms.binary_search(&room).is_err() {
-                self.spans.push(Span::new(room, first, &[], true));
+                self.spans.push(Span::new(room, first, &[], true, false));
             }
         }
         self.group();
@@ -302,7 +308,7 @@ mod tests {
             }
         }
         phase.tap(7);
-        phase.plan();
+        phase.plan(&[]);
         let groups = phase.groups();
         let sizes: Vec<_> = groups.iter().map(|&group| phase.slots_of(group).len()).collect();
         assert_eq!(sizes, [70, 200, 67, 63]);
@@ -333,21 +339,21 @@ mod tests {
         let phase = roster.phase_mut(0);
         phase.insert(1, part(4));
         phase.insert(1, part(5));
-        phase.plan();
+        phase.plan(&[]);
         assert_eq!(phase.spans[0].way, Way::Relay);
         phase.update(1, Part { says: false, ..part(5) });
-        phase.plan();
+        phase.plan(&[]);
         assert_eq!(phase.spans[0].way, Way::Mix);
         assert!(!phase.parts(phase.spans[0])[1].says);
         phase.update(1, part(5));
         phase.tap(6);
         phase.tap(1);
-        phase.plan();
+        phase.plan(&[]);
         assert_eq!(phase.spans[0].way, Way::Mix, "tapped");
         assert_eq!((phase.spans[1].room, phase.spans[1].count), (6, 0));
         phase.untap(1);
         phase.untap(6);
-        phase.plan();
+        phase.plan(&[]);
         assert_eq!((phase.spans.len(), phase.spans[0].way), (1, Way::Relay));
     }
 

@@ -64,6 +64,12 @@ impl Room {
         Self { is_open: false, ..Self::open(key, 0, RoomSound::DEFAULT) }
     }
 
+    /// Whether its sound must be mixed, however few are in it: as it is to sound so, or as
+    /// something is still being turned down.
+    pub(crate) fn needs_mix(&self) -> bool {
+        self.sound.conditions_sources() || !self.state.is_at_rest()
+    }
+
     /// A new room, empty.
     pub(crate) fn open(key: RoomKey, phase: u8, sound: RoomSound) -> Self {
         let state = RoomState::default();
@@ -141,7 +147,7 @@ impl Shard {
     pub fn begin_tick(&mut self, now: Instant) {
         self.totals.ticks += 1;
         self.totals.lateness.record(now.since(self.clock.due()));
-        self.roster.phase_mut(self.clock.phase()).plan();
+        self.roster.phase_mut(self.clock.phase()).plan(&self.rooms);
         self.groups_run = 0;
     }
 

@@ -50,11 +50,7 @@ impl<O: Output> Run<'_, O> {
             let parts = phase.parts(span);
             match (span.room, span.way, parts) {
                 (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
-                (room, Way::Relay, [one, other])
-                    if !self.rooms[room as usize].sound.conditions_sources() =>
-                {
-                    self.relay([one.member, other.member]);
-                }
+                (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
                 _ => self.mix(parts, span),
             }
         }

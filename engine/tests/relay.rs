@@ -3,6 +3,7 @@
 mod rig;
 
 use engine_control::{Command, Event, RoomKey, Route, SessionKey, TapPoint, tap};
+use media_kernels::Kernels;
 use media_units::{Direction, Law};
 use rig::{Rig, SILENCE};
 
@@ -104,6 +105,33 @@ fn hold_in_a_relay_silences_both_ways_and_ends_in_step() {
     assert_eq!(rig.codes(0)[20..], [0x90; 10]);
     assert_eq!(rig.codes(1), [UNTOUCHED; 20]);
     rig.assert_streams_are_lawful();
+}
+
+#[test]
+fn who_is_turned_down_in_a_mix_hears_no_step_where_it_becomes_a_relay() {
+    let (mut rig, room) = two_parties(None, Some(0x80));
+    rig.dial(2, Route::Room(room), Some(0x80));
+    rig.run(rig::SETTLED);
+    rig.command(Command::CloseSession { session: session(2) });
+    rig.forget();
+    rig.run(100);
+    let heard: Vec<i32> = rig
+        .taken
+        .rtp(0)
+        .iter()
+        .flat_map(|sent| sent.view().payload().to_vec())
+        .map(|code| {
+            let mut sample = [0];
+            Kernels::SCALAR.decode_ulaw(&[code], &mut sample);
+            i32::from(sample[0])
+        })
+        .collect();
+    let full = 32_124;
+    assert!(heard[0] < full * 6 / 10, "one of two was turned down by half: {}", heard[0]);
+    assert_eq!(heard[heard.len() - 1], full, "and is itself again");
+    // The codes of mu-law are up to 1024 apart there.
+    let steps = heard.windows(2).map(|pair| pair[0].abs_diff(pair[1]));
+    assert!(steps.max() <= Some(1024));
 }
 
 #[test]

@@ -54,11 +54,11 @@ pub enum Way {
 
 impl Way {
     /// The way for a room of these parts. A relay is possible where exactly two members both say
-    /// and hear in one plain payload format and nobody else listens.
-    pub fn of(parts: &[Part], room_tapped: bool) -> Self {
+    /// and hear in one plain payload format and nothing else `needs_mix`: a tap of the room, say.
+    pub fn of(parts: &[Part], needs_mix: bool) -> Self {
         match parts {
             [one, other]
-                if !room_tapped
+                if !needs_mix
                     && one.format == other.format
                     && one.is_plain()
                     && other.is_plain() =>
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(Way::of(&[], false), Way::Mix);
         assert_eq!(Way::of(&[PLAIN], false), Way::Mix);
         assert_eq!(Way::of(&[PLAIN, other, Part { member: 8, ..PLAIN }], false), Way::Mix);
-        assert_eq!(Way::of(&[PLAIN, other], true), Way::Mix, "the room is tapped");
+        assert_eq!(Way::of(&[PLAIN, other], true), Way::Mix, "the room needs a mix");
         for different in [
             Part { says: false, ..other },
             Part { hears: false, ..other },

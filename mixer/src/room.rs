@@ -40,3 +40,11 @@ pub struct RoomState {
     pub(crate) limits_listeners: bool,
     pub(crate) noise: ComfortNoise,
 }
+
+impl RoomState {
+    /// Whether nothing is turned down at the moment: whatever else carries the sound from now on
+    /// may pass it as it is.
+    pub fn is_at_rest(&self) -> bool {
+        !self.limits_listeners && self.whole.iter().all(|limiter| limiter.is_idle())
+    }
+}

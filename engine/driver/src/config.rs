@@ -40,9 +40,10 @@ pub struct EngineConfig {
     /// Receive buffer of each media socket (`SO_RCVBUF`; the kernel doubles it). 16 KiB hold
     /// about 39 packets of G.711.
     pub receive_buffer_bytes: usize,
-    /// Whether each packet's arrival is the kernel's time stamp, or else an estimate: half a
-    /// period before the tick that read it. Stamps make playout's delay and RTCP's jitter finer
-    /// than a period, for 4 % more CPU per stream (0.15 us per packet, measured at 2,000 streams).
+    /// Whether the kernel stamps what arrives: each packet, or one in eight while a stream is calm
+    /// (one packet in each of its last visits). Without stamps arrivals are an estimate: half a
+    /// period before the tick that read them. Stamps make playout's delay and RTCP's jitter finer
+    /// than a period, for some CPU (docs/performance.md says how much).
     pub arrival_timestamps: bool,
 }
 
