@@ -211,8 +211,8 @@ impl Session {
         self.record.quality = Quality::new(self.counters(moment), self.playout.report());
     }
 
-    /// Applies what another offer and answer agreed on. Codec states go on where the format and
-    /// its parameters are the same as before.
+    /// Applies what another offer and answer agreed on. Codec states go on where the format, its
+    /// parameters and what describes silence are the same as before.
     pub(crate) fn update<O: Output>(
         &mut self,
         media: &RemoteMedia,
@@ -225,7 +225,11 @@ impl Session {
         self.send.set_format(media.send_payload_type, clock_rate, moment.period);
         self.reception.set_clock_rate(clock_rate);
         self.record.rtcp_timer.set_bandwidth(media_bandwidth(media));
-        let is_same = (before.encoding, before.parameters) == (media.encoding, media.parameters);
+        let is_same = match (&self.equipment, &equipment) {
+            (Some(own), Some(other)) => own.sender.is_like(&other.sender),
+            (None, None) => before.encoding == media.encoding,
+            _ => false,
+        };
         let superfluous = if is_same { equipment } else { self.equip(equipment) };
         if let Some(equipment) = superfluous {
             moment.output.retire(equipment);

@@ -4,11 +4,11 @@ mod rig;
 
 use engine::Port;
 use engine_control::{
-    Command, Event, Refusal, RoomKey, Route, RtcpTransport, SessionKey, SessionReport, ShardReport,
-    TapPoint, tap,
+    Command, Event, Refusal, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey, SessionReport,
+    ShardReport, TapPoint, tap,
 };
 use media::rtcp::{Compound, Fact};
-use rig::{Rig, media};
+use rig::{Rig, SILENCE, media};
 
 fn refusal(rig: &mut Rig, command: Command) -> Refusal {
     rig.forget();
@@ -222,4 +222,27 @@ fn rtcp_is_sent_and_taken_on_its_own_port_from_the_same_address_only() {
     assert!(reports[0].round_trip.is_some());
     rig.run(600);
     assert!(rig.taken.rtcp(0).iter().all(|sent| sent.to == symmetric));
+}
+
+#[test]
+fn comfort_noise_agreed_on_or_given_up_in_mid_call_is_sent_or_not_from_then_on() {
+    const NOISE: u8 = 13;
+    let mut rig = Rig::new();
+    let leaves_out_silence = |media: &mut RemoteMedia| media.parameters.discontinuous = true;
+    let session = rig.dial_with(0, Route::Idle, Some(SILENCE), leaves_out_silence);
+    let noise_packets = |rig: &mut Rig| {
+        rig.settle_and_run(100);
+        let sent = rig.taken.rtp(0);
+        sent.iter().filter(|sent| sent.view().payload_type() == NOISE).count()
+    };
+    assert_eq!(noise_packets(&mut rig), 0);
+    rig.update(session, |media| {
+        leaves_out_silence(media);
+        media.comfort_noise = Some(NOISE);
+    });
+    assert!(noise_packets(&mut rig) > 0);
+    assert!(rig.taken.rtp(0).len() < 50, "the rest is left out");
+    rig.update(session, leaves_out_silence);
+    assert_eq!(noise_packets(&mut rig), 0);
+    assert_eq!(rig.taken.rtp(0).len(), 100, "silence is sent as sound");
 }
