@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine_control::{Command, Event, MediaAddress, Refusal, RoomKey, SessionKey, SlotPool};
 use media_units::Instant;
-use signaling::{Carrier, FrontEnd, FrontEndConfig, Outside, Peer, Recording};
+use signaling::{Carrier, FrontEnd, FrontEndConfig, Outside, Peer, RecordingId, RecordingStart};
 
 /// Runs one input.
 pub fn run(script: &[u8]) {
@@ -63,6 +63,7 @@ impl World {
             self.now = next.max(self.now);
             self.front.expire(self.now, wire);
         }
+        while self.front.next_fact().is_some() {}
         self.now = end;
     }
 }
@@ -116,7 +117,7 @@ impl Outside for Wire {
         Ok(())
     }
 
-    fn record(&mut self, _: Recording) -> Result<(), Refusal> {
-        if self.is_busy { Err(Refusal::Full) } else { Ok(()) }
+    fn begin_recording(&mut self, _: RecordingStart) -> Result<RecordingId, Refusal> {
+        if self.is_busy { Err(Refusal::Full) } else { Ok(RecordingId::new(1)) }
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::{self, Interval};
 use crate::api::Ask;
 use crate::control::answers::Asker;
 use crate::failure::Failure;
+use crate::keeper::Keeper;
 use crate::survey::Survey;
 use crate::world::World;
 
@@ -30,6 +31,7 @@ const ROUND: Duration = Duration::from_millis(500);
 pub(crate) struct Control {
     front: FrontEnd,
     world: World,
+    keeper: Keeper,
     survey: Survey<Asker>,
     asks: mpsc::Receiver<Ask>,
     /// Readable when shards have facts.
@@ -61,6 +63,7 @@ impl Control {
     pub(crate) fn new(
         front: FrontEnd,
         world: World,
+        keeper: Keeper,
         asks: mpsc::Receiver<Ask>,
         started: Duration,
         stop_timeout: Duration,
@@ -76,6 +79,7 @@ impl Control {
         Ok(Self {
             front,
             world,
+            keeper,
             survey: Survey::new(),
             asks,
             facts,
@@ -145,6 +149,13 @@ impl Control {
             Wake::Ask(ask) => self.answer(now, ask),
             Wake::Round => self.look_after(now),
             Wake::Signal => self.stop(now),
+        }
+        self.tell_keeper();
+    }
+
+    fn tell_keeper(&mut self) {
+        while let Some(fact) = self.front.next_fact() {
+            self.keeper.take(fact, &mut self.world);
         }
     }
 

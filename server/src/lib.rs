@@ -10,6 +10,7 @@ mod api;
 mod control;
 mod exposition;
 mod failure;
+mod keeper;
 mod log;
 mod metrics;
 mod placement;

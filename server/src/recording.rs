@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use engine_control::TapReader;
-use recorder_writer::{Event, Failure, Status, Writer, WriterConfig};
+use recorder_writer::{Event, Failure, RecordingId, Status, Writer, WriterConfig};
 
 /// How long after a failure to start the writer the next attempt is made.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ impl Recorder {
         subject: &str,
         call_id: Option<&str>,
         started_unix_nanos: u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<RecordingId, Failure> {
         self.prepare();
         let begun = match &self.writer {
             Some(writer) => writer.begin(reader, subject, call_id, started_unix_nanos),
@@ -61,7 +61,7 @@ impl Recorder {
         match begun {
             Ok(recording) => {
                 tracing::info!(recording = recording.as_u64(), subject, call_id, "recording");
-                Ok(())
+                Ok(recording)
             }
             Err(failure) => {
                 self.refused += 1;

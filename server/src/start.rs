@@ -16,6 +16,7 @@ use crate::api;
 use crate::config::Config;
 use crate::control::Control;
 use crate::failure::Failure;
+use crate::keeper::Keeper;
 use crate::placement::Placement;
 use crate::recording::Recorder;
 use crate::system::{cores_allowed, since_1970, stay_on, step_back, unguessable};
@@ -78,9 +79,10 @@ impl Server {
             transport,
             recorder,
         };
+        let keeper = Keeper::new(config.rooms.record);
         #[cfg(test)]
         let udp = world.transport.udp_addresses().first().copied();
-        let control = Control::new(front, world, asks, started, config.sip.stop_timeout)
+        let control = Control::new(front, world, keeper, asks, started, config.sip.stop_timeout)
             .map_err(Failure::System)?;
         Ok(Self {
             control,
@@ -214,7 +216,6 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
         retry_after: sip.retry_after,
         room_sound: config.rooms.sound,
         rooms: config.named_rooms.clone(),
-        room_recording: config.rooms.record,
         timing: sip.timing,
         ..default
     }

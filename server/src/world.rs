@@ -9,7 +9,7 @@ use bytes::Bytes;
 use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, tap};
 use engine_driver::Engine;
 use recorder_writer::Failure;
-use signaling::{Carrier, Outside, Peer, Recording};
+use signaling::{Carrier, Outside, Peer, RecordingId, RecordingStart};
 use signaling_transport::Transport;
 
 use crate::recording::Recorder;
@@ -73,18 +73,20 @@ impl Outside for World {
         self.engine.command(command).map_err(|(_, refusal)| refusal)
     }
 
-    fn record(&mut self, recording: Recording) -> Result<(), Refusal> {
-        let Recording { point, subject, call_id } = recording;
+    fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
+        let RecordingStart { subject, call_id, tracks, .. } = start;
+        let [track] = &tracks[..] else { return Err(Refusal::Full) };
         let (sink, reader) = tap(self.ring_blocks);
         let began = self.engine.wall().unix_nanos(self.engine.now());
-        self.recorder.begin(reader, &subject, call_id.as_deref(), began).map_err(|failure| {
-            match failure {
+        let recording = self.recorder.begin(reader, &subject, call_id.as_deref(), began).map_err(
+            |failure| match failure {
                 Failure::Full => Refusal::Full,
                 Failure::Folder { .. } | Failure::Thread(_) | Failure::Stopped => Refusal::Gone,
-            }
-        })?;
+            },
+        )?;
         // Where the shard refuses, the sink is dropped and the recording ends as an empty file.
-        self.command(Command::StartTap { point, sink: Box::new(sink) })
+        self.command(Command::StartTap { point: track.point, sink: Box::new(sink) })?;
+        Ok(RecordingId::new(recording.as_u64()))
     }
 }
 

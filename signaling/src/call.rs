@@ -162,6 +162,11 @@ impl Media {
         }
     }
 
+    /// Whether the endpoint put us on hold.
+    pub(crate) fn is_held(&self) -> bool {
+        self.agreed.is_some_and(|agreed| !agreed.direction.sends())
+    }
+
     /// Our answer to the last offer.
     pub(crate) fn answer(&mut self, negotiation: &Negotiation) -> String {
         self.describe(|local| negotiation.answer(local))

@@ -46,8 +46,6 @@ pub struct FrontEndConfig {
     pub room_sound: RoomSound,
     /// Rooms that sound otherwise; the first rule that matches decides.
     pub rooms: Vec<RoomRule>,
-    /// Whether every room is recorded from its first member to its last.
-    pub room_recording: bool,
     /// The base times of RFC 3261.
     pub timing: Timing,
 }
@@ -73,7 +71,6 @@ impl Default for FrontEndConfig {
             retry_after: Duration::from_secs(10),
             room_sound: RoomSound::DEFAULT,
             rooms: Vec::new(),
-            room_recording: false,
             timing: Timing::default(),
         }
     }

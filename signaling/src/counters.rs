@@ -54,8 +54,6 @@ pub struct Counters {
     pub requests_timed_out: u64,
     /// Calls answered with 200.
     pub calls_answered: u64,
-    /// Rooms that were to be recorded and are not.
-    pub room_recordings_refused: u64,
 }
 
 /// Declares an enum whose variants are counters with names.

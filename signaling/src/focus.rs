@@ -18,7 +18,6 @@ pub(crate) struct Focus {
 pub(crate) struct Conference {
     pub key: RoomKey,
     pub since: Instant,
-    pub recorded: bool,
     pub members: BTreeSet<ParticipantId>,
 }
 
@@ -36,8 +35,8 @@ impl Focus {
     }
 
     /// Adds a conference that has no member yet.
-    pub(crate) fn open(&mut self, name: &str, key: RoomKey, since: Instant, recorded: bool) {
-        let conference = Conference { key, since, recorded, members: BTreeSet::new() };
+    pub(crate) fn open(&mut self, name: &str, key: RoomKey, since: Instant) {
+        let conference = Conference { key, since, members: BTreeSet::new() };
         self.conferences.insert(name.to_owned(), conference);
     }
 

@@ -24,6 +24,7 @@ use crate::call::{Call, CallTimer};
 use crate::config::FrontEndConfig;
 use crate::counters::{Counters, Dropped, Ending};
 use crate::endpoint::{Endpoint, Outcome, Told, TransactionId};
+use crate::fact::Fact;
 use crate::focus::Focus;
 use crate::outside::{Carrier, Outside, Peer};
 use crate::policy::Policies;
@@ -63,6 +64,8 @@ pub struct FrontEnd {
     timers: Timers<(ParticipantId, CallTimer)>,
     /// Commands that must reach the engine, and found its ring full.
     unsent: VecDeque<media::Duty>,
+    /// What happened and nobody has taken yet.
+    facts: VecDeque<Fact>,
     resend_at: Option<Instant>,
     admitted: u64,
     is_stopping: bool,
@@ -93,6 +96,7 @@ impl FrontEnd {
             focus: Focus::default(),
             timers: Timers::new(),
             unsent: VecDeque::new(),
+            facts: VecDeque::new(),
             resend_at: None,
             admitted: 0,
             is_stopping: false,
@@ -162,6 +166,12 @@ impl FrontEnd {
             Event::Refused { command, .. } => self.command_refused(now, &command, out),
             _ => {}
         }
+    }
+
+    /// The next fact that nobody has taken yet. To be asked for after every verb until there is
+    /// none: they are kept without bound.
+    pub fn next_fact(&mut self) -> Option<Fact> {
+        self.facts.pop_front()
     }
 
     /// Stops: every call is ended, no new one is taken.
@@ -349,11 +359,16 @@ impl FrontEnd {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let is_new = call.keypad.press(now, digit, source, duration);
         self.endpoint.counters.count_digit(source, is_new);
+        if is_new {
+            self.facts.push_back(Fact::Pressed { participant: id, digit });
+        }
     }
 
     fn talking(&mut self, session: SessionKey, talking: bool) {
-        if let Some(call) = self.call_of(session) {
+        let Some(participant) = self.by_session.get(&session).copied() else { return };
+        if let Some(call) = self.calls.get_mut(&participant) {
             call.talking = talking;
+            self.facts.push_back(Fact::Talking { participant, talking });
         }
     }
 
@@ -372,9 +387,6 @@ impl FrontEnd {
             Command::SendDigits { .. } => self.endpoint.counters.digits_refused += 1,
             Command::StartTap { point: TapPoint::Received(session), .. } => {
                 self.end_session(now, *session, Ending::RecordingFailed, out);
-            }
-            Command::StartTap { point: TapPoint::Room(_), .. } => {
-                self.endpoint.counters.room_recordings_refused += 1;
             }
             _ => {}
         }

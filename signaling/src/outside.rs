@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint};
+use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey};
+
+use crate::recording::{RecordingId, RecordingStart};
 
 /// What carries a SIP message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,17 +25,6 @@ pub struct Peer {
     pub carrier: Carrier,
     /// Its address.
     pub remote: SocketAddr,
-}
-
-/// What a recording is of, for its name and its metadata.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recording {
-    /// What is tapped.
-    pub point: TapPoint,
-    /// Name of the room, or the user part of who called the recorder.
-    pub subject: String,
-    /// The SIP Call-ID, where one call is recorded.
-    pub call_id: Option<String>,
 }
 
 /// The world, as the front end sees it. Implemented by the server and by the simulator.
@@ -70,7 +61,7 @@ pub trait Outside {
     /// Sends a command to the shard it is for.
     fn command(&mut self, command: Command) -> Result<(), Refusal>;
 
-    /// Starts recording: makes the tap and its file, sends `StartTap`. The recording ends by
-    /// itself when what it taps is closed.
-    fn record(&mut self, recording: Recording) -> Result<(), Refusal>;
+    /// Begins a recording: its taps and its files. Nothing of it remains where it is refused. It
+    /// ends by itself when everything that it taps is closed.
+    fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal>;
 }

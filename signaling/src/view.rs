@@ -36,8 +36,6 @@ pub struct RoomView {
     pub key: RoomKey,
     /// Since when it exists.
     pub since: Instant,
-    /// Whether it is recorded.
-    pub recorded: bool,
     /// Who is in it, in order of arrival.
     pub members: Vec<ParticipantView>,
 }

@@ -105,7 +105,7 @@ impl Control {
         let mut rooms: Vec<Room> = rooms
             .filter(|view| page.after.as_ref().is_none_or(|after| view.name > *after))
             .take(page.limit + 1)
-            .map(|view| room(&view, now))
+            .map(|view| room(&view, self.keeper.records(&view.name), now))
             .collect();
         let is_last = rooms.len() <= page.limit;
         rooms.truncate(page.limit);
@@ -115,7 +115,7 @@ impl Control {
 
     fn room(&self, now: Instant, name: &str) -> Result<Room, Trouble> {
         let found = self.front.rooms().find(|view| view.name == name);
-        found.map(|view| room(&view, now)).ok_or(Trouble::NoRoom)
+        found.map(|view| room(&view, self.keeper.records(name), now)).ok_or(Trouble::NoRoom)
     }
 
     fn participants(
@@ -202,12 +202,12 @@ impl Control {
     }
 }
 
-fn room(view: &RoomView, now: Instant) -> Room {
+fn room(view: &RoomView, recorded: bool, now: Instant) -> Room {
     Room {
         name: view.name.clone(),
         participants: view.members.len(),
         age_s: now.since(view.since).as_secs(),
-        recorded: view.recorded,
+        recorded,
     }
 }
 

@@ -7,6 +7,7 @@ use super::FrontEnd;
 use super::media::Duty;
 use crate::call::Call;
 use crate::counters::Ending;
+use crate::fact::Fact;
 use crate::outside::Outside;
 use crate::routing::Destination;
 use crate::view::{DigitsRefusal, Gains, NotFound, ParticipantId, ParticipantView, RoomView};
@@ -18,7 +19,6 @@ impl FrontEnd {
             name: name.clone(),
             key: room.key,
             since: room.since,
-            recorded: room.recorded,
             members: room.members.iter().filter_map(|id| self.participant(*id)).collect(),
         })
     }
@@ -43,10 +43,14 @@ impl FrontEnd {
     ) -> Result<(), NotFound> {
         let call = self.calls.get_mut(&participant).ok_or(NotFound)?;
         let media = call.media.as_ref().ok_or(NotFound)?;
+        let is_new = call.muted != muted;
         call.muted = muted;
         if media.is_open {
             let duty = Duty::MuteSession(media.session, muted);
             self.oblige(now, duty, out);
+        }
+        if is_new {
+            self.facts.push_back(Fact::Muted { participant, muted });
         }
         Ok(())
     }
@@ -128,7 +132,7 @@ fn view(participant: ParticipantId, call: &Call) -> Option<ParticipantView> {
         answered: call.ringing.is_none(),
         muted: call.muted,
         gains: call.gains,
-        held: media.agreed.is_some_and(|agreed| !agreed.direction.sends()),
+        held: media.is_held(),
         talking: call.talking,
         digits: call.keypad.pressed().to_owned(),
     })

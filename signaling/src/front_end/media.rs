@@ -10,8 +10,11 @@ use media_units::{Direction, Instant, RtpTimestamp, SequenceNumber, Ssrc};
 use signaling_sdp::Local;
 
 use super::{FrontEnd, RESEND_AFTER};
+use crate::call::Caller;
 use crate::counters::Ending;
-use crate::outside::{Outside, Recording};
+use crate::fact::Fact;
+use crate::outside::Outside;
+use crate::recording::{RecordedParticipant, RecordedTrack, RecordingStart};
 use crate::refusal::Refusal;
 use crate::routing::Destination;
 use crate::view::{Gains, ParticipantId};
@@ -115,15 +118,8 @@ impl FrontEnd {
             out.abandon_room(room);
             return Err(no_room(refusal));
         }
-        let mut is_recorded = self.config.room_recording;
-        if is_recorded {
-            let point = TapPoint::Room(room);
-            let recording = Recording { point, subject: name.to_owned(), call_id: None };
-            is_recorded = out.record(recording).is_ok();
-            // A conference without its recording is worth more than no conference.
-            self.endpoint.counters.room_recordings_refused += u64::from(!is_recorded);
-        }
-        self.focus.open(name, room, now, is_recorded);
+        self.focus.open(name, room, now);
+        self.facts.push_back(Fact::RoomOpened { name: name.to_owned(), key: room });
         Ok(room)
     }
 
@@ -144,7 +140,12 @@ impl FrontEnd {
         if media.is_open {
             let update = Command::UpdateSession { session, media: Box::new(agreed) };
             out.command(update).map_err(refused)?;
+            let was_held = media.is_held();
             media.agreed = Some(agreed);
+            let held = media.is_held();
+            if held != was_held {
+                self.facts.push_back(Fact::Held { participant: id, held });
+            }
             return Ok(());
         }
         let open = SessionOpen {
@@ -158,6 +159,7 @@ impl FrontEnd {
         out.command(open).map_err(refused)?;
         media.is_open = true;
         media.agreed = Some(agreed);
+        self.facts.push_back(Fact::Joined { participant: id });
         let (muted, gains) = (call.muted, call.gains);
         if muted {
             self.oblige(now, Duty::MuteSession(session, true), out);
@@ -179,10 +181,25 @@ impl FrontEnd {
         if call.destination != Destination::Record {
             return Ok(());
         }
-        let point = TapPoint::Received(session);
-        let (subject, call_id) = (call.caller.user.clone(), Some(call.dialog.call_id()));
-        out.record(Recording { point, subject, call_id })
-            .map_err(|_| (Refusal::Full("Recording is not possible now"), Ending::RecordingFailed))
+        let Caller { uri, user, display_name, .. } = &call.caller;
+        let participant = RecordedParticipant {
+            id: id.to_string(),
+            uri: uri.clone(),
+            display_name: display_name.clone(),
+        };
+        let track = RecordedTrack {
+            point: TapPoint::Received(session),
+            label: "caller".to_owned(),
+            participant: Some(participant),
+        };
+        let start = RecordingStart {
+            subject: user.clone(),
+            room: None,
+            call_id: Some(call.dialog.call_id()),
+            tracks: vec![track],
+        };
+        let refused = |_| (Refusal::Full("Recording is not possible now"), Ending::RecordingFailed);
+        out.begin_recording(start).map(|_| ()).map_err(refused)
     }
 
     /// Gives back a call's session and its seat. Harmless a second time.
@@ -192,6 +209,7 @@ impl FrontEnd {
         let destination = call.destination.clone();
         self.by_session.remove(&media.session);
         if media.is_open {
+            self.facts.push_back(Fact::Left { participant: id });
             self.oblige(now, Duty::CloseSession(media.session), out);
         } else {
             out.abandon_media(media.session);
@@ -209,6 +227,7 @@ impl FrontEnd {
         if let Destination::Room(name) = destination
             && let Some(room) = self.focus.leave(name, id)
         {
+            self.facts.push_back(Fact::RoomClosed { name: name.clone() });
             self.oblige(now, Duty::CloseRoom(room), out);
         }
     }

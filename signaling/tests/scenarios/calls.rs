@@ -2,7 +2,7 @@
 
 use engine_control::{Command, DigitSource, Event, Route, TapPoint};
 use media_units::{Cadence, Digits, Direction, Encoding, Gain};
-use signaling::{DigitsRefusal, Gains, ParticipantId};
+use signaling::{DigitsRefusal, Fact, Gains, ParticipantId};
 
 use crate::harness::{OFFER, Phone, World};
 
@@ -90,19 +90,36 @@ fn a_call_to_the_recorder_is_recorded_as_received() {
     phone.connect(&mut world);
     let recording = &world.outside.recordings[0];
     let session = world.participant().session;
-    assert_eq!(recording.point, TapPoint::Received(session));
+    let [track] = &recording.tracks[..] else { panic!("{recording:?}") };
+    assert_eq!(track.point, TapPoint::Received(session));
+    assert_eq!(track.participant.as_ref().unwrap().uri, "sip:alice@example.org");
     assert_eq!(recording.subject, "alice");
     assert_eq!(recording.call_id.as_deref(), Some("call-to-record@192.0.2.10"));
 }
 
 #[test]
-fn a_room_is_recorded_from_its_first_member_when_configured_so() {
-    let mut world = World::with(|config| config.room_recording = true);
-    Phone::calling("conf1").connect(&mut world);
-    Phone::calling("conf1").named("second").connect(&mut world);
-    assert_eq!(world.outside.recordings.len(), 1);
-    assert_eq!(world.outside.recordings[0].subject, "1");
-    assert!(world.front.rooms().next().unwrap().recorded);
+fn what_happens_in_a_room_is_told_in_order() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    let participant = world.participant();
+    let (key, who) = (world.front.rooms().next().unwrap().key, participant.participant);
+    let joined = Fact::Joined { participant: who };
+    let opened = Fact::RoomOpened { name: "1".into(), key };
+    assert_eq!(world.facts(), [opened, joined]);
+    for muted in [true, true, false] {
+        world.front.mute(world.now, who, muted, &mut world.outside).unwrap();
+    }
+    let muted = |muted| Fact::Muted { participant: who, muted };
+    assert_eq!(world.facts(), [muted(true), muted(false)], "only what is new");
+    let session = participant.session;
+    world.event(Event::TalkStarted { session });
+    world.event(Event::TalkStopped { session });
+    let talking = |talking| Fact::Talking { participant: who, talking };
+    assert_eq!(world.facts(), [talking(true), talking(false)]);
+    phone.hang_up(&mut world);
+    let closed = Fact::RoomClosed { name: "1".into() };
+    assert_eq!(world.facts(), [Fact::Left { participant: who }, closed]);
 }
 
 #[test]

@@ -149,15 +149,6 @@ fn a_recording_that_cannot_start_is_answered_503() {
 }
 
 #[test]
-fn a_room_whose_recording_cannot_start_is_open_without_it() {
-    let mut world = World::with(|config| config.room_recording = true);
-    world.outside.cannot_record = true;
-    Phone::calling("conf1").connect(&mut world);
-    assert!(!world.front.rooms().next().unwrap().recorded);
-    assert_eq!(world.front.counters().room_recordings_refused, 1);
-}
-
-#[test]
 fn a_tap_that_the_engine_refuses_late_ends_a_call_to_the_recorder() {
     let mut world = World::new();
     Phone::calling("record").connect(&mut world);

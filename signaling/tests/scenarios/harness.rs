@@ -9,7 +9,10 @@ use engine_control::{
     Command, Event, MediaAddress, Refusal, RoomKey, Route, SessionKey, SlotPool, TapPoint,
 };
 use media_units::Instant;
-use signaling::{Carrier, FrontEnd, FrontEndConfig, Outside, ParticipantView, Peer, Recording};
+use signaling::{
+    Carrier, Fact, FrontEnd, FrontEndConfig, Outside, ParticipantView, Peer, RecordingId,
+    RecordingStart,
+};
 
 /// An offer of both codecs from 192.0.2.10.
 pub const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\n\
@@ -46,7 +49,7 @@ pub struct Surroundings {
     room_slots: SlotPool,
     pub open_sessions: BTreeSet<SessionKey>,
     pub open_rooms: BTreeSet<RoomKey>,
-    pub recordings: Vec<Recording>,
+    pub recordings: Vec<RecordingStart>,
     /// Toward which addresses media was opened.
     pub toward: Vec<SocketAddr>,
     /// The engine's ring is full.
@@ -93,6 +96,11 @@ impl World {
             has_no_port: false,
         };
         Self { front: FrontEnd::new(config, 42), now: Instant::START, outside }
+    }
+
+    /// What the front end told since.
+    pub fn facts(&mut self) -> Vec<Fact> {
+        std::iter::from_fn(|| self.front.next_fact()).collect()
     }
 
     pub fn send(&mut self, text: impl AsRef<[u8]>) {
@@ -267,17 +275,19 @@ impl Outside for Surroundings {
         Ok(())
     }
 
-    fn record(&mut self, recording: Recording) -> Result<(), Refusal> {
+    fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
         if self.cannot_record {
             return Err(Refusal::Full);
         }
-        let exists = match recording.point {
-            TapPoint::Received(session) => self.open_sessions.contains(&session),
-            TapPoint::Room(room) => self.open_rooms.contains(&room),
-        };
-        assert!(exists, "what is recorded is open");
-        self.recordings.push(recording);
-        Ok(())
+        for track in &start.tracks {
+            let exists = match track.point {
+                TapPoint::Received(session) => self.open_sessions.contains(&session),
+                TapPoint::Room(room) => self.open_rooms.contains(&room),
+            };
+            assert!(exists, "what is recorded is open");
+        }
+        self.recordings.push(start);
+        Ok(RecordingId::new(self.recordings.len() as u64))
     }
 }
 

@@ -263,6 +263,8 @@ impl World {
         let Self { front_end, server, wire, .. } = self;
         let now = wire.now;
         let result = action(front_end, now, &mut Switchboard { server, wire });
+        // Nobody here wants to know.
+        while front_end.next_fact().is_some() {}
         let wake = front_end.next_expiry();
         if let Some(at) = wake.filter(|at| self.front_end_wakes_at.is_none_or(|p| *at < p)) {
             self.front_end_wakes_at = Some(at);

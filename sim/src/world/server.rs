@@ -12,7 +12,7 @@ use engine_control::{
 };
 use media_kernels::Kernels;
 use media_units::{Arrival, Instant, PERIOD};
-use signaling::{Outside, Peer, Recording};
+use signaling::{Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 
 use super::wire::{Happening, SERVER, Wire};
 use crate::Seed;
@@ -59,11 +59,11 @@ struct Sockets {
     open: Vec<bool>,
 }
 
-/// A recording and all of its samples so far.
+/// A recorded track and all of its samples so far.
 #[derive(Debug)]
 pub struct Recorded {
     /// Of what.
-    pub recording: Recording,
+    pub track: RecordedTrack,
     /// Its sound from its first block on; holes are silent.
     pub samples: Vec<i16>,
     reader: TapReader,
@@ -306,12 +306,14 @@ impl Outside for Switchboard<'_> {
         self.server.order(shard, command)
     }
 
-    fn record(&mut self, recording: Recording) -> Result<(), Refusal> {
-        let (sink, reader) = tap(TAP_BLOCKS);
-        let command = Command::StartTap { point: recording.point, sink: Box::new(sink) };
-        self.server.order(usize::from(command.shard()?), command)?;
-        let recorded = Recorded { recording, samples: vec![], reader, first_period: None };
-        self.server.recordings.push(recorded);
-        Ok(())
+    fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
+        for track in start.tracks {
+            let (sink, reader) = tap(TAP_BLOCKS);
+            let command = Command::StartTap { point: track.point, sink: Box::new(sink) };
+            self.server.order(usize::from(command.shard()?), command)?;
+            let recorded = Recorded { track, samples: vec![], reader, first_period: None };
+            self.server.recordings.push(recorded);
+        }
+        Ok(RecordingId::new(self.server.recordings.len() as u64))
     }
 }
