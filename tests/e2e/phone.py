@@ -55,6 +55,8 @@ class Phone:
         self.call_id = f"{random.getrandbits(64):016x}"
         self.sequence = 0
         self.to = ""
+        # Where requests within the call go, and by which proxies, once its answer has said so.
+        self.target, self.routes = None, []
         self.remote_media = None
         self.heard = bytearray()
         self.events = []
@@ -77,7 +79,7 @@ class Phone:
             sequence = self.sequence
         branch = branch or f"z9hG4bK{random.getrandbits(48):012x}"
         lines = [
-            f"{method} sip:{number}@{HOST}:{self.server[1]} SIP/2.0",
+            f"{method} {self.target or f'sip:{number}@{HOST}:{self.server[1]}'} SIP/2.0",
             f"Via: SIP/2.0/UDP {HOST}:{self.port};branch={branch};rport",
             "Max-Forwards: 70",
             f"From: <sip:{self.user}@{HOST}>;tag={self.tag}",
@@ -85,6 +87,7 @@ class Phone:
             f"Call-ID: {self.call_id}",
             f"CSeq: {sequence} {method}",
             f"Contact: <sip:{self.user}@{HOST}:{self.port}>",
+            *(f"Route: {route}" for route in self.routes),
             *extra,
         ]
         if body:
@@ -140,6 +143,9 @@ class Phone:
         response = self.response()
         if response.status == 200:
             self.to = response.get("To")
+            if response.get("Record-Route"):
+                self.routes = [route.strip() for line in response.all("Record-Route") for route in line.split(",")][::-1]
+                self.target = re.search(r"<(.*)>", response.get("Contact"))[1]
             self.remote_media = (HOST, int(re.search(r"m=audio (\d+)", response.body)[1]))
         return response
 
