@@ -9,9 +9,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine_control::{Command, Event, MediaAddress, Refusal, RoomKey, SessionKey, SlotPool};
+use engine_control::{
+    Command, Event, MediaAddress, Refusal, RoomKey, SessionKey, SlotPool, TapPoint,
+};
 use media_units::Instant;
-use signaling::{Carrier, FrontEnd, FrontEndConfig, Outside, Peer, RecordingId, RecordingStart};
+use signaling::{
+    Carrier, FrontEnd, FrontEndConfig, Outside, Peer, RecordedTrack, RecordingId, RecordingStart,
+};
 
 /// Runs one input.
 pub fn run(script: &[u8]) {
@@ -120,4 +124,12 @@ impl Outside for Wire {
     fn begin_recording(&mut self, _: RecordingStart) -> Result<RecordingId, Refusal> {
         if self.is_busy { Err(Refusal::Full) } else { Ok(RecordingId::new(1)) }
     }
+
+    fn add_track(&mut self, _: RecordingId, _: RecordedTrack) -> Result<(), Refusal> {
+        if self.is_busy { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    fn end_track(&mut self, _: RecordingId, _: TapPoint) {}
+
+    fn end_recording(&mut self, _: RecordingId) {}
 }

@@ -179,6 +179,7 @@ impl Control {
         while let Some(event) = self.world.engine.next_event() {
             if let Some(event) = self.survey.take(event) {
                 log(&event);
+                self.world.recordings.listen(&event);
                 self.front.engine_event(now, event, &mut self.world);
             }
         }

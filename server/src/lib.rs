@@ -15,6 +15,7 @@ mod log;
 mod metrics;
 mod placement;
 mod recording;
+mod recordings;
 mod start;
 mod survey;
 mod system;

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::keeper::Keeper;
 use crate::placement::Placement;
 use crate::recording::Recorder;
+use crate::recordings::Recordings;
 use crate::system::{cores_allowed, since_1970, stay_on, step_back, unguessable};
 use crate::welcome::{Facts, welcome};
 use crate::world::{OwnAddress, World};
@@ -78,6 +79,7 @@ impl Server {
             engine,
             transport,
             recorder,
+            recordings: Recordings::default(),
         };
         let keeper = Keeper::new(config.rooms.record);
         #[cfg(test)]

@@ -6,13 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, tap};
+use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint, tap};
 use engine_driver::Engine;
 use recorder_writer::Failure;
-use signaling::{Carrier, Outside, Peer, RecordingId, RecordingStart};
+use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 use signaling_transport::Transport;
 
 use crate::recording::Recorder;
+use crate::recordings::Recordings;
 use crate::system::local_address_toward;
 
 /// Everything around the front end.
@@ -20,6 +21,7 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) transport: Transport,
     pub(crate) recorder: Recorder,
+    pub(crate) recordings: Recordings,
     /// Blocks of 20 ms between a shard and the recorder.
     pub(crate) ring_blocks: usize,
     /// Our address in session descriptions.
@@ -75,18 +77,40 @@ impl Outside for World {
 
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
         let RecordingStart { subject, call_id, tracks, .. } = start;
-        let [track] = &tracks[..] else { return Err(Refusal::Full) };
+        let recording = self.recordings.begin(subject, call_id);
+        for track in tracks {
+            if let Err(refusal) = self.add_track(recording, track) {
+                self.end_recording(recording);
+                return Err(refusal);
+            }
+        }
+        Ok(recording)
+    }
+
+    fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
         let (sink, reader) = tap(self.ring_blocks);
         let began = self.engine.wall().unix_nanos(self.engine.now());
-        let recording = self.recorder.begin(reader, &subject, call_id.as_deref(), began).map_err(
-            |failure| match failure {
-                Failure::Full => Refusal::Full,
-                Failure::Folder { .. } | Failure::Thread(_) | Failure::Stopped => Refusal::Gone,
-            },
-        )?;
+        let (subject, call_id) = self.recordings.of(recording).ok_or(Refusal::Gone)?;
+        self.recorder.begin(reader, subject, call_id, began).map_err(|failure| match failure {
+            Failure::Full => Refusal::Full,
+            Failure::Folder { .. } | Failure::Thread(_) | Failure::Stopped => Refusal::Gone,
+        })?;
         // Where the shard refuses, the sink is dropped and the recording ends as an empty file.
         self.command(Command::StartTap { point: track.point, sink: Box::new(sink) })?;
-        Ok(RecordingId::new(recording.as_u64()))
+        self.recordings.add(recording, track.point);
+        Ok(())
+    }
+
+    fn end_track(&mut self, _: RecordingId, point: TapPoint) {
+        if let Err(refusal) = self.command(Command::StopTap { point }) {
+            tracing::warn!(?point, ?refusal, "a tap goes on");
+        }
+    }
+
+    fn end_recording(&mut self, recording: RecordingId) {
+        for point in self.recordings.end(recording) {
+            self.end_track(recording, point);
+        }
     }
 }
 

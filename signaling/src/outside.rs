@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey};
+use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint};
 
-use crate::recording::{RecordingId, RecordingStart};
+use crate::recording::{RecordedTrack, RecordingId, RecordingStart};
 
 /// What carries a SIP message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,4 +64,13 @@ pub trait Outside {
     /// Begins a recording: its taps and its files. Nothing of it remains where it is refused. It
     /// ends by itself when everything that it taps is closed.
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal>;
+
+    /// Adds a track to a recording. It is silent up to now, and all are of one shard.
+    fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal>;
+
+    /// Ends one track; it is silent from now on.
+    fn end_track(&mut self, recording: RecordingId, point: TapPoint);
+
+    /// Ends a recording with all its tracks.
+    fn end_recording(&mut self, recording: RecordingId);
 }

@@ -10,8 +10,8 @@ use engine_control::{
 };
 use media_units::Instant;
 use signaling::{
-    Carrier, Fact, FrontEnd, FrontEndConfig, Outside, ParticipantView, Peer, RecordingId,
-    RecordingStart,
+    Carrier, Fact, FrontEnd, FrontEndConfig, Outside, ParticipantView, Peer, RecordedTrack,
+    RecordingId, RecordingStart,
 };
 
 /// An offer of both codecs from 192.0.2.10.
@@ -225,6 +225,12 @@ impl Surroundings {
     }
 }
 
+impl Surroundings {
+    fn tracks_of(&mut self, recording: RecordingId) -> &mut Vec<RecordedTrack> {
+        &mut self.recordings[recording.as_u64() as usize - 1].tracks
+    }
+}
+
 impl Outside for Surroundings {
     fn transmit(&mut self, to: Peer, message: Bytes) {
         let text = String::from_utf8_lossy(&message).into_owned();
@@ -288,6 +294,22 @@ impl Outside for Surroundings {
         }
         self.recordings.push(start);
         Ok(RecordingId::new(self.recordings.len() as u64))
+    }
+
+    fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
+        if self.cannot_record {
+            return Err(Refusal::Full);
+        }
+        self.tracks_of(recording).push(track);
+        Ok(())
+    }
+
+    fn end_track(&mut self, recording: RecordingId, point: TapPoint) {
+        self.tracks_of(recording).retain(|track| track.point != point);
+    }
+
+    fn end_recording(&mut self, recording: RecordingId) {
+        self.tracks_of(recording).clear();
     }
 }
 

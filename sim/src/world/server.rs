@@ -8,7 +8,7 @@ use bytes::Bytes;
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, MediaAddress, PortPlan, Refusal, RoomKey, SessionKey, ShardReport,
-    SlotPool, TapReader, tap,
+    SlotPool, TapPoint, TapReader, tap,
 };
 use media_kernels::Kernels;
 use media_units::{Arrival, Instant, PERIOD};
@@ -29,6 +29,7 @@ pub(super) struct Server {
     plan: PortPlan,
     limits: Limits,
     pub(super) recordings: Vec<Recorded>,
+    recordings_begun: u64,
 }
 
 /// One shard with its sockets and pools.
@@ -62,6 +63,8 @@ struct Sockets {
 /// A recorded track and all of its samples so far.
 #[derive(Debug)]
 pub struct Recorded {
+    /// Of which recording.
+    pub recording: RecordingId,
     /// Of what.
     pub track: RecordedTrack,
     /// Its sound from its first block on; holes are silent.
@@ -90,7 +93,7 @@ impl Server {
             }
         };
         let shards = (0..shards).map(side).collect();
-        Some(Self { shards, plan, limits, recordings: vec![] })
+        Some(Self { shards, plan, limits, recordings: vec![], recordings_begun: 0 })
     }
 
     /// A datagram reached a media port. Returns whether a socket took it.
@@ -307,13 +310,35 @@ impl Outside for Switchboard<'_> {
     }
 
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
+        self.server.recordings_begun += 1;
+        let recording = RecordingId::new(self.server.recordings_begun);
         for track in start.tracks {
-            let (sink, reader) = tap(TAP_BLOCKS);
-            let command = Command::StartTap { point: track.point, sink: Box::new(sink) };
-            self.server.order(usize::from(command.shard()?), command)?;
-            let recorded = Recorded { track, samples: vec![], reader, first_period: None };
-            self.server.recordings.push(recorded);
+            self.add_track(recording, track)?;
         }
-        Ok(RecordingId::new(self.server.recordings.len() as u64))
+        Ok(recording)
+    }
+
+    fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
+        let (sink, reader) = tap(TAP_BLOCKS);
+        let command = Command::StartTap { point: track.point, sink: Box::new(sink) };
+        self.server.order(usize::from(command.shard()?), command)?;
+        let samples = Vec::new();
+        let recorded = Recorded { recording, track, samples, reader, first_period: None };
+        self.server.recordings.push(recorded);
+        Ok(())
+    }
+
+    fn end_track(&mut self, _: RecordingId, point: TapPoint) {
+        // A tap that the shard ended by itself is no loss.
+        let _ = self.command(Command::StopTap { point });
+    }
+
+    fn end_recording(&mut self, recording: RecordingId) {
+        let of = |recorded: &&Recorded| recorded.recording == recording;
+        let points: Vec<_> =
+            self.server.recordings.iter().filter(of).map(|r| r.track.point).collect();
+        for point in points {
+            self.end_track(recording, point);
+        }
     }
 }
