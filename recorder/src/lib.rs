@@ -5,11 +5,13 @@
 //! `recorder-writer` does. A track's position comes from the period of each block, never from
 //! when it arrived, so that tracks of one room align by arithmetic.
 
+pub mod container;
 pub mod metadata;
 pub mod naming;
 pub mod track;
 mod utc;
 pub mod wav;
 
+pub use container::{Container, Format, Sound, Unfit, Whole, whole};
 pub use metadata::Metadata;
 pub use track::{Gap, GapCause, GapMarks, Misplaced, Track};

@@ -39,24 +39,29 @@ pub struct Settings {
     pub discontinuous: bool,
 }
 
-/// One encoder for speech: 48 kHz, one audio channel.
+/// One encoder of one audio channel.
 #[derive(Debug)]
 pub struct Encoder(Memory);
 
 impl Encoder {
-    /// An encoder without past. Allocates.
+    /// An encoder for talk, of sound at 48 kHz, without past. Allocates.
     pub fn new(settings: &Settings) -> Result<Self, Failure> {
+        Self::with(SAMPLE_RATE, sys::OPUS_APPLICATION_VOIP, settings)
+    }
+
+    /// An encoder for what is kept, of sound at 8, 12, 16, 24 or 48 kHz, without past: low
+    /// frequencies are not filtered out, which would move those of a voice in time. Allocates.
+    pub fn faithful(sample_rate: u32, settings: &Settings) -> Result<Self, Failure> {
+        Self::with(sample_rate, sys::OPUS_APPLICATION_AUDIO, settings)
+    }
+
+    fn with(sample_rate: u32, application: c_int, settings: &Settings) -> Result<Self, Failure> {
         // SAFETY: no pointers; any number of channels is answered.
         let size = unsafe { sys::opus_encoder_get_size(1) };
         let mut encoder = Self(Memory::of(size));
         // SAFETY: the memory is as large as libopus asked for, and this makes it a state.
         let answer = unsafe {
-            sys::opus_encoder_init(
-                encoder.0.pointer(),
-                SAMPLE_RATE as i32,
-                1,
-                sys::OPUS_APPLICATION_VOIP,
-            )
+            sys::opus_encoder_init(encoder.0.pointer(), sample_rate as i32, 1, application)
         };
         count(answer)?;
         encoder.configure(settings)?;
@@ -78,6 +83,22 @@ impl Encoder {
             )
         };
         count(answer)
+    }
+
+    /// By how many samples what it codes is late, at the rate of what it is given.
+    pub fn look_ahead(&mut self) -> Result<usize, Failure> {
+        let mut samples: i32 = 0;
+        // SAFETY: the memory is an initialised state, and the request takes one pointer
+        // to an `opus_int32`, which outlives the call.
+        let answer = unsafe {
+            sys::opus_encoder_ctl(
+                self.0.pointer(),
+                sys::OPUS_GET_LOOKAHEAD_REQUEST,
+                &raw mut samples,
+            )
+        };
+        count(answer)?;
+        count(samples)
     }
 
     /// Which share of the packets is to be expected lost, in percent.
