@@ -6,6 +6,7 @@
 mod codecs;
 mod documentation;
 mod reader;
+mod recording;
 mod rooms;
 mod rtp;
 mod services;
@@ -20,14 +21,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine_control::PortPlan;
-use signaling::{DialPlan, EndpointRule, RoomRule};
+use signaling::{DialPlan, EndpointRule, Pattern, RoomRule};
 
 pub use documentation::markdown;
 pub use reader::Problem;
 use reader::{Read, Reader};
+pub use recording::{Occasion, Recording};
 pub use rooms::Rooms;
 pub use rtp::{Rtp, Shards};
-pub use services::{Api, Log, Recording};
+pub use services::{Api, Log};
 pub use sip::{Connections, Sip};
 
 /// All settings of the server.
@@ -43,6 +45,8 @@ pub struct Config {
     pub rooms: Rooms,
     /// Rooms that sound otherwise.
     pub named_rooms: Vec<RoomRule>,
+    /// When rooms of such names are recorded; the first that matches decides.
+    pub named_occasions: Vec<(Pattern, Occasion)>,
     /// What can be dialled.
     pub dial: DialPlan,
     /// Recordings.
@@ -133,14 +137,17 @@ fn read(file: &str, text: &str) -> (Config, Read) {
          sound.",
         Rooms::read,
     );
-    let named_rooms =
-        reader.sections("room", rooms::ROOM, |section| rooms::room(section, rooms.sound));
+    let named_rooms = reader.sections("room", rooms::ROOM, |section| rooms::room(section, &rooms));
+    let named_rooms: Vec<(RoomRule, Occasion)> = named_rooms.into_iter().flatten().collect();
+    let named_occasions = named_rooms.iter().map(|(rule, record)| (rule.name.clone(), *record));
+    let named_occasions = named_occasions.collect();
     let config = Config {
         sip,
         rtp,
         endpoints: endpoints.into_iter().flatten().collect(),
         rooms,
-        named_rooms: named_rooms.into_iter().flatten().collect(),
+        named_rooms: named_rooms.into_iter().map(|(rule, _)| rule).collect(),
+        named_occasions,
         dial: reader.section("dial", services::DIAL, services::dial),
         recording: reader.section(
             "recording",

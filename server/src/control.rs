@@ -155,7 +155,7 @@ impl Control {
 
     fn tell_keeper(&mut self) {
         while let Some(fact) = self.front.next_fact() {
-            self.keeper.take(fact, &mut self.world);
+            self.keeper.take(fact, |id| self.front.participant(id), &mut self.world);
         }
     }
 

@@ -13,10 +13,10 @@ use signaling_transport::{Transport, TransportConfig};
 use tokio::net::TcpListener;
 
 use crate::api;
-use crate::config::Config;
+use crate::config::{Config, Occasion};
 use crate::control::Control;
 use crate::failure::Failure;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Rules};
 use crate::placement::Placement;
 use crate::recording::Recorder;
 use crate::recordings::Recordings;
@@ -53,7 +53,7 @@ impl Server {
             step_back();
         }
         let mut recorder = Recorder::new(writer(config));
-        if config.rooms.record {
+        if config.rooms.record == Occasion::Always {
             recorder.prepare();
         }
         let api = listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -81,7 +81,7 @@ impl Server {
             recorder,
             recordings: Recordings::default(),
         };
-        let keeper = Keeper::new(config.rooms.record);
+        let keeper = Keeper::new(rules(config));
         #[cfg(test)]
         let udp = world.transport.udp_addresses().first().copied();
         let control = Control::new(front, world, keeper, asks, started, config.sip.stop_timeout)
@@ -220,6 +220,14 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
         rooms: config.named_rooms.clone(),
         timing: sip.timing,
         ..default
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    Rules {
+        rooms: config.rooms.record,
+        named: config.named_occasions.clone(),
+        keys: config.recording.keys.clone(),
     }
 }
 

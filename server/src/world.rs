@@ -12,6 +12,7 @@ use recorder_writer::Failure;
 use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 use signaling_transport::Transport;
 
+use crate::keeper::Desk;
 use crate::recording::Recorder;
 use crate::recordings::Recordings;
 use crate::system::local_address_toward;
@@ -111,6 +112,16 @@ impl Outside for World {
         for point in self.recordings.end(recording) {
             self.end_track(recording, point);
         }
+    }
+}
+
+impl Desk for World {
+    fn begin(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
+        self.begin_recording(start)
+    }
+
+    fn end(&mut self, recording: RecordingId) {
+        self.end_recording(recording);
     }
 }
 

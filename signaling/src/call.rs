@@ -14,6 +14,7 @@ use crate::counters::Ending;
 use crate::dialog::Dialog;
 use crate::endpoint::TransactionId;
 use crate::keypad::Keypad;
+use crate::recording::Recorded;
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
 use crate::timers::Deadline;
@@ -44,6 +45,7 @@ pub(crate) struct Call {
     pub gains: Gains,
     pub talking: bool,
     pub keypad: Keypad,
+    pub recording: Recorded,
 }
 
 /// Who calls.

@@ -120,6 +120,8 @@ counted! {
         NoPrack = "no_prack",
         /// The call was taken away before it was answered (480).
         Removed = "removed",
+        /// A Record header in INFO of an endpoint that may not record (403).
+        MayNotRecord = "may_not_record",
     }
 }
 

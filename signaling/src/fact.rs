@@ -57,4 +57,11 @@ pub enum Fact {
         /// `0`-`9`, `*`, `#`, `A`-`D`.
         digit: char,
     },
+    /// A participant that may asked for a recording to begin or to end.
+    RecordingAsked {
+        /// Who.
+        participant: ParticipantId,
+        /// Whether it is to begin.
+        on: bool,
+    },
 }

@@ -19,8 +19,20 @@ pub struct EndpointRule {
     pub network: Option<Network>,
     /// Those with this user part in From; none: all.
     pub user: Option<Pattern>,
-    /// The payload formats, in the order of our own offers.
+    /// The payload formats, in the order of our own offers; none: those of everyone.
     pub encodings: Vec<Encoding>,
+    /// Whether they may have their calls and rooms recorded.
+    pub may_record: bool,
+    /// Whether their calls are recorded, asked for or not.
+    pub is_recorded: bool,
+}
+
+/// What the rules say of one endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Rights {
+    pub(crate) capabilities: Arc<Capabilities>,
+    pub(crate) may_record: bool,
+    pub(crate) is_recorded: bool,
 }
 
 /// How some rooms sound.
@@ -92,7 +104,9 @@ impl Policies {
     pub(crate) fn new(config: &FrontEndConfig) -> Self {
         let everyone = &config.capabilities;
         let some = config.endpoints.iter().map(|rule| {
-            let encodings = rule.encodings.clone();
+            let usual = &everyone.encodings;
+            let own = if rule.encodings.is_empty() { usual } else { &rule.encodings };
+            let encodings = own.clone();
             (rule.clone(), Arc::new(Capabilities { encodings, ..everyone.clone() }))
         });
         Self {
@@ -103,14 +117,17 @@ impl Policies {
         }
     }
 
-    /// What an endpoint may use that calls from `source` as `user`.
-    pub(crate) fn capabilities(&self, source: IpAddr, user: &str) -> Arc<Capabilities> {
+    /// What an endpoint may that calls from `source` as `user`.
+    pub(crate) fn rights(&self, source: IpAddr, user: &str) -> Rights {
         let mut some = self.some.iter();
         let found = some.find(|(rule, _)| {
             rule.network.is_none_or(|network| network.contains(source))
                 && rule.user.as_ref().is_none_or(|pattern| pattern.matches(user))
         });
-        Arc::clone(found.map_or(&self.everyone, |(_, capabilities)| capabilities))
+        let capabilities = Arc::clone(found.map_or(&self.everyone, |(_, own)| own));
+        let of = |right: fn(&EndpointRule) -> bool| found.is_some_and(|(rule, _)| right(rule));
+        let (may_record, is_recorded) = (of(|rule| rule.may_record), of(|rule| rule.is_recorded));
+        Rights { capabilities, may_record, is_recorded }
     }
 
     /// How the room of this name sounds.
@@ -147,6 +164,8 @@ mod tests {
             network: network.map(|text| text.parse().unwrap()),
             user: user.map(|text| text.parse().unwrap()),
             encodings: vec![encoding],
+            may_record: encoding == Encoding::Gsm,
+            is_recorded: encoding == Encoding::Opus,
         };
         let policies = Policies::new(&FrontEndConfig {
             endpoints: vec![
@@ -156,11 +175,18 @@ mod tests {
             ],
             ..FrontEndConfig::default()
         });
-        let first =
-            |source: &str, user| policies.capabilities(source.parse().unwrap(), user).encodings[0];
+        let rights = |source: &str, user| policies.rights(source.parse().unwrap(), user);
+        let first = |source: &str, user| rights(source, user).capabilities.encodings[0];
         assert_eq!(first("192.0.2.9", "301"), Encoding::Gsm);
         assert_eq!(first("192.0.2.9", "gateway"), Encoding::Opus);
         assert_eq!(first("198.51.100.1", "gateway"), Encoding::G722);
         assert_eq!(first("198.51.100.1", "301"), Encoding::Pcmu);
+        let recording = |source, user| {
+            let Rights { may_record, is_recorded, .. } = rights(source, user);
+            (may_record, is_recorded)
+        };
+        assert_eq!(recording("192.0.2.9", "301"), (true, false));
+        assert_eq!(recording("192.0.2.9", "gateway"), (false, true));
+        assert_eq!(recording("198.51.100.1", "301"), (false, false), "nobody may by default");
     }
 }

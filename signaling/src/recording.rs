@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use engine_control::TapPoint;
+use sipx_sip::{HeaderName, Request};
+
+use crate::policy::Rights;
+use crate::refusal::Refusal;
 
 /// Names one recording for as long as the server runs, and never another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +28,38 @@ impl RecordingId {
 impl fmt::Display for RecordingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// What one call has to do with recordings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recorded {
+    /// Whether it may have itself or its room recorded.
+    pub may_record: bool,
+    /// Whether its calls are recorded, asked for or not.
+    pub always: bool,
+    /// What its INVITE asked for.
+    pub asked: Option<bool>,
+}
+
+impl Recorded {
+    /// What the rules and an INVITE say.
+    pub(crate) fn of(rights: &Rights, invite: &Request) -> Result<Self, Refusal> {
+        let Rights { may_record, is_recorded: always, .. } = *rights;
+        // Anyone can write a header: those who may not are not heard.
+        let asked = if may_record { asked(invite)? } else { None };
+        Ok(Self { may_record, always, asked })
+    }
+}
+
+/// What the Record header asks for, where there is one: to begin (`on`) or to end (`off`).
+pub(crate) fn asked(request: &Request) -> Result<Option<bool>, Refusal> {
+    let name = HeaderName::Other(Bytes::from_static(b"Record"));
+    let Some(value) = request.headers.value(&name) else { return Ok(None) };
+    match value.trim_ascii().to_ascii_lowercase().as_slice() {
+        b"on" => Ok(Some(true)),
+        b"off" => Ok(Some(false)),
+        _ => Err(Refusal::Malformed("Record is neither on nor off".into())),
     }
 }
 

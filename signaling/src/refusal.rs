@@ -43,6 +43,8 @@ pub(crate) enum Refusal {
     Cancelled,
     NoPrack,
     Removed,
+    /// A Record header of an endpoint that may not.
+    MayNotRecord,
 }
 
 impl Refusal {
@@ -70,6 +72,7 @@ impl Refusal {
             Self::Cancelled => Reason::Cancelled,
             Self::NoPrack => Reason::NoPrack,
             Self::Removed => Reason::Removed,
+            Self::MayNotRecord => Reason::MayNotRecord,
         }
     }
 
@@ -129,6 +132,7 @@ impl Refusal {
             Self::Cancelled => 487,
             Self::NoPrack => 504,
             Self::Removed => 480,
+            Self::MayNotRecord => 403,
         }
     }
 }

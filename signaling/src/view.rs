@@ -5,6 +5,8 @@ use std::fmt;
 use engine_control::{RoomKey, SessionKey};
 use media_units::{Gain, Instant};
 
+use crate::recording::Recorded;
+
 /// Names one participant for as long as the server runs, and never another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParticipantId(pub(crate) u64);
@@ -79,6 +81,8 @@ pub struct ParticipantView {
     pub held: bool,
     /// Whether it speaks.
     pub talking: bool,
+    /// What it has to do with recordings.
+    pub recording: Recorded,
     /// The last digits it pressed, however they came.
     pub digits: String,
 }

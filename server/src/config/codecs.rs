@@ -26,8 +26,8 @@ const USUAL: [&str; 7] = ["opus", "G722", "PCMU", "PCMA", "G726-32", "GSM", "iLB
 
 /// What `[[endpoint]]` means, for the documentation.
 pub(super) const ENDPOINT: &str = "\
-Endpoints that may use other payload formats than those of `rtp.codecs`, or in another order: by the address that their
-SIP messages come from, by the user part of their From, or by both. There may be several of these tables; the first that
+Endpoints that may use other payload formats than those of `rtp.codecs` or in another order, that may record, or that
+are recorded: by the address that their SIP messages come from, by the user part of their From, or by both. There may be several of these tables; the first that
 matches decides.";
 
 /// What `[rtp.opus]` means, for the documentation.
@@ -141,16 +141,32 @@ pub(super) fn endpoint(section: &mut Section<'_, '_>) -> Option<EndpointRule> {
         "The user part of its From; left out: any.",
         |text| text.parse::<Pattern>().map_err(|error: PlanError| error.to_string()),
     );
-    let encodings =
-        section.choices("codecs", &NAMES, &[], "Its payload formats in order; has to be there.");
-    match () {
-        () if encodings.is_empty() => section.refuse("codecs is missing; write a list"),
-        () if network.is_none() && user.is_none() => {
-            section.refuse("for nobody; write network or user");
-        }
-        () => return Some(EndpointRule { network, user, encodings }),
+    let encodings = section.choices(
+        "codecs",
+        &NAMES,
+        &[],
+        "Its payload formats in order; left out: those of `rtp.codecs`.",
+    );
+    let may_record = section.flag(
+        "may_record",
+        false,
+        "Whether it may begin and end recordings: of its room by `recording.keys`, of its room \
+         or else its call by a header `Record: on` or `Record: off` in INVITE or INFO.",
+    );
+    let is_recorded = section.flag(
+        "record",
+        false,
+        "Whether each of its calls is recorded from its answer to its end.",
+    );
+    if network.is_none() && user.is_none() {
+        section.refuse("for nobody; write network or user");
+        return None;
     }
-    None
+    if encodings.is_empty() && !may_record && !is_recorded {
+        section.refuse("says nothing; write codecs, may_record or record");
+        return None;
+    }
+    Some(EndpointRule { network, user, encodings, may_record, is_recorded })
 }
 
 #[cfg(test)]

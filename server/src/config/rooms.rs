@@ -5,6 +5,7 @@ use signaling::{PlanError, RoomRule};
 use toml::de::DeValue;
 
 use super::reader::Section;
+use super::recording::Occasion;
 use super::values::{integer, string};
 
 /// Most of the loudest that a room may let through.
@@ -22,8 +23,8 @@ pub struct Rooms {
     pub max: u32,
     /// Members of one room.
     pub members_max: u32,
-    /// Whether every room is recorded.
-    pub record: bool,
+    /// When a room is recorded.
+    pub record: Occasion,
     /// How a room sounds.
     pub sound: RoomSound,
 }
@@ -43,29 +44,26 @@ impl Rooms {
                 1..=16384,
                 "Members of one room; one more is answered 486.",
             ),
-            record: section.flag(
-                "record",
-                false,
-                "Whether every room is recorded, as one mix, from its first member to its last.",
-            ),
+            record: section.occasion(Occasion::OnDemand),
             sound: sound(section, RoomSound::DEFAULT),
         }
     }
 }
 
-/// One `[[room]]`; none where it is for no room.
-pub(super) fn room(section: &mut Section<'_, '_>, usual: RoomSound) -> Option<RoomRule> {
+/// One `[[room]]`: how it sounds, and when it is recorded; none where it is for no room.
+pub(super) fn room(section: &mut Section<'_, '_>, usual: &Rooms) -> Option<(RoomRule, Occasion)> {
     let name = section.parsed(
         "name",
         "one name, a prefix with a star, or a range of numbers, as in [dial]",
         "The rooms that it is for; has to be there.",
         |text| text.parse().map_err(|error: PlanError| error.to_string()),
     );
-    let sound = sound(section, usual);
+    let record = section.occasion(usual.record);
+    let sound = sound(section, usual.sound);
     if name.is_none() {
         section.refuse("for no room; write name");
     }
-    name.map(|name| RoomRule { name, sound })
+    name.map(|name| (RoomRule { name, sound }, record))
 }
 
 fn sound(section: &mut Section<'_, '_>, usual: RoomSound) -> RoomSound {

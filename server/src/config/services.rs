@@ -1,7 +1,6 @@
-//! `[dial]`, `[recording]`, `[api]`, `[log]`
+//! `[dial]`, `[api]`, `[log]`
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use signaling::{DialPlan, Pattern, PlanError, Service};
@@ -15,44 +14,6 @@ request URI decides. The section as a whole replaces the defaults. A pattern is 
 ends in a star (`conf*`), or a range of numbers of equal length (`3000-3999`). Services: `room` (named by what the star
 stands for, or by the number), `echo` (the caller's own sound), `tone` (1 kHz), `record` (until hang-up). Anything else
 is answered 404.";
-
-/// Recordings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recording {
-    /// Where files are written.
-    pub folder: PathBuf,
-    /// How often what was written is made safe.
-    pub flush: Duration,
-    /// Recordings at one time.
-    pub max: u32,
-    /// What the ring between shard and writer holds.
-    pub ring: Duration,
-}
-
-impl Recording {
-    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
-        let s = Duration::from_secs;
-        Self {
-            folder: section.path("folder", "recordings", "Where the files are written; made when the first recording begins."),
-            flush: section.duration(
-                "flush",
-                s(5),
-                s(1)..=s(3600),
-                "How often what was heard is written and the file's header brought up to date: what a \
-                 crash may cost.",
-            ),
-            max: section.count("max", 256, 1..=16384, "Recordings at one time; a call that asks for one more is answered 503, a room goes on \
-                 unrecorded."),
-            ring: section.duration(
-                "ring",
-                s(2),
-                Duration::from_millis(200)..=s(60),
-                "How much sound may wait between a shard and the recorder; what is beyond it is silence \
-                 in the file, and counted.",
-            ),
-        }
-    }
-}
 
 /// The HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]

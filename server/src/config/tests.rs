@@ -215,6 +215,29 @@ fn codecs_are_read_in_order_with_how_opus_is_sent() {
 }
 
 #[test]
+fn what_is_recorded_is_said_for_rooms_and_endpoints() {
+    let text = "[rooms]\nrecord = \"always\"\n[[room]]\nname = \"board\"\nrecord = \"never\"\n\
+                [[room]]\nname = \"3*\"\n[[endpoint]]\nuser = \"boss\"\nmay_record = true\n\
+                [[endpoint]]\nuser = \"4*\"\nrecord = true\n[recording]\nkeys = \"*1\"\n";
+    let config = Config::parse("f", text).unwrap();
+    assert_eq!(config.rooms.record, Occasion::Always);
+    let occasions: Vec<Occasion> = config.named_occasions.iter().map(|rule| rule.1).collect();
+    assert_eq!(occasions, [Occasion::Never, Occasion::Always], "left out: as in [rooms]");
+    let rights = |index: usize| {
+        let rule: &EndpointRule = &config.endpoints[index];
+        (rule.encodings.len(), rule.may_record, rule.is_recorded)
+    };
+    assert_eq!((rights(0), rights(1)), ((0, true, false), (0, false, true)));
+    assert_eq!(config.recording.keys.as_deref(), Some("*1"));
+    assert_eq!(
+        refused("[recording]\nkeys = \"*x\"\n"),
+        [
+            "mixminus.toml:2: recording.keys = \"*x\": not only keys; write \"off\", or up to 8 keys of 0-9, *, #, A-D, for example \"*1\""
+        ]
+    );
+}
+
+#[test]
 fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
     let text = "[[endpoint]]\nnetwork = \"192.0.2.0/24\"\ncodecs = [\"PCMA\"]\n\
                 [[endpoint]]\nuser = \"30*\"\ncodecs = [\"GSM\", \"PCMU\"]\n";
@@ -229,8 +252,8 @@ fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
         ),
         [
             "mixminus.toml:1: endpoint: for nobody; write network or user",
-            "mixminus.toml:4: endpoint: codecs is missing; write a list",
-            "mixminus.toml:7: endpoint: codecs is missing; write a list",
+            "mixminus.toml:4: endpoint: says nothing; write codecs, may_record or record",
+            "mixminus.toml:7: endpoint: for nobody; write network or user",
             "mixminus.toml:8: endpoint.network = \"here\": no network; write an address or a network, for example \"192.0.2.0/24\"",
             "mixminus.toml:9: endpoint.codecs = [\"mp3\"]: \"mp3\" is not known; write a list, each one of \"opus\", \"G722\", \"PCMU\", \"PCMA\", \"G726-32\", \"GSM\", \"iLBC\", \"L16/8000\", \"L16/16000\", \"L16/44100\", \"L16/48000\"",
             "mixminus.toml:10: endpoint.codec: unknown key; did you mean codecs?",

@@ -139,6 +139,21 @@ impl Section<'_, '_> {
         self.key(name, String::new(), right.to_owned(), meaning, read)
     }
 
+    /// A text with a grammar of its own, or `"off"`, which is the default.
+    pub(super) fn parsed_or_off<T>(
+        &mut self,
+        name: &'static str,
+        right: &str,
+        meaning: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let read = |value: &DeValue<'_>| match string(value)? {
+            "off" => Ok(None),
+            text => parse(text).map(Some),
+        };
+        self.key(name, quoted("off"), format!("\"off\", or {right}"), meaning, read).flatten()
+    }
+
     /// A level of sound, as dB below full scale, or `"off"`.
     pub(super) fn level_or_off(
         &mut self,

@@ -134,6 +134,7 @@ fn view(participant: ParticipantId, call: &Call) -> Option<ParticipantView> {
         gains: call.gains,
         held: media.is_held(),
         talking: call.talking,
+        recording: call.recording,
         digits: call.keypad.pressed().to_owned(),
     })
 }

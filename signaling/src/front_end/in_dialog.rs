@@ -10,8 +10,10 @@ use super::requests::capabilities;
 use super::{Asked, FrontEnd};
 use crate::body::{KeyPress, description, digit};
 use crate::counters::Ending;
+use crate::fact::Fact;
 use crate::option_tags::accepts_sdp;
 use crate::outside::Outside;
+use crate::recording;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::view::ParticipantId;
@@ -150,7 +152,7 @@ impl FrontEnd {
         Ok(())
     }
 
-    /// A digit by INFO goes the way of one by RFC 4733.
+    /// A digit by INFO goes the way of one by RFC 4733; a Record header begins or ends a recording.
     fn info(
         &mut self,
         now: Instant,
@@ -158,6 +160,13 @@ impl FrontEnd {
         asked: &Asked,
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
+        if let Some(on) = recording::asked(&asked.request)? {
+            let call = self.calls.get(&id).ok_or(Refusal::NoDialog)?;
+            if !call.recording.may_record {
+                return Err(Refusal::MayNotRecord);
+            }
+            self.facts.push_back(Fact::RecordingAsked { participant: id, on });
+        }
         if let Some(KeyPress { digit, duration }) = digit(&asked.request)? {
             self.pressed(now, id, digit, DigitSource::Info, duration);
         }

@@ -18,6 +18,7 @@ use crate::keypad::Keypad;
 use crate::option_tags::{accepts_sdp, lists, names};
 use crate::outside::{Carrier, Outside, Peer};
 use crate::reach::is_behind_nat;
+use crate::recording::Recorded;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::routing::Destination;
@@ -47,7 +48,9 @@ impl FrontEnd {
         let offer = description(&request.headers, request.body())?;
         let session_timer = self.policy().negotiate(request)?;
         let caller = caller(request, dialled, now);
-        let capabilities = self.policies.capabilities(asked.from.remote.ip(), &caller.user);
+        let rights = self.policies.rights(asked.from.remote.ip(), &caller.user);
+        let recording = Recorded::of(&rights, request)?;
+        let capabilities = rights.capabilities;
         let negotiation = offer.map(|offer| negotiate(&offer, &capabilities));
         let negotiation = negotiation.transpose().map_err(Refusal::Description)?;
         if self.calls.len() >= self.config.calls_max {
@@ -70,7 +73,8 @@ impl FrontEnd {
             provisional: None,
         };
         self.endpoint.own(transaction, id);
-        self.insert(id, new_call(dialog, destination, caller, ringing, media, session_timer));
+        let call = new_call(dialog, destination, caller, ringing, media, session_timer);
+        self.insert(id, Call { recording, ..call });
         self.ring(now, id, out);
         Ok(())
     }
@@ -333,6 +337,7 @@ fn new_call(
         gains: Gains::default(),
         talking: false,
         keypad: Keypad::default(),
+        recording: Recorded::default(),
     }
 }
 

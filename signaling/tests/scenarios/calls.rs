@@ -2,7 +2,7 @@
 
 use engine_control::{Command, DigitSource, Event, Route, TapPoint};
 use media_units::{Cadence, Digits, Direction, Encoding, Gain};
-use signaling::{DigitsRefusal, Fact, Gains, ParticipantId};
+use signaling::{DigitsRefusal, EndpointRule, Fact, Gains, ParticipantId};
 
 use crate::harness::{OFFER, Phone, World};
 
@@ -352,4 +352,40 @@ fn talking_is_seen() {
     assert!(world.participant().talking);
     world.event(Event::TalkStopped { session });
     assert!(!world.participant().talking);
+}
+
+#[test]
+fn an_endpoint_that_may_record_asks_by_a_header_in_invite_and_info() {
+    let boss = EndpointRule {
+        network: Some("192.0.2.10".parse().unwrap()),
+        user: None,
+        encodings: vec![],
+        may_record: true,
+        is_recorded: false,
+    };
+    let mut world = World::with(|config| config.endpoints = vec![boss]);
+    let mut phone = Phone::calling("conf1").with("Record: on");
+    phone.connect(&mut world);
+    let view = world.participant();
+    assert_eq!((view.recording.may_record, view.recording.asked), (true, Some(true)));
+    world.facts();
+    let mut phone = phone.with("Record: OFF");
+    let info = phone.request("INFO", "");
+    assert_eq!(world.ask(info).status(), 200);
+    let participant = view.participant;
+    assert_eq!(world.facts(), [Fact::RecordingAsked { participant, on: false }]);
+    let mut phone = phone.with("Record: maybe");
+    let info = phone.request("INFO", "");
+    assert_eq!(world.ask(info).status(), 400);
+}
+
+#[test]
+fn an_endpoint_that_may_not_record_is_not_heard_or_refused() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1").with("Record: on");
+    phone.connect(&mut world);
+    assert_eq!(world.participant().recording.asked, None);
+    let info = phone.request("INFO", "");
+    assert_eq!(world.ask(info).status(), 403);
+    assert!(!world.facts().iter().any(|fact| matches!(fact, Fact::RecordingAsked { .. })));
 }

@@ -62,6 +62,8 @@ fn some_endpoints_may_use_fewer_codecs_than_others() {
         let rule = |network: Option<&str>, user: Option<&str>, encoding| EndpointRule {
             network: network.map(|text| text.parse().unwrap()),
             user: user.map(|text| text.parse().unwrap()),
+            may_record: false,
+            is_recorded: false,
             encodings: vec![encoding],
         };
         config.endpoints = vec![
