@@ -1,14 +1,11 @@
 //! Commands: checked first, so that a refused one goes home unchanged; then applied whole.
 
-use engine_control::{
-    Command, Event, Refusal, RoomKey, Route, SessionKey, SessionOpen, TapPoint, TapSink,
-};
+use engine_control::{Command, Event, Refusal, RoomKey, Route, SessionKey, SessionOpen, TapPoint};
 use media_units::{Gain, Instant, RoomSound};
 use mixer::Source;
 
 use crate::session::Session;
 use crate::shard::{Room, Shard};
-use crate::taps::TapIndex;
 use crate::tick::Run;
 use crate::{Equipment, Output};
 
@@ -53,10 +50,7 @@ impl Shard {
             }
             Command::OpenRoom { room, .. } => self.check_vacant_room(*room),
             Command::CloseRoom { room } => self.room(*room).map(|_| ()),
-            Command::StartTap { point, .. } => match self.tap_at(*point)? {
-                Some(_) => Err(Refusal::Tapped),
-                None => Ok(()),
-            },
+            Command::StartTap { point, .. } => self.check_start_tap(*point),
             Command::StopTap { point } => self.tap_at(*point)?.map(|_| ()).ok_or(Refusal::Gone),
             Command::ReportSessions { .. } | Command::ReportShard { .. } => Ok(()),
         }
@@ -99,8 +93,8 @@ impl Shard {
             Command::CloseSession { session } => self.close_session(session, now, output),
             Command::OpenRoom { room, sound } => self.open_room(room, sound),
             Command::CloseRoom { room } => self.close_room(room, now, output),
-            Command::StartTap { point, sink } => self.start_tap(point, sink, output),
-            Command::StopTap { point } => self.end_tap(point, output),
+            Command::StartTap { point, tap, .. } => self.start_tap(point, tap),
+            Command::StopTap { point } => self.end_tap(point, now, output),
             Command::ReportSessions { mut reports } => {
                 self.fill_sessions(&mut reports);
                 output.event(Event::SessionsReported { reports });
@@ -133,7 +127,7 @@ impl Shard {
     }
 
     fn close_session(&mut self, key: SessionKey, now: Instant, output: &mut impl Output) {
-        self.end_tap(TapPoint::Received(key), output);
+        self.end_tap(TapPoint::Received(key), now, output);
         self.leave(key.slot());
         let Run { sessions, mut moment, .. } = self.run(now, output);
         sessions[key.slot() as usize].close(&mut moment);
@@ -216,7 +210,7 @@ impl Shard {
     }
 
     /// A session may say or hear something else than before.
-    fn revise_part(&mut self, slot: u32) {
+    pub(crate) fn revise_part(&mut self, slot: u32) {
         let session = &self.sessions[slot as usize];
         self.roster.phase_mut(session.phase).update(session.room(), session.part());
     }
@@ -229,7 +223,7 @@ impl Shard {
     }
 
     fn close_room(&mut self, key: RoomKey, now: Instant, output: &mut impl Output) {
-        self.end_tap(TapPoint::Room(key), output);
+        self.end_tap(TapPoint::Room(key), now, output);
         let phase = self.rooms[key.slot() as usize].phase;
         while let Some(&slot) = self.roster.phase(phase).members(key.slot()).first() {
             self.route_session(slot, Route::Idle, now, output);
@@ -240,50 +234,13 @@ impl Shard {
         output.event(Event::RoomClosed { room: key });
     }
 
-    fn start_tap(&mut self, point: TapPoint, sink: Box<TapSink>, output: &mut impl Output) {
-        match self.taps.start(point, sink) {
-            Ok(index) => match point {
-                TapPoint::Received(session) => {
-                    self.sessions[session.slot() as usize].tap = Some(index);
-                    self.revise_part(session.slot());
-                }
-                TapPoint::Room(key) => {
-                    let room = &mut self.rooms[key.slot() as usize];
-                    room.tap = Some(index);
-                    self.roster.phase_mut(room.phase).tap(key.slot());
-                }
-            },
-            Err(sink) => {
-                let command = Command::StartTap { point, sink };
-                output.event(Event::Refused { command, refusal: Refusal::Full });
-            }
-        }
-    }
-
-    /// Ends the tap at an open point, if there is one.
-    fn end_tap(&mut self, point: TapPoint, output: &mut impl Output) {
-        let index = match point {
-            TapPoint::Received(session) => self.sessions[session.slot() as usize].tap.take(),
-            TapPoint::Room(room) => self.rooms[room.slot() as usize].tap.take(),
-        };
-        let Some((_, sink)) = index.and_then(|index| self.taps.end(index)) else { return };
-        match point {
-            TapPoint::Received(session) => self.revise_part(session.slot()),
-            TapPoint::Room(key) => {
-                let phase = self.rooms[key.slot() as usize].phase;
-                self.roster.phase_mut(phase).untap(key.slot());
-            }
-        }
-        output.event(Event::TapEnded { point, sink });
-    }
-
-    fn session(&self, key: SessionKey) -> Result<&Session, Refusal> {
+    pub(crate) fn session(&self, key: SessionKey) -> Result<&Session, Refusal> {
         self.check_shard(key.shard())?;
         let session = self.sessions.get(key.slot() as usize).ok_or(Refusal::Gone)?;
         if session.is_open && session.key == key { Ok(session) } else { Err(Refusal::Gone) }
     }
 
-    fn room(&self, key: RoomKey) -> Result<&Room, Refusal> {
+    pub(crate) fn room(&self, key: RoomKey) -> Result<&Room, Refusal> {
         self.check_shard(key.shard())?;
         let room = self.rooms.get(key.slot() as usize).ok_or(Refusal::Gone)?;
         if room.is_open && room.key == key { Ok(room) } else { Err(Refusal::Gone) }
@@ -309,13 +266,5 @@ impl Shard {
 
     fn check_shard(&self, shard: u8) -> Result<(), Refusal> {
         if shard == self.index { Ok(()) } else { Err(Refusal::OtherShard) }
-    }
-
-    /// The tap at a point that exists.
-    fn tap_at(&self, point: TapPoint) -> Result<Option<TapIndex>, Refusal> {
-        match point {
-            TapPoint::Received(session) => self.session(session).map(|session| session.tap),
-            TapPoint::Room(room) => self.room(room).map(|room| room.tap),
-        }
     }
 }

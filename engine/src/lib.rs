@@ -27,6 +27,7 @@ mod send;
 mod sender;
 mod session;
 mod shard;
+mod tapping;
 mod taps;
 mod tick;
 mod turn;

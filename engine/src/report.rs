@@ -20,7 +20,7 @@ impl Shard {
     /// Fills in the shard's report.
     pub(crate) fn fill_shard(&self, report: &mut ShardReport) {
         *report = self.totals;
-        report.tap_overruns = self.taps.overruns();
+        report.tap_overruns = self.taps.lost();
     }
 }
 

@@ -7,7 +7,9 @@ use std::mem::replace;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use engine_control::{Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen};
+use engine_control::{
+    Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, TapId,
+};
 use media::Random;
 use media::dtmf::{DigitReceiver, DigitSender, ToneFilter};
 use media::playout::Playout;
@@ -28,7 +30,6 @@ use crate::moment::Moment;
 use crate::quality::{Quality, SECOND};
 use crate::roster::NO_ROOM;
 use crate::send::SendStream;
-use crate::taps::TapIndex;
 use crate::{Output, Port};
 
 /// A session's place in the slab, with its present or last tenant.
@@ -56,7 +57,7 @@ pub(crate) struct Session {
     /// Until then a digit may end by silence.
     pub(crate) digit_until: PeriodIndex,
     pub(crate) route: Route,
-    pub(crate) tap: Option<TapIndex>,
+    pub(crate) tap: Option<TapId>,
     pub(crate) report_due: Instant,
     /// The period in which the present second of its account is over.
     pub(crate) second_ends: PeriodIndex,

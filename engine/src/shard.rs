@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine_control::{Limits, RoomKey, ShardReport};
+use engine_control::{Limits, RoomKey, ShardReport, TapId, TapReader};
 use media::Random;
 use media_kernels::Kernels;
 use media_units::{Discard, Instant, RoomSound, WallClock};
@@ -14,7 +14,7 @@ use crate::groups::{Encoded, Groups};
 use crate::moment::{Moment, Rules};
 use crate::roster::Roster;
 use crate::session::Session;
-use crate::taps::{TapIndex, Taps};
+use crate::taps::Taps;
 use crate::tick::Run;
 use crate::{Datagram, Output};
 
@@ -53,7 +53,7 @@ pub(crate) struct Room {
     pub(crate) sound: RoomSound,
     pub(crate) phase: u8,
     pub(crate) members: u32,
-    pub(crate) tap: Option<TapIndex>,
+    pub(crate) tap: Option<TapId>,
     pub(crate) state: RoomState,
     pub(crate) groups: Groups,
 }
@@ -88,7 +88,7 @@ impl Shard {
             clock: Clock::new(),
             random: Random::new(seed),
             totals: ShardReport { shard: index, ..ShardReport::default() },
-            taps: Taps::new(limits.taps_max),
+            taps: Taps::new(limits),
             roster: Roster::new(limits.sessions_max, limits.rooms_max),
             rooms: (0..limits.rooms_max).map(|slot| Room::vacant(index, slot)).collect(),
             sessions: (0..limits.sessions_max)
@@ -108,10 +108,15 @@ impl Shard {
         self.rules.wall = wall;
     }
 
+    /// Where all that its taps carry is read. Given once.
+    pub fn take_tap_reader(&mut self) -> Option<Box<TapReader>> {
+        self.taps.take_reader()
+    }
+
     /// What [`Shard::new`] reserves under these limits, for the printed memory plan.
     pub fn memory_bytes(limits: &Limits) -> usize {
         size_of::<Self>()
-            + Taps::memory_bytes(limits.taps_max)
+            + Taps::memory_bytes(limits)
             + Roster::memory_bytes(limits.sessions_max, limits.rooms_max)
             + limits.rooms_max as usize * size_of::<Room>()
             + limits.sessions_max as usize * (Session::memory_bytes(limits) + size_of::<Source>())

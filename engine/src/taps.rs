@@ -1,76 +1,65 @@
-//! The taps of a shard: a list of fixed capacity, and at most one tap for each point.
+//! The taps of a shard: how many there are, and the ring that they share.
 
-use engine_control::{TapBlock, TapPoint, TapSink};
-use media_units::{Block, Instant, PeriodIndex};
+use engine_control::{Limits, Refusal, TapContent, TapId, TapItem, TapReader, TapSink, tap_ring};
+use media_units::{Instant, PeriodIndex};
 
-/// A tap's place in the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TapIndex(u32);
-
-/// All taps.
+/// All taps of a shard.
 #[derive(Debug)]
 pub(crate) struct Taps {
-    places: Vec<Option<Tap>>,
-    /// Which are empty, the next to be used last.
-    free: Vec<u32>,
-    /// Blocks lost by taps that have ended.
-    overruns_past: u64,
-}
-
-#[derive(Debug)]
-struct Tap {
-    point: TapPoint,
-    sink: Box<TapSink>,
+    sink: TapSink,
+    /// Until somebody takes it.
+    reader: Option<Box<TapReader>>,
+    open_max: usize,
 }
 
 impl Taps {
-    /// Memory for so many taps.
-    pub(crate) fn new(taps_max: u32) -> Self {
-        let mut places = Vec::new();
-        places.resize_with(taps_max as usize, || None);
-        Self { places, free: (0..taps_max).rev().collect(), overruns_past: 0 }
+    /// The ring for these limits.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let (sink, reader) = tap_ring(limits.tap_ring_bytes);
+        Self { sink, reader: Some(Box::new(reader)), open_max: limits.taps_max as usize }
     }
 
     /// What [`Taps::new`] reserves.
-    pub(crate) const fn memory_bytes(taps_max: u32) -> usize {
-        taps_max as usize * (size_of::<Option<Tap>>() + size_of::<u32>())
+    pub(crate) const fn memory_bytes(limits: &Limits) -> usize {
+        TapSink::memory_bytes(limits.tap_ring_bytes) + size_of::<TapReader>()
     }
 
-    /// Starts a tap, or hands the sink back where every place is taken.
-    pub(crate) fn start(
-        &mut self,
-        point: TapPoint,
-        sink: Box<TapSink>,
-    ) -> Result<TapIndex, Box<TapSink>> {
-        let Some(place) = self.free.pop() else { return Err(sink) };
-        self.places[place as usize] = Some(Tap { point, sink });
-        Ok(TapIndex(place))
+    /// The ring's other end, once.
+    pub(crate) fn take_reader(&mut self) -> Option<Box<TapReader>> {
+        self.reader.take()
     }
 
-    /// Ends a tap and hands its sink back.
-    pub(crate) fn end(&mut self, index: TapIndex) -> Option<(TapPoint, Box<TapSink>)> {
-        let tap = self.places[index.0 as usize].take()?;
-        self.free.push(index.0);
-        self.overruns_past += tap.sink.overruns();
-        Some((tap.point, tap.sink))
+    /// Whether one more tap could begin.
+    pub(crate) fn check_start(&self) -> Result<(), Refusal> {
+        if self.sink.open() >= self.open_max {
+            return Err(Refusal::Full);
+        }
+        if self.sink.can_start() { Ok(()) } else { Err(Refusal::Busy) }
     }
 
-    /// Writes a block into a tap.
+    /// One more tap begins.
+    pub(crate) fn start(&mut self) {
+        self.sink.start();
+    }
+
+    /// A tap ends before this period.
+    pub(crate) fn end(&mut self, tap: TapId, period: PeriodIndex, at: Instant) {
+        self.sink.end(tap, period, at);
+    }
+
+    /// Writes what a tap carries.
     pub(crate) fn push(
         &mut self,
-        index: TapIndex,
+        tap: TapId,
         period: PeriodIndex,
         at: Instant,
-        block: &Block,
+        content: TapContent<'_>,
     ) {
-        if let Some(tap) = &mut self.places[index.0 as usize] {
-            tap.sink.push(TapBlock { period, at, block: *block });
-        }
+        self.sink.push(&TapItem { tap, period, at, content });
     }
 
-    /// Blocks lost by all taps, past and present.
-    pub(crate) fn overruns(&self) -> u64 {
-        let present: u64 = self.places.iter().flatten().map(|tap| tap.sink.overruns()).sum();
-        self.overruns_past + present
+    /// Records lost by all taps, past and present.
+    pub(crate) fn lost(&self) -> u64 {
+        self.sink.lost()
     }
 }

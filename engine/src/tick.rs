@@ -1,10 +1,10 @@
 //! One phase's turn: its rooms, by their plans, then the sessions that are in none.
 
-use engine_control::Route;
+use engine_control::{Route, TapContent};
 use media::rtp::Contributor;
 use media::talk::SILENT_DBOV;
 use media::tone::tone_block;
-use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, RateClass, Selection};
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, RateClass, Selection};
 use mixer::{Format, Frame, Mix, Part, Setting, Source, Sources, Way, encode, silence};
 
 use crate::Output;
@@ -95,9 +95,9 @@ impl<O: Output> Run<'_, O> {
         let Self { sources, mix, moment, .. } = self;
         mix.settle(&mut Members { parts, sources });
         if let Some(tap) = tap {
-            let mut block = Block::SILENCE;
-            block.0.copy_from_slice(mix.whole(RateClass::Narrow));
-            moment.taps.push(tap, period, moment.now, &block);
+            let class = RateClass::Narrow;
+            let content = TapContent::Block { class, concealed: false, samples: mix.whole(class) };
+            moment.taps.push(tap, period, moment.now, content);
         }
         self.name_contributors(parts, span);
         if span.has_senders {

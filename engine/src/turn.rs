@@ -3,20 +3,19 @@
 
 use std::mem::take;
 
-use engine_control::{DigitSource, Event};
+use engine_control::{DigitSource, Event, SilenceCause, TapContent, TapId};
 use media::codec::Decoder;
 use media::dtmf::Sending;
 use media::g711;
 use media::playout::Pulled;
 use media::rtp::HEADER_BYTES_MAX;
 use media::talk::SILENT_DBOV;
-use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, PeriodIndex};
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, PeriodIndex, RateClass};
 use mixer::{Frame, encode, silence};
 
 use crate::moment::Moment;
 use crate::sender::{Packets, Payload};
 use crate::session::Session;
-use crate::taps::TapIndex;
 use crate::{Output, Port};
 
 impl Session {
@@ -91,7 +90,7 @@ impl Session {
     }
 
     /// Copies what it said for the recorder, or silence.
-    fn tap<O>(&mut self, tap: TapIndex, block: Option<&[i16]>, moment: &mut Moment<'_, O>) {
+    fn tap<O>(&mut self, tap: TapId, block: Option<&[i16]>, moment: &mut Moment<'_, O>) {
         let mut narrow = Block::SILENCE;
         match (block, &mut self.equipment) {
             (Some(block), Some(equipment)) => {
@@ -100,7 +99,12 @@ impl Session {
             (Some(block), None) => narrow.0.copy_from_slice(block),
             (None, _) => {}
         }
-        moment.taps.push(tap, moment.period, moment.now, &narrow);
+        let class = RateClass::Narrow;
+        let content = match block {
+            Some(_) => TapContent::Block { class, concealed: false, samples: &narrow.0 },
+            None => TapContent::Silence { class, cause: SilenceCause::Silent },
+        };
+        moment.taps.push(tap, moment.period, moment.now, content);
     }
 
     /// Takes the period's frame as it came, decoded only to be measured. False where it is

@@ -5,7 +5,7 @@ mod rig;
 use engine::Port;
 use engine_control::{
     Command, Event, Refusal, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey, SessionReport,
-    ShardReport, TapPoint, tap,
+    ShardReport, TapId, TapPoint,
 };
 use media::rtcp::{Compound, Fact};
 use rig::{Rig, SILENCE, media};
@@ -43,7 +43,7 @@ fn stale_and_foreign_keys_are_refused_and_boxes_come_home() {
             Command::RouteSession { session, route },
             Command::CloseSession { session },
             Command::StopTap { point },
-            Command::StartTap { point, sink: Box::new(tap(1).0) },
+            Command::StartTap { point, tap: TapId(1), class: None },
         ] {
             assert_eq!(refusal(&mut rig, command), expected);
         }
@@ -51,8 +51,8 @@ fn stale_and_foreign_keys_are_refused_and_boxes_come_home() {
     for (room, expected) in [(room, Refusal::Gone), (RoomKey::new(3, 0, 1), Refusal::OtherShard)] {
         let point = TapPoint::Room(room);
         assert_eq!(refusal(&mut rig, Command::CloseRoom { room }), expected);
-        let sink = Box::new(tap(1).0);
-        assert_eq!(refusal(&mut rig, Command::StartTap { point, sink }), expected);
+        let start = Command::StartTap { point, tap: TapId(1), class: None };
+        assert_eq!(refusal(&mut rig, start), expected);
     }
     rig.run(2);
 }

@@ -8,7 +8,6 @@ use engine::Port;
 
 use engine_control::{
     Command, DigitSource, Event, Refusal, Route, SessionKey, SessionOpen, TapPoint, TelephoneEvent,
-    tap,
 };
 use media::codec::Decoder;
 use media::dtmf::{DigitReceiver, ToneFilter, TonePair};
@@ -167,9 +166,7 @@ fn is_silent(sent: &Sent) -> bool {
 #[test]
 fn a_digit_in_the_sound_is_told_and_heard_by_nobody_nor_recorded() {
     let (mut rig, speaker) = in_band(None);
-    let (sink, mut reader) = tap(256);
-    let point = TapPoint::Received(speaker);
-    rig.command(Command::StartTap { point, sink: Box::new(sink) });
+    let tap = rig.start_tap(TapPoint::Received(speaker));
     rig.run(2);
     rig.forget();
     sound_keys(&mut rig, "1*55D");
@@ -184,12 +181,9 @@ fn a_digit_in_the_sound_is_told_and_heard_by_nobody_nor_recorded() {
     let heard = rig.taken.rtp(1);
     assert_eq!(heard.len(), 40);
     assert!(heard.iter().all(|sent| is_silent(sent)));
-    let mut blocks = 0;
-    while let Some(block) = reader.pop() {
-        assert!(block.block.0.iter().all(|&sample| sample == 0));
-        blocks += 1;
-    }
-    assert!(blocks >= 40);
+    let tapped = rig.tapped(tap);
+    assert!(tapped.len() >= 40);
+    assert!(tapped.iter().all(|tapped| tapped.samples().iter().all(|&sample| sample == 0)));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen, SessionReport,
-    ShardReport, TapPoint, TapReader, tap,
+    ShardReport, TapId, TapPoint,
 };
 use media::codec::Encoder;
 use media::rtp::RtpHeader;
@@ -102,15 +102,13 @@ fn room(slot: u32, generation: u32) -> RoomKey {
     RoomKey::new(0, slot, generation)
 }
 
-/// Everything that can be asked of a shard, once over, with rings to be read afterwards.
-fn commands(round: u32) -> (Vec<Command>, Vec<TapReader>) {
+/// Everything that can be asked of a shard, once over.
+fn commands(round: u32) -> Vec<Command> {
     let sound = RoomSound { in_band_digits: true, ..RoomSound::DEFAULT };
     let mut commands = vec![Command::OpenRoom { room: room(9, round), sound }];
-    let mut readers = Vec::new();
-    let mut start = |commands: &mut Vec<Command>, point| {
-        let (sink, reader) = tap(4);
-        commands.push(Command::StartTap { point, sink: Box::new(sink) });
-        readers.push(reader);
+    let start = |commands: &mut Vec<Command>, point| {
+        let tap = TapId(commands.len() as u32);
+        commands.push(Command::StartTap { point, tap, class: None });
     };
     start(&mut commands, TapPoint::Room(room(9, round)));
     for slot in GUESTS {
@@ -148,7 +146,7 @@ fn commands(round: u32) -> (Vec<Command>, Vec<TapReader>) {
         commands.push(Command::CloseSession { session: SessionKey::new(0, slot, round) });
         commands.push(Command::CloseSession { session: SessionKey::new(0, slot, round) });
     }
-    (commands, readers)
+    commands
 }
 
 fn has_box(command: &Command) -> bool {
@@ -156,7 +154,6 @@ fn has_box(command: &Command) -> bool {
         command,
         Command::OpenSession { .. }
             | Command::UpdateSession { .. }
-            | Command::StartTap { .. }
             | Command::ReportSessions { .. }
             | Command::ReportShard { .. }
     )
@@ -167,7 +164,6 @@ fn brings_box(event: &Event) -> bool {
         Event::Refused { command, .. } => has_box(command),
         Event::SessionOpened { .. }
         | Event::MediaReturned { .. }
-        | Event::TapEnded { .. }
         | Event::SessionsReported { .. }
         | Event::ShardReported { .. } => true,
         _ => false,
@@ -177,6 +173,7 @@ fn brings_box(event: &Event) -> bool {
 #[test]
 fn a_shard_neither_allocates_nor_frees_after_set_up() {
     let mut shard = Shard::new(0, &limits(), Kernels::detect(), 1);
+    let mut taps = shard.take_tap_reader().unwrap();
     let mut taken = Taken { events: Vec::with_capacity(4096), datagrams: 0, octets: 0 };
     let mut setup = Vec::new();
     for number in 0..9 {
@@ -186,8 +183,7 @@ fn a_shard_neither_allocates_nor_frees_after_set_up() {
     setup.extend((50..60).map(|slot| open(slot, 1, Route::Echo)));
 
     for round in 1..=20 {
-        let (asked, readers) = commands(round);
-        let mut waiting = setup.drain(..).chain(asked).collect::<Vec<_>>().into_iter();
+        let mut waiting = setup.drain(..).chain(commands(round)).collect::<Vec<_>>().into_iter();
         let donated = waiting.as_slice().iter().filter(|command| has_box(command)).count();
         let usage = allocation_counter::measure(|| {
             for command in waiting.by_ref() {
@@ -199,7 +195,7 @@ fn a_shard_neither_allocates_nor_frees_after_set_up() {
         let returned = taken.events.iter().filter(|event| brings_box(event)).count();
         assert_eq!(returned, donated, "round {round}");
         taken.events.clear();
-        drop(readers);
+        while taps.next().is_some() {}
     }
     assert!(taken.datagrams > 50_000 && taken.octets > 8_000_000, "{}", taken.datagrams);
 }

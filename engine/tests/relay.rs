@@ -2,7 +2,7 @@
 
 mod rig;
 
-use engine_control::{Command, Event, RoomKey, Route, SessionKey, TapPoint, tap};
+use engine_control::{Command, Event, RoomKey, Route, SessionKey, TapPoint};
 use media_kernels::Kernels;
 use media_units::{Direction, Law};
 use rig::{Rig, SILENCE};
@@ -75,12 +75,11 @@ fn mute_hold_tap_another_encoding_or_a_third_make_it_a_mix_and_back() {
     expect(&mut rig, 0x90, UNTOUCHED);
 
     for point in [TapPoint::Room(room), TapPoint::Received(session(0))] {
-        let (sink, mut reader) = tap(8);
-        rig.command(Command::StartTap { point, sink: Box::new(sink) });
+        let tap = rig.start_tap(point);
         expect(&mut rig, 0x90, SILENCE);
         rig.command(Command::StopTap { point });
         expect(&mut rig, 0x90, UNTOUCHED);
-        assert_eq!(std::iter::from_fn(|| reader.pop()).count(), 5);
+        assert_eq!(rig.tapped(tap).len(), 5 + 1, "and its end");
     }
 
     rig.dial(2, Route::Room(room), None);

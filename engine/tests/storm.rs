@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use engine::Port;
-use engine_control::{Command, Event, RoomKey, Route, SessionKey, TapPoint, tap};
+use engine_control::{Command, Event, RoomKey, Route, SessionKey, TapId, TapPoint};
 use media_units::{Direction, Law, RoomSound};
 use proptest::prelude::*;
 use rig::{DIGITS, Rig, media};
@@ -169,7 +169,7 @@ impl Storm {
             }
             Step::StartTap { point } => {
                 let point = self.point(point);
-                self.command(Command::StartTap { point, sink: Box::new(tap(3).0) });
+                self.command(Command::StartTap { point, tap: TapId(7), class: None });
             }
             Step::StopTap { point } => self.command(Command::StopTap { point: self.point(point) }),
             Step::Speak { slot, code, port, ssrc } => {

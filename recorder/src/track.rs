@@ -1,6 +1,5 @@
 //! One sound on the sample clock: where each block belongs, and which parts are missing.
 
-use engine_control::TapBlock;
 use media_units::{BLOCK_SAMPLES, PeriodIndex};
 use serde::Serialize;
 
@@ -88,9 +87,9 @@ impl Track {
 
     /// The place of the next block, as its first sample on the track. What lies between the
     /// track's end and there is silence, and marked as a gap.
-    pub fn place(&mut self, tap: &TapBlock) -> Result<u64, Misplaced> {
-        let first = *self.first.get_or_insert(tap.period);
-        let period = tap.period.checked_sub(first).ok_or(Misplaced::Past)?;
+    pub fn place(&mut self, period: PeriodIndex) -> Result<u64, Misplaced> {
+        let first = *self.first.get_or_insert(period);
+        let period = period.checked_sub(first).ok_or(Misplaced::Past)?;
         let start = period.checked_mul(BLOCK_SAMPLES as u64).ok_or(Misplaced::Full)?;
         let hole = start.checked_sub(self.samples).ok_or(Misplaced::Past)?;
         if start > wav::SAMPLES_MAX - BLOCK_SAMPLES as u64 {
@@ -122,28 +121,23 @@ impl Track {
 
 #[cfg(test)]
 mod tests {
-    use media_units::{Block, Instant};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn at(period: PeriodIndex) -> TapBlock {
-        TapBlock { period, at: Instant::START, block: Block::SILENCE }
-    }
-
     #[test]
     fn a_track_starts_with_its_first_block() {
         let mut track = Track::new();
-        assert_eq!(track.place(&at(1000)), Ok(0));
-        assert_eq!(track.place(&at(1001)), Ok(160));
+        assert_eq!(track.place(1000), Ok(0));
+        assert_eq!(track.place(1001), Ok(160));
         assert_eq!((track.samples(), track.gaps().count()), (320, 0));
     }
 
     #[test]
     fn a_hole_in_the_clock_is_a_gap_of_its_length() {
         let mut track = Track::new();
-        track.place(&at(5)).unwrap();
-        assert_eq!(track.place(&at(8)), Ok(480));
+        track.place(5).unwrap();
+        assert_eq!(track.place(8), Ok(480));
         let gap = Gap { start_sample: 160, samples: 320, cause: GapCause::Missing };
         assert_eq!(track.gaps().marks, [gap]);
     }
@@ -151,23 +145,23 @@ mod tests {
     #[test]
     fn a_block_of_the_past_is_refused_and_changes_nothing() {
         let mut track = Track::new();
-        track.place(&at(5)).unwrap();
-        track.place(&at(6)).unwrap();
+        track.place(5).unwrap();
+        track.place(6).unwrap();
         for period in [0, 4, 5, 6] {
-            assert_eq!(track.place(&at(period)), Err(Misplaced::Past));
+            assert_eq!(track.place(period), Err(Misplaced::Past));
         }
-        assert_eq!((track.place(&at(7)), track.samples()), (Ok(320), 480));
+        assert_eq!((track.place(7), track.samples()), (Ok(320), 480));
     }
 
     #[test]
     fn a_track_never_outgrows_its_container() {
         let mut track = Track::new();
-        track.place(&at(0)).unwrap();
+        track.place(0).unwrap();
         for period in [wav::SAMPLES_MAX / 160, u64::MAX] {
-            assert_eq!(track.place(&at(period)), Err(Misplaced::Full));
+            assert_eq!(track.place(period), Err(Misplaced::Full));
         }
         assert_eq!((track.samples(), track.gaps().count()), (160, 0));
-        assert!(track.place(&at(wav::SAMPLES_MAX / 160 - 1)).is_ok());
+        assert!(track.place(wav::SAMPLES_MAX / 160 - 1).is_ok());
     }
 
     #[test]
@@ -198,10 +192,10 @@ mod tests {
         ) {
             let mut track = Track::new();
             let mut period = first;
-            prop_assert_eq!(track.place(&at(period)), Ok(0));
+            prop_assert_eq!(track.place(period), Ok(0));
             for step in &steps {
                 period += step;
-                prop_assert_eq!(track.place(&at(period)), Ok((period - first) * 160));
+                prop_assert_eq!(track.place(period), Ok((period - first) * 160));
             }
             prop_assert_eq!(track.samples(), (period - first + 1) * 160);
             let sound = (steps.len() as u64 + 1) * 160;

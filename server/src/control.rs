@@ -180,6 +180,9 @@ impl Control {
             if let Some(event) = self.survey.take(event) {
                 log(&event);
                 self.world.recordings.listen(&event);
+                if let Event::Refused { command: Command::StartTap { tap, .. }, .. } = &event {
+                    self.world.recorder.end(*tap);
+                }
                 self.front.engine_event(now, event, &mut self.world);
             }
         }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use engine_control::TapReader;
+use engine_control::{TapId, TapReader};
 use recorder_writer::{Event, Failure, RecordingId, Status, Writer, WriterConfig};
 
 /// How long after a failure to start the writer the next attempt is made.
@@ -12,6 +12,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// The writer, once something is to be recorded, and what is known about its health.
 pub(crate) struct Recorder {
     config: WriterConfig,
+    /// Until the writer has them.
+    taps: Vec<TapReader>,
     writer: Option<Writer>,
     /// When the writer last failed to start.
     tried: Option<Instant>,
@@ -21,8 +23,8 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// A recorder that makes its folder and its thread when they are needed.
-    pub(crate) fn new(config: WriterConfig) -> Self {
-        Self { config, writer: None, tried: None, refused: 0, failure: None }
+    pub(crate) fn new(config: WriterConfig, taps: Vec<TapReader>) -> Self {
+        Self { config, taps, writer: None, tried: None, refused: 0, failure: None }
     }
 
     /// Starts the writer, if it does not run. Where that fails, recordings are refused until
@@ -32,7 +34,7 @@ impl Recorder {
         if self.writer.is_some() || too_soon {
             return;
         }
-        match Writer::start(self.config.clone()) {
+        match Writer::start(self.config.clone(), &mut self.taps) {
             Ok(writer) => {
                 self.failure = None;
                 self.writer = Some(writer);
@@ -45,17 +47,17 @@ impl Recorder {
         }
     }
 
-    /// Begins a recording of what `reader` brings.
+    /// Begins a recording of a tap that is about to begin.
     pub(crate) fn begin(
         &mut self,
-        reader: TapReader,
+        tap: TapId,
         subject: &str,
         call_id: Option<&str>,
         started_unix_nanos: u64,
     ) -> Result<RecordingId, Failure> {
         self.prepare();
         let begun = match &self.writer {
-            Some(writer) => writer.begin(reader, subject, call_id, started_unix_nanos),
+            Some(writer) => writer.begin(tap, subject, call_id, started_unix_nanos),
             None => Err(Failure::Stopped),
         };
         match begun {
@@ -68,6 +70,13 @@ impl Recorder {
                 tracing::warn!(subject, call_id, %failure, "a recording was refused");
                 Err(failure)
             }
+        }
+    }
+
+    /// A tap was refused: its recording ends as an empty file.
+    pub(crate) fn end(&mut self, tap: TapId) {
+        if let Some(writer) = &self.writer {
+            writer.end(tap);
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use engine_control::{Limits, PortPlan};
 use engine_driver::{Engine, EngineConfig};
 use media_kernels::Kernels;
-use media_units::{PERIOD, RoomSound};
+use media_units::RoomSound;
 use recorder_writer::WriterConfig;
 use signaling::{FrontEnd, FrontEndConfig};
 use signaling_transport::{Transport, TransportConfig};
@@ -47,12 +47,12 @@ impl Server {
         }
         let transport = Transport::bind(transport(config)).map_err(Failure::Sip)?;
         let listener = config.api.listen.map(listen).transpose()?;
-        let (engine, calls_max) = start_engine(config, &placement)?;
+        let (mut engine, calls_max) = start_engine(config, &placement)?;
         if placement.control.is_empty() {
             // One core for all: the shard comes first.
             step_back();
         }
-        let mut recorder = Recorder::new(writer(config));
+        let mut recorder = Recorder::new(writer(config), engine.take_taps());
         if config.rooms.record == Occasion::Always {
             recorder.prepare();
         }
@@ -73,7 +73,7 @@ impl Server {
             tokio::spawn(api::serve(listener, api::router(ask), api_limits(config)));
         }
         let world = World {
-            ring_blocks: config.recording.ring.div_duration_f64(PERIOD).ceil() as usize,
+            taps: 0,
             media: OwnAddress::new(config.rtp.advertised, &[config.rtp.address]),
             signaling: OwnAddress::new(config.sip.advertised, &sip_addresses(&transport)),
             engine,
@@ -157,6 +157,7 @@ fn limits(config: &Config, ports: PortPlan) -> Limits {
         rooms_max: config.rooms.max,
         room_members_max: config.rooms.members_max,
         taps_max: config.recording.max.max(1),
+        tap_ring_bytes: config.recording.ring as usize,
         playout_delay_min: rtp.playout_delay_min,
         playout_delay_initial: rtp.playout_delay_initial,
         playout_delay_max: rtp.playout_delay_max,

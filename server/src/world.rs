@@ -6,8 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint, tap};
+use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapId, TapPoint};
 use engine_driver::Engine;
+use media_units::RateClass;
 use recorder_writer::Failure;
 use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 use signaling_transport::Transport;
@@ -23,8 +24,8 @@ pub(crate) struct World {
     pub(crate) transport: Transport,
     pub(crate) recorder: Recorder,
     pub(crate) recordings: Recordings,
-    /// Blocks of 20 ms between a shard and the recorder.
-    pub(crate) ring_blocks: usize,
+    /// Taps that were begun: each has a name of its own.
+    pub(crate) taps: u32,
     /// Our address in session descriptions.
     pub(crate) media: OwnAddress,
     /// Our address in Contact and Via, but for its port.
@@ -89,16 +90,18 @@ impl Outside for World {
     }
 
     fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
-        let (sink, reader) = tap(self.ring_blocks);
+        let tap = TapId(self.taps);
+        self.taps += 1;
         let began = self.engine.wall().unix_nanos(self.engine.now());
         let (subject, call_id) = self.recordings.of(recording).ok_or(Refusal::Gone)?;
-        self.recorder.begin(reader, subject, call_id, began).map_err(|failure| match failure {
+        self.recorder.begin(tap, subject, call_id, began).map_err(|failure| match failure {
             Failure::Full => Refusal::Full,
             Failure::Folder { .. } | Failure::Thread(_) | Failure::Stopped => Refusal::Gone,
         })?;
-        // Where the shard refuses, the sink is dropped and the recording ends as an empty file.
-        self.command(Command::StartTap { point: track.point, sink: Box::new(sink) })?;
-        self.recordings.add(recording, track.point);
+        let (point, class) = (track.point, Some(RateClass::Narrow));
+        self.command(Command::StartTap { point, tap, class })
+            .inspect_err(|_| self.recorder.end(tap))?;
+        self.recordings.add(recording, point);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine_control::{Command, DigitSource, Event, SessionKey, TapPoint};
+use engine_control::{Command, DigitSource, Event, SessionKey};
 use media_units::Instant;
 use sipx_sip::error::ParseError;
 use sipx_sip::{HeaderName, Limits, Message, Request, Response, parse_datagram};
@@ -385,8 +385,10 @@ impl FrontEnd {
             }
             Command::OpenRoom { room, .. } => self.room_failed(now, *room, out),
             Command::SendDigits { .. } => self.endpoint.counters.digits_refused += 1,
-            Command::StartTap { point: TapPoint::Received(session), .. } => {
-                self.end_session(now, *session, Ending::RecordingFailed, out);
+            Command::StartTap { point, .. } => {
+                if let Some(session) = point.session() {
+                    self.end_session(now, session, Ending::RecordingFailed, out);
+                }
             }
             _ => {}
         }

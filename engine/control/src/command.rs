@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use media_units::{
-    Cadence, Digits, Direction, Encoding, EncodingParameters, Gain, Law, RoomSound, RtpTimestamp,
-    SequenceNumber, Ssrc,
+    Cadence, Digits, Direction, Encoding, EncodingParameters, Gain, Law, RateClass, RoomSound,
+    RtpTimestamp, SequenceNumber, Ssrc,
 };
 
-use crate::{RoomKey, SessionKey, SessionReport, ShardReport, TapSink};
+use crate::{RoomKey, SessionKey, SessionReport, ShardReport, TapId, TapPoint};
 
 /// How RTCP travels beside RTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,25 +108,6 @@ pub struct SessionOpen {
     pub route: Route,
 }
 
-/// Where a copy of the sound is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TapPoint {
-    /// One session as received: decoded, after playout, before the mix.
-    Received(SessionKey),
-    /// One room's whole sum.
-    Room(RoomKey),
-}
-
-impl TapPoint {
-    /// The shard that it is on.
-    pub const fn shard(self) -> u8 {
-        match self {
-            Self::Received(session) => session.shard(),
-            Self::Room(room) => room.shard(),
-        }
-    }
-}
-
 /// One request to a shard. Applied in order at the start of the next tick.
 #[derive(Debug)]
 pub enum Command {
@@ -195,12 +176,15 @@ pub enum Command {
         /// Which room.
         room: RoomKey,
     },
-    /// Starts copying sound into a ring. At most one tap per point.
+    /// Starts copying into the shard's ring. At most one tap per point.
     StartTap {
         /// Where.
         point: TapPoint,
-        /// The ring's writing end. Returned in `TapEnded`.
-        sink: Box<TapSink>,
+        /// What its records are called.
+        tap: TapId,
+        /// At which rate a room is mixed for it: where none is named, the highest of its members'
+        /// at each moment. A session's sound comes at its own.
+        class: Option<RateClass>,
     },
     /// Stops a tap: `TapEnded` follows.
     StopTap {

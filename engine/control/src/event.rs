@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::{
-    Refusal, RemoteMedia, RoomKey, SessionKey, SessionOpen, SessionReport, ShardReport, TapPoint,
-    TapSink,
+    Refusal, RemoteMedia, RoomKey, SessionKey, SessionOpen, SessionReport, ShardReport, TapId,
+    TapPoint,
 };
 
 /// How a digit came to us.
@@ -85,12 +85,12 @@ pub enum Event {
         /// Which room.
         room: RoomKey,
     },
-    /// A tap ended (by command, or because what it tapped is gone): its ring comes home.
+    /// A tap ended: by command, or because what it tapped is gone.
     TapEnded {
         /// Where.
         point: TapPoint,
-        /// The writing end; dropping it tells the reader that no more will come.
-        sink: Box<TapSink>,
+        /// Which.
+        tap: TapId,
     },
     /// Reports that were asked for.
     SessionsReported {

@@ -14,7 +14,7 @@ mod report;
 mod tap;
 
 pub use command::{
-    Command, Refusal, RemoteMedia, Route, RtcpTransport, SessionOpen, TapPoint, TelephoneEvent,
+    Command, Refusal, RemoteMedia, Route, RtcpTransport, SessionOpen, TelephoneEvent,
 };
 pub use event::{DigitSource, Event};
 pub use key::{RoomKey, SessionKey, SlotPool};
@@ -23,4 +23,7 @@ pub use ports::{MediaAddress, PortPlan};
 pub use report::{
     LATENESS_BOUNDS, Lateness, OPINION_BOUNDS, Opinions, SecondsTotal, SessionReport, ShardReport,
 };
-pub use tap::{TapBlock, TapReader, TapSink, tap};
+pub use tap::{
+    PACKET_BYTES_MAX, SilenceCause, TapContent, TapId, TapItem, TapPoint, TapReader, TapSink,
+    tap_ring,
+};

@@ -228,7 +228,7 @@ pub struct ShardReport {
     pub frames_encoded: u64,
     /// Sum of the playout delay over all blocks played, for the mean.
     pub playout_delay_sum: Duration,
-    /// Blocks that taps lost because their ring was full.
+    /// Blocks and packets that taps lost because the ring was full.
     pub tap_overruns: u64,
     /// Seconds of all sessions past and present.
     pub seconds: SecondsTotal,

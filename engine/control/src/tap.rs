@@ -1,63 +1,466 @@
-//! The tap: a ring that carries copies of a room's or a session's blocks off the shard.
+//! Taps: copies of sound and of packets on their way off a shard.
 //!
-//! The shard writes and never waits. When the ring is full the block is dropped and counted;
-//! the reader sees the hole in the clock of the next block and fills it with silence.
+//! All taps of a shard share one ring, of a size that is reserved at start. The shard writes and
+//! never waits: what finds no room is dropped and counted, and whoever reads sees the hole in the
+//! clock of that tap. A record is whole or not there at all, and the end of a tap always finds
+//! room: each open tap has a place kept for it.
 
-use media_units::{Block, Instant, PeriodIndex};
+use std::net::SocketAddr;
 
-/// One block with its place on the shard's sample clock.
-#[derive(Debug, Clone, Copy)]
-pub struct TapBlock {
-    /// The block's period: `period * BLOCK_SAMPLES` is its first sample on the shard's clock.
-    pub period: PeriodIndex,
-    /// When it was mixed.
-    pub at: Instant,
-    /// The sound.
-    pub block: Block,
+use media_units::{BLOCK_SAMPLES_MAX, Instant, PeriodIndex, RateClass};
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::{RoomKey, SessionKey};
+
+/// Where a copy is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TapPoint {
+    /// What one session says: decoded, after playout, before the mix, without digits.
+    Received(SessionKey),
+    /// What one session is sent, before it is encoded.
+    Sent(SessionKey),
+    /// The datagrams of one session as they arrived, but for digits.
+    Packets(SessionKey),
+    /// One room's whole mix.
+    Room(RoomKey),
 }
 
-/// The shard's end.
+impl TapPoint {
+    /// The shard that it is on.
+    pub const fn shard(self) -> u8 {
+        match self {
+            Self::Received(session) | Self::Sent(session) | Self::Packets(session) => {
+                session.shard()
+            }
+            Self::Room(room) => room.shard(),
+        }
+    }
+
+    /// The session whose sound or packets it is.
+    pub const fn session(self) -> Option<SessionKey> {
+        match self {
+            Self::Received(session) | Self::Sent(session) | Self::Packets(session) => Some(session),
+            Self::Room(_) => None,
+        }
+    }
+}
+
+/// One tap, named by the control plane. Never given to another while the server lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TapId(pub u32);
+
+/// Why there is nothing to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SilenceCause {
+    /// Nothing was received: the endpoint has not begun, pauses, or is gone.
+    NothingReceived,
+    /// What was received or mixed is silence.
+    Silent,
+    /// A digit was pressed: what stood in its place is not kept.
+    Digit,
+    /// The session is muted: what it says is not kept.
+    Muted,
+    /// Nothing flows that way (RFC 3264): the session is on hold.
+    Held,
+}
+
+/// What a tap carried at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TapContent<'a> {
+    /// A period's sound.
+    Block {
+        /// Its rate: says how many samples there are.
+        class: RateClass,
+        /// Whether it was invented in place of what is missing, all or part of it.
+        concealed: bool,
+        /// The sound.
+        samples: &'a [i16],
+    },
+    /// A period's silence.
+    Silence {
+        /// At which rate.
+        class: RateClass,
+        /// Why.
+        cause: SilenceCause,
+    },
+    /// A datagram.
+    Packet {
+        /// Who sent it.
+        source: SocketAddr,
+        /// Whether it came to the RTCP port, the one above the RTP port.
+        on_rtcp_port: bool,
+        /// All of it.
+        octets: &'a [u8],
+    },
+    /// The tap ended before this period: nothing of it follows.
+    Ended,
+}
+
+/// One record of a tap, with its place on the shard's sample clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TapItem<'a> {
+    /// Of which tap.
+    pub tap: TapId,
+    /// The period: times the samples of a block, it is the first sample on the shard's clock.
+    /// Of sound and silence there is one record in every period from the first on.
+    pub period: PeriodIndex,
+    /// When it was mixed; when a datagram arrived.
+    pub at: Instant,
+    /// What it carried.
+    pub content: TapContent<'a>,
+}
+
+/// Octets of the longest datagram that a tap carries.
+pub const PACKET_BYTES_MAX: usize = 2048;
+
+/// A record without its samples or octets, which are in the other ring.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    tap: TapId,
+    period: PeriodIndex,
+    at: Instant,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Block { class: RateClass, concealed: bool },
+    Silence { class: RateClass, cause: SilenceCause },
+    Packet { source: SocketAddr, on_rtcp_port: bool, octets: u16 },
+    Ended,
+}
+
+/// The shard's end of its ring.
 #[derive(Debug)]
 pub struct TapSink {
-    ring: rtrb::Producer<TapBlock>,
-    overruns: u64,
+    heads: Producer<Head>,
+    /// Samples, or octets in pairs. Written before their head and read after it.
+    words: Producer<i16>,
+    /// Taps that have begun and not ended: as many heads are kept for their ends.
+    open: usize,
+    lost: u64,
 }
 
 /// The recorder's end.
 #[derive(Debug)]
 pub struct TapReader {
-    ring: rtrb::Consumer<TapBlock>,
+    heads: Consumer<Head>,
+    words: Consumer<i16>,
+    samples: [i16; WORDS_MAX],
+    octets: [u8; PACKET_BYTES_MAX],
 }
 
-/// A new tap of `blocks` blocks of 20 ms.
-pub fn tap(blocks: usize) -> (TapSink, TapReader) {
-    let (producer, consumer) = rtrb::RingBuffer::new(blocks);
-    (TapSink { ring: producer, overruns: 0 }, TapReader { ring: consumer })
+/// Words of the longest record.
+const WORDS_MAX: usize =
+    if BLOCK_SAMPLES_MAX > PACKET_BYTES_MAX / 2 { BLOCK_SAMPLES_MAX } else { PACKET_BYTES_MAX / 2 };
+
+/// Heads and words of a ring of so many octets: as a block of 160 samples and a packet of G.711
+/// need them.
+const fn capacity(bytes: usize) -> (usize, usize) {
+    (bytes / 4 / size_of::<Head>(), (bytes - bytes / 4) / size_of::<i16>())
+}
+
+/// A ring of so many octets for all taps of one shard. Two seconds of 1,000 taps of 8 kHz are
+/// 43 MB.
+pub fn tap_ring(bytes: usize) -> (TapSink, TapReader) {
+    let (heads, words) = capacity(bytes);
+    let ((head_sink, heads), (word_sink, words)) = (RingBuffer::new(heads), RingBuffer::new(words));
+    let sink = TapSink { heads: head_sink, words: word_sink, open: 0, lost: 0 };
+    let reader = TapReader { heads, words, samples: [0; WORDS_MAX], octets: [0; PACKET_BYTES_MAX] };
+    (sink, reader)
 }
 
 impl TapSink {
-    /// Writes a block, or counts it as lost where the reader is too slow.
-    pub fn push(&mut self, block: TapBlock) {
-        if self.ring.push(block).is_err() {
-            self.overruns += 1;
+    /// What [`tap_ring`] reserves, but for the reader.
+    pub const fn memory_bytes(bytes: usize) -> usize {
+        let (heads, words) = capacity(bytes);
+        heads * size_of::<Head>() + words * size_of::<i16>()
+    }
+
+    /// Whether there is a place to be kept for the end of one more tap. Where not, nobody reads.
+    pub fn can_start(&self) -> bool {
+        self.has_head()
+    }
+
+    /// Keeps a place for the end of one more tap, where there is one.
+    pub fn start(&mut self) {
+        self.open += usize::from(self.can_start());
+    }
+
+    /// Taps that have begun and not ended.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Writes a record of a tap that has begun, or counts it as lost where there is no room.
+    pub fn push(&mut self, item: &TapItem<'_>) {
+        let is_written = self.has_head()
+            && match item.content {
+                TapContent::Block { samples, .. } => self.words.push_entire_slice(samples).is_ok(),
+                TapContent::Packet { octets, .. } => self.push_octets(octets),
+                TapContent::Silence { .. } | TapContent::Ended => true,
+            };
+        if is_written {
+            self.push_head(item);
+        } else {
+            self.lost += 1;
         }
     }
 
-    /// Blocks lost because the ring was full.
-    pub fn overruns(&self) -> u64 {
-        self.overruns
+    /// Writes a tap's end. It always finds its place.
+    pub fn end(&mut self, tap: TapId, period: PeriodIndex, at: Instant) {
+        self.open = self.open.saturating_sub(1);
+        self.push_head(&TapItem { tap, period, at, content: TapContent::Ended });
+    }
+
+    /// Records lost because there was no room.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Whether one more head fits beside those that are kept. What the reader has read meanwhile
+    /// is only looked at where it matters.
+    fn has_head(&self) -> bool {
+        self.heads.cached_slots() > self.open || self.heads.slots() > self.open
+    }
+
+    fn push_octets(&mut self, octets: &[u8]) -> bool {
+        let mut words = [0; PACKET_BYTES_MAX / 2];
+        let Some(words) = words.get_mut(..octets.len().div_ceil(2)) else { return false };
+        let (pairs, last) = octets.as_chunks::<2>();
+        for (word, pair) in words.iter_mut().zip(pairs) {
+            *word = i16::from_ne_bytes(*pair);
+        }
+        if let (Some(word), [last]) = (words.last_mut(), last) {
+            *word = i16::from_ne_bytes([*last, 0]);
+        }
+        self.words.push_entire_slice(words).is_ok()
+    }
+
+    fn push_head(&mut self, item: &TapItem<'_>) {
+        let kind = match item.content {
+            TapContent::Block { class, concealed, .. } => Kind::Block { class, concealed },
+            TapContent::Silence { class, cause } => Kind::Silence { class, cause },
+            TapContent::Packet { source, on_rtcp_port, octets } => {
+                Kind::Packet { source, on_rtcp_port, octets: octets.len() as u16 }
+            }
+            TapContent::Ended => Kind::Ended,
+        };
+        let &TapItem { tap, period, at, .. } = item;
+        // It was seen to have room.
+        let _ = self.heads.push(Head { tap, period, at, kind });
     }
 }
 
 impl TapReader {
-    /// The next block, if one is there.
-    pub fn pop(&mut self) -> Option<TapBlock> {
-        self.ring.pop().ok()
+    /// The next record, if one is there.
+    #[expect(clippy::should_implement_trait, reason = "what it gives borrows from it")]
+    pub fn next(&mut self) -> Option<TapItem<'_>> {
+        let Head { tap, period, at, kind } = self.heads.pop().ok()?;
+        let content = match kind {
+            Kind::Block { class, concealed } => {
+                let samples = &mut self.samples[..class.block_samples()];
+                self.words.pop_entire_slice(samples).ok()?;
+                TapContent::Block { class, concealed, samples }
+            }
+            Kind::Packet { source, on_rtcp_port, octets } => {
+                let octets = usize::from(octets);
+                let words = &mut self.samples[..octets.div_ceil(2)];
+                self.words.pop_entire_slice(words).ok()?;
+                for (pair, word) in self.octets.chunks_exact_mut(2).zip(words) {
+                    pair.copy_from_slice(&word.to_ne_bytes());
+                }
+                TapContent::Packet { source, on_rtcp_port, octets: &self.octets[..octets] }
+            }
+            Kind::Silence { class, cause } => TapContent::Silence { class, cause },
+            Kind::Ended => TapContent::Ended,
+        };
+        Some(TapItem { tap, period, at, content })
     }
 
-    /// Whether the shard's end is gone and everything was read.
+    /// Whether nothing waits and nothing can come any more: the shard is gone.
     pub fn is_finished(&self) -> bool {
-        // In this order: abandoned first, so that a block pushed in between is not overlooked.
-        self.ring.is_abandoned() && self.ring.is_empty()
+        self.heads.is_abandoned() && self.heads.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A record as the tests make and compare it.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    enum Record {
+        Block(RateClass, bool, i16),
+        Silence(RateClass, SilenceCause),
+        Packet(SocketAddr, bool, Vec<u8>),
+    }
+
+    fn samples(class: RateClass, first: i16) -> Vec<i16> {
+        (0..class.block_samples()).map(|at| first.wrapping_add(at as i16)).collect()
+    }
+
+    fn push(sink: &mut TapSink, tap: TapId, period: PeriodIndex, record: &Record) {
+        let at = Instant::from_nanos(period * 7);
+        let mut put = |content| sink.push(&TapItem { tap, period, at, content });
+        match record {
+            &Record::Block(class, concealed, first) => {
+                put(TapContent::Block { class, concealed, samples: &samples(class, first) });
+            }
+            &Record::Silence(class, cause) => put(TapContent::Silence { class, cause }),
+            Record::Packet(source, on_rtcp_port, octets) => {
+                let (source, on_rtcp_port) = (*source, *on_rtcp_port);
+                put(TapContent::Packet { source, on_rtcp_port, octets });
+            }
+        }
+    }
+
+    fn read(reader: &mut TapReader) -> Option<(TapId, PeriodIndex, Option<Record>)> {
+        let TapItem { tap, period, at, content } = reader.next()?;
+        assert_eq!(at, Instant::from_nanos(period * 7));
+        let record = match content {
+            TapContent::Block { class, concealed, samples: read } => {
+                assert_eq!(read, samples(class, read[0]), "torn");
+                Some(Record::Block(class, concealed, read[0]))
+            }
+            TapContent::Silence { class, cause } => Some(Record::Silence(class, cause)),
+            TapContent::Packet { source, on_rtcp_port, octets } => {
+                Some(Record::Packet(source, on_rtcp_port, octets.to_vec()))
+            }
+            TapContent::Ended => None,
+        };
+        Some((tap, period, record))
+    }
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let class = || prop::sample::select(&RateClass::ALL[..]);
+        let cause = prop::sample::select(&[SilenceCause::Muted, SilenceCause::Held][..]);
+        let source = prop_oneof![
+            any::<([u8; 4], u16)>().prop_map(SocketAddr::from),
+            any::<([u8; 16], u16)>().prop_map(SocketAddr::from),
+        ];
+        let octets = prop::collection::vec(any::<u8>(), 0..400);
+        prop_oneof![
+            (class(), any::<bool>(), any::<i16>()).prop_map(|(c, l, f)| Record::Block(c, l, f)),
+            (class(), cause).prop_map(|(class, cause)| Record::Silence(class, cause)),
+            (source, any::<bool>(), octets).prop_map(|(s, r, o)| Record::Packet(s, r, o)),
+        ]
+    }
+
+    /// One step of a test.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Push(u32, Record),
+        Start,
+        End,
+        Read(usize),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..4_u32, any_record()).prop_map(|(tap, record)| Step::Push(tap, record)),
+            1 => Just(Step::Start),
+            1 => Just(Step::End),
+            2 => (0..6_usize).prop_map(Step::Read),
+        ]
+    }
+
+    proptest! {
+        /// Against a queue that is told how much fits by the ring's own count of what it lost.
+        #[test]
+        fn what_is_read_is_what_was_written_whole_in_order_and_no_end_is_lost(
+            bytes in 2_000..12_000_usize,
+            steps in prop::collection::vec(any_step(), 0..300),
+        ) {
+            let (mut sink, mut reader) = tap_ring(bytes);
+            let mut expected = VecDeque::new();
+            let mut lost = 0;
+            for (period, step) in (0..).zip(steps) {
+                match step {
+                    Step::Push(tap, record) => {
+                        push(&mut sink, TapId(tap), period, &record);
+                        if sink.lost() == lost {
+                            expected.push_back((TapId(tap), period, Some(record)));
+                        }
+                        lost = sink.lost();
+                    }
+                    Step::Start => {
+                        let open = sink.open();
+                        let can_start = sink.can_start();
+                        sink.start();
+                        prop_assert_eq!(sink.open(), open + usize::from(can_start));
+                    }
+                    Step::End if sink.open() > 0 => {
+                        sink.end(TapId(9), period, Instant::from_nanos(period * 7));
+                        expected.push_back((TapId(9), period, None));
+                    }
+                    Step::End => {}
+                    Step::Read(count) => for _ in 0..count {
+                        prop_assert_eq!(read(&mut reader), expected.pop_front());
+                    },
+                }
+            }
+            while !expected.is_empty() {
+                prop_assert_eq!(read(&mut reader), expected.pop_front());
+            }
+            prop_assert_eq!(read(&mut reader), None);
+        }
+    }
+
+    const BLOCK: Record = Record::Block(RateClass::Narrow, false, 5);
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_shows_as_a_hole() {
+        let (mut sink, mut reader) = tap_ring(4 * 480);
+        sink.start();
+        for period in 0..6 {
+            push(&mut sink, TapId(1), period, &BLOCK);
+        }
+        assert_eq!(sink.lost(), 2);
+        for period in 0..4 {
+            assert_eq!(read(&mut reader), Some((TapId(1), period, Some(BLOCK))));
+        }
+        push(&mut sink, TapId(1), 6, &BLOCK);
+        assert_eq!(read(&mut reader), Some((TapId(1), 6, Some(BLOCK))));
+    }
+
+    #[test]
+    fn nothing_starts_while_nobody_reads_and_every_end_is_told() {
+        let (mut sink, mut reader) = tap_ring(4 * 480);
+        let mut started = 0;
+        while sink.can_start() {
+            sink.start();
+            started += 1;
+        }
+        assert!(started > 2);
+        push(&mut sink, TapId(0), 0, &BLOCK);
+        assert_eq!(sink.lost(), 1);
+        for tap in 0..started {
+            sink.end(TapId(tap), 3, Instant::from_nanos(21));
+        }
+        assert!(!sink.can_start(), "nothing was read yet");
+        for tap in 0..started {
+            assert_eq!(read(&mut reader), Some((TapId(tap), 3, None)));
+        }
+        assert!(sink.can_start());
+        assert!(!reader.is_finished());
+        drop(sink);
+        assert!(reader.is_finished());
+    }
+
+    #[test]
+    fn a_datagram_longer_than_any_is_lost_and_not_cut() {
+        let (mut sink, mut reader) = tap_ring(1 << 16);
+        let source = SocketAddr::from(([192, 0, 2, 1], 4000));
+        let packet = |octets| Record::Packet(source, false, vec![7; octets]);
+        push(&mut sink, TapId(1), 0, &packet(PACKET_BYTES_MAX));
+        push(&mut sink, TapId(1), 0, &packet(PACKET_BYTES_MAX + 1));
+        assert_eq!(sink.lost(), 1);
+        assert_eq!(read(&mut reader), Some((TapId(1), 0, Some(packet(PACKET_BYTES_MAX)))));
+        assert_eq!(read(&mut reader), None);
     }
 }

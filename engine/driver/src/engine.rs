@@ -9,7 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine::{Equipment, Port};
-use engine_control::{Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, SlotPool};
+use engine_control::{
+    Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, SlotPool, TapReader,
+};
 use media_units::{Instant, WallClock};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -43,6 +45,8 @@ pub struct Engine {
     tenants: HashMap<SessionKey, Tenant>,
     /// Whose ring is read first, so that none is starved.
     first_read: usize,
+    /// Until somebody takes them.
+    taps: Vec<TapReader>,
 }
 
 #[derive(Debug)]
@@ -89,6 +93,7 @@ impl Engine {
             shards: Vec::with_capacity(config.shards.len()),
             tenants: HashMap::new(),
             first_read: 0,
+            taps: Vec::new(),
             config,
         };
         engine.start_shards(networks)?;
@@ -248,6 +253,11 @@ impl Engine {
         Some(event)
     }
 
+    /// What the taps of each shard carry, by its index. Given once: all later lists are empty.
+    pub fn take_taps(&mut self) -> Vec<TapReader> {
+        std::mem::take(&mut self.taps)
+    }
+
     /// Readable while facts may wait. Read it no other way than by [`Engine::next_event`], until
     /// that returns `None`.
     pub fn events_fd(&self) -> BorrowedFd<'_> {
@@ -272,7 +282,7 @@ impl Engine {
         }
         for (shard, Starting { ready, .. }) in (0..).zip(&starting) {
             match ready.recv() {
-                Ok(Ok(())) => {}
+                Ok(Ok(taps)) => self.taps.extend(taps.map(|taps| *taps)),
                 Ok(Err((call, error))) => return Err(StartFailure::Thread { shard, call, error }),
                 Err(mpsc::RecvError) => return Err(StartFailure::Died { shard }),
             }
@@ -392,8 +402,8 @@ impl Drop for Engine {
     }
 }
 
-/// What a shard's thread says once: that it runs, or which call failed.
-type Ready = Result<(), (&'static str, io::Error)>;
+/// What a shard's thread says once: that it runs, with its taps, or which call failed.
+type Ready = Result<Option<Box<TapReader>>, (&'static str, io::Error)>;
 
 /// A shard's thread until it runs.
 struct Starting {
@@ -412,11 +422,14 @@ fn shard_main<N: Network>(
 ) {
     let settled = settle(plan)
         .and_then(|()| network.adopt().map_err(|error| ("io_uring_register(ENABLE)", error)));
-    let runs = settled.is_ok();
-    let thread = runs.then(|| ShardThread::new(plan, network, ends, shared));
     // Nobody listens where the start has failed already: then no clock will come, either.
-    let _ = ready.send(settled);
-    if let (Some(thread), Ok(clock)) = (thread, start.recv()) {
+    if let Err(failed) = settled {
+        let _ = ready.send(Err(failed));
+        return;
+    }
+    let mut thread = ShardThread::new(plan, network, ends, shared);
+    let _ = ready.send(Ok(thread.take_tap_reader()));
+    if let Ok(clock) = start.recv() {
         thread.run(clock);
     }
 }
@@ -520,7 +533,7 @@ mod tests {
         let thread = std::thread::spawn(move || {
             shard_main(&plan, Plain::new(), ends, shared, &report, &started);
         });
-        assert!(matches!(ready.recv(), Ok(Ok(()))));
+        assert!(matches!(ready.recv(), Ok(Ok(Some(_)))));
         assert!(!thread.is_finished(), "it waits");
         drop(start);
         thread.join().unwrap();

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use engine::{Datagram, Port, Shard};
-use engine_control::{Command, Limits};
+use engine_control::{Command, Limits, TapReader};
 use media::{Demux, demux};
 use media_kernels::Kernels;
 use media_units::{Arrival, Instant, PERIOD, PHASES};
@@ -89,6 +89,11 @@ impl<N: Network> ShardThread<N> {
             slots,
             ticks: 0,
         }
+    }
+
+    /// Where all that the shard's taps carry is read. Given once.
+    pub(crate) fn take_tap_reader(&mut self) -> Option<Box<TapReader>> {
+        self.shard.take_tap_reader()
     }
 
     /// Runs on this clock until it is stopped.

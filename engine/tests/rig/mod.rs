@@ -2,6 +2,8 @@
 //! tick that reads it.
 #![allow(dead_code, unreachable_pub)] // each test program uses a part
 
+pub mod taps;
+
 use std::net::SocketAddr;
 
 use engine::{Datagram, Equipment, Output, Port, Shard};
@@ -142,6 +144,7 @@ pub struct Rig {
     pub shard: Shard,
     pub phones: Vec<Phone>,
     pub taken: Taken,
+    pub shelf: taps::Shelf,
 }
 
 impl Rig {
@@ -153,7 +156,8 @@ impl Rig {
         let wall = WallClock { start_unix_nanos: 1_800_000_000_000_000_000 };
         let mut shard = Shard::new(0, limits, kernels, 7);
         shard.set_wall(wall);
-        Self { shard, phones: Vec::new(), taken: Taken::default() }
+        let shelf = taps::Shelf::new(shard.take_tap_reader().unwrap());
+        Self { shard, phones: Vec::new(), taken: Taken::default(), shelf }
     }
 
     pub fn command(&mut self, command: Command) {

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use engine_control::TapReader;
-use media_units::BLOCK_SAMPLES;
+use engine_control::{TapContent, TapItem};
+use media_units::{BLOCK_SAMPLES, Block, PeriodIndex};
 use recorder::{Metadata, Misplaced, Track, naming, wav};
 
 use crate::report::{Event, RecordingId, Reporter};
@@ -27,7 +27,6 @@ pub(crate) struct Label {
 pub(crate) struct Recording<S: Storage> {
     label: Label,
     paths: Paths,
-    reader: TapReader,
     track: Track,
     /// None until storage let us create it.
     file: Option<S::File>,
@@ -42,8 +41,8 @@ pub(crate) struct Recording<S: Storage> {
     flushed_at: Option<Instant>,
     /// Why storage refused the last time it was asked.
     refused: Option<io::ErrorKind>,
-    /// The container holds no more.
-    full: bool,
+    /// The tap has ended, or the container holds no more.
+    over: bool,
 }
 
 struct Paths {
@@ -53,7 +52,7 @@ struct Paths {
 }
 
 impl<S: Storage> Recording<S> {
-    pub(crate) fn new(label: Label, folder: &Path, reader: TapReader) -> Self {
+    pub(crate) fn new(label: Label, folder: &Path) -> Self {
         let number = label.recording.as_u64();
         let stem = naming::file_stem(&label.subject, label.started_unix_nanos, number);
         let paths = Paths {
@@ -64,7 +63,6 @@ impl<S: Storage> Recording<S> {
         Self {
             label,
             paths,
-            reader,
             track: Track::new(),
             file: None,
             pending: Vec::new(),
@@ -73,11 +71,11 @@ impl<S: Storage> Recording<S> {
             announced: None,
             flushed_at: None,
             refused: None,
-            full: false,
+            over: false,
         }
     }
 
-    /// Empties the tap, and writes if that is due. Returns whether the recording goes on.
+    /// Writes if that is due. Returns whether the recording goes on.
     pub(crate) fn poll(
         &mut self,
         now: Instant,
@@ -85,8 +83,7 @@ impl<S: Storage> Recording<S> {
         storage: &S,
         reporter: &mut Reporter,
     ) -> bool {
-        self.drain(storage, reporter);
-        if self.full || self.reader.is_finished() {
+        if self.over {
             return false;
         }
         let due = self.flushed_at.is_none_or(|at| now.saturating_duration_since(at) >= flush_every);
@@ -97,9 +94,13 @@ impl<S: Storage> Recording<S> {
         true
     }
 
-    /// Ends the recording with what the tap holds now.
+    /// Nothing more comes.
+    pub(crate) fn end(&mut self) {
+        self.over = true;
+    }
+
+    /// Ends the recording with what it has now.
     pub(crate) fn finish(mut self, storage: &S, reporter: &mut Reporter) {
-        self.drain(storage, reporter);
         self.flush(storage, reporter);
         self.give_up_pending();
         reporter.status.gap_blocks += self.track.gaps().samples / BLOCK_SAMPLES as u64;
@@ -117,24 +118,37 @@ impl<S: Storage> Recording<S> {
         }
     }
 
-    /// Takes every block from the tap, whatever storage says.
-    fn drain(&mut self, storage: &S, reporter: &mut Reporter) {
-        while let Some(tap) = self.reader.pop() {
-            match self.track.place(&tap) {
-                Ok(start) => {
-                    let is_next = start == self.pending_end();
-                    if !is_next || self.pending.len() >= PENDING_BYTES_MAX {
-                        self.flush(storage, reporter);
-                        self.give_up_pending();
-                        self.pending_start = start;
-                    }
-                    wav::append(&tap.block, &mut self.pending);
+    /// Takes what its tap carried, whatever storage says.
+    pub(crate) fn take(&mut self, item: &TapItem<'_>, storage: &S, reporter: &mut Reporter) {
+        match item.content {
+            TapContent::Block { samples, .. } => {
+                if let Ok(&samples) = samples.try_into() {
+                    self.append(item.period, &Block(samples), storage, reporter);
                 }
-                Err(Misplaced::Past) => reporter.status.misplaced_blocks += 1,
-                Err(Misplaced::Full) => {
-                    reporter.status.misplaced_blocks += 1;
-                    self.full = true;
+            }
+            TapContent::Silence { .. } => {
+                self.append(item.period, &Block::SILENCE, storage, reporter);
+            }
+            TapContent::Packet { .. } => {}
+            TapContent::Ended => self.end(),
+        }
+    }
+
+    fn append(&mut self, period: PeriodIndex, block: &Block, storage: &S, reporter: &mut Reporter) {
+        match self.track.place(period) {
+            Ok(start) => {
+                let is_next = start == self.pending_end();
+                if !is_next || self.pending.len() >= PENDING_BYTES_MAX {
+                    self.flush(storage, reporter);
+                    self.give_up_pending();
+                    self.pending_start = start;
                 }
+                wav::append(block, &mut self.pending);
+            }
+            Err(Misplaced::Past) => reporter.status.misplaced_blocks += 1,
+            Err(Misplaced::Full) => {
+                reporter.status.misplaced_blocks += 1;
+                self.end();
             }
         }
     }
@@ -232,8 +246,8 @@ mod tests {
     use std::fs;
     use std::io::ErrorKind;
 
-    use engine_control::{TapBlock, TapSink, tap};
-    use media_units::{Block, PeriodIndex};
+    use engine_control::TapId;
+    use media_units::RateClass;
 
     use super::*;
     use crate::report::Status;
@@ -245,7 +259,6 @@ mod tests {
     struct Bench {
         folder: Folder,
         disk: FaultyDisk,
-        sink: TapSink,
         recording: Recording<FaultyDisk>,
         reporter: Reporter,
         events: std::sync::mpsc::Receiver<Event>,
@@ -255,7 +268,6 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let folder = Folder::new();
-            let (sink, reader) = tap(4096);
             let (sender, events) = std::sync::mpsc::sync_channel(100);
             let label = Label {
                 recording: RecordingId(1),
@@ -264,10 +276,9 @@ mod tests {
                 started_unix_nanos: 0,
             };
             Self {
-                recording: Recording::new(label, &folder.path, reader),
+                recording: Recording::new(label, &folder.path),
                 folder,
                 disk: FaultyDisk::default(),
-                sink,
                 reporter: Reporter::new(std::sync::Arc::default(), sender),
                 events,
                 now: Instant::now(),
@@ -276,12 +287,16 @@ mod tests {
 
         fn push(&mut self, periods: std::ops::Range<PeriodIndex>) {
             for period in periods {
-                self.sink.push(TapBlock {
-                    period,
-                    at: media_units::Instant::START,
-                    block: Block([period as i16; BLOCK_SAMPLES]),
-                });
+                let samples = &[period as i16; BLOCK_SAMPLES];
+                let class = RateClass::Narrow;
+                self.take(period, TapContent::Block { class, concealed: false, samples });
             }
+        }
+
+        fn take(&mut self, period: PeriodIndex, content: TapContent<'_>) {
+            let at = media_units::Instant::START;
+            let item = TapItem { tap: TapId(1), period, at, content };
+            self.recording.take(&item, &self.disk, &mut self.reporter);
         }
 
         fn poll_after(&mut self, time: Duration) -> bool {
@@ -289,9 +304,8 @@ mod tests {
             self.recording.poll(self.now, FLUSH_EVERY, &self.disk, &mut self.reporter)
         }
 
-        /// Ends the tap and the recording.
+        /// Ends the recording.
         fn finish(self) -> (Folder, Vec<Event>, Status) {
-            drop(self.sink);
             let mut reporter = self.reporter;
             self.recording.finish(&self.disk, &mut reporter);
             (self.folder, taken(&self.events), reporter.status)
@@ -384,7 +398,6 @@ mod tests {
         let refused_until = 10 + 2 * BLOCKS_MAX + 5;
         bench.push(10..refused_until);
         bench.poll_after(FLUSH_EVERY);
-        assert_eq!(bench.sink.overruns(), 0, "the tap is drained all the same");
         bench.disk.refuse(None);
         bench.push(refused_until..refused_until + 3);
         let (folder, events, status) = bench.finish();
@@ -488,12 +501,11 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_is_over_when_its_tap_is_gone_and_empty() {
+    fn a_recording_is_over_when_its_tap_has_ended() {
         let mut bench = Bench::new();
         assert!(bench.poll_after(Duration::ZERO));
         bench.push(1..3);
-        let (sink, _) = tap(1);
-        bench.sink = sink;
+        bench.take(3, TapContent::Ended);
         assert!(!bench.poll_after(Duration::ZERO));
         let (folder, ..) = bench.finish();
         assert_eq!(samples_of(&folder.path.join(format!("{STEM}.wav"))), sound(1..3));

@@ -1,12 +1,13 @@
 //! The writer's thread: takes requests, polls every recording, ends those that are over.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use engine_control::TapReader;
+use engine_control::{TapId, TapReader};
 
 use crate::recording::{Label, Recording};
 use crate::report::Reporter;
@@ -15,10 +16,14 @@ use crate::storage::Storage;
 /// How often taps are emptied.
 pub(crate) const POLL: Duration = Duration::from_millis(100);
 
-/// A recording to begin.
-pub(crate) struct Request {
-    pub(crate) label: Label,
-    pub(crate) reader: TapReader,
+/// What the thread is asked for.
+pub(crate) enum Request {
+    /// Reads these rings from now on.
+    Read(Vec<TapReader>),
+    /// Begins a recording of a tap.
+    Begin { tap: TapId, label: Label },
+    /// Ends the recording of a tap that never began.
+    End { tap: TapId },
 }
 
 pub(crate) struct WriterThread<S: Storage> {
@@ -29,7 +34,8 @@ pub(crate) struct WriterThread<S: Storage> {
     /// Recordings requested and not yet over.
     pub(crate) active: Arc<AtomicUsize>,
     pub(crate) reporter: Reporter,
-    pub(crate) recordings: Vec<Recording<S>>,
+    pub(crate) taps: Vec<TapReader>,
+    pub(crate) recordings: HashMap<TapId, Recording<S>>,
 }
 
 impl<S: Storage> WriterThread<S> {
@@ -37,6 +43,7 @@ impl<S: Storage> WriterThread<S> {
     pub(crate) fn run(mut self) {
         loop {
             let goes_on = self.take_requests();
+            self.drain();
             self.poll_recordings();
             self.reporter.publish();
             if !goes_on {
@@ -44,7 +51,7 @@ impl<S: Storage> WriterThread<S> {
             }
             std::thread::park_timeout(POLL);
         }
-        for recording in std::mem::take(&mut self.recordings) {
+        for (_, recording) in std::mem::take(&mut self.recordings) {
             self.finish(recording);
         }
         self.reporter.publish();
@@ -54,8 +61,14 @@ impl<S: Storage> WriterThread<S> {
     fn take_requests(&mut self) -> bool {
         loop {
             match self.requests.try_recv() {
-                Ok(Request { label, reader }) => {
-                    self.recordings.push(Recording::new(label, &self.folder, reader));
+                Ok(Request::Read(taps)) => self.taps.extend(taps),
+                Ok(Request::Begin { tap, label }) => {
+                    self.recordings.insert(tap, Recording::new(label, &self.folder));
+                }
+                Ok(Request::End { tap }) => {
+                    if let Some(recording) = self.recordings.get_mut(&tap) {
+                        recording.end();
+                    }
                 }
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
@@ -63,17 +76,36 @@ impl<S: Storage> WriterThread<S> {
         }
     }
 
+    /// Empties the rings: each record goes to the recording of its tap.
+    fn drain(&mut self) {
+        let mut taps = std::mem::take(&mut self.taps);
+        for reader in &mut taps {
+            while let Some(item) = reader.next() {
+                if !self.recordings.contains_key(&item.tap) {
+                    // Its request may have come after the last look.
+                    self.take_requests();
+                }
+                if let Some(recording) = self.recordings.get_mut(&item.tap) {
+                    recording.take(&item, &self.storage, &mut self.reporter);
+                }
+            }
+        }
+        self.taps.append(&mut taps);
+    }
+
     fn poll_recordings(&mut self) {
-        let mut index = 0;
-        while let Some(recording) = self.recordings.get_mut(index) {
+        let mut over = Vec::new();
+        for (&tap, recording) in &mut self.recordings {
             // Read for each: a slow disk may have held up the one before.
             let now = Instant::now();
-            if recording.poll(now, self.flush_every, &self.storage, &mut self.reporter) {
-                index += 1;
-            } else {
-                let over = self.recordings.swap_remove(index);
-                self.finish(over);
+            if !recording.poll(now, self.flush_every, &self.storage, &mut self.reporter) {
+                over.push(tap);
             }
+        }
+        for recording in
+            over.iter().filter_map(|tap| self.recordings.remove(tap)).collect::<Vec<_>>()
+        {
+            self.finish(recording);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The writer as the server sees it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use engine_control::TapReader;
+use engine_control::{TapId, TapReader};
 
 use crate::recording::Label;
 use crate::report::{Event, RecordingId, Reporter, Status};
@@ -73,18 +74,22 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Prepares the folder and starts the thread.
-    pub fn start(config: WriterConfig) -> Result<Self, Failure> {
+    /// Prepares the folder and starts the thread, which takes the rings of all shards.
+    pub fn start(config: WriterConfig, taps: &mut Vec<TapReader>) -> Result<Self, Failure> {
         let prepared = Disk::prepare(&config.folder);
         prepared
             .map_err(|error| Failure::Folder { path: config.folder.clone(), kind: error.kind() })?;
-        Self::start_on(config, Disk)
+        Self::start_on(config, taps, Disk)
     }
 
-    fn start_on(config: WriterConfig, storage: impl Storage) -> Result<Self, Failure> {
+    fn start_on(
+        config: WriterConfig,
+        taps: &mut Vec<TapReader>,
+        storage: impl Storage,
+    ) -> Result<Self, Failure> {
         let WriterConfig { folder, flush_every, recordings_max } = config;
-        // A recording has at most one request, and few facts while nobody looks.
-        let (sender, requests) = sync_channel(recordings_max);
+        // A recording has at most two requests, and few facts while nobody looks.
+        let (sender, requests) = sync_channel(2 * recordings_max + 1);
         let (events_sender, events) = sync_channel(4 * recordings_max);
         let active = Arc::new(AtomicUsize::new(0));
         let status = Arc::new(Mutex::new(Status::default()));
@@ -95,22 +100,25 @@ impl Writer {
             requests,
             active: Arc::clone(&active),
             reporter: Reporter::new(Arc::clone(&status), events_sender),
-            recordings: Vec::with_capacity(recordings_max),
+            taps: Vec::new(),
+            recordings: HashMap::with_capacity(recordings_max),
         };
         let handle = std::thread::Builder::new()
             .name("recorder".into())
             .spawn(move || thread.run())
             .map_err(|error| Failure::Thread(error.kind()))?;
+        // The first of all requests finds room.
+        let _ = sender.try_send(Request::Read(std::mem::take(taps)));
         let running = Some((sender, handle));
         Ok(Self { recordings_max, active, last: AtomicU64::new(0), status, events, running })
     }
 
-    /// Begins a recording of what `reader` brings, until its tap ends. The tap's ring should hold
-    /// a few seconds: it is emptied every 100 ms, but a disk may be slow. `started_unix_nanos` is
-    /// when it begins, on the wall clock. Never waits for the disk.
+    /// Begins a recording of a tap that is about to begin, until that ends. The shards' rings should
+    /// hold a few seconds: they are emptied every 100 ms, but a disk may be slow.
+    /// `started_unix_nanos` is when it begins, on the wall clock. Never waits for the disk.
     pub fn begin(
         &self,
-        reader: TapReader,
+        tap: TapId,
         subject: &str,
         call_id: Option<&str>,
         started_unix_nanos: u64,
@@ -127,7 +135,7 @@ impl Writer {
             call_id: call_id.map(str::to_owned),
             started_unix_nanos,
         };
-        sender.try_send(Request { label, reader }).map_err(|error| {
+        sender.try_send(Request::Begin { tap, label }).map_err(|error| {
             self.active.fetch_sub(1, Ordering::Relaxed);
             match error {
                 TrySendError::Full(_) => Failure::Full,
@@ -136,6 +144,14 @@ impl Writer {
         })?;
         handle.thread().unpark();
         Ok(recording)
+    }
+
+    /// Ends the recording of a tap that was refused: nothing comes from there.
+    pub fn end(&self, tap: TapId) {
+        if let Some((sender, _)) = &self.running {
+            // Each recording has room for its end.
+            let _ = sender.try_send(Request::End { tap });
+        }
     }
 
     /// The next fact, if there is one.
@@ -176,8 +192,8 @@ impl Drop for Writer {
 mod tests {
     use std::fs;
 
-    use engine_control::{TapBlock, TapSink, tap};
-    use media_units::{Block, Instant};
+    use engine_control::{TapContent, TapItem, TapSink, tap_ring};
+    use media_units::{Instant, RateClass};
 
     use super::*;
     use crate::testing::{FaultyDisk, Folder, samples_of};
@@ -190,11 +206,25 @@ mod tests {
         }
     }
 
-    fn speak(sink: &mut TapSink, blocks: u64) {
+    fn start(config: WriterConfig) -> (Writer, TapSink) {
+        let (sink, reader) = tap_ring(1 << 20);
+        (Writer::start(config, &mut vec![reader]).unwrap(), sink)
+    }
+
+    fn speak(sink: &mut TapSink, tap: TapId, blocks: u64) {
+        sink.start();
+        let (class, samples) = (RateClass::Narrow, &[5; 160][..]);
+        let content = TapContent::Block { class, concealed: false, samples };
         for period in 0..blocks {
-            sink.push(TapBlock { period, at: Instant::START, block: Block([5; 160]) });
+            sink.push(&TapItem { tap, period, at: Instant::START, content });
         }
     }
+
+    fn end(sink: &mut TapSink, tap: TapId, blocks: u64) {
+        sink.end(tap, blocks, Instant::START);
+    }
+
+    const TAP: TapId = TapId(7);
 
     /// Waits for the recording's last fact.
     fn end_of(writer: &Writer, recording: RecordingId) -> Event {
@@ -215,7 +245,7 @@ mod tests {
     #[test]
     fn a_missing_folder_is_created_and_left_without_a_trace() {
         let folder = Folder::new();
-        let writer = Writer::start(config(&folder)).unwrap();
+        let (writer, _sink) = start(config(&folder));
         assert_eq!(fs::read_dir(folder.path.join("of/recordings")).unwrap().count(), 0);
         assert_eq!(writer.stop(), (Status::default(), vec![]));
     }
@@ -226,7 +256,7 @@ mod tests {
         let path = folder.path.join("file");
         fs::write(&path, "").unwrap();
         let refused = WriterConfig { folder: path.join("inside"), ..config(&folder) };
-        let failure = Writer::start(refused.clone()).unwrap_err();
+        let failure = Writer::start(refused.clone(), &mut vec![]).unwrap_err();
         let kind = io::ErrorKind::NotADirectory;
         assert_eq!(failure, Failure::Folder { path: refused.folder, kind });
         assert!(failure.to_string().contains("file/inside: not a directory"), "{failure}");
@@ -235,12 +265,11 @@ mod tests {
     #[test]
     fn a_recording_finishes_by_itself_when_its_tap_ends() {
         let folder = Folder::new();
-        let writer = Writer::start(config(&folder)).unwrap();
-        let (mut sink, reader) = tap(50);
-        let recording = writer.begin(reader, "8000", Some("call"), 0).unwrap();
+        let (writer, mut sink) = start(config(&folder));
+        let recording = writer.begin(TAP, "8000", Some("call"), 0).unwrap();
         assert_eq!(writer.status().active, 1);
-        speak(&mut sink, 10);
-        drop(sink);
+        speak(&mut sink, TAP, 10);
+        end(&mut sink, TAP, 10);
         let event = end_of(&writer, recording);
         let Event::Finished { path, samples, gaps, .. } = event else { panic!("{event:?}") };
         assert_eq!((samples, gaps), (1600, 0));
@@ -253,15 +282,11 @@ mod tests {
     #[test]
     fn stopping_finishes_what_still_goes_on() {
         let folder = Folder::new();
-        let writer = Writer::start(config(&folder)).unwrap();
-        let taps: Vec<TapSink> = (0..3)
-            .map(|_| {
-                let (mut sink, reader) = tap(50);
-                writer.begin(reader, "room", None, 0).unwrap();
-                speak(&mut sink, 10);
-                sink
-            })
-            .collect();
+        let (writer, mut sink) = start(config(&folder));
+        for tap in (0..3).map(TapId) {
+            writer.begin(tap, "room", None, 0).unwrap();
+            speak(&mut sink, tap, 10);
+        }
         let (status, events) = writer.stop();
         assert_eq!((status.active, status.finished, status.failed), (0, 3, 0));
         let finished: Vec<_> = events
@@ -273,34 +298,29 @@ mod tests {
             .collect();
         assert_eq!(finished.len(), 3);
         assert!(finished.iter().all(|path| samples_of(path) == [5; 1600]));
-        drop(taps);
     }
 
     #[test]
     fn one_recording_too_many_is_refused_until_another_ends() {
         let folder = Folder::new();
-        let writer = Writer::start(config(&folder)).unwrap();
-        let mut taps: Vec<(TapSink, RecordingId)> = (0..3)
-            .map(|_| {
-                let (sink, reader) = tap(1);
-                (sink, writer.begin(reader, "room", None, 0).unwrap())
-            })
-            .collect();
-        assert_eq!(writer.begin(tap(1).1, "room", None, 0), Err(Failure::Full));
-        let (sink, recording) = taps.remove(0);
-        drop(sink);
-        end_of(&writer, recording);
+        let (writer, mut sink) = start(config(&folder));
+        let begin = |tap| writer.begin(TapId(tap), "room", None, 0);
+        let recordings = [0, 1, 2].map(|tap| begin(tap).unwrap());
+        assert_eq!(begin(3), Err(Failure::Full));
+        sink.start();
+        end(&mut sink, TapId(0), 0);
+        end_of(&writer, recordings[0]);
         while writer.status().active == 3 {
             std::thread::yield_now();
         }
-        assert!(writer.begin(tap(1).1, "room", None, 0).is_ok());
+        assert!(begin(3).is_ok());
     }
 
     #[test]
     fn a_hostile_subject_stays_in_the_folder() {
         let folder = Folder::new();
-        let writer = Writer::start(config(&folder)).unwrap();
-        writer.begin(tap(1).1, "../../../escaped\0", None, 0).unwrap();
+        let (writer, _sink) = start(config(&folder));
+        writer.begin(TAP, "../../../escaped\0", None, 0).unwrap();
         let (status, _) = writer.stop();
         assert_eq!(status.finished, 1);
         assert_eq!(folder.names(), ["of"]);
@@ -310,11 +330,12 @@ mod tests {
     #[test]
     fn facts_that_nobody_takes_are_counted_and_hold_nothing_up() {
         let folder = Folder::new();
-        let writer = Writer::start(WriterConfig { recordings_max: 1, ..config(&folder) }).unwrap();
-        for _ in 0..4 {
-            while writer.begin(tap(1).1, "room", None, 0) == Err(Failure::Full) {
+        let (writer, _sink) = start(WriterConfig { recordings_max: 1, ..config(&folder) });
+        for tap in (0..4).map(TapId) {
+            while writer.begin(tap, "room", None, 0) == Err(Failure::Full) {
                 std::thread::yield_now();
             }
+            writer.end(tap);
         }
         let (status, events) = writer.stop();
         assert_eq!((status.finished, status.events_lost, events.len()), (4, 4, 4));
@@ -326,11 +347,11 @@ mod tests {
         let disk = FaultyDisk::default();
         disk.refuse_creation(Some(io::ErrorKind::StorageFull));
         let configured = WriterConfig { folder: folder.path.clone(), ..config(&folder) };
-        let writer = Writer::start_on(configured, disk).unwrap();
-        let (mut sink, reader) = tap(50);
-        let recording = writer.begin(reader, "room", None, 0).unwrap();
-        speak(&mut sink, 10);
-        drop(sink);
+        let (mut sink, reader) = tap_ring(1 << 20);
+        let writer = Writer::start_on(configured, &mut vec![reader], disk).unwrap();
+        let recording = writer.begin(TAP, "room", None, 0).unwrap();
+        speak(&mut sink, TAP, 10);
+        end(&mut sink, TAP, 10);
         let kind = io::ErrorKind::StorageFull;
         let event = end_of(&writer, recording);
         assert!(matches!(event, Event::Failed { kind: met, .. } if met == kind), "{event:?}");

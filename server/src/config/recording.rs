@@ -14,8 +14,8 @@ pub struct Recording {
     pub flush: Duration,
     /// Recordings at one time.
     pub max: u32,
-    /// What the ring between shard and writer holds.
-    pub ring: Duration,
+    /// Octets of the ring between each shard and the writer.
+    pub ring: u64,
     /// The keys that begin and end the recording of a room.
     pub keys: Option<String>,
 }
@@ -57,12 +57,13 @@ impl Recording {
                 "Recordings at one time; a call that asks for one more is answered 503, a room \
                  goes on unrecorded.",
             ),
-            ring: section.duration(
+            ring: section.size(
                 "ring",
-                s(2),
-                Duration::from_millis(200)..=s(60),
-                "How much sound may wait between a shard and the recorder; what is beyond it is \
-                 silence in the file, and counted.",
+                64 << 20,
+                64 << 10..=4 << 30,
+                "How much of all recordings of one shard may wait for the recorder; what is \
+                 beyond it is a gap in the file, and counted. A second of 1,000 tracks at 8 kHz \
+                 takes 22 MiB.",
             ),
             keys: section.keys_or_off(
                 "keys",

@@ -153,8 +153,7 @@ fn a_tap_that_the_engine_refuses_late_ends_a_call_to_the_recorder() {
     let mut world = World::new();
     Phone::calling("record").connect(&mut world);
     let point = TapPoint::Received(world.participant().session);
-    let (sink, _reader) = engine_control::tap(1);
-    let command = Command::StartTap { point, sink: Box::new(sink) };
+    let command = Command::StartTap { point, tap: engine_control::TapId(1), class: None };
     world.event(Event::Refused { command, refusal: Refusal::Full });
     assert!(world.only().header("Reason").contains("Recording"));
     world.leaves_nothing_behind();

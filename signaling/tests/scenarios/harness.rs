@@ -287,8 +287,8 @@ impl Outside for Surroundings {
         }
         for track in &start.tracks {
             let exists = match track.point {
-                TapPoint::Received(session) => self.open_sessions.contains(&session),
                 TapPoint::Room(room) => self.open_rooms.contains(&room),
+                point => self.open_sessions.contains(&point.session().unwrap()),
             };
             assert!(exists, "what is recorded is open");
         }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, MediaAddress, PortPlan, Refusal, RoomKey, SessionKey, ShardReport,
-    SlotPool, TapPoint, TapReader, tap,
+    SlotPool, TapContent, TapId, TapItem, TapPoint, TapReader,
 };
 use media_kernels::Kernels;
-use media_units::{Arrival, Instant, PERIOD};
+use media_units::{Arrival, Instant, PERIOD, RateClass};
 use signaling::{Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 
 use super::wire::{Happening, SERVER, Wire};
@@ -19,8 +19,6 @@ use crate::Seed;
 
 /// First and last media port.
 const PORTS: (u16, u16) = (16_384, 32_767);
-/// Blocks that a recording's ring holds: a second.
-const TAP_BLOCKS: usize = 50;
 
 /// All shards and what is around them.
 #[derive(Debug)]
@@ -36,6 +34,7 @@ pub(super) struct Server {
 #[derive(Debug)]
 pub(super) struct ShardSide {
     pub(super) shard: Shard,
+    taps: Box<TapReader>,
     sockets: Sockets,
     pub(super) sessions: SlotPool,
     pub(super) rooms: SlotPool,
@@ -69,7 +68,6 @@ pub struct Recorded {
     pub track: RecordedTrack,
     /// Its sound from its first block on; holes are silent.
     pub samples: Vec<i16>,
-    reader: TapReader,
     first_period: Option<u64>,
 }
 
@@ -80,8 +78,11 @@ impl Server {
         limits.sessions_max = limits.sessions_max.min(plan.sessions_per_shard());
         let side = |index: u8| {
             let seed = seed.fork(u64::from(index)).next_u64();
-            ShardSide {
-                shard: Shard::new(index, &limits, kernels, seed),
+            let mut shard = Shard::new(index, &limits, kernels, seed);
+            let taps = shard.take_tap_reader()?;
+            Some(ShardSide {
+                shard,
+                taps,
                 sockets: Sockets {
                     open: vec![false; limits.sessions_max as usize],
                     ..Sockets::default()
@@ -90,9 +91,9 @@ impl Server {
                 rooms: SlotPool::new(index, limits.rooms_max),
                 commands: Vec::new(),
                 report: None,
-            }
+            })
         };
-        let shards = (0..shards).map(side).collect();
+        let shards = (0..shards).map(side).collect::<Option<_>>()?;
         Some(Self { shards, plan, limits, recordings: vec![], recordings_begun: 0 })
     }
 
@@ -114,7 +115,7 @@ impl Server {
     pub(super) fn tick(&mut self, index: u8, arrival_timestamps: bool, wire: &mut Wire) {
         let plan = self.plan;
         let limits = &self.limits;
-        let ShardSide { shard, sockets, commands, .. } = &mut self.shards[index as usize];
+        let ShardSide { shard, taps, sockets, commands, .. } = &mut self.shards[index as usize];
         let now = wire.now;
         for command in commands.drain(..) {
             if let Command::OpenSession { session, .. } = &command {
@@ -137,8 +138,11 @@ impl Server {
             }
         }
         shard.tick(now, &mut Carrier { index, plan, sockets, wire });
-        for recorded in &mut self.recordings {
-            recorded.drain();
+        while let Some(item) = taps.next() {
+            // Taps are numbered as recordings are.
+            if let Some(recorded) = self.recordings.get_mut(item.tap.0 as usize) {
+                recorded.take(&item);
+            }
         }
     }
 
@@ -212,13 +216,18 @@ impl Sockets {
 }
 
 impl Recorded {
-    fn drain(&mut self) {
-        while let Some(block) = self.reader.pop() {
-            let first = *self.first_period.get_or_insert(block.period);
-            let start = (block.period.saturating_sub(first)) as usize * block.block.0.len();
-            self.samples.resize(start, 0);
-            self.samples.extend_from_slice(&block.block.0);
-        }
+    fn take(&mut self, item: &TapItem<'_>) {
+        let (class, sound) = match item.content {
+            TapContent::Block { class, samples, .. } => (class, samples),
+            TapContent::Silence { class, .. } => (class, &[][..]),
+            TapContent::Packet { .. } | TapContent::Ended => return,
+        };
+        let first = *self.first_period.get_or_insert(item.period);
+        let block = class.block_samples();
+        let start = item.period.saturating_sub(first) as usize * block;
+        self.samples.resize(start, 0);
+        self.samples.extend_from_slice(sound);
+        self.samples.resize(start + block, 0);
     }
 }
 
@@ -254,10 +263,9 @@ impl Output for Carrier<'_> {
     }
 }
 
-/// What the trace keeps of a fact. Rings and boxes have no lasting identity.
+/// What the trace keeps of a fact. Boxes have no lasting identity.
 fn name(event: &Event) -> String {
     match event {
-        Event::TapEnded { point, .. } => format!("TapEnded {point:?}"),
         Event::ShardReported { report } => format!("ShardReported {}", report.shard),
         Event::Refused { refusal, .. } => format!("Refused {refusal:?}"),
         other => format!("{other:?}"),
@@ -319,11 +327,12 @@ impl Outside for Switchboard<'_> {
     }
 
     fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
-        let (sink, reader) = tap(TAP_BLOCKS);
-        let command = Command::StartTap { point: track.point, sink: Box::new(sink) };
+        let tap = TapId(self.server.recordings.len() as u32);
+        let (point, class) = (track.point, Some(RateClass::Narrow));
+        let command = Command::StartTap { point, tap, class };
         self.server.order(usize::from(command.shard()?), command)?;
         let samples = Vec::new();
-        let recorded = Recorded { recording, track, samples, reader, first_period: None };
+        let recorded = Recorded { recording, track, samples, first_period: None };
         self.server.recordings.push(recorded);
         Ok(())
     }
