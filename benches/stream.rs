@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use media::codec::Decoder;
-use media::demux;
+use media::noise_suppression::NoiseSuppressor;
 use media::playout::{Playout, PlayoutLimits, Scratch};
 use media::reception::Reception;
 use media::rtcp::{COMPOUND_BYTES_MAX, Report, SenderInfo};
 use media::rtp::{HEADER_BYTES, RtpHeader, RtpView};
+use media::{Random, demux};
 use media_kernels::Kernels;
 use media_units::{
-    Arrival, BLOCK_SAMPLES, Block, Instant, Law, PERIOD, RtpTimestamp, SequenceNumber, Ssrc,
-    WallClock,
+    Arrival, BLOCK_SAMPLES, Block, Instant, Law, PERIOD, RateClass, RtpTimestamp, SequenceNumber,
+    Ssrc, WallClock,
 };
 
 /// What a phone sends, packet after packet, and when each arrives.
@@ -142,5 +143,24 @@ fn reports(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, receive, playout, reports);
+fn noise_suppression(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("noise_suppression");
+    for class in RateClass::ALL {
+        let mut random = Random::new(1);
+        let noise: Vec<i16> = (0..class.block_samples() * 100)
+            .map(|_| (random.next_u32() % 2001) as i16 - 1000)
+            .collect();
+        let mut suppressor = NoiseSuppressor::new();
+        let mut block = vec![0; class.block_samples()];
+        let mut blocks = noise.chunks_exact(block.len()).cycle();
+        group.bench_function(format!("{}", class.hertz()), |b| {
+            b.iter(|| {
+                block.copy_from_slice(blocks.next().expect("without end"));
+                suppressor.block(black_box(&mut block));
+            });
+        });
+    }
+}
+
+criterion_group!(benches, receive, playout, reports, noise_suppression);
 criterion_main!(benches);

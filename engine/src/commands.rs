@@ -73,7 +73,7 @@ impl Shard {
                 self.abdicate(session.slot());
                 let Run { sessions, mut moment, .. } = self.run(now, output);
                 sessions[session.slot() as usize].update(&media, equipment, &mut moment);
-                self.listen_for_tones(session.slot());
+                self.work_on_sound(session.slot());
                 self.revise_part(session.slot());
                 output.event(Event::MediaReturned { session, media });
             }
@@ -157,7 +157,7 @@ impl Shard {
 
     /// Enters a session into the plan of its phase.
     fn enter(&mut self, slot: u32) {
-        self.listen_for_tones(slot);
+        self.work_on_sound(slot);
         let session = &mut self.sessions[slot as usize];
         session.has_gain = self.sources[slot as usize].has_gain();
         if let Route::Room(room) = session.route {
@@ -176,15 +176,17 @@ impl Shard {
         self.roster.phase_mut(session.phase).remove(session.room(), slot);
     }
 
-    /// Digits are looked for in the sound where the room asks for it and nothing better was
-    /// negotiated.
-    fn listen_for_tones(&mut self, slot: u32) {
+    /// A session's sound is worked on as its room asks for. Digits are looked for in it where
+    /// nothing better was negotiated.
+    fn work_on_sound(&mut self, slot: u32) {
         let session = &mut self.sessions[slot as usize];
-        let asked = match session.route {
-            Route::Room(room) => self.rooms[room.slot() as usize].sound.in_band_digits,
-            Route::Idle | Route::Echo | Route::Tone => false,
+        let sound = match session.route {
+            Route::Room(room) => self.rooms[room.slot() as usize].sound,
+            Route::Idle | Route::Echo | Route::Tone => RoomSound::DEFAULT,
         };
-        session.listen_for_tones(asked && session.media.telephone_event.is_none());
+        let has_events = session.media.telephone_event.is_some();
+        session.listen_for_tones(sound.in_band_digits && !has_events);
+        session.suppress_noise(sound.noise_suppression);
     }
 
     /// A session shares its encoder with nobody any more: it is about to leave its room, or to

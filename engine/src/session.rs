@@ -12,6 +12,7 @@ use engine_control::{
 };
 use media::Random;
 use media::dtmf::{DigitReceiver, DigitSender, ToneFilter};
+use media::noise_suppression::NoiseSuppressor;
 use media::playout::Playout;
 use media::reception::Reception;
 use media::rtcp::{Timer, bandwidth};
@@ -50,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) sends_digits: bool,
     /// Digits are looked for in its sound, and taken out of it.
     pub(crate) has_tones: bool,
+    /// Its noise is suppressed.
+    pub(crate) has_noise: bool,
     /// It had its turn in this period before it came to this phase.
     pub(crate) rests: bool,
     /// The first period in which it had no turn yet.
@@ -84,6 +87,8 @@ pub(crate) struct Session {
     pub(crate) record: Record,
     /// Where rooms may ask for it.
     pub(crate) tones: Option<Box<ToneFilter>>,
+    /// The same.
+    pub(crate) suppressor: Option<Box<NoiseSuppressor>>,
 }
 
 /// The seldom touched part of a session.
@@ -136,6 +141,7 @@ impl Session {
             digit_until: 0,
             sends_digits: false,
             has_tones: false,
+            has_noise: false,
             rests: false,
             next_turn: 0,
             route: Route::Idle,
@@ -162,6 +168,7 @@ impl Session {
                 &mut random,
             )),
             tones: limits.in_band_digits.then(Box::default),
+            suppressor: limits.noise_suppression.then(Box::default),
             sharing: Sharing::NEW,
         }
     }
@@ -185,6 +192,7 @@ impl Session {
         self.digit_until = 0;
         self.sends_digits = false;
         self.has_tones = false;
+        self.has_noise = false;
         self.rests = false;
         self.next_turn = moment.period;
         self.route = open.route;
@@ -243,6 +251,7 @@ impl Session {
         }
         if !media.direction.receives() {
             self.playout.reset();
+            self.interrupt_suppression();
         }
         if !before.direction.receives() {
             self.latch.hear(moment.period);
@@ -279,7 +288,9 @@ impl Session {
 
     /// What a session takes, with all that it will ever need.
     pub(crate) const fn memory_bytes(limits: &Limits) -> usize {
-        size_of::<Self>() + if limits.in_band_digits { ToneFilter::MEMORY_BYTES } else { 0 }
+        let tones = if limits.in_band_digits { ToneFilter::MEMORY_BYTES } else { 0 };
+        let noise = if limits.noise_suppression { size_of::<NoiseSuppressor>() } else { 0 };
+        size_of::<Self>() + tones + noise
     }
 
     /// Asks the memory for what a packet and a turn touch.

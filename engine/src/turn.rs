@@ -1,7 +1,7 @@
 //! A session's turn, once in every period: its sound is taken, something is sent to it, and what
 //! time alone brings about is noticed.
 
-use std::mem::take;
+use std::mem::{replace, take};
 
 use engine_control::{DigitSource, Event, SilenceCause, TapContent, TapId};
 use media::codec::Decoder;
@@ -36,14 +36,46 @@ impl Session {
         let is_sound = self.count(pulled, moment);
         let is_sound = self.take_tones(is_sound, block, moment);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
+        if let Some(tap) = self.tap {
+            self.tap(tap, if energy > 0 { Some(block) } else { None }, moment);
+        }
+        let energy = self.suppress(energy, block, moment);
         if !was_ranked {
             // The same loudness has more samples at a higher rate.
             self.measure(energy * BLOCK_SAMPLES as u64 / block.len() as u64, moment);
         }
-        if let Some(tap) = self.tap {
-            self.tap(tap, if energy > 0 { Some(block) } else { None }, moment);
-        }
         energy
+    }
+
+    /// Its noise is suppressed from now on, or no more.
+    pub(crate) fn suppress_noise(&mut self, asked: bool) {
+        let had_noise = replace(&mut self.has_noise, asked && self.suppressor.is_some());
+        if let (false, Some(suppressor)) = (had_noise, &mut self.suppressor) {
+            suppressor.reset();
+        }
+    }
+
+    /// What comes next does not follow what came last.
+    pub(crate) fn interrupt_suppression(&mut self) {
+        if let Some(suppressor) = self.suppressor.as_mut().filter(|_| self.has_noise) {
+            suppressor.interrupt();
+        }
+    }
+
+    /// Takes noise out of its sound where the room asks for it; a tap has it as it came. Returns the
+    /// energy of what is left, which comes later.
+    fn suppress<O>(&mut self, energy: u64, block: &mut [i16], moment: &Moment<'_, O>) -> u64 {
+        let Some(suppressor) = self.suppressor.as_mut().filter(|_| self.has_noise) else {
+            return energy;
+        };
+        if energy == 0 {
+            if suppressor.is_drained() {
+                return 0;
+            }
+            block.fill(0);
+        }
+        suppressor.block(block);
+        moment.rules.kernels.energy(block)
     }
 
     /// Its level in this period, where it tells one and nothing but the mix listens. It is early
@@ -64,6 +96,7 @@ impl Session {
     pub(crate) fn skip<O>(&mut self, moment: &mut Moment<'_, O>) {
         self.waits = false;
         self.was_skipped = true;
+        self.interrupt_suppression();
         let is_sound = self.playout.pass_over(moment.now) == Pulled::Played;
         moment.totals.blocks_skipped += u64::from(is_sound);
     }

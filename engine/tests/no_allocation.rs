@@ -104,7 +104,7 @@ fn room(slot: u32, generation: u32) -> RoomKey {
 
 /// Everything that can be asked of a shard, once over.
 fn commands(round: u32) -> Vec<Command> {
-    let sound = RoomSound { in_band_digits: true, ..RoomSound::DEFAULT };
+    let sound = RoomSound { in_band_digits: true, noise_suppression: true, ..RoomSound::DEFAULT };
     let mut commands = vec![Command::OpenRoom { room: room(9, round), sound }];
     let start = |commands: &mut Vec<Command>, point| {
         let tap = TapId(commands.len() as u32);
@@ -231,8 +231,10 @@ fn frames(encoding: Encoding) -> Vec<Vec<u8>> {
 
 #[test]
 fn no_payload_format_allocates_on_a_shard() {
-    for selection in [Selection::Everyone, Selection::Loudest(3)] {
-        run_all_formats(RoomSound { selection, ..RoomSound::DEFAULT });
+    for (selection, noise_suppression) in
+        [(Selection::Everyone, true), (Selection::Everyone, false), (Selection::Loudest(3), true)]
+    {
+        run_all_formats(RoomSound { selection, noise_suppression, ..RoomSound::DEFAULT });
     }
 }
 

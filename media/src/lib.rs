@@ -10,6 +10,7 @@ pub mod comfort_noise;
 mod demux;
 pub mod dtmf;
 pub mod g711;
+pub mod noise_suppression;
 pub mod playout;
 pub mod quality;
 mod random;

@@ -166,6 +166,7 @@ fn limits(config: &Config, ports: PortPlan) -> Limits {
         relatch_packets: rtp.relatch_packets,
         rtcp_interval: rtp.rtcp_interval,
         in_band_digits: sounds(config).any(|sound| sound.in_band_digits),
+        noise_suppression: sounds(config).any(|sound| sound.noise_suppression),
         ..Limits::default()
     }
 }

@@ -17,6 +17,8 @@ pub struct Limits {
     pub tap_ring_bytes: usize,
     /// Whether rooms may ask for digits in the sound: each session has memory to look for them.
     pub in_band_digits: bool,
+    /// Whether rooms may ask for less noise: each session has memory for what is known of its noise.
+    pub noise_suppression: bool,
     /// Commands waiting for the next tick.
     pub commands_max: u32,
     /// Events waiting for the control plane.
@@ -46,6 +48,7 @@ impl Default for Limits {
             taps_max: 1024,
             tap_ring_bytes: 16 << 20,
             in_band_digits: false,
+            noise_suppression: false,
             commands_max: 4096,
             events_max: 16384,
             playout_delay_min: Duration::ZERO,

@@ -290,6 +290,7 @@ pub fn limits() -> Limits {
         room_members_max: 32,
         taps_max: 8,
         in_band_digits: true,
+        noise_suppression: true,
         ..Limits::default()
     }
 }

@@ -42,6 +42,8 @@ pub struct RoomSound {
     pub automatic_gain_dbov: Option<u8>,
     /// Sources softer than this many dB below full scale are silence. None: no gate.
     pub noise_gate_dbov: Option<u8>,
+    /// Steady noise in what sources say is turned down by up to 20 dB.
+    pub noise_suppression: bool,
     /// Sums beyond full scale are turned down ahead of time instead of clipped.
     pub limiter: bool,
     /// A room in which nobody speaks is not dead silent.
@@ -56,6 +58,7 @@ impl RoomSound {
         selection: Selection::Everyone,
         automatic_gain_dbov: None,
         noise_gate_dbov: None,
+        noise_suppression: false,
         limiter: true,
         comfort_noise: false,
         in_band_digits: false,
@@ -66,6 +69,7 @@ impl RoomSound {
         self.selection != Selection::Everyone
             || self.automatic_gain_dbov.is_some()
             || self.noise_gate_dbov.is_some()
+            || self.noise_suppression
     }
 }
 

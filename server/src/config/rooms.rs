@@ -81,6 +81,11 @@ fn sound(section: &mut Section<'_, '_>, usual: RoomSound) -> RoomSound {
             20..=90,
             "Who is softer than this is not heard.",
         ),
+        noise_suppression: section.flag(
+            "noise_suppression",
+            usual.noise_suppression,
+            "Whether steady noise in what people say is turned down; they are heard 10 ms later.",
+        ),
         limiter: section.flag(
             "limiter",
             usual.limiter,
