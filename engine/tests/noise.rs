@@ -25,7 +25,7 @@ fn powers(noise_suppression: bool) -> [f64; 3] {
     let said = say_noise(&mut rig, &mut random, 100);
     let heard: Vec<_> =
         rig.taken.rtp(1).iter().flat_map(|sent| decoded(sent.view().payload())).collect();
-    let tapped: Vec<_> = rig.tapped(tap).iter().flat_map(|tapped| tapped.samples()).collect();
+    let tapped: Vec<_> = rig.tapped(tap).iter().flat_map(rig::taps::Tapped::samples).collect();
     assert!(!rig.taken.events.iter().any(|event| matches!(event, Event::Refused { .. })));
     [said, heard, tapped].map(|samples| {
         samples.iter().map(|&sample| f64::from(sample).powi(2)).sum::<f64>() / samples.len() as f64
