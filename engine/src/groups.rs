@@ -119,14 +119,10 @@ impl Groups {
             }
             // A key that is pressed for it is in what it alone is sent.
             match (session.sharing, hears_otherwise(position as u32) || session.sends_digits) {
-                (Sharing::Group(_), true) => {
+                (_, true) => {
                     let others = parts.iter().enumerate();
                     let others = others.filter(|(at, _)| !hears_otherwise(*at as u32));
-                    self.leave(sessions, slot, others.map(|(_, part)| part.member));
-                    sessions[slot as usize].sharing = Sharing::Alone(period + ALONE_PERIODS);
-                }
-                (Sharing::Alone(_), true) => {
-                    sessions[slot as usize].sharing = Sharing::Alone(period + ALONE_PERIODS);
+                    self.go_alone(sessions, slot, others.map(|(_, part)| part.member), period);
                 }
                 (Sharing::Alone(until), false) => {
                     let waited_long = until + PATIENCE_PERIODS <= period;
@@ -140,6 +136,19 @@ impl Groups {
                 (Sharing::Group(_), false) => {}
             }
         }
+    }
+
+    /// A listener hears something of its own in this period: it has left its group, and does not
+    /// come back soon. `others` as in [`Groups::leave`].
+    pub(crate) fn go_alone(
+        &mut self,
+        sessions: &mut [Session],
+        slot: u32,
+        others: impl Iterator<Item = u32>,
+        period: PeriodIndex,
+    ) {
+        self.leave(sessions, slot, others);
+        sessions[slot as usize].sharing = Sharing::Alone(period + ALONE_PERIODS);
     }
 
     /// Takes a listener out of its group, with a copy of the group's state. If it led, the first

@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(phase.spans[0].way, Way::Relay);
         phase.update(1, Part { says: false, ..part(5) });
         phase.plan(&[]);
-        assert_eq!(phase.spans[0].way, Way::Mix);
+        assert_eq!(phase.spans[0].way, Way::Translate);
         assert!(!phase.parts(phase.spans[0])[1].says);
         phase.update(1, part(5));
         phase.tap(6);

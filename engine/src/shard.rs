@@ -67,7 +67,8 @@ impl Room {
     /// Whether its sound must be mixed, however few are in it: as it is to sound so, or as
     /// something is still being turned down.
     pub(crate) fn needs_mix(&self) -> bool {
-        self.sound.conditions_sources() || !self.state.is_at_rest()
+        let RoomSound { comfort_noise, .. } = self.sound;
+        comfort_noise || self.sound.conditions_sources() || !self.state.is_at_rest()
     }
 
     /// A new room, empty.

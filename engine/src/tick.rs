@@ -1,16 +1,19 @@
 //! One phase's turn: its rooms, by their plans, then the sessions that are in none.
 
+use std::iter::{once, zip};
+
 use engine_control::{Route, TapContent};
 use media::rtp::Contributor;
 use media::talk::SILENT_DBOV;
 use media::tone::tone_block;
 use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, RateClass, Selection};
-use mixer::{Format, Frame, Mix, Part, Setting, Source, Sources, Way, encode, silence};
+use mixer::{Format, Frame, Mix, Part, Said, Setting, Source, Sources, Way, encode, silence};
 
 use crate::Output;
 use crate::groups::{Encoded, Sharing};
 use crate::moment::Moment;
 use crate::roster::{Group, NO_ROOM, Roster, Span};
+use crate::sender::Packets;
 use crate::session::Session;
 use crate::shard::Room;
 
@@ -51,6 +54,7 @@ impl<O: Output> Run<'_, O> {
             match (span.room, span.way, parts) {
                 (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
                 (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
+                (room, Way::Translate, &[one, other]) => self.translate([one, other], room),
                 _ => self.mix(parts, span),
             }
         }
@@ -71,18 +75,7 @@ impl<O: Output> Run<'_, O> {
             Route::Tone => Some(tone_block(class)),
             Route::Idle | Route::Echo | Route::Room(_) => None,
         };
-        match (session.format(), sound) {
-            (Format::Plain(law), Some(sound)) => {
-                let mut frame = [0; BLOCK_SAMPLES];
-                encode(moment.rules.kernels, law, sound, &mut frame);
-                session.end_turn(Some(&frame), moment);
-            }
-            (Format::Plain(law), None) => session.end_turn(Some(silence(law)), moment),
-            (Format::Other(_), sound) => {
-                let sound = sound.unwrap_or(&SILENCE[..class.block_samples()]);
-                session.end_turn_alone(sound, &mut encoded.alone, moment);
-            }
-        }
+        speak_alone(session, sound, &mut encoded.alone, moment);
     }
 
     /// Plays everyone, and sends each one the others.
@@ -226,6 +219,46 @@ impl<O: Output> Run<'_, O> {
         }
     }
 
+    /// Sends each of two what the other says, in its own payload format.
+    fn translate(&mut self, parts: [Part; 2], room: u32) {
+        self.mix.start_pair();
+        let said = parts.map(|part| self.say(part));
+        let Self { sessions, sources, rooms, mix, encoded, moment, .. } = self;
+        let period = moment.period;
+        for (listener, (speaker, said)) in zip(parts, zip(parts, said).rev()) {
+            let own = listener.member as usize;
+            if let Format::Other(_) = listener.format {
+                let groups = &mut rooms[room as usize].groups;
+                groups.go_alone(sessions, listener.member, once(speaker.member), period);
+            }
+            let said = said.filter(|_| listener.hears && speaker.says);
+            let (class, source) = (listener.format.class(), &mut sources[speaker.member as usize]);
+            let heard = said.and_then(|said| mix.translate(said, class, period, source));
+            moment.bench.contributors.clear();
+            let speaker = &sessions[speaker.member as usize];
+            if let Some(ssrc) = speaker.reception.ssrc().filter(|_| heard.is_some()) {
+                let level_dbov = speaker.talk.level_dbov();
+                moment.bench.contributors.add(Contributor { ssrc, level_dbov });
+            }
+            speak_alone(&mut sessions[own], heard, &mut encoded.alone, moment);
+        }
+    }
+
+    /// Plays what one of two says. What it tells to be silence is not decoded.
+    fn say(&mut self, part: Part) -> Option<Said> {
+        let Self { sessions, mix, moment, .. } = self;
+        let session = &mut sessions[part.member as usize];
+        let class = part.format.class();
+        session.begin_turn(moment.period);
+        if session.told_level(moment.period) == Some(SILENT_DBOV) {
+            session.rank(SILENT_DBOV, moment);
+            session.skip(moment);
+            return None;
+        }
+        let energy = session.play(mix.next_block(class), moment);
+        Some(mix.keep(class, energy))
+    }
+
     /// Passes each one's frames to the other as they came.
     fn relay(&mut self, members: [u32; 2]) {
         let mut frames: [Frame; 2] = [[0; BLOCK_SAMPLES]; 2];
@@ -240,5 +273,30 @@ impl<O: Output> Run<'_, O> {
             let frame = is_there[other].then_some(&frames[other]);
             self.sessions[member as usize].end_turn(frame, &mut self.moment);
         }
+    }
+}
+
+/// Sends a session sound that is encoded for nobody else, or silence.
+fn speak_alone<O: Output>(
+    session: &mut Session,
+    sound: Option<&[i16]>,
+    packets: &mut Packets,
+    moment: &mut Moment<'_, O>,
+) {
+    match (session.format(), sound) {
+        (Format::Plain(law), Some(sound)) => {
+            let mut frame = [0; BLOCK_SAMPLES];
+            encode(moment.rules.kernels, law, sound, &mut frame);
+            session.end_turn(Some(&frame), moment);
+        }
+        (Format::Plain(law), None) => session.end_turn(Some(silence(law)), moment),
+        (Format::Other(class), sound) if session.media.direction.sends() => {
+            if let Some(lost) = session.take_loss() {
+                session.far_end_lost(lost);
+            }
+            let sound = sound.unwrap_or(&SILENCE[..class.block_samples()]);
+            session.end_turn_alone(sound, packets, moment);
+        }
+        (Format::Other(_), _) => session.end_turn_with(None, moment),
     }
 }

@@ -29,6 +29,7 @@ impl Session {
     /// nothing can be heard.
     pub(crate) fn play<O: Output>(&mut self, block: &mut [i16], moment: &mut Moment<'_, O>) -> u64 {
         if self.rests {
+            block.fill(0);
             return 0;
         }
         let was_ranked = take(&mut self.waits);

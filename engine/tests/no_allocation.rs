@@ -234,17 +234,21 @@ fn no_payload_format_allocates_on_a_shard() {
     for (selection, noise_suppression) in
         [(Selection::Everyone, true), (Selection::Everyone, false), (Selection::Loudest(3), true)]
     {
-        run_all_formats(RoomSound { selection, noise_suppression, ..RoomSound::DEFAULT });
+        run_all_formats(RoomSound { selection, noise_suppression, ..RoomSound::DEFAULT }, 64);
     }
+    run_all_formats(RoomSound::DEFAULT, 2);
 }
 
-/// A room of all payload formats, in which everyone tells its level and takes turns being loud.
-fn run_all_formats(sound: RoomSound) {
+/// Rooms of all payload formats, so many in each, in which everyone tells its level and takes turns
+/// being loud.
+fn run_all_formats(sound: RoomSound, members: u32) {
     let mut shard = Shard::new(0, &limits(), Kernels::detect(), 3);
     let mut taken = Taken { events: Vec::with_capacity(1000), datagrams: 0, octets: 0 };
-    let room = RoomKey::new(0, 0, 1);
     let now = shard.next_tick();
-    shard.command(Command::OpenRoom { room, sound }, None, now, &mut taken);
+    for slot in 0..Encoding::ALL.len().div_ceil(members as usize) {
+        let room = RoomKey::new(0, slot as u32, 1);
+        shard.command(Command::OpenRoom { room, sound }, None, now, &mut taken);
+    }
     let sounds: Vec<_> = Encoding::ALL.iter().map(|&encoding| frames(encoding)).collect();
     for (slot, &encoding) in (0..).zip(&Encoding::ALL) {
         let open = Box::new(SessionOpen {
@@ -259,7 +263,7 @@ fn run_all_formats(sound: RoomSound) {
                 audio_level: Some(2),
                 ..media(slot, Law::Mu)
             },
-            route: Route::Room(room),
+            route: Route::Room(RoomKey::new(0, slot / members, 1)),
         });
         let command = Command::OpenSession { session: SessionKey::new(0, slot, 1), open };
         let equipment = Equipment::beside(&command, &limits());

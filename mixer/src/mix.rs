@@ -1,5 +1,7 @@
 //! One period of one room: the sums, and what each member hears of them.
 
+mod pair;
+
 use media::resample::Resampler;
 use media::talk::{SILENT_DBOV, level_dbov};
 use media_kernels::Kernels;
@@ -11,6 +13,8 @@ use crate::offer::{Offer, Offers, Sound};
 use crate::source::Measure;
 use crate::sum::{Limiting, Sum};
 use crate::{Frame, RoomState, Setting, Source, Sources, encode, silence};
+
+pub use pair::Said;
 
 /// The memory in which rooms are mixed, one after the other.
 ///

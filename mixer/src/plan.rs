@@ -47,23 +47,22 @@ pub enum Way {
     /// Decode, sum, subtract, encode.
     #[default]
     Mix,
+    /// Two members that hear only each other: decode, bring to the other's rate, encode.
+    Translate,
     /// Two members that hear only each other, in the same payload format: each one's frames are
     /// passed to the other as they came.
     Relay,
 }
 
 impl Way {
-    /// The way for a room of these parts. A relay is possible where exactly two members both say
-    /// and hear in one plain payload format and nothing else `needs_mix`: a tap of the room, say.
+    /// The way for a room of these parts. Two members need no mix unless the room itself
+    /// `needs_mix` (a tap of it, say) or one has a gain. They are a relay where both say and hear in
+    /// one plain payload format and nobody else listens.
     pub fn of(parts: &[Part], needs_mix: bool) -> Self {
         match parts {
-            [one, other]
-                if !needs_mix
-                    && one.format == other.format
-                    && one.is_plain()
-                    && other.is_plain() =>
-            {
-                Self::Relay
+            [one, other] if !needs_mix && !one.has_gain && !other.has_gain => {
+                let is_relay = one.format == other.format && one.is_plain() && other.is_plain();
+                if is_relay { Self::Relay } else { Self::Translate }
             }
             _ => Self::Mix,
         }
@@ -76,7 +75,6 @@ impl Part {
             && self.hears
             && !self.tapped
             && !self.wants_names
-            && !self.has_gain
             && matches!(self.format, Format::Plain(_))
     }
 }
@@ -102,22 +100,33 @@ mod tests {
     }
 
     #[test]
+    fn two_who_differ_are_translated() {
+        let other = Part { member: 7, ..PLAIN };
+        for different in [
+            Part { says: false, ..other },
+            Part { hears: false, ..other },
+            Part { tapped: true, ..other },
+            Part { wants_names: true, ..other },
+            Part { format: Format::Plain(Law::A), ..other },
+            Part { format: Format::Other(RateClass::Narrow), ..other },
+        ] {
+            assert_eq!(Way::of(&[PLAIN, different], false), Way::Translate, "{different:?}");
+            assert_eq!(Way::of(&[different, PLAIN], false), Way::Translate, "{different:?}");
+            assert_eq!(Way::of(&[PLAIN, different], true), Way::Mix, "{different:?}");
+        }
+        let opus = |member| Part { member, format: Format::Other(RateClass::Full), ..PLAIN };
+        assert_eq!(Way::of(&[opus(0), opus(7)], false), Way::Translate);
+    }
+
+    #[test]
     fn anything_else_is_a_mix() {
         let other = Part { member: 7, ..PLAIN };
         assert_eq!(Way::of(&[], false), Way::Mix);
         assert_eq!(Way::of(&[PLAIN], false), Way::Mix);
         assert_eq!(Way::of(&[PLAIN, other, Part { member: 8, ..PLAIN }], false), Way::Mix);
         assert_eq!(Way::of(&[PLAIN, other], true), Way::Mix, "the room needs a mix");
-        for different in [
-            Part { says: false, ..other },
-            Part { hears: false, ..other },
-            Part { tapped: true, ..other },
-            Part { has_gain: true, ..other },
-            Part { format: Format::Plain(Law::A), ..other },
-            Part { format: Format::Other(RateClass::Narrow), ..other },
-        ] {
-            assert_eq!(Way::of(&[PLAIN, different], false), Way::Mix, "{different:?}");
-            assert_eq!(Way::of(&[different, PLAIN], false), Way::Mix, "{different:?}");
-        }
+        let gained = Part { has_gain: true, ..other };
+        assert_eq!(Way::of(&[PLAIN, gained], false), Way::Mix);
+        assert_eq!(Way::of(&[gained, PLAIN], false), Way::Mix);
     }
 }
