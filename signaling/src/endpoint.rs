@@ -52,7 +52,8 @@ pub(crate) type Told = (ParticipantId, TransactionId, Outcome);
 pub(crate) struct Endpoint {
     layer: TransactionLayer,
     ids: HashMap<TransactionKey, TransactionId>,
-    records: HashMap<TransactionId, Record>,
+    /// In boxes: up to half of the table's places are empty.
+    records: HashMap<TransactionId, Box<Record>>,
     /// Requests outside of dialogs by what a second copy of them has in common (8.2.2.2).
     merging: HashMap<MergeKey, TransactionId>,
     /// Who depends on which connection.
@@ -326,8 +327,8 @@ impl Endpoint {
             self.streams.entry(path.peer).or_default().insert(id);
         }
         let deadlines = Vec::with_capacity(2);
-        self.records
-            .insert(id, Record { key, path, deadlines, merge_key: None, owner, unanswered });
+        let record = Record { key, path, deadlines, merge_key: None, owner, unanswered };
+        self.records.insert(id, Box::new(record));
         id
     }
 

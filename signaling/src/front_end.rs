@@ -55,7 +55,8 @@ pub struct FrontEnd {
     /// Makes the tags of stateless responses ours.
     salt: u64,
     endpoint: Endpoint,
-    calls: BTreeMap<ParticipantId, Call>,
+    /// In boxes: nodes of the map are not full, and a call is large.
+    calls: BTreeMap<ParticipantId, Box<Call>>,
     by_tag: HashMap<String, ParticipantId>,
     by_session: HashMap<SessionKey, ParticipantId>,
     /// Whose dialogs go over which connection.
@@ -344,7 +345,7 @@ impl FrontEnd {
     }
 
     fn call_of(&mut self, session: SessionKey) -> Option<&mut Call> {
-        self.calls.get_mut(self.by_session.get(&session)?)
+        self.calls.get_mut(self.by_session.get(&session)?).map(Box::as_mut)
     }
 
     /// A participant pressed a key: counted by the way it came, and once.

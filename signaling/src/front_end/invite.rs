@@ -104,7 +104,7 @@ impl FrontEnd {
             self.by_session.insert(media.session, id);
         }
         self.remember_flow(id, call.dialog.flow());
-        self.calls.insert(id, call);
+        self.calls.insert(id, Box::new(call));
     }
 
     /// Says 180 where there is a ring time or the caller insists on hearing it, reliably where
