@@ -34,7 +34,7 @@ impl Shard {
         match command {
             Command::OpenSession { session, open } => {
                 self.check_vacant_session(*session)?;
-                self.check_route(open.route)
+                self.check_route(session.slot(), open.route)
             }
             Command::UpdateSession { session, .. }
             | Command::MuteSession { session, .. }
@@ -46,7 +46,7 @@ impl Shard {
             }
             Command::RouteSession { session, route } => {
                 let present = self.session(*session)?.route;
-                if present == *route { Ok(()) } else { self.check_route(*route) }
+                if present == *route { Ok(()) } else { self.check_route(session.slot(), *route) }
             }
             Command::OpenRoom { room, .. } => self.check_vacant_room(*room),
             Command::CloseRoom { room } => self.room(*room).map(|_| ()),
@@ -93,7 +93,7 @@ impl Shard {
             Command::CloseSession { session } => self.close_session(session, now, output),
             Command::OpenRoom { room, sound } => self.open_room(room, sound),
             Command::CloseRoom { room } => self.close_room(room, now, output),
-            Command::StartTap { point, tap, .. } => self.start_tap(point, tap),
+            Command::StartTap { point, tap, class } => self.start_tap(point, tap, class),
             Command::StopTap { point } => self.end_tap(point, now, output),
             Command::ReportSessions { mut reports } => {
                 self.fill_sessions(&mut reports);
@@ -116,7 +116,7 @@ impl Shard {
     ) {
         let phase = match open.route {
             Route::Room(room) => self.rooms[room.slot() as usize].phase,
-            Route::Idle | Route::Echo | Route::Tone => self.roster.least_loaded(),
+            _ => self.roster.least_loaded(),
         };
         let Run { sessions, sources, mut moment, .. } = self.run(now, output);
         let session = &mut sessions[key.slot() as usize];
@@ -127,7 +127,10 @@ impl Shard {
     }
 
     fn close_session(&mut self, key: SessionKey, now: Instant, output: &mut impl Output) {
-        self.end_tap(TapPoint::Received(key), now, output);
+        for point in [TapPoint::Received(key), TapPoint::Sent(key), TapPoint::Packets(key)] {
+            self.end_tap(point, now, output);
+            self.dismiss_monitors(point, now, output);
+        }
         self.leave(key.slot());
         let Run { sessions, mut moment, .. } = self.run(now, output);
         sessions[key.slot() as usize].close(&mut moment);
@@ -138,13 +141,19 @@ impl Shard {
     /// Connects a session to something else. It goes to the phase of a room that it enters; where
     /// that one's turn has passed in this period and its own has not, it has its turn alone, now:
     /// so it has one turn in every period, whatever happens.
-    fn route_session(&mut self, slot: u32, route: Route, now: Instant, output: &mut impl Output) {
+    pub(crate) fn route_session(
+        &mut self,
+        slot: u32,
+        route: Route,
+        now: Instant,
+        output: &mut impl Output,
+    ) {
         self.leave(slot);
         let current = self.clock.phase();
         let period = self.clock.period();
         let phase = match route {
             Route::Room(room) => self.rooms[room.slot() as usize].phase,
-            Route::Idle | Route::Echo | Route::Tone => self.sessions[slot as usize].phase,
+            _ => self.sessions[slot as usize].phase,
         };
         if phase < current && self.sessions[slot as usize].next_turn <= period {
             self.run(now, output).alone(slot);
@@ -160,15 +169,22 @@ impl Shard {
         self.work_on_sound(slot);
         let session = &mut self.sessions[slot as usize];
         session.has_gain = self.sources[slot as usize].has_gain();
-        if let Route::Room(room) = session.route {
+        let route = session.route;
+        if let Route::Room(room) = route {
             self.rooms[room.slot() as usize].members += 1;
         }
         self.roster.phase_mut(session.phase).insert(session.room(), session.part());
+        if let Route::Monitor(point) = route {
+            self.begin_monitoring(slot, point);
+        }
     }
 
     /// Takes a session out of the plan of its phase.
     fn leave(&mut self, slot: u32) {
         self.abdicate(slot);
+        if let Route::Monitor(point) = self.sessions[slot as usize].route {
+            self.end_monitoring(slot, point);
+        }
         let session = &self.sessions[slot as usize];
         if let Route::Room(room) = session.route {
             self.rooms[room.slot() as usize].members -= 1;
@@ -182,7 +198,7 @@ impl Shard {
         let session = &mut self.sessions[slot as usize];
         let sound = match session.route {
             Route::Room(room) => self.rooms[room.slot() as usize].sound,
-            Route::Idle | Route::Echo | Route::Tone => RoomSound::DEFAULT,
+            _ => RoomSound::DEFAULT,
         };
         let has_events = session.media.telephone_event.is_some();
         session.listen_for_tones(sound.in_band_digits && !has_events);
@@ -226,6 +242,7 @@ impl Shard {
 
     fn close_room(&mut self, key: RoomKey, now: Instant, output: &mut impl Output) {
         self.end_tap(TapPoint::Room(key), now, output);
+        self.dismiss_monitors(TapPoint::Room(key), now, output);
         let phase = self.rooms[key.slot() as usize].phase;
         while let Some(&slot) = self.roster.phase(phase).members(key.slot()).first() {
             self.route_session(slot, Route::Idle, now, output);
@@ -260,8 +277,12 @@ impl Shard {
         if room.is_open { Err(Refusal::Occupied) } else { Ok(()) }
     }
 
-    fn check_route(&self, route: Route) -> Result<(), Refusal> {
-        let Route::Room(key) = route else { return Ok(()) };
+    fn check_route(&self, slot: u32, route: Route) -> Result<(), Refusal> {
+        let key = match route {
+            Route::Room(key) => key,
+            Route::Monitor(point) => return self.check_monitor(slot, point),
+            Route::Idle | Route::Echo | Route::Tone => return Ok(()),
+        };
         let room = self.room(key)?;
         if room.members < self.room_members_max { Ok(()) } else { Err(Refusal::Full) }
     }

@@ -49,6 +49,7 @@ impl Session {
         let clock_rate = self.media.telephone_event.map(|event| event.clock_rate);
         let sending = self.record.sender.next(self.send.timestamp(period), clock_rate);
         self.sends_digits = !self.record.sender.is_idle();
+        self.keyed = sending.as_ref().map(|_| period).or(self.keyed);
         sending
     }
 

@@ -5,7 +5,7 @@ use engine_control::{Command, Limits, RemoteMedia};
 use media::codec::Decoder;
 use media::playout::{Memory, PlayoutLimits};
 use media::resample::History;
-use media_units::{EncodingParameters, RateClass};
+use media_units::EncodingParameters;
 
 use crate::bench::Bench;
 use crate::sender::Sender;
@@ -19,8 +19,6 @@ pub struct Equipment {
     pub(crate) memory: Option<Box<Memory>>,
     /// What it played at a rate that is no rate class.
     pub(crate) played: History,
-    /// What a narrowband tap took of it.
-    pub(crate) tapped: History,
 }
 
 impl Equipment {
@@ -47,7 +45,6 @@ impl Equipment {
                 ),
                 memory: Memory::new(media.encoding, &playout_limits(limits)),
                 played: History::SILENT,
-                tapped: History::SILENT,
             })
         })
     }
@@ -64,13 +61,6 @@ impl Equipment {
         let played = &bench.samples[..from as usize / 50];
         bench.resampler.resample(&self.played, from, played, block.len() as u32 * 50, block);
         self.played.keep(played);
-    }
-
-    /// A block as a narrowband tap takes it.
-    pub(crate) fn narrowed(&mut self, bench: &mut Bench, block: &[i16], narrow: &mut [i16]) {
-        let (from, to) = (block.len() as u32 * 50, RateClass::Narrow.hertz());
-        bench.resampler.resample(&self.tapped, from, block, to, narrow);
-        self.tapped.keep(block);
     }
 }
 

@@ -17,6 +17,7 @@ mod equipment;
 mod groups;
 mod latch;
 mod moment;
+mod monitor;
 mod output;
 mod quality;
 mod receive;

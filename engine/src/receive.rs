@@ -1,7 +1,7 @@
 //! What arrives for a session: told apart, checked, accounted for, stored. Nothing is sent here
 //! and nothing is heard before the next tick.
 
-use engine_control::{DigitSource, Event};
+use engine_control::{DigitSource, Event, TapContent};
 use media::codec::Decoder;
 use media::dtmf::{Digit, DigitReceiver};
 use media::rtp::RtpView;
@@ -43,9 +43,21 @@ impl Session {
             (Demux::Rtcp, _) => self.receive_rtcp(datagram, moment),
             _ => Err(Discard::Unroutable),
         };
-        if let Err(reason) = taken {
-            self.discard(reason, moment);
+        match taken {
+            Ok(()) if demux(datagram.bytes) == Demux::Rtcp => self.copy_packet(datagram, moment),
+            Ok(()) => {}
+            Err(reason) => self.discard(reason, moment),
         }
+    }
+
+    /// Copies a datagram for the tap of its packets, but for what nobody could hear: not while it
+    /// is muted.
+    fn copy_packet<O>(&self, datagram: &Datagram<'_>, moment: &mut Moment<'_, O>) {
+        let Some(tap) = self.packets.filter(|_| !self.muted) else { return };
+        let &Datagram { source, port, bytes, .. } = datagram;
+        let content =
+            TapContent::Packet { source, on_rtcp_port: port == Port::Rtcp, octets: bytes };
+        moment.taps.push(tap, moment.period, datagram.arrival.estimate(), content);
     }
 
     fn receive_rtp<O: Output>(
@@ -56,6 +68,9 @@ impl Session {
         moment.totals.rtp_received += 1;
         let packet = RtpView::parse(datagram.bytes)?;
         let kind = self.admit(datagram, &packet, moment)?;
+        if kind != Kind::Digit {
+            self.copy_packet(datagram, moment);
+        }
         let received = self.reception.packet(&packet, datagram.arrival.exact())?;
         if received.restarted {
             self.restart(moment);

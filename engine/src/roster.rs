@@ -36,21 +36,29 @@ pub(crate) struct Span {
     pub(crate) wants_names: bool,
     /// Whether somebody has a gain of its own.
     pub(crate) has_gains: bool,
+    /// The rate at which a tap or a monitor listens to the room, where one does.
+    pub(crate) tap_class: Option<RateClass>,
 }
 
 impl Span {
-    fn new(room: u32, first: usize, parts: &[Part], is_tapped: bool, needs_mix: bool) -> Self {
+    fn new(
+        room: u32,
+        first: usize,
+        parts: &[Part],
+        tap: Option<RateClass>,
+        needs_mix: bool,
+    ) -> Self {
         let listeners = || parts.iter().filter(|part| part.hears);
-        let tap = is_tapped.then_some(RateClass::Narrow);
         Self {
             room,
             first: first as u32,
             count: parts.len() as u32,
-            way: Way::of(parts, is_tapped || needs_mix),
+            way: Way::of(parts, tap.is_some() || needs_mix),
             classes: listeners().map(|part| part.format.class()).chain(tap).collect(),
             has_senders: listeners().any(|part| matches!(part.format, Format::Other(_))),
             wants_names: listeners().any(|part| part.wants_names),
             has_gains: parts.iter().any(|part| part.has_gain),
+            tap_class: tap,
         }
     }
 }
@@ -177,8 +185,8 @@ impl Phase {
     pub(crate) fn tap(&mut self, room: u32) {
         if let Err(place) = self.tapped.binary_search(&room) {
             self.tapped.insert(place, room);
-            self.changed = true;
         }
+        self.changed = true;
     }
 
     /// No tap listens to a room any more.
@@ -231,17 +239,19 @@ impl Phase {
             for members in members.chunks(most) {
                 let count = members.len();
                 let parts = &self.parts[first..first + count];
-                let is_tapped = self.tapped.binary_search(&room).is_ok();
                 let room_of = rooms.get(room as usize);
+                let is_tapped = self.tapped.binary_search(&room).is_ok();
+                let tap = is_tapped.then(|| tap_class(room_of, parts));
                 let needs_mix = room_of.is_some_and(Room::needs_mix);
                 self.changed |= count == 2 && room_of.is_some_and(|room| !room.state.is_at_rest());
-                self.spans.push(Span::new(room, first, parts, is_tapped, needs_mix));
+                self.spans.push(Span::new(room, first, parts, tap, needs_mix));
                 first += count;
             }
         }
         for &room in &self.tapped {
             if self.rooms.binary_search(&room).is_err() {
-                self.spans.push(Span::new(room, first, &[], true, false));
+                let tap = tap_class(rooms.get(room as usize), &[]);
+                self.spans.push(Span::new(room, first, &[], Some(tap), false));
             }
         }
         self.group();
@@ -270,6 +280,12 @@ impl Phase {
         let end = self.rooms.partition_point(|&other| other <= room);
         first + self.slots[first..end].partition_point(|&other| other < slot)
     }
+}
+
+/// The rate at which a room's whole mix is wanted: as its tap asked, or the highest of its members'.
+fn tap_class(room: Option<&Room>, parts: &[Part]) -> RateClass {
+    let highest = || parts.iter().map(|part| part.format.class()).max();
+    room.and_then(|room| room.tap_class).or_else(highest).unwrap_or(RateClass::Narrow)
 }
 
 /// Most spans that a phase may have: one a room, and one a group of those who are in none.

@@ -31,6 +31,7 @@ use crate::moment::Moment;
 use crate::quality::{Quality, SECOND};
 use crate::roster::NO_ROOM;
 use crate::send::SendStream;
+use crate::taps::{Carried, Watch};
 use crate::{Output, Port};
 
 /// A session's place in the slab, with its present or last tenant.
@@ -60,7 +61,15 @@ pub(crate) struct Session {
     /// Until then a digit may end by silence.
     pub(crate) digit_until: PeriodIndex,
     pub(crate) route: Route,
-    pub(crate) tap: Option<TapId>,
+    /// Who listens to what it says, and to what it is sent.
+    pub(crate) received: Watch,
+    pub(crate) sent: Watch,
+    /// The tap of its packets.
+    pub(crate) packets: Option<TapId>,
+    /// What it said in this turn, where somebody listens.
+    pub(crate) carried: Option<Carried>,
+    /// The last period in which a key was in what it was sent.
+    pub(crate) keyed: Option<PeriodIndex>,
     pub(crate) report_due: Instant,
     /// The period in which the present second of its account is over.
     pub(crate) second_ends: PeriodIndex,
@@ -145,7 +154,11 @@ impl Session {
             rests: false,
             next_turn: 0,
             route: Route::Idle,
-            tap: None,
+            received: Watch::default(),
+            sent: Watch::default(),
+            packets: None,
+            carried: None,
+            keyed: None,
             report_due: Instant::START,
             second_ends: 0,
             talk: TalkDetector::new(),
@@ -196,7 +209,11 @@ impl Session {
         self.rests = false;
         self.next_turn = moment.period;
         self.route = open.route;
-        self.tap = None;
+        self.received = Watch::default();
+        self.sent = Watch::default();
+        self.packets = None;
+        self.carried = None;
+        self.keyed = None;
         self.talk = TalkDetector::new();
         self.told_dbov = None;
         self.loud_until = 0;
@@ -338,7 +355,7 @@ impl Session {
     pub(crate) fn room(&self) -> u32 {
         match self.route {
             Route::Room(room) => room.slot(),
-            Route::Idle | Route::Echo | Route::Tone => NO_ROOM,
+            Route::Idle | Route::Echo | Route::Tone | Route::Monitor(_) => NO_ROOM,
         }
     }
 
@@ -348,7 +365,7 @@ impl Session {
             member: self.slot(),
             says: self.media.direction.receives() && !self.muted,
             hears: self.media.direction.sends(),
-            tapped: self.is_tapped(),
+            tapped: self.must_be_decoded() || self.sent.is_watched(),
             wants_names: self.media.mixer_levels.is_some(),
             has_gain: self.has_gain,
             format: self.format(),
@@ -357,8 +374,8 @@ impl Session {
 
     /// Whether it must be decoded, whoever hears it. Digits in the sound are only found, and kept
     /// from the others, where it is decoded.
-    pub(crate) fn is_tapped(&self) -> bool {
-        self.tap.is_some() || self.has_tones
+    pub(crate) fn must_be_decoded(&self) -> bool {
+        self.received.is_watched() || self.has_tones
     }
 
     /// Tells that it began or ceased to speak.

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use engine_control::{Limits, RoomKey, ShardReport, TapId, TapReader};
+use engine_control::{Limits, RoomKey, ShardReport, TapReader};
 use media::Random;
 use media_kernels::Kernels;
-use media_units::{Discard, Instant, RoomSound, WallClock};
+use media_units::{Discard, Instant, RateClass, RoomSound, WallClock};
 use mixer::{Mix, RoomState, Source};
 
 use crate::bench::Bench;
 use crate::clock::Clock;
 use crate::groups::{Encoded, Groups};
 use crate::moment::{Moment, Rules};
+use crate::monitor::Monitors;
 use crate::roster::Roster;
 use crate::session::Session;
-use crate::taps::Taps;
+use crate::taps::{Taps, Watch};
 use crate::tick::Run;
 use crate::{Datagram, Output};
 
@@ -34,6 +35,7 @@ pub struct Shard {
     pub(crate) random: Random,
     pub(crate) totals: ShardReport,
     pub(crate) taps: Taps,
+    pub(crate) monitors: Monitors,
     pub(crate) roster: Roster,
     pub(crate) rooms: Vec<Room>,
     pub(crate) sessions: Vec<Session>,
@@ -53,7 +55,9 @@ pub(crate) struct Room {
     pub(crate) sound: RoomSound,
     pub(crate) phase: u8,
     pub(crate) members: u32,
-    pub(crate) tap: Option<TapId>,
+    pub(crate) watch: Watch,
+    /// The rate at which its tap asked for it, if for any.
+    pub(crate) tap_class: Option<RateClass>,
     pub(crate) state: RoomState,
     pub(crate) groups: Groups,
 }
@@ -75,7 +79,17 @@ impl Room {
     pub(crate) fn open(key: RoomKey, phase: u8, sound: RoomSound) -> Self {
         let state = RoomState::default();
         let groups = Groups::new();
-        Self { key, is_open: true, phase, members: 0, tap: None, sound, state, groups }
+        Self {
+            key,
+            is_open: true,
+            phase,
+            members: 0,
+            watch: Watch::default(),
+            tap_class: None,
+            sound,
+            state,
+            groups,
+        }
     }
 }
 
@@ -90,6 +104,7 @@ impl Shard {
             random: Random::new(seed),
             totals: ShardReport { shard: index, ..ShardReport::default() },
             taps: Taps::new(limits),
+            monitors: Monitors::new(limits),
             roster: Roster::new(limits.sessions_max, limits.rooms_max),
             rooms: (0..limits.rooms_max).map(|slot| Room::vacant(index, slot)).collect(),
             sessions: (0..limits.sessions_max)
@@ -118,6 +133,7 @@ impl Shard {
     pub fn memory_bytes(limits: &Limits) -> usize {
         size_of::<Self>()
             + Taps::memory_bytes(limits)
+            + Monitors::memory_bytes(limits)
             + Roster::memory_bytes(limits.sessions_max, limits.rooms_max)
             + limits.rooms_max as usize * size_of::<Room>()
             + limits.sessions_max as usize * (Session::memory_bytes(limits) + size_of::<Source>())
@@ -212,6 +228,7 @@ impl Shard {
             sessions: &mut self.sessions,
             sources: &mut self.sources,
             rooms: &mut self.rooms,
+            monitors: &mut self.monitors,
             roster: &self.roster,
             mix: &mut self.mix,
             encoded: &mut self.encoded,

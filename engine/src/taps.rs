@@ -1,7 +1,44 @@
-//! The taps of a shard: how many there are, and the ring that they share.
+//! The taps of a shard: how many there are, and the ring that they share; and who listens at one
+//! point.
 
-use engine_control::{Limits, Refusal, TapContent, TapId, TapItem, TapReader, TapSink, tap_ring};
-use media_units::{Instant, PeriodIndex};
+use engine_control::{
+    Limits, Refusal, SilenceCause, TapContent, TapId, TapItem, TapReader, TapSink, tap_ring,
+};
+use media_units::{Instant, PeriodIndex, RateClass};
+
+use crate::monitor::MonitorIndex;
+
+/// Who listens at one point.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Watch {
+    pub(crate) tap: Option<TapId>,
+    /// The first of its monitors.
+    pub(crate) monitor: Option<MonitorIndex>,
+}
+
+impl Watch {
+    /// Whether anybody does.
+    pub(crate) fn is_watched(self) -> bool {
+        self.tap.is_some() || self.monitor.is_some()
+    }
+}
+
+/// What a point carries in a period, but for the sound itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carried {
+    Sound { concealed: bool },
+    Silence(SilenceCause),
+}
+
+impl Carried {
+    /// With the sound, which is not looked at where it is silence.
+    pub(crate) fn with(self, class: RateClass, samples: &[i16]) -> TapContent<'_> {
+        match self {
+            Self::Sound { concealed } => TapContent::Block { class, concealed, samples },
+            Self::Silence(cause) => TapContent::Silence { class, cause },
+        }
+    }
+}
 
 /// All taps of a shard.
 #[derive(Debug)]

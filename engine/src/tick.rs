@@ -2,7 +2,7 @@
 
 use std::iter::{once, zip};
 
-use engine_control::{Route, TapContent};
+use engine_control::{Route, SilenceCause};
 use media::rtp::Contributor;
 use media::talk::SILENT_DBOV;
 use media::tone::tone_block;
@@ -12,10 +12,12 @@ use mixer::{Format, Frame, Mix, Part, Said, Setting, Source, Sources, Way, encod
 use crate::Output;
 use crate::groups::{Encoded, Sharing};
 use crate::moment::Moment;
+use crate::monitor::{Ears, Monitors};
 use crate::roster::{Group, NO_ROOM, Roster, Span};
 use crate::sender::Packets;
 use crate::session::Session;
 use crate::shard::Room;
+use crate::taps::Carried;
 
 /// A mix of sources that are all softer than this has a pause, in dB below full scale.
 const PAUSE_DBOV: u8 = 50;
@@ -27,6 +29,7 @@ pub(crate) struct Run<'a, O> {
     pub(crate) sessions: &'a mut [Session],
     pub(crate) sources: &'a mut [Source],
     pub(crate) rooms: &'a mut [Room],
+    pub(crate) monitors: &'a mut Monitors,
     pub(crate) roster: &'a Roster,
     pub(crate) mix: &'a mut Mix,
     pub(crate) encoded: &'a mut Encoded,
@@ -62,37 +65,45 @@ impl<O: Output> Run<'_, O> {
 
     /// Runs one session by itself.
     pub(crate) fn alone(&mut self, slot: u32) {
-        let Self { sessions, encoded, moment, .. } = self;
-        let session = &mut sessions[slot as usize];
+        let session = &mut self.sessions[slot as usize];
         let class = session.format().class();
         let mut played = [0; BLOCK_SAMPLES_MAX];
         let played = &mut played[..class.block_samples()];
-        moment.bench.contributors.clear();
-        session.begin_turn(moment.period);
-        let energy = session.play(played, moment);
-        let sound = match session.route {
+        self.moment.bench.contributors.clear();
+        session.begin_turn(self.moment.period);
+        let mut energy = session.play(played, &mut self.moment);
+        let (watch, carried) = (session.received, session.carried.take());
+        if let Some(carried) = carried {
+            let Self { sessions, monitors, encoded, moment, .. } = self;
+            let mut ears = Ears { sessions, monitors, packets: &mut encoded.alone };
+            ears.give(watch, carried.with(class, played), moment);
+        }
+        energy = self.sessions[slot as usize].prepare(energy, played, &mut self.moment);
+        let sound = match self.sessions[slot as usize].route {
+            Route::Monitor(_) => return self.sessions[slot as usize].look(&mut self.moment),
             Route::Echo if energy > 0 => Some(&*played),
             Route::Tone => Some(tone_block(class)),
             Route::Idle | Route::Echo | Route::Room(_) => None,
         };
-        speak_alone(session, sound, &mut encoded.alone, moment);
+        let Self { sessions, monitors, encoded, moment, .. } = self;
+        speak_alone(&mut sessions[slot as usize], sound, &mut encoded.alone, moment);
+        let mut ears = Ears { sessions, monitors, packets: &mut encoded.alone };
+        ears.give_sent(slot, class, sound, moment);
     }
 
     /// Plays everyone, and sends each one the others.
     fn mix(&mut self, parts: &[Part], span: Span) {
         let period = self.moment.period;
-        let Room { sound, state, tap, .. } = self.rooms[span.room as usize];
+        let Room { sound, state, .. } = self.rooms[span.room as usize];
+        self.moment.bench.contributors.clear();
         let Span { classes, has_gains, .. } = span;
         self.mix.start(&Setting { sound, classes, has_gains, period }, state);
         self.listen(parts, sound.selection);
-        let Self { sources, mix, moment, .. } = self;
-        mix.settle(&mut Members { parts, sources });
-        if let Some(tap) = tap {
-            let class = RateClass::Narrow;
-            let content = TapContent::Block { class, concealed: false, samples: mix.whole(class) };
-            moment.taps.push(tap, period, moment.now, content);
-        }
+        self.mix.settle(&mut Members { parts, sources: self.sources });
         self.name_contributors(parts, span);
+        if let Some(class) = span.tap_class {
+            self.give_whole(span.room, class);
+        }
         if span.has_senders {
             let level = |part: &Part| self.sessions[part.member as usize].talk.level_dbov();
             let is_pause = parts.iter().all(|part| !part.says || level(part) > PAUSE_DBOV);
@@ -110,14 +121,41 @@ impl<O: Output> Run<'_, O> {
         self.rooms[span.room as usize].state = self.mix.finish();
     }
 
+    /// Gives the whole mix to those who listen to the room.
+    fn give_whole(&mut self, room: u32, class: RateClass) {
+        let Self { sessions, rooms, mix, monitors, encoded, moment, .. } = self;
+        let carried = if mix.is_silent() {
+            Carried::Silence(SilenceCause::Silent)
+        } else {
+            Carried::Sound { concealed: false }
+        };
+        let mut ears = Ears { sessions, monitors, packets: &mut encoded.alone };
+        ears.give(rooms[room as usize].watch, carried.with(class, mix.whole(class)), moment);
+    }
+
+    /// Plays what a member says into the mix's next block and returns its energy. Who listens to
+    /// that member gets it, too.
+    fn play(&mut self, part: Part) -> u64 {
+        let Self { sessions, mix, monitors, encoded, moment, .. } = self;
+        let class = part.format.class();
+        let block = mix.next_block(class);
+        let session = &mut sessions[part.member as usize];
+        let energy = session.play(block, moment);
+        if let Some(carried) = session.carried.take() {
+            let watch = session.received;
+            let mut ears = Ears { sessions, monitors, packets: &mut encoded.alone };
+            ears.give(watch, carried.with(class, block), moment);
+        }
+        self.sessions[part.member as usize].prepare(energy, block, &mut self.moment)
+    }
+
     /// Plays what the members say and offers it to the mix. Those who tell their level are decoded
     /// only where somebody will hear them.
     fn listen(&mut self, parts: &[Part], selection: Selection) {
-        let Self { sessions, mix, moment, .. } = self;
         let mut are_ranked = false;
-        for (position, part) in parts.iter().enumerate() {
+        for (position, &part) in parts.iter().enumerate() {
+            let Self { sessions, mix, moment, .. } = self;
             let session = &mut sessions[part.member as usize];
-            let class = part.format.class();
             session.begin_turn(moment.period);
             match session.told_level(moment.period) {
                 Some(level) if level == SILENT_DBOV => {
@@ -130,9 +168,9 @@ impl<O: Output> Run<'_, O> {
                     are_ranked = true;
                 }
                 _ => {
-                    let energy = session.play(mix.next_block(class), moment);
+                    let energy = self.play(part);
                     if part.says {
-                        mix.offer(position as u32, class, energy, session.talk.is_talking());
+                        self.offer(position as u32, part, energy);
                     }
                 }
             }
@@ -142,21 +180,24 @@ impl<O: Output> Run<'_, O> {
         }
     }
 
+    /// Lets what was played last be heard.
+    fn offer(&mut self, position: u32, part: Part, energy: u64) {
+        let is_talking = self.sessions[part.member as usize].talk.is_talking();
+        self.mix.offer(position, part.format.class(), energy, is_talking);
+    }
+
     /// Decodes those of the ranked who are wanted, and skips the others.
     fn choose(&mut self, parts: &[Part]) {
-        let Self { sessions, sources, mix, moment, .. } = self;
-        mix.select(&mut Members { parts, sources });
-        while let Some(position) = mix.next_wanted() {
+        self.mix.select(&mut Members { parts, sources: self.sources });
+        while let Some(position) = self.mix.next_wanted() {
             let part = parts[position as usize];
-            let session = &mut sessions[part.member as usize];
-            let class = part.format.class();
-            let energy = session.play(mix.next_block(class), moment);
-            mix.offer(position, class, energy, session.talk.is_talking());
+            let energy = self.play(part);
+            self.offer(position, part, energy);
         }
         for part in parts {
-            let session = &mut sessions[part.member as usize];
+            let session = &mut self.sessions[part.member as usize];
             if session.waits {
-                session.skip(moment);
+                session.skip(&mut self.moment);
             }
         }
     }
@@ -182,6 +223,9 @@ impl<O: Output> Run<'_, O> {
     fn speak(&mut self, position: u32, part: Part, room: u32) {
         let Self { sessions, sources, mix, moment, .. } = self;
         let session = &mut sessions[part.member as usize];
+        if session.sent.is_watched() {
+            return self.speak_aloud(position, part, room);
+        }
         match part.format {
             Format::Plain(law) => {
                 let listener = &mut sources[part.member as usize];
@@ -193,9 +237,31 @@ impl<O: Output> Run<'_, O> {
         }
     }
 
+    /// Sends one member what it hears, and gives it to those who listen to what that one is sent.
+    fn speak_aloud(&mut self, position: u32, part: Part, room: u32) {
+        let Self { sessions, sources, mix, monitors, encoded, moment, .. } = self;
+        let (member, class) = (part.member as usize, part.format.class());
+        let mut sound = None;
+        match part.format {
+            Format::Other(class) if part.hears => {
+                return self.speak_encoded(position, part, class, room);
+            }
+            Format::Plain(law) if part.hears => {
+                let is_silent = mix.hears_nothing(position);
+                let (frame, block) = mix.frame_and_block(position, law, &mut sources[member]);
+                sessions[member].end_turn(Some(frame), moment);
+                sound = (!is_silent).then_some(block);
+            }
+            Format::Plain(_) => sessions[member].end_turn(None, moment),
+            Format::Other(_) => sessions[member].end_turn_with(None, moment),
+        }
+        let mut ears = Ears { sessions, monitors, packets: &mut encoded.alone };
+        ears.give_sent(part.member, class, sound, moment);
+    }
+
     /// Sends one member what it hears, in anything but plain G.711.
     fn speak_encoded(&mut self, position: u32, part: Part, class: RateClass, room: u32) {
-        let Self { sessions, sources, rooms, mix, encoded, moment, .. } = self;
+        let Self { sessions, sources, rooms, mix, monitors, encoded, moment, .. } = self;
         let member = part.member as usize;
         let sharing = sessions[member].sharing;
         let encoder = match sharing {
@@ -205,25 +271,32 @@ impl<O: Output> Run<'_, O> {
         if let Some(lost) = sessions[member].take_loss() {
             sessions[encoder].far_end_lost(lost);
         }
-        match sharing {
+        let is_silent = mix.hears_nothing(position);
+        let block = match sharing {
             Sharing::Alone(_) => {
                 let block = mix.heard_by(position, class, &mut sources[member]).block;
                 sessions[member].end_turn_alone(block, &mut encoded.alone, moment);
+                block
             }
             Sharing::Group(group) => {
+                let block = mix.whole(class);
                 let packets = encoded.shared(group, |packets| {
-                    sessions[encoder].encode(mix.whole(class), packets, moment);
+                    sessions[encoder].encode(block, packets, moment);
                 });
                 sessions[member].end_turn_with(Some(packets), moment);
+                block
             }
-        }
+        };
+        let mut ears = Ears { sessions, monitors, packets: &mut encoded.alone };
+        ears.give_sent(part.member, class, (!is_silent).then_some(block), moment);
     }
 
     /// Sends each of two what the other says, in its own payload format.
     fn translate(&mut self, parts: [Part; 2], room: u32) {
         self.mix.start_pair();
+        self.moment.bench.contributors.clear();
         let said = parts.map(|part| self.say(part));
-        let Self { sessions, sources, rooms, mix, encoded, moment, .. } = self;
+        let Self { sessions, sources, rooms, mix, monitors, encoded, moment, .. } = self;
         let period = moment.period;
         for (listener, (speaker, said)) in zip(parts, zip(parts, said).rev()) {
             let own = listener.member as usize;
@@ -241,22 +314,23 @@ impl<O: Output> Run<'_, O> {
                 moment.bench.contributors.add(Contributor { ssrc, level_dbov });
             }
             speak_alone(&mut sessions[own], heard, &mut encoded.alone, moment);
+            let mut ears = Ears { sessions, monitors, packets: &mut encoded.alone };
+            ears.give_sent(listener.member, class, heard, moment);
         }
     }
 
     /// Plays what one of two says. What it tells to be silence is not decoded.
     fn say(&mut self, part: Part) -> Option<Said> {
-        let Self { sessions, mix, moment, .. } = self;
+        let Self { sessions, moment, .. } = self;
         let session = &mut sessions[part.member as usize];
-        let class = part.format.class();
         session.begin_turn(moment.period);
         if session.told_level(moment.period) == Some(SILENT_DBOV) {
             session.rank(SILENT_DBOV, moment);
             session.skip(moment);
             return None;
         }
-        let energy = session.play(mix.next_block(class), moment);
-        Some(mix.keep(class, energy))
+        let energy = self.play(part);
+        Some(self.mix.keep(part.format.class(), energy))
     }
 
     /// Passes each one's frames to the other as they came.

@@ -3,19 +3,20 @@
 
 use std::mem::{replace, take};
 
-use engine_control::{DigitSource, Event, SilenceCause, TapContent, TapId};
+use engine_control::{DigitSource, Event, SilenceCause};
 use media::codec::Decoder;
 use media::dtmf::Sending;
 use media::g711;
 use media::playout::Pulled;
 use media::rtp::HEADER_BYTES_MAX;
 use media::talk::SILENT_DBOV;
-use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, PeriodIndex, RateClass};
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, PeriodIndex};
 use mixer::{Frame, encode, silence};
 
 use crate::moment::Moment;
 use crate::sender::{Packets, Payload};
 use crate::session::Session;
+use crate::taps::Carried;
 use crate::{Output, Port};
 
 impl Session {
@@ -26,22 +27,34 @@ impl Session {
     }
 
     /// Plays the period's sound into `block`, at its rate class, and returns its energy: 0 where
-    /// nothing can be heard.
+    /// nothing can be heard. That is what a tap has of it.
     pub(crate) fn play<O: Output>(&mut self, block: &mut [i16], moment: &mut Moment<'_, O>) -> u64 {
         if self.rests {
             block.fill(0);
             return 0;
         }
-        let was_ranked = take(&mut self.waits);
         let pulled = self.pull(block, moment);
         let is_sound = self.count(pulled, moment);
         let is_sound = self.take_tones(is_sound, block, moment);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
-        if let Some(tap) = self.tap {
-            self.tap(tap, if energy > 0 { Some(block) } else { None }, moment);
+        if self.received.is_watched() {
+            self.carried = Some(self.carries(pulled, energy, moment.period));
+        }
+        energy
+    }
+
+    /// Makes what was played ready for the mix, and returns what energy is left of it.
+    pub(crate) fn prepare<O: Output>(
+        &mut self,
+        energy: u64,
+        block: &mut [i16],
+        moment: &mut Moment<'_, O>,
+    ) -> u64 {
+        if self.rests {
+            return 0;
         }
         let energy = self.suppress(energy, block, moment);
-        if !was_ranked {
+        if !take(&mut self.waits) {
             // The same loudness has more samples at a higher rate.
             self.measure(energy * BLOCK_SAMPLES as u64 / block.len() as u64, moment);
         }
@@ -82,7 +95,7 @@ impl Session {
     /// Its level in this period, where it tells one and nothing but the mix listens. It is early
     /// by the delay of playout.
     pub(crate) fn told_level(&self, period: PeriodIndex) -> Option<u8> {
-        let told = self.told_dbov.filter(|_| !self.rests && !self.is_tapped())?;
+        let told = self.told_dbov.filter(|_| !self.rests && !self.must_be_decoded())?;
         Some(if period <= self.loud_until { told.min(SILENT_DBOV - 1) } else { SILENT_DBOV })
     }
 
@@ -123,22 +136,33 @@ impl Session {
         pulled
     }
 
-    /// Copies what it said for the recorder, or silence.
-    fn tap<O>(&mut self, tap: TapId, block: Option<&[i16]>, moment: &mut Moment<'_, O>) {
-        let mut narrow = Block::SILENCE;
-        match (block, &mut self.equipment) {
-            (Some(block), Some(equipment)) => {
-                equipment.narrowed(moment.bench, block, &mut narrow.0);
-            }
-            (Some(block), None) => narrow.0.copy_from_slice(block),
-            (None, _) => {}
+    /// What it said in this period, for those who listen to it: nothing that nobody may hear.
+    fn carries(&self, pulled: Pulled, energy: u64, period: PeriodIndex) -> Carried {
+        let is_digit = self.in_digit && period <= self.digit_until;
+        Carried::Silence(match pulled {
+            _ if self.muted => SilenceCause::Muted,
+            _ if !self.media.direction.receives() => SilenceCause::Held,
+            _ if energy > 0 => return Carried::Sound { concealed: pulled == Pulled::Concealed },
+            _ if is_digit => SilenceCause::Digit,
+            Pulled::Played => SilenceCause::Silent,
+            Pulled::Silence | Pulled::Noise | Pulled::Concealed => SilenceCause::NothingReceived,
+        })
+    }
+
+    /// What it was sent in this period, where somebody listens to that.
+    pub(crate) fn was_sent(&self, is_silent: bool, period: PeriodIndex) -> Option<Carried> {
+        if self.rests || !self.sent.is_watched() {
+            return None;
         }
-        let class = RateClass::Narrow;
-        let content = match block {
-            Some(_) => TapContent::Block { class, concealed: false, samples: &narrow.0 },
-            None => TapContent::Silence { class, cause: SilenceCause::Silent },
-        };
-        moment.taps.push(tap, moment.period, moment.now, content);
+        Some(if !self.media.direction.sends() {
+            Carried::Silence(SilenceCause::Held)
+        } else if self.keyed == Some(period) {
+            Carried::Silence(SilenceCause::Digit)
+        } else if is_silent {
+            Carried::Silence(SilenceCause::Silent)
+        } else {
+            Carried::Sound { concealed: false }
+        })
     }
 
     /// Takes the period's frame as it came, decoded only to be measured. False where it is
@@ -173,11 +197,20 @@ impl Session {
         frame: Option<&Frame>,
         moment: &mut Moment<'_, O>,
     ) {
+        self.send_plain(frame, moment);
+        self.look(moment);
+    }
+
+    /// Sends a frame of plain G.711, if there is one for it.
+    pub(crate) fn send_plain<O: Output>(
+        &mut self,
+        frame: Option<&Frame>,
+        moment: &mut Moment<'_, O>,
+    ) {
         match frame.filter(|_| self.media.direction.sends()) {
             Some(frame) => self.send_frame(frame, moment),
             None => self.pause(),
         }
-        self.look(moment);
     }
 
     /// Sends what a period gave in any other payload format, and notices what time brings about.
@@ -186,18 +219,33 @@ impl Session {
         packets: Option<&Packets>,
         moment: &mut Moment<'_, O>,
     ) {
+        self.send_packets(packets, moment);
+        self.look(moment);
+    }
+
+    fn send_packets<O: Output>(&mut self, packets: Option<&Packets>, moment: &mut Moment<'_, O>) {
         match packets.filter(|_| self.media.direction.sends()) {
             Some(packets) => {
                 packets.iter().for_each(|payload| self.send(payload, moment));
             }
             None => self.pause(),
         }
-        self.look(moment);
     }
 
     /// Ends its turn in any payload format but plain G.711, with sound that is encoded for nobody
     /// else.
     pub(crate) fn end_turn_alone<O: Output>(
+        &mut self,
+        sound: &[i16],
+        packets: &mut Packets,
+        moment: &mut Moment<'_, O>,
+    ) {
+        self.send_alone(sound, packets, moment);
+        self.look(moment);
+    }
+
+    /// Sends sound that is encoded for nobody else, in any payload format but plain G.711.
+    pub(crate) fn send_alone<O: Output>(
         &mut self,
         sound: &[i16],
         packets: &mut Packets,
@@ -214,9 +262,8 @@ impl Session {
         self.encode(key, packets, moment);
         if let Some(Sending::Event(event)) = sending {
             self.send_event(&event, moment);
-            self.look(moment);
         } else {
-            self.end_turn_with(Some(packets), moment);
+            self.send_packets(Some(packets), moment);
         }
     }
 
@@ -306,7 +353,7 @@ impl Session {
     }
 
     /// Notices what time alone brings about: lost ends of digits, silence, reports.
-    fn look<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
+    pub(crate) fn look<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
         if moment.period <= self.digit_until {
             let digit = self.record.digits.expire(moment.now);
             self.tell_digit(digit, DigitSource::TelephoneEvent, moment.output);

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
-    Command, Event, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen, SessionReport,
-    ShardReport, TapId, TapPoint,
+    Command, Event, Limits, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen, SessionReport,
+    ShardReport, TapContent, TapId, TapPoint,
 };
 use media::codec::Encoder;
 use media::rtp::RtpHeader;
@@ -111,6 +111,7 @@ fn commands(round: u32) -> Vec<Command> {
         commands.push(Command::StartTap { point, tap, class: None });
     };
     start(&mut commands, TapPoint::Room(room(9, round)));
+    let staying = SessionKey::new(0, 3, 1);
     for slot in GUESTS {
         commands.push(open(
             slot,
@@ -120,6 +121,8 @@ fn commands(round: u32) -> Vec<Command> {
         commands.push(open(slot, round, Route::Idle));
         let session = SessionKey::new(0, slot, round);
         start(&mut commands, TapPoint::Received(session));
+        start(&mut commands, TapPoint::Sent(session));
+        start(&mut commands, TapPoint::Packets(session));
         commands.push(Command::MuteSession { session, muted: slot % 2 == 0 });
         let (says, hears) = (Gain { tenths_db: -30 }, Gain { tenths_db: 30 });
         commands.push(Command::SetGain { session, says, hears });
@@ -133,6 +136,10 @@ fn commands(round: u32) -> Vec<Command> {
         }
         commands.push(Command::UpdateSession { session, media });
         commands.push(Command::SendDigits { session, digits, cadence: Cadence::DEFAULT });
+        let other = TapPoint::Sent(SessionKey::new(0, 40 + (slot + 1) % 8, round));
+        for point in [other, TapPoint::Room(room(1, 1)), TapPoint::Received(staying)] {
+            commands.push(Command::RouteSession { session, route: Route::Monitor(point) });
+        }
         commands.push(Command::RouteSession { session, route: Route::Echo });
         commands.push(Command::RouteSession { session, route: Route::Tone });
         commands.push(Command::RouteSession { session, route: Route::Room(room(9, round)) });
@@ -172,7 +179,8 @@ fn brings_box(event: &Event) -> bool {
 
 #[test]
 fn a_shard_neither_allocates_nor_frees_after_set_up() {
-    let mut shard = Shard::new(0, &limits(), Kernels::detect(), 1);
+    let limits = Limits { taps_max: 64, ..limits() };
+    let mut shard = Shard::new(0, &limits, Kernels::detect(), 1);
     let mut taps = shard.take_tap_reader().unwrap();
     let mut taken = Taken { events: Vec::with_capacity(4096), datagrams: 0, octets: 0 };
     let mut setup = Vec::new();
@@ -182,6 +190,7 @@ fn a_shard_neither_allocates_nor_frees_after_set_up() {
     setup.extend((0..40).map(|slot| open(slot, 1, Route::Room(room(slot % 9, 1)))));
     setup.extend((50..60).map(|slot| open(slot, 1, Route::Echo)));
 
+    let mut kinds = [0; 4];
     for round in 1..=20 {
         let mut waiting = setup.drain(..).chain(commands(round)).collect::<Vec<_>>().into_iter();
         let donated = waiting.as_slice().iter().filter(|command| has_box(command)).count();
@@ -195,8 +204,16 @@ fn a_shard_neither_allocates_nor_frees_after_set_up() {
         let returned = taken.events.iter().filter(|event| brings_box(event)).count();
         assert_eq!(returned, donated, "round {round}");
         taken.events.clear();
-        while taps.next().is_some() {}
+        while let Some(item) = taps.next() {
+            kinds[match item.content {
+                TapContent::Block { .. } => 0,
+                TapContent::Silence { .. } => 1,
+                TapContent::Packet { .. } => 2,
+                TapContent::Ended => 3,
+            }] += 1;
+        }
     }
+    assert!(kinds.iter().all(|&records| records > 300), "{kinds:?}");
     assert!(taken.datagrams > 50_000 && taken.octets > 8_000_000, "{}", taken.datagrams);
 }
 
@@ -234,15 +251,25 @@ fn no_payload_format_allocates_on_a_shard() {
     for (selection, noise_suppression) in
         [(Selection::Everyone, true), (Selection::Everyone, false), (Selection::Loudest(3), true)]
     {
-        run_all_formats(RoomSound { selection, noise_suppression, ..RoomSound::DEFAULT }, 64);
+        for is_tapped in [false, true] {
+            run_all_formats(
+                RoomSound { selection, noise_suppression, ..RoomSound::DEFAULT },
+                64,
+                is_tapped,
+            );
+        }
     }
-    run_all_formats(RoomSound::DEFAULT, 2);
+    for is_tapped in [false, true] {
+        run_all_formats(RoomSound::DEFAULT, 2, is_tapped);
+    }
 }
 
 /// Rooms of all payload formats, so many in each, in which everyone tells its level and takes turns
 /// being loud.
-fn run_all_formats(sound: RoomSound, members: u32) {
-    let mut shard = Shard::new(0, &limits(), Kernels::detect(), 3);
+fn run_all_formats(sound: RoomSound, members: u32, is_tapped: bool) {
+    let limits = Limits { taps_max: 64, ..limits() };
+    let mut shard = Shard::new(0, &limits, Kernels::detect(), 3);
+    let mut taps = shard.take_tap_reader().unwrap();
     let mut taken = Taken { events: Vec::with_capacity(1000), datagrams: 0, octets: 0 };
     let now = shard.next_tick();
     for slot in 0..Encoding::ALL.len().div_ceil(members as usize) {
@@ -250,37 +277,64 @@ fn run_all_formats(sound: RoomSound, members: u32) {
         shard.command(Command::OpenRoom { room, sound }, None, now, &mut taken);
     }
     let sounds: Vec<_> = Encoding::ALL.iter().map(|&encoding| frames(encoding)).collect();
-    for (slot, &encoding) in (0..).zip(&Encoding::ALL) {
-        let open = Box::new(SessionOpen {
-            ssrc: Ssrc(slot),
-            sequence: SequenceNumber(0),
-            timestamp: RtpTimestamp(0),
-            media: RemoteMedia {
-                encoding,
-                receive_payload_type: 96,
-                send_payload_type: 96,
-                mixer_levels: Some(1),
-                audio_level: Some(2),
-                ..media(slot, Law::Mu)
-            },
-            route: Route::Room(RoomKey::new(0, slot / members, 1)),
-        });
-        let command = Command::OpenSession { session: SessionKey::new(0, slot, 1), open };
-        let equipment = Equipment::beside(&command, &limits());
+    let mut obey = |command| {
+        let equipment = Equipment::beside(&command, &limits);
         shard.command(command, equipment, now, &mut taken);
+    };
+    for (slot, &encoding) in (0..).zip(&Encoding::ALL) {
+        let room = RoomKey::new(0, slot / members, 1);
+        obey(open_in(slot, encoding, Route::Room(room)));
+        if is_tapped {
+            let session = SessionKey::new(0, slot, 1);
+            let points = [
+                TapPoint::Received(session),
+                TapPoint::Sent(session),
+                TapPoint::Packets(session),
+                TapPoint::Room(room),
+            ];
+            for (number, point) in (0..).zip(points) {
+                obey(Command::StartTap { point, tap: TapId(4 * slot + number), class: None });
+            }
+            let point = [points[0], points[1], points[3]][slot as usize % 3];
+            obey(open_in(FIRST_MONITOR + slot, encoding, Route::Monitor(point)));
+        }
     }
     let usage = allocation_counter::measure(|| {
         for tick in 0..100 * 4 {
             let now = shard.next_tick();
             for at in 0..shard.due().len() {
                 let slot = shard.due()[at];
-                speak(&mut shard, &mut taken, slot, tick / 4, &sounds[slot as usize]);
+                if let Some(sound) = sounds.get(slot as usize) {
+                    speak(&mut shard, &mut taken, slot, tick / 4, sound);
+                }
             }
             shard.tick(now, &mut taken);
+            while taps.next().is_some() {}
         }
     });
     assert_eq!((usage.count_total, usage.bytes_current), (0, 0), "{usage:?}");
     assert!(taken.datagrams > 900, "{} datagrams", taken.datagrams);
+}
+
+/// The slot of the first session that monitors.
+const FIRST_MONITOR: u32 = 20;
+
+fn open_in(slot: u32, encoding: Encoding, route: Route) -> Command {
+    let open = Box::new(SessionOpen {
+        ssrc: Ssrc(slot),
+        sequence: SequenceNumber(0),
+        timestamp: RtpTimestamp(0),
+        media: RemoteMedia {
+            encoding,
+            receive_payload_type: 96,
+            send_payload_type: 96,
+            mixer_levels: Some(1),
+            audio_level: Some(2),
+            ..media(slot, Law::Mu)
+        },
+        route,
+    });
+    Command::OpenSession { session: SessionKey::new(0, slot, 1), open }
 }
 
 /// Delivers one endpoint's frame of a period; some are lost, some come twice.

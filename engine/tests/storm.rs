@@ -91,7 +91,8 @@ impl Storm {
     }
 
     fn route(&self, route: u8) -> Route {
-        match route % 8 {
+        match route % 12 {
+            8.. => Route::Monitor(self.point(route / 12 * 7)),
             0 => Route::Idle,
             1 => Route::Echo,
             2 => Route::Tone,
@@ -101,10 +102,12 @@ impl Storm {
 
     fn point(&self, point: u8) -> TapPoint {
         let slot = u32::from(point / 2);
-        if point.is_multiple_of(2) {
-            TapPoint::Room(self.room(slot % ROOMS))
-        } else {
-            TapPoint::Received(self.session(slot % SESSIONS))
+        let session = self.session(slot % SESSIONS);
+        match point % 5 {
+            0 => TapPoint::Room(self.room(slot % ROOMS)),
+            1 => TapPoint::Packets(session),
+            2 => TapPoint::Sent(session),
+            _ => TapPoint::Received(session),
         }
     }
 

@@ -69,7 +69,6 @@ fn a_tap_of_a_session_has_every_period_of_what_it_says() {
     let mut rig = Rig::new();
     let session = rig.dial(0, Route::Idle, Some(0x90));
     rig.run(rig::SETTLED);
-    rig.command(Command::MuteSession { session, muted: true });
     let tap = rig.start_tap(TapPoint::Received(session));
     rig.run(5);
     rig.phone(0).code = None;

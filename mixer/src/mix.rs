@@ -290,6 +290,39 @@ impl Mix {
         }
     }
 
+    /// What the member at `position` hears, as a G.711 frame and as the sound of which that was
+    /// made. Instead of [`Mix::frame_for`], not beside it.
+    pub fn frame_and_block(
+        &mut self,
+        position: u32,
+        law: Law,
+        listener: &mut Source,
+    ) -> (&Frame, &[i16]) {
+        let hearing = self.hearing(position, RateClass::Narrow);
+        let made = self.make(hearing, RateClass::Narrow, listener);
+        if matches!(made, Made::Whole) {
+            self.shared(law);
+            return (&self.shared[law as usize], self.sums[RateClass::Narrow as usize].whole());
+        }
+        let sum = &self.sums[RateClass::Narrow as usize];
+        let block = made.block(RateClass::Narrow, sum, &*self.turned);
+        if matches!(made, Made::Nothing) {
+            return (silence(law), block);
+        }
+        encode(self.kernels, law, block, &mut self.own);
+        (&self.own, block)
+    }
+
+    /// Whether somebody who says nothing hears nothing.
+    pub fn is_silent(&self) -> bool {
+        self.audible.is_empty() && !self.setting.sound.comfort_noise
+    }
+
+    /// Whether the member at `position` hears nothing.
+    pub fn hears_nothing(&self, position: u32) -> bool {
+        matches!(self.hearing(position, RateClass::Narrow), Hearing::Nothing)
+    }
+
     /// Whether the member at `position` is in the sums. To be asked once they are settled.
     pub fn is_heard(&self, position: u32) -> bool {
         self.audible.binary_search_by_key(&position, |audible| audible.position).is_ok()

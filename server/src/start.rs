@@ -152,11 +152,14 @@ fn limits(config: &Config, ports: PortPlan) -> Limits {
     let calls_max = config.sip.calls_max;
     // A call is over some ticks before its slot is free, and other programs may hold some ports.
     let slack = calls_max / 16 + 16;
+    let sessions_max = (calls_max + slack).min(ports.sessions_per_shard());
     Limits {
-        sessions_max: (calls_max + slack).min(ports.sessions_per_shard()),
+        sessions_max,
         rooms_max: config.rooms.max,
         room_members_max: config.rooms.members_max,
-        taps_max: config.recording.max.max(1),
+        // Each session has three points, each room one.
+        taps_max: 3 * sessions_max + config.rooms.max,
+        monitors_max: sessions_max,
         tap_ring_bytes: config.recording.ring as usize,
         playout_delay_min: rtp.playout_delay_min,
         playout_delay_initial: rtp.playout_delay_initial,

@@ -91,6 +91,10 @@ pub enum Route {
     Tone,
     /// A room: everyone in it but itself.
     Room(RoomKey),
+    /// What a point of the same shard carries, in the same tick, in the session's own format: for
+    /// recorders elsewhere (RFC 7866). What the session says goes nowhere. It becomes idle when
+    /// what it monitors is closed.
+    Monitor(TapPoint),
 }
 
 /// Everything a shard needs to know to open a session.
@@ -242,6 +246,8 @@ pub enum Refusal {
     Busy,
     /// The point has a tap already.
     Tapped,
+    /// What is to be monitored are packets, or a monitor; or the session is monitored itself.
+    Unmonitorable,
     /// Session and room live on different shards.
     OtherShard,
     /// The media socket could not be opened (all ports of the block are taken by others).

@@ -13,6 +13,8 @@ pub struct Limits {
     pub room_members_max: u32,
     /// Taps at one time.
     pub taps_max: u32,
+    /// Sessions that monitor others, at one time.
+    pub monitors_max: u32,
     /// Octets of the ring that all taps share.
     pub tap_ring_bytes: usize,
     /// Whether rooms may ask for digits in the sound: each session has memory to look for them.
@@ -46,6 +48,7 @@ impl Default for Limits {
             rooms_max: 1024,
             room_members_max: 4096,
             taps_max: 1024,
+            monitors_max: 1024,
             tap_ring_bytes: 16 << 20,
             in_band_digits: false,
             noise_suppression: false,

@@ -182,7 +182,7 @@ impl Rig {
         let session = SessionKey::new(0, slot, 1);
         let mut media = media(slot, Law::Mu);
         change(&mut media);
-        self.phones.push(Phone::new(slot, media.encoding.law().unwrap(), code));
+        self.phones.push(Phone::new(slot, media.encoding.law().unwrap_or(Law::Mu), code));
         let open = Box::new(SessionOpen {
             ssrc: Ssrc(0xabc0 + slot),
             sequence: SequenceNumber(65_530),

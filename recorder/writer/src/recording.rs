@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use engine_control::{TapContent, TapItem};
-use media_units::{BLOCK_SAMPLES, Block, PeriodIndex};
+use media::resample::{History, Resampler};
+use media_kernels::Kernels;
+use media_units::{BLOCK_SAMPLES, Block, PeriodIndex, RateClass};
 use recorder::{Metadata, Misplaced, Track, naming, wav};
 
 use crate::report::{Event, RecordingId, Reporter};
@@ -28,6 +30,8 @@ pub(crate) struct Recording<S: Storage> {
     label: Label,
     paths: Paths,
     track: Track,
+    /// What brings the tap's rate to the file's, once that is needed.
+    resampler: Option<Box<(Resampler, History)>>,
     /// None until storage let us create it.
     file: Option<S::File>,
     /// Sound not yet written, in one piece.
@@ -64,6 +68,7 @@ impl<S: Storage> Recording<S> {
             label,
             paths,
             track: Track::new(),
+            resampler: None,
             file: None,
             pending: Vec::new(),
             pending_start: 0,
@@ -121,10 +126,9 @@ impl<S: Storage> Recording<S> {
     /// Takes what its tap carried, whatever storage says.
     pub(crate) fn take(&mut self, item: &TapItem<'_>, storage: &S, reporter: &mut Reporter) {
         match item.content {
-            TapContent::Block { samples, .. } => {
-                if let Ok(&samples) = samples.try_into() {
-                    self.append(item.period, &Block(samples), storage, reporter);
-                }
+            TapContent::Block { class, samples, .. } => {
+                let block = self.narrowed(class, samples);
+                self.append(item.period, &block, storage, reporter);
             }
             TapContent::Silence { .. } => {
                 self.append(item.period, &Block::SILENCE, storage, reporter);
@@ -132,6 +136,21 @@ impl<S: Storage> Recording<S> {
             TapContent::Packet { .. } => {}
             TapContent::Ended => self.end(),
         }
+    }
+
+    /// A block at the file's rate.
+    fn narrowed(&mut self, class: RateClass, samples: &[i16]) -> Block {
+        let mut block = Block::SILENCE;
+        let (from, to) = (class.hertz(), RateClass::Narrow.hertz());
+        if from == to {
+            block.0.copy_from_slice(samples);
+            return block;
+        }
+        let new = || Box::new((Resampler::new(Kernels::detect()), History::SILENT));
+        let (resampler, heard) = &mut **self.resampler.get_or_insert_with(new);
+        resampler.resample(heard, from, samples, to, &mut block.0);
+        heard.keep(samples);
+        block
     }
 
     fn append(&mut self, period: PeriodIndex, block: &Block, storage: &S, reporter: &mut Reporter) {
@@ -247,7 +266,6 @@ mod tests {
     use std::io::ErrorKind;
 
     use engine_control::TapId;
-    use media_units::RateClass;
 
     use super::*;
     use crate::report::Status;

@@ -271,6 +271,7 @@ fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal {
         EngineRefusal::Gone
         | EngineRefusal::Occupied
         | EngineRefusal::Tapped
+        | EngineRefusal::Unmonitorable
         | EngineRefusal::OtherShard => "The media engine failed",
     })
 }
