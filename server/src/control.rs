@@ -92,23 +92,21 @@ impl Control {
         })
     }
 
-    /// Serves until the server was told to stop and its calls have ended, a second signal came,
-    /// or a shard has died; then closes the recordings and stops the shards.
+    /// Serves until the server was told to stop, or a shard has died, and its calls have ended, or
+    /// a second signal came; then closes the recordings and stops the shards.
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
-        let outcome = loop {
+        loop {
             let wake = self.wake().await;
             let was_stopping = self.stop_at.is_some();
             let is_signal = matches!(wake, Wake::Signal);
             self.handle(wake);
-            if let Some(shard) = self.dead_shard {
-                break Err(Failure::Shard { shard });
-            }
             let now = self.world.engine.now();
             let is_over = |at| self.is_empty() || at <= now || (was_stopping && is_signal);
             if self.stop_at.is_some_and(is_over) {
-                break Ok(());
+                break;
             }
-        };
+        }
+        let outcome = self.dead_shard.map_or(Ok(()), |shard| Err(Failure::Shard { shard }));
         self.close();
         outcome
     }
@@ -191,10 +189,11 @@ impl Control {
 
     fn look_after(&mut self, now: Instant) {
         self.world.recorder.listen();
-        self.dead_shard = self.world.engine.dead_shard();
-        if let Some(shard) = self.dead_shard {
+        let dead = self.world.engine.dead_shard();
+        if let (Some(shard), None) = (dead, self.dead_shard) {
             tracing::error!(shard, "a shard's thread has ended: ending all calls and the server");
-            self.front.drain(now, &mut self.world);
+            self.dead_shard = dead;
+            self.end_calls(now);
         }
     }
 
@@ -204,15 +203,20 @@ impl Control {
             return;
         }
         tracing::info!(calls = self.front.calls(), "stopping: ending all calls");
-        self.stop_at = Some(now + self.stop_timeout);
+        self.end_calls(now);
+    }
+
+    fn end_calls(&mut self, now: Instant) {
+        self.stop_at.get_or_insert(now + self.stop_timeout);
         self.front.drain(now, &mut self.world);
     }
 
-    /// Whether no call is left, neither here nor on a shard.
+    /// Whether no call is left, neither here nor on a shard that lives.
     fn is_empty(&self) -> bool {
         let engine = &self.world.engine;
         self.front.is_drained()
-            && (0..engine.shards()).all(|shard| engine.sessions(shard as u8) == 0)
+            && (0..engine.shards() as u8)
+                .all(|shard| engine.sessions(shard) == 0 || Some(shard) == self.dead_shard)
     }
 
     fn close(mut self) {

@@ -35,6 +35,9 @@ pub(crate) struct Server {
     /// Where SIP over UDP is received.
     #[cfg(test)]
     pub(crate) udp: Option<SocketAddr>,
+    /// Breaks one of its shards.
+    #[cfg(test)]
+    pub(crate) breaker: engine_driver::Breaker,
 }
 
 impl Server {
@@ -83,6 +86,8 @@ impl Server {
         };
         let keeper = Keeper::new(rules(config));
         #[cfg(test)]
+        let breaker = world.engine.breaker();
+        #[cfg(test)]
         let udp = world.transport.udp_addresses().first().copied();
         let control = Control::new(front, world, keeper, asks, started, config.sip.stop_timeout)
             .map_err(Failure::System)?;
@@ -93,6 +98,8 @@ impl Server {
             api,
             #[cfg(test)]
             udp,
+            #[cfg(test)]
+            breaker,
         })
     }
 

@@ -1,6 +1,7 @@
 //! A whole server in this process: real sockets on free ports, real shards, real requests.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::start::Server;
 
 /// What a test waits for at most.
@@ -118,6 +120,16 @@ impl Phone {
             body.len()
         );
         socket.send_to(text.as_bytes(), server).await.unwrap();
+    }
+
+    /// Answers a request of the server's with 200.
+    async fn answer(&self, request: &str) {
+        let copied = ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| {
+            let line = request.lines().find(|line| line.starts_with(name)).unwrap();
+            format!("{line}\r\n")
+        });
+        let text = format!("SIP/2.0 200 OK\r\n{}Content-Length: 0\r\n\r\n", copied.concat());
+        self.socket.send_to(text.as_bytes(), self.server).await.unwrap();
     }
 
     /// The next message that begins so; others are passed over.
@@ -339,6 +351,55 @@ fn a_taken_port_is_named_with_its_key_and_what_to_do() {
         "{failure}"
     );
     assert!(failure.contains("set sip.udp"), "{failure}");
+}
+
+#[test]
+fn a_shard_that_breaks_ends_every_call_by_bye_closes_the_recordings_and_is_a_failure() {
+    let folder = std::env::temp_dir().join(format!("mixminus-fault-{}", std::process::id()));
+    let text = format!(
+        "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n[rtp]\naddress = \"127.0.0.1\"\n\
+         ports = \"9676-9803\"\nrealtime = false\nshards = 2\n[rooms]\nrecord = true\n\
+         [recording]\nfolder = {folder:?}\n[api]\nlisten = \"127.0.0.1:0\"\n"
+    );
+    let config = Config::parse("test", &text).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let outcome = runtime.block_on(async {
+        let server = Server::start(&config).unwrap();
+        let (api, sip) = (server.api.unwrap(), server.udp.unwrap());
+        let breaker = server.breaker.clone();
+        let callers = async {
+            // Rooms go to the least loaded shard: one on each.
+            let ann = Phone::call(sip, "ann", "3001").await;
+            let bob = Phone::call(sip, "bob", "3002").await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let before = get(api, "/v1/rooms").await;
+            assert_eq!(before["rooms"][1]["recorded"], true, "{before}");
+            breaker.break_one();
+            for phone in [ann, bob] {
+                let bye = phone.receive("BYE ").await;
+                phone.answer(&bye).await;
+            }
+        };
+        let (outcome, ()) = tokio::join!(tokio::time::timeout(PATIENCE, server.run()), callers);
+        outcome.expect("it ends by itself")
+    });
+    assert!(matches!(outcome, Err(Failure::Shard { .. })), "{outcome:?}");
+    let closed = files_with(&folder, "json");
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(closed, 2, "what is said of a recording is written when its file is closed");
+}
+
+/// How many files there are with such an ending, however deep.
+fn files_with(folder: &Path, extension: &str) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let count = |path: PathBuf| {
+        if path.is_dir() {
+            files_with(&path, extension)
+        } else {
+            usize::from(path.extension().is_some_and(|found| found == extension))
+        }
+    };
+    entries.map(count).sum()
 }
 
 #[test]

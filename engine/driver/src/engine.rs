@@ -142,6 +142,11 @@ impl Engine {
         self.shared.events_lost()
     }
 
+    #[cfg(feature = "faults")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// A shard whose thread has ended although it should not have: a fault of ours.
     pub fn dead_shard(&self) -> Option<u8> {
         self.shards.iter().position(|shard| shard.thread.is_finished()).map(|index| index as u8)

@@ -18,6 +18,8 @@ mod clock;
 mod config;
 mod engine;
 mod failure;
+#[cfg(feature = "faults")]
+mod fault;
 mod host;
 mod network;
 mod plain;
@@ -30,4 +32,6 @@ mod uring;
 pub use config::{DriverChoice, EngineConfig};
 pub use engine::Engine;
 pub use failure::StartFailure;
+#[cfg(feature = "faults")]
+pub use fault::Breaker;
 pub use plan::{MemoryPart, MemoryPlan};

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     wake: OwnedFd,
     stop: AtomicBool,
     events_lost: AtomicU64,
+    #[cfg(feature = "faults")]
+    fault: AtomicBool,
 }
 
 impl Shared {
@@ -42,6 +44,8 @@ impl Shared {
             wake: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
             stop: AtomicBool::new(false),
             events_lost: AtomicU64::new(0),
+            #[cfg(feature = "faults")]
+            fault: AtomicBool::new(false),
         })
     }
 
@@ -66,6 +70,17 @@ impl Shared {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
+    }
+
+    #[cfg(feature = "faults")]
+    pub(crate) fn order_fault(&self) {
+        self.fault.store(true, Ordering::Release);
+    }
+
+    /// Panics on the first thread that asks after a fault was ordered.
+    #[cfg(feature = "faults")]
+    pub(crate) fn commit_fault(&self) {
+        assert!(!self.fault.swap(false, Ordering::AcqRel), "a test ordered this fault");
     }
 
     pub(crate) fn events_lost(&self) -> u64 {

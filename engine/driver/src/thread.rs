@@ -102,6 +102,8 @@ impl<N: Network> ShardThread<N> {
         while !self.shared.is_stopped() {
             clock.sleep_until(self.shard.next_tick());
             let woken = clock.now();
+            #[cfg(feature = "faults")]
+            self.shared.commit_fault();
             self.obey(woken);
             self.tick(woken);
             let refused = self.carrier.finish_tick();
