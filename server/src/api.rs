@@ -5,12 +5,14 @@
 //! [`Trouble`]: what was refused, and what would be right. The `OpenAPI` document is collected from
 //! the same declarations that make the routes.
 
+mod agreed;
 mod answer;
 mod model;
 mod quality;
 mod routes;
 mod serve;
 
+pub(crate) use agreed::Agreed;
 pub(crate) use answer::Trouble;
 pub(crate) use model::{
     Health, KeyPresses, Media, Page, Participant, ParticipantPage, Room, RoomPage,

@@ -292,6 +292,7 @@ mod tests {
             muted: false,
             gains: Gains::default(),
             held: false,
+            agreed: None,
             talking: false,
             recording,
             digits: String::new(),

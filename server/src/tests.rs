@@ -166,6 +166,17 @@ fn rooms_and_participants_are_listed_with_their_media() {
         assert_eq!((&bob["answered"], &bob["muted"]), (&true.into(), &false.into()));
         assert_eq!(bob["media"]["codec"], "PCMA");
         assert_eq!(bob["media"]["talking"], false);
+        let agreed = &bob["agreed"];
+        assert_eq!((&agreed["codec"], &agreed["clock_rate"]), (&"PCMA".into(), &8000.into()));
+        assert_eq!(
+            (&agreed["payload_type_sent"], &agreed["packet_time_ms"]),
+            (&8.into(), &20.into())
+        );
+        assert_eq!(
+            (&agreed["direction"], &agreed["rtcp_mux"]),
+            (&"sendrecv".into(), &false.into())
+        );
+        assert!(agreed.get("telephone_event").is_none() && agreed.get("opus").is_none());
         let all = get(at.api, "/v1/participants").await;
         assert_eq!(all["participants"].as_array().unwrap().len(), 3);
         assert!(all["participants"][2].get("room").is_none());
@@ -358,7 +369,7 @@ fn a_shard_that_breaks_ends_every_call_by_bye_closes_the_recordings_and_is_a_fai
     let folder = std::env::temp_dir().join(format!("mixminus-fault-{}", std::process::id()));
     let text = format!(
         "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n[rtp]\naddress = \"127.0.0.1\"\n\
-         ports = \"9676-9803\"\nrealtime = false\nshards = 2\n[rooms]\nrecord = true\n\
+         ports = \"9676-9803\"\nrealtime = false\nshards = 2\n[rooms]\nrecord = \"always\"\n\
          [recording]\nfolder = {folder:?}\n[api]\nlisten = \"127.0.0.1:0\"\n"
     );
     let config = Config::parse("test", &text).unwrap();

@@ -99,6 +99,8 @@ pub(crate) struct Refresh {
 pub(crate) enum CallTimer {
     /// The end of the ring time.
     Ring,
+    /// The end of what the caller is willing to wait for an answer.
+    Invitation,
     /// The next copy of a reliable provisional response.
     Provisional,
     /// The last moment for its PRACK.
@@ -114,7 +116,7 @@ pub(crate) enum CallTimer {
 }
 
 impl CallTimer {
-    pub(crate) const COUNT: usize = 7;
+    pub(crate) const COUNT: usize = 8;
 }
 
 /// The media session of a call and the state of offer and answer (RFC 3264).
@@ -181,6 +183,12 @@ impl Media {
             Some(negotiation) => negotiation.offer(local, &capabilities),
             None => offer(local, &capabilities),
         })
+    }
+
+    /// An offer that changes nothing: the last description once more, with its version (RFC 3264
+    /// section 8), so that it neither ends a hold nor brings back what was refused.
+    pub(crate) fn repeat(&self) -> String {
+        self.described.clone()
     }
 
     /// Reads an offer of the endpoint's.

@@ -116,6 +116,8 @@ counted! {
         Stopping = "stopping",
         /// The caller gave up before the answer (487).
         Cancelled = "cancelled",
+        /// The time in the INVITE's Expires passed before the answer (487).
+        Expired = "expired",
         /// A reliable provisional response was never acknowledged (504).
         NoPrack = "no_prack",
         /// The call was taken away before it was answered (480).

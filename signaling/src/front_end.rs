@@ -268,6 +268,9 @@ impl FrontEnd {
         }
         match timer {
             CallTimer::Ring => self.ring_time_over(now, id, out),
+            CallTimer::Invitation => {
+                self.reject(now, id, &Refusal::Expired, Ending::Refused, out);
+            }
             CallTimer::Provisional => self.repeat_provisional(now, id, out),
             CallTimer::PrackLimit => {
                 self.reject(now, id, &Refusal::NoPrack, Ending::Refused, out);

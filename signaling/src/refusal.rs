@@ -41,6 +41,8 @@ pub(crate) enum Refusal {
     Full(&'static str),
     Stopping,
     Cancelled,
+    /// The caller did not want to wait any longer.
+    Expired,
     NoPrack,
     Removed,
     /// A Record header of an endpoint that may not.
@@ -70,6 +72,7 @@ impl Refusal {
             Self::Full(_) => Reason::Full,
             Self::Stopping => Reason::Stopping,
             Self::Cancelled => Reason::Cancelled,
+            Self::Expired => Reason::Expired,
             Self::NoPrack => Reason::NoPrack,
             Self::Removed => Reason::Removed,
             Self::MayNotRecord => Reason::MayNotRecord,
@@ -129,7 +132,7 @@ impl Refusal {
             Self::Package => 469,
             Self::RoomFull => 486,
             Self::Full(_) | Self::Stopping => 503,
-            Self::Cancelled => 487,
+            Self::Cancelled | Self::Expired => 487,
             Self::NoPrack => 504,
             Self::Removed => 480,
             Self::MayNotRecord => 403,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use engine_control::{RoomKey, SessionKey};
+use engine_control::{RemoteMedia, RoomKey, SessionKey};
 use media_units::{Gain, Instant};
 
 use crate::recording::Recorded;
@@ -79,6 +79,8 @@ pub struct ParticipantView {
     pub gains: Gains,
     /// Whether it put us on hold.
     pub held: bool,
+    /// What offer and answer agreed on, once they have.
+    pub agreed: Option<RemoteMedia>,
     /// Whether it speaks.
     pub talking: bool,
     /// What it has to do with recordings.

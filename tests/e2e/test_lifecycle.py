@@ -14,7 +14,7 @@ import wave
 
 import sound
 from phone import Phone
-from server import BINARY, HOST, Server, free_port, wait_until
+from server import BINARY, HOST, ROOT, Server, free_port, wait_until
 
 
 def mixminus(*arguments):
@@ -23,7 +23,7 @@ def mixminus(*arguments):
 
 class Stop(unittest.TestCase):
     def test_sigterm_ends_every_call_by_bye_closes_recordings_and_exits_with_0(self):
-        with Server(rooms={"record": True}) as server, Phone(server) as one, Phone(server) as two:
+        with Server(rooms={"record": "always"}) as server, Phone(server) as one, Phone(server) as two:
             one.call("3000")
             two.call("8000")
             for phone in (one, two):
@@ -100,20 +100,29 @@ class Start(unittest.TestCase):
 class FirstCall(unittest.TestCase):
     def test_the_line_that_the_server_prints_makes_a_call_with_sound(self):
         with Server() as server:
-            printed = re.search(r"Try\s+(sipp .*)", server.output())[1]
-            # On ports of this test's, and for a bounded time.
-            line = re.sub(r"-p \d+", f"-p {free_port()}", printed)
-            line = re.sub(r"-mp \d+", f"-mp {free_port(socket.SOCK_DGRAM)}", line)
-            with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
-                [*line.split(), "-nostdin", "-timeout", "30s"], cwd=folder,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            ) as caller:
-                try:
-                    media = lambda: [p["media"] for p in server.participants() if p.get("media")]
-                    flows = lambda: [m for m in media() if m["packets_received"] > 50 and m["packets_sent"] > 50]
-                    wait_until(flows, f"sound flows by: {printed}")
-                finally:
-                    caller.kill()
+            self.assert_makes_calls_with_sound(server, re.search(r"Try\s+(sipp .*)", server.output())[1], calls=1)
+
+    def test_the_line_of_the_readme_makes_two_calls_in_one_room(self):
+        with Server() as server:
+            line = re.search(r"^sipp .*$", (ROOT / "README.md").read_text(), re.M)[0]
+            # It goes on in the background by itself, where nobody would end it.
+            line = line.replace(f"{HOST}:5060", f"{HOST}:{server.port}").replace(" -bg", "")
+            self.assert_makes_calls_with_sound(server, line, calls=2)
+
+    def assert_makes_calls_with_sound(self, server, printed, calls):
+        # On ports of this test's, and for a bounded time.
+        line = re.sub(r"-p \d+", f"-p {free_port()}", printed)
+        line = re.sub(r"-mp \d+", f"-mp {free_port(socket.SOCK_DGRAM)}", line)
+        with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
+            [*line.split(), "-nostdin", "-timeout", "30s"], cwd=folder,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as caller:
+            try:
+                media = lambda: [p["media"] for p in server.participants() if p.get("media")]
+                flows = lambda: [m for m in media() if m["packets_received"] > 50 and m["packets_sent"] > 50]
+                wait_until(lambda: len(flows()) == calls, f"sound flows by: {printed}")
+            finally:
+                caller.kill()
 
 
 class Recordings(unittest.TestCase):
@@ -142,7 +151,7 @@ class Recordings(unittest.TestCase):
             self.assertTrue(server.get("/health")["recording_failure"])
 
     def test_a_full_disk_ends_recordings_and_nothing_else(self):
-        server = Server(rooms={"record": True})
+        server = Server(rooms={"record": "always"})
         self.addCleanup(server.close)
         server.start(before_it_runs=full_disk)
         with Phone(server) as one, Phone(server) as two:

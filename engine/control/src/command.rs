@@ -56,7 +56,7 @@ pub struct TelephoneEvent {
     pub receive: u8,
     /// Payload type the endpoint expects from us.
     pub send: u8,
-    /// Units of its duration field in a second: 8000, 16000 or 48000.
+    /// Units of its duration field in a second: 8000, 16000, 44100 or 48000.
     pub clock_rate: u32,
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use signaling::Gains;
 use utoipa::{IntoParams, ToSchema};
 
+use super::agreed::Agreed;
 use super::quality::Quality;
 
 /// Which part of a list is wanted.
@@ -96,6 +97,9 @@ pub(crate) struct Participant {
     pub(crate) digits: String,
     /// Since when the call exists, in seconds.
     pub(crate) age_s: u64,
+    /// What offer and answer agreed on; absent before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agreed: Option<Agreed>,
     /// Its media; absent where it has none (yet).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) media: Option<Media>,

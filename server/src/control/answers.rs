@@ -6,8 +6,8 @@ use signaling::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomVie
 
 use super::Control;
 use crate::api::{
-    Ask, Health, KeyPresses, Media, Page, Participant, ParticipantPage, Reply, Room, RoomPage,
-    Trouble,
+    Agreed, Ask, Health, KeyPresses, Media, Page, Participant, ParticipantPage, Reply, Room,
+    RoomPage, Trouble,
 };
 use crate::metrics::Snapshot;
 use crate::survey::Reports;
@@ -227,6 +227,7 @@ fn describe(now: Instant, view: ParticipantView) -> Participant {
         hears_db: decibels(view.gains.hears),
         digits: view.digits,
         age_s: now.since(view.since).as_secs(),
+        agreed: view.agreed.as_ref().map(Agreed::of),
         media: None,
     }
 }

@@ -72,6 +72,7 @@ impl Format {
             Self::TelephoneEvent(8000) => 101,
             Self::TelephoneEvent(16_000) => 103,
             Self::TelephoneEvent(48_000) => 104,
+            Self::TelephoneEvent(44_100) => 107,
             Self::ComfortNoise(8000) => 13,
             Self::ComfortNoise(16_000) => 105,
             Self::ComfortNoise(48_000) => 106,

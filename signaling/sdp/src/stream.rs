@@ -10,8 +10,9 @@ use crate::extension::{Extensions, takes_voip_metrics};
 use crate::format::{Format, Formats};
 use crate::{Capabilities, CodecChoice, SdpRefusal, parameters};
 
-/// The clocks of telephone events that we know (RFC 4733 section 7.1), the most usual first.
-const EVENT_CLOCKS: [u32; 3] = [8000, 48_000, 16_000];
+/// The clocks of telephone events that we know: those of the sounds that we know (RFC 4733 section
+/// 2.4.1), the most usual first.
+const EVENT_CLOCKS: [u32; 4] = [8000, 48_000, 16_000, 44_100];
 
 /// What one audio stream says, in our terms.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -301,6 +301,7 @@ fn events_are_those_of_the_sounds_clock_and_have_keys() {
     assert_eq!(event("96 101 102 103", &three), Some((102, 16_000)));
     assert_eq!(event("0 102 103 101", &three), Some((101, 8000)));
     assert_eq!(event("11 103 101", &three), Some((101, 8000)), "none at 44.1 kHz");
+    assert_eq!(event("11 101", &["rtpmap:101 telephone-event/44100"]), Some((101, 44_100)));
     assert_eq!(event("0 103", &three), Some((103, 48_000)));
     let listed = |list: &str| {
         event("0 101", &["rtpmap:101 telephone-event/8000", &format!("fmtp:101 {list}")])
@@ -376,7 +377,7 @@ fn our_offer_names_everything_by_fixed_numbers() {
     let text = offer(&local(), &everything());
     assert_eq!(
         lines(&text, "m="),
-        ["m=audio 16384 RTP/AVP 96 9 0 8 98 3 97 99 100 11 102 13 105 106 104 101 103"]
+        ["m=audio 16384 RTP/AVP 96 9 0 8 98 3 97 99 100 11 102 13 105 106 104 101 103 107"]
     );
     assert_eq!(
         lines(&text, "a=fmtp"),
@@ -385,7 +386,8 @@ fn our_offer_names_everything_by_fixed_numbers() {
             "a=fmtp:97 mode=20",
             "a=fmtp:104 0-15",
             "a=fmtp:101 0-15",
-            "a=fmtp:103 0-15"
+            "a=fmtp:103 0-15",
+            "a=fmtp:107 0-15"
         ]
     );
     assert!(text.contains("a=rtcp-xr:voip-metrics\r\n"));
@@ -423,14 +425,14 @@ fn a_later_offer_puts_what_is_agreed_first_and_keeps_every_number() {
     let later = negotiation.offer(&local(), &everything());
     assert_eq!(
         lines(&later, "m="),
-        ["m=audio 16384 RTP/AVP 8 111 9 0 127 3 97 99 100 11 102 13 105 106 98 104 103"]
+        ["m=audio 16384 RTP/AVP 8 111 9 0 127 3 97 99 100 11 102 13 105 106 98 104 103 107"]
     );
     let only_g711 = negotiation.renegotiate(audio("0", &[]).as_bytes(), &everything()).unwrap();
     assert_eq!(only_g711.media().encoding, Encoding::Pcmu);
     let later = only_g711.offer(&local(), &everything());
     assert_eq!(
         lines(&later, "m="),
-        ["m=audio 16384 RTP/AVP 0 111 9 8 127 3 97 99 100 11 102 13 105 106 98 104 103"]
+        ["m=audio 16384 RTP/AVP 0 111 9 8 127 3 97 99 100 11 102 13 105 106 98 104 103 107"]
     );
     assert!(lines(&later, "a=extmap").is_empty(), "not offered to us");
 }

@@ -133,6 +133,7 @@ fn view(participant: ParticipantId, call: &Call) -> Option<ParticipantView> {
         muted: call.muted,
         gains: call.gains,
         held: media.is_held(),
+        agreed: media.agreed,
         talking: call.talking,
         recording: call.recording,
         digits: call.keypad.pressed().to_owned(),

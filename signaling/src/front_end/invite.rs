@@ -1,10 +1,11 @@
 //! A new call: from its INVITE to the ACK of our 200.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use media_units::Instant;
 use signaling_sdp::negotiate;
-use sipx_sip::headers::From as FromHeader;
+use sipx_sip::headers::{Expires, From as FromHeader};
 use sipx_sip::rel::MAX_FIRST_RSEQ;
 use sipx_sip::{HeaderName, Request, Response};
 
@@ -76,6 +77,7 @@ impl FrontEnd {
         let call = new_call(dialog, destination, caller, ringing, media, session_timer);
         self.insert(id, Call { recording, ..call });
         self.ring(now, id, out);
+        self.limit_ringing(now, id);
         Ok(())
     }
 
@@ -129,6 +131,16 @@ impl FrontEnd {
             self.ring_time_over(now, id, out);
         } else {
             self.set_timer(id, CallTimer::Ring, now + self.config.ring_time);
+        }
+    }
+
+    /// An INVITE with Expires wants its answer within that time (RFC 3261 section 13.3.1).
+    fn limit_ringing(&mut self, now: Instant, id: ParticipantId) {
+        let ringing = self.calls.get(&id).and_then(|call| call.ringing.as_ref());
+        let expires = ringing.and_then(|ringing| ringing.invite.headers.typed::<Expires>());
+        if let Some(Ok(Expires(seconds))) = expires {
+            let after = Duration::from_secs(seconds.into());
+            self.set_timer(id, CallTimer::Invitation, now + after);
         }
     }
 
@@ -218,6 +230,7 @@ impl FrontEnd {
         if let Err((refusal, ending)) = connected {
             return self.reject(now, id, &refusal, ending, out);
         }
+        self.clear_timer(id, CallTimer::Invitation);
         let Some(call) = self.calls.get_mut(&id) else { return };
         let (Some(ringing), Some(media)) = (call.ringing.take(), call.media.as_mut()) else {
             return;

@@ -37,17 +37,17 @@ impl FrontEnd {
     }
 
     /// Refreshes the session: by UPDATE without an offer where the caller knows it, else by an
-    /// INVITE that offers what is agreed on.
+    /// INVITE that offers what we described last.
     pub(super) fn refresh(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(timer) = call.session_timer.filter(|_| call.ending.is_none()) else { return };
         if call.refresh.is_some() || call.unacknowledged.is_some() {
             return self.set_timer(id, CallTimer::Refresh, now + BUSY_WAIT);
         }
-        let Some(media) = call.media.as_mut() else { return };
+        let Some(media) = call.media.as_ref() else { return };
         let is_update = call.dialog.allows_update();
         let method = if is_update { Method::Update } else { Method::Invite };
-        let offer = (!is_update).then(|| media.offer());
+        let offer = (!is_update).then(|| media.repeat());
         let (mut request, to) = call.dialog.request(&method);
         let contact = call.dialog.contact().to_owned();
         let headers = &mut request.headers;

@@ -135,6 +135,41 @@ fn cancel_while_it_rings_is_answered_200_and_the_invite_487() {
 }
 
 #[test]
+fn an_invite_that_expires_before_its_answer_is_487() {
+    let mut world = ringing_for(5);
+    let mut phone = Phone::calling("conf1").with("Expires: 2");
+    let invite = phone.invite(OFFER);
+    assert_eq!(world.ask(invite).status(), 180);
+    world.pass_ms(1999);
+    world.silent();
+    world.pass_ms(1);
+    let refusal = world.only();
+    assert_eq!((refusal.status(), refusal.header("CSeq")), (487, "1 INVITE"));
+    let ack = phone.ack_refusal(&refusal);
+    world.send(ack);
+    assert_eq!(world.front.counters().refused(Reason::Expired), 1);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn an_invite_that_is_answered_in_time_never_expires() {
+    let mut world = ringing_for(1);
+    let mut phone = Phone::calling("conf1").with("Expires: 2");
+    let invite = phone.invite(OFFER);
+    let ringing = world.ask(invite);
+    phone.learn(&ringing);
+    world.pass_ms(1000);
+    assert_eq!(world.only().status(), 200);
+    let ack = phone.ack("");
+    world.send(ack);
+    world.pass_ms(60_000);
+    world.silent();
+    phone.extra.clear();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
 fn cancel_after_the_200_is_answered_200_and_does_nothing() {
     let mut world = World::new();
     let mut phone = Phone::calling("conf1");

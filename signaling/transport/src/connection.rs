@@ -16,12 +16,17 @@ use crate::{CloseCause, TransportConfig};
 /// Free room in the buffer before each read.
 const READ_BYTES: usize = 4096;
 
-/// How long a connection without framing is still written to: for the refusal, for the answers to
-/// the messages before it, and for the peer to read them before the connection goes.
+/// How long a connection is still written to that will bring no more messages, because its framing
+/// is lost or its peer has said all that it had to say: for the refusal, for the answers to the
+/// messages before it, and for the peer to read them before the connection goes.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The answer to a keep-alive (RFC 5626 section 4.4.1).
 const PONG: Bytes = Bytes::from_static(b"\r\n");
+
+/// Requests that came and final responses that went.
+#[derive(Debug, Default)]
+struct Owed(usize);
 
 /// The task's end of a connection.
 #[derive(Debug)]
@@ -92,6 +97,7 @@ impl Connection {
 
     async fn run(&mut self, stream: &mut TcpStream, silent_since: Option<Instant>) -> CloseCause {
         let mut framer = Framer::new(self.message_bytes_max);
+        let mut owed = Owed::default();
         let mut watch =
             Watch { silent_since, reading_since: None, writing_since: None, last: Instant::now() };
         let mut unsent = Bytes::new();
@@ -102,11 +108,14 @@ impl Connection {
             tokio::select! {
                 read = reader.read_buf(framer.buffer()) => {
                     match read {
-                        Ok(0) => return CloseCause::ByPeer,
+                        Ok(0) => {
+                            let _ = timeout(FAREWELL, self.pay(stream, unsent, owed)).await;
+                            return CloseCause::ByPeer;
+                        }
                         Ok(_) => {}
                         Err(_) => return CloseCause::Broken,
                     }
-                    match self.deliver(&mut framer, &mut watch).await {
+                    match self.deliver(&mut framer, &mut watch, &mut owed).await {
                         Ok(pinged) => if pinged && unsent.is_empty() { unsent = PONG },
                         Err(fault) => {
                             let refusal = refuse(framer.buffer(), fault).unwrap_or_default();
@@ -116,7 +125,10 @@ impl Connection {
                         }
                     }
                 }
-                Some(message) = self.queue.recv(), if unsent.is_empty() => unsent = message,
+                Some(message) = self.queue.recv(), if unsent.is_empty() => {
+                    owed.goes(&message);
+                    unsent = message;
+                }
                 written = writer.write(&unsent), if !unsent.is_empty() => match written {
                     Ok(count) => {
                         unsent.advance(count);
@@ -128,6 +140,24 @@ impl Connection {
             }
             watch.writing(!unsent.is_empty());
         }
+    }
+
+    /// Answers a peer that has closed its half of the connection: the requests that came before
+    /// are no worse for that (RFC 3261 section 18.2.2).
+    async fn pay(
+        &mut self,
+        stream: &mut TcpStream,
+        unsent: Bytes,
+        mut owed: Owed,
+    ) -> std::io::Result<()> {
+        stream.write_all(&unsent).await?;
+        while owed.0 > 0
+            && let Some(message) = self.queue.recv().await
+        {
+            stream.write_all(&message).await?;
+            owed.goes(&message);
+        }
+        Ok(())
     }
 
     /// Writes what is left to say and ignores what still comes, until the peer has gone.
@@ -149,12 +179,18 @@ impl Connection {
     }
 
     /// Hands on every message that is complete; whether a ping was among them.
-    async fn deliver(&self, framer: &mut Framer, watch: &mut Watch) -> Result<bool, FramingFault> {
+    async fn deliver(
+        &self,
+        framer: &mut Framer,
+        watch: &mut Watch,
+        owed: &mut Owed,
+    ) -> Result<bool, FramingFault> {
         let mut pinged = false;
         loop {
             match framer.next()? {
                 Framed::Message(bytes) => {
                     watch.message_ended();
+                    owed.comes(&bytes);
                     let framed = Inside::Framed { number: self.number, bytes };
                     // As in `report_end`.
                     let _ = self.inside.send(framed).await;
@@ -170,6 +206,18 @@ impl Connection {
                 Framed::Empty => return Ok(pinged),
             }
         }
+    }
+}
+
+impl Owed {
+    fn comes(&mut self, message: &[u8]) {
+        // Everything but responses and ACK wants an answer.
+        self.0 += usize::from(!message.starts_with(b"SIP/2.0 ") && !message.starts_with(b"ACK "));
+    }
+
+    fn goes(&mut self, message: &[u8]) {
+        let is_final = message.starts_with(b"SIP/2.0 ") && !message.starts_with(b"SIP/2.0 1");
+        self.0 = self.0.saturating_sub(is_final.into());
     }
 }
 

@@ -103,6 +103,34 @@ async fn a_stream_is_cut_into_messages_however_it_is_split() {
 }
 
 #[tokio::test]
+async fn a_peer_that_closes_its_half_still_gets_its_answers() {
+    let mut transport = Transport::bind(config()).unwrap();
+    let mut phone = connect(&transport).await;
+    phone.write_all(format!("{0}{0}", options("")).as_bytes()).await.unwrap();
+    phone.shutdown().await.unwrap();
+    let (from, _) = message(&mut transport).await;
+    message(&mut transport).await;
+    let answers: [&[u8]; 3] =
+        [b"SIP/2.0 100 \r\n\r\n", b"SIP/2.0 200 \r\n\r\n", b"SIP/2.0 404 \r\n\r\n"];
+    for answer in answers {
+        transport.send(from, Bytes::from_static(answer));
+    }
+    assert_eq!(last_words(&mut phone).await.as_bytes(), answers.concat());
+    assert_eq!(close(&mut transport).await, (from, CloseCause::ByPeer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_closed_connection_does_not_wait_for_ever_for_an_answer() {
+    let mut transport = Transport::bind(config()).unwrap();
+    let mut phone = connect(&transport).await;
+    phone.write_all(options("").as_bytes()).await.unwrap();
+    phone.shutdown().await.unwrap();
+    let (from, _) = message(&mut transport).await;
+    assert_eq!(close(&mut transport).await, (from, CloseCause::ByPeer));
+    assert_eq!(last_words(&mut phone).await, "");
+}
+
+#[tokio::test]
 async fn an_answer_goes_back_on_its_connection_and_a_ping_gets_a_pong() {
     let mut transport = Transport::bind(config()).unwrap();
     let mut phone = connect(&transport).await;
