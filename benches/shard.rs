@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, SlotPool,
-    TelephoneEvent,
+    TapId, TapPoint, TapReader, TelephoneEvent,
 };
 use media::rtp::{HEADER_BYTES, RtpHeader};
 use media_kernels::Kernels;
@@ -110,6 +110,7 @@ struct World {
     phones: Vec<Phone>,
     wire: Wire,
     due: Vec<u32>,
+    taps: Box<TapReader>,
 }
 
 impl World {
@@ -118,9 +119,11 @@ impl World {
             sessions_max: SESSIONS,
             rooms_max: SESSIONS / crowd.room_members,
             room_members_max: crowd.room_members,
+            taps_max: SESSIONS,
             ..Limits::default()
         };
         let mut shard = Shard::new(0, &limits, kernels, 1);
+        let taps = shard.take_tap_reader().expect("it is there once");
         let mut wire = Wire::default();
         let mut sessions = SlotPool::new(0, limits.sessions_max);
         let mut rooms = SlotPool::new(0, limits.rooms_max);
@@ -140,7 +143,25 @@ impl World {
                 phones.push(phone);
             }
         }
-        Self { shard, phones, wire, due: Vec::with_capacity(SESSIONS as usize) }
+        Self { shard, phones, wire, due: Vec::with_capacity(SESSIONS as usize), taps }
+    }
+
+    /// Taps every session at one of its points.
+    fn tap(&mut self, point: impl Fn(SessionKey) -> TapPoint) {
+        for slot in 0..SESSIONS {
+            let (point, tap) = (point(SessionKey::new(0, slot, 1)), TapId(slot));
+            let command = Command::StartTap { point, tap, class: None };
+            self.shard.command(command, None, self.shard.next_tick(), &mut self.wire);
+        }
+    }
+
+    /// Reads what the taps carried.
+    fn read_taps(&mut self) -> usize {
+        let mut records = 0;
+        while self.taps.next().is_some() {
+            records += 1;
+        }
+        records
     }
 
     /// Every phone sends once and is sent something once.
@@ -184,5 +205,37 @@ fn shard(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, shard);
+/// The same with a tap of every session, and all that it carries read, less the same without.
+fn taps(criterion: &mut Criterion) {
+    type Point = fn(SessionKey) -> TapPoint;
+    let points: [(&str, Point); 3] = [
+        ("received", TapPoint::Received),
+        ("sent", TapPoint::Sent),
+        ("packets", TapPoint::Packets),
+    ];
+    let crowd = CROWDS[1];
+    let mut group = criterion.benchmark_group("taps");
+    group.throughput(Throughput::Elements(u64::from(SESSIONS)));
+    let mut world = World::new(crowd, Kernels::detect());
+    group.bench_function("none", |b| b.iter(|| world.period()));
+    for (name, point) in points {
+        let mut world = World::new(crowd, Kernels::detect());
+        world.tap(point);
+        for _ in 0..50 {
+            world.period();
+            world.read_taps();
+        }
+        world.period();
+        assert_eq!(world.read_taps(), SESSIONS as usize, "one record of each");
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                world.period();
+                world.read_taps()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, shard, taps);
 criterion_main!(benches);
