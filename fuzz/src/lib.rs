@@ -13,7 +13,9 @@
 pub mod codec;
 pub mod configuration;
 pub mod dtmf;
+pub mod multipart;
 pub mod playout;
+pub mod rs_metadata;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;

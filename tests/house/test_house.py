@@ -21,6 +21,7 @@ FLOORS = {
     "mixer": 2,
     "recorder": 2,
     "signaling-sdp": 2,
+    "signaling-siprec": 2,
     "engine": 3,
     "signaling": 3,
     "engine-driver": 4,
@@ -93,7 +94,7 @@ class House(unittest.TestCase):
         forbidden = {
             "media", "mixer", "engine", "engine-driver", "recorder", "media-kernels", "media-opus"
         }
-        for name in ("signaling", "signaling-sdp", "signaling-transport"):
+        for name in ("signaling", "signaling-sdp", "signaling-siprec", "signaling-transport"):
             named = {d["name"] for d in self.packages[name]["dependencies"] if d["kind"] is None}
             self.assertEqual(named & forbidden, set(), name)
 
