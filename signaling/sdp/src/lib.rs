@@ -4,7 +4,7 @@
 //! RFC 3264 (offer/answer) over RFC 8866 (SDP), with RFC 3551 static payload types, the format
 //! parameters of each encoding (RFC 7587 for Opus), RFC 4733 telephone events, RFC 3389 comfort
 //! noise, RFC 8285 header extensions (RFC 6464 and 6465 levels), RFC 3611 `VoIP` metrics, RFC 3605
-//! (`a=rtcp`) and RFC 5761 (`a=rtcp-mux`). docs/sdp.md says what is offered, honoured and refused.
+//! (`a=rtcp`), RFC 5761 (`a=rtcp-mux`) and RFC 4574 (`a=label`, in recording sessions). docs/sdp.md says what is offered, honoured and refused.
 //!
 //! Pure functions: bytes in, values and text out. Nothing here resolves a name, reads a clock or
 //! draws a number; whatever the network sends is answered with a value or a [`SdpRefusal`], never
@@ -19,12 +19,14 @@ mod packet_time;
 mod parameters;
 mod parse;
 mod refusal;
+mod several;
 mod stream;
 mod write;
 
 pub use negotiation::{Negotiation, accept_answer, negotiate, offer};
 pub use parse::{ATTRIBUTES_MAX, BODY_BYTES_MAX, STREAMS_MAX};
 pub use refusal::{Bound, SdpRefusal};
+pub use several::{OfferedStreams, OwnStreams};
 
 use engine_control::MediaAddress;
 use format::Format;

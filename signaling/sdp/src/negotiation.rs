@@ -1,7 +1,7 @@
 //! Offer and answer (RFC 3264): which stream becomes ours, and what we say about it.
 
-use engine_control::{RemoteMedia, RtcpTransport, TelephoneEvent};
-use media_units::{Encoding, EncodingParameters};
+use engine_control::{MediaAddress, RemoteMedia, RtcpTransport, TelephoneEvent};
+use media_units::{Direction, Encoding, EncodingParameters};
 use sdp_types::{Media, Session};
 
 use crate::extension::Extensions;
@@ -62,6 +62,12 @@ impl Negotiation {
 
     /// The answer.
     pub fn answer(&self, local: &Local) -> String {
+        let audio = self.answer_line(local.address, local.direction);
+        describe(local, lines(&self.history.before, audio, &self.history.after))
+    }
+
+    /// Our line of the answer.
+    pub(crate) fn answer_line(&self, address: MediaAddress, direction: Direction) -> Media {
         let RemoteMedia { encoding, telephone_event, comfort_noise, .. } = self.media;
         let event = telephone_event.map(|event| Format::TelephoneEvent(event.clock_rate));
         let noise = comfort_noise.map(|_| Format::ComfortNoise(encoding.clock_rate()));
@@ -75,9 +81,9 @@ impl Negotiation {
             extensions: self.history.extensions,
             voip_metrics: self.media.voip_metrics,
             rtcp_mux: self.media.rtcp == RtcpTransport::Mux,
-            direction: self.media.direction.restricted_to(local.direction),
+            direction: self.media.direction.restricted_to(direction),
         };
-        describe(local, &self.history.before, &audio, &self.history.after)
+        audio.lines(address)
     }
 
     /// Our own offer later in the same dialog: the streams stay in their places (RFC 3264
@@ -85,6 +91,44 @@ impl Negotiation {
     /// first, so that a session refresh changes nothing.
     pub fn offer(&self, local: &Local, capabilities: &Capabilities) -> String {
         self.history.offer(Some(self.media.encoding), local, capabilities)
+    }
+
+    /// Our line of that offer.
+    pub(crate) fn offer_line(
+        &self,
+        address: MediaAddress,
+        direction: Direction,
+        capabilities: &Capabilities,
+    ) -> Media {
+        self.history.offer_line(Some(self.media.encoding), address, direction, capabilities)
+    }
+
+    /// A line of our first offer.
+    pub(crate) fn first_line(
+        address: MediaAddress,
+        direction: Direction,
+        capabilities: &Capabilities,
+    ) -> Media {
+        History::none(capabilities).offer_line(None, address, direction, capabilities)
+    }
+
+    /// What was said so far about payload types, for the next offer.
+    pub(crate) fn known(&self) -> &Formats {
+        &self.history.known
+    }
+
+    /// Reads one stream of the answer to an offer of several; `earlier` is what was agreed on
+    /// about it before.
+    pub(crate) fn accept_stream(
+        earlier: Option<&Self>,
+        session: &Session,
+        media: &Media,
+        capabilities: &Capabilities,
+    ) -> Result<Self, SdpRefusal> {
+        let agreed = earlier.map(|earlier| earlier.media.encoding);
+        let none = || History::none(capabilities);
+        let history = earlier.map_or_else(none, |earlier| earlier.history.clone());
+        history.accept_stream(agreed, session, media, capabilities)
     }
 
     /// Reads the answer to [`Negotiation::offer`].
@@ -128,6 +172,17 @@ impl History {
         local: &Local,
         capabilities: &Capabilities,
     ) -> String {
+        let audio = self.offer_line(agreed, local.address, local.direction, capabilities);
+        describe(local, lines(&self.before, audio, &self.after))
+    }
+
+    fn offer_line(
+        &self,
+        agreed: Option<Encoding>,
+        address: MediaAddress,
+        direction: Direction,
+        capabilities: &Capabilities,
+    ) -> Media {
         let ours = &capabilities.parameters;
         let audio = AudioStream {
             proto: &self.proto,
@@ -138,9 +193,9 @@ impl History {
             extensions: self.extensions,
             voip_metrics: capabilities.voip_metrics,
             rtcp_mux: true,
-            direction: local.direction,
+            direction,
         };
-        describe(local, &self.before, &audio, &self.after)
+        audio.lines(address)
     }
 
     /// The endpoint sends by our payload types and we send by its (RFC 3264 section 6.1).
@@ -152,8 +207,18 @@ impl History {
     ) -> Result<Negotiation, SdpRefusal> {
         let session = parse(answer)?;
         let media = session.medias.get(self.before.len()).ok_or(SdpRefusal::NoAudio)?;
+        self.accept_stream(agreed, &session, media, capabilities)
+    }
+
+    fn accept_stream(
+        &self,
+        agreed: Option<Encoding>,
+        session: &Session,
+        media: &Media,
+        capabilities: &Capabilities,
+    ) -> Result<Negotiation, SdpRefusal> {
         // Among several in an answer, its order tells what the endpoint likes.
-        let stream = read_audio(&session, media, capabilities, CodecChoice::Offerer)?;
+        let stream = read_audio(session, media, capabilities, CodecChoice::Offerer)?;
         let offered = self.known.numbered(formats(agreed, capabilities));
         let number = |format: Format, theirs| offered.number(&format).unwrap_or(theirs);
         let receive_payload_type = number(Format::Audio(stream.encoding), stream.payload_type);
@@ -181,25 +246,16 @@ impl History {
 fn read_offer(
     offer: &[u8],
     capabilities: &Capabilities,
-    mut known: Formats,
+    known: Formats,
 ) -> Result<Negotiation, SdpRefusal> {
     let session = parse(offer)?;
     let mut refusal = SdpRefusal::NoAudio;
     for (index, media) in session.medias.iter().enumerate() {
-        match read_audio(&session, media, capabilities, capabilities.choice) {
-            Ok(stream) => {
-                known.learn(&stream.formats);
-                return Ok(Negotiation {
-                    media: remote_media(&stream),
-                    ours: ours(&stream, capabilities),
-                    history: History {
-                        proto: media.proto.clone(),
-                        known,
-                        extensions: stream.extensions,
-                        before: refused(session.medias.get(..index)),
-                        after: refused(session.medias.get(index + 1..)),
-                    },
-                });
+        match agree(&session, media, capabilities, &known) {
+            Ok(mut negotiation) => {
+                negotiation.history.before = refused(session.medias.get(..index));
+                negotiation.history.after = refused(session.medias.get(index + 1..));
+                return Ok(negotiation);
             }
             // The first audio stream's trouble says most.
             Err(reason) if refusal == SdpRefusal::NoAudio => refusal = reason,
@@ -207,6 +263,29 @@ fn read_offer(
         }
     }
     Err(refusal)
+}
+
+/// Agrees on one stream of an offer, as if it were alone in it.
+pub(crate) fn agree(
+    session: &Session,
+    media: &Media,
+    capabilities: &Capabilities,
+    known: &Formats,
+) -> Result<Negotiation, SdpRefusal> {
+    let stream = read_audio(session, media, capabilities, capabilities.choice)?;
+    let mut known = known.clone();
+    known.learn(&stream.formats);
+    Ok(Negotiation {
+        media: remote_media(&stream),
+        ours: ours(&stream, capabilities),
+        history: History {
+            proto: media.proto.clone(),
+            known,
+            extensions: stream.extensions,
+            before: Vec::new(),
+            after: Vec::new(),
+        },
+    })
 }
 
 fn read_audio(
@@ -219,6 +298,12 @@ fn read_audio(
         return Err(SdpRefusal::NoAudio);
     }
     Stream::read(session, media, capabilities, choice)
+}
+
+/// Our stream in its place among those that are not ours.
+fn lines(before: &[RefusedStream], ours: Media, after: &[RefusedStream]) -> Vec<Media> {
+    let before = before.iter().map(RefusedStream::line);
+    before.chain([ours]).chain(after.iter().map(RefusedStream::line)).collect()
 }
 
 fn refused(streams: Option<&[Media]>) -> Vec<RefusedStream> {

@@ -31,21 +31,14 @@ pub(crate) struct AudioStream<'a> {
     pub direction: Direction,
 }
 
-/// The whole description: `before` and `after` are the refused streams around ours.
-pub(crate) fn describe(
-    local: &Local,
-    before: &[RefusedStream],
-    audio: &AudioStream,
-    after: &[RefusedStream],
-) -> String {
+/// The whole description, of these streams.
+pub(crate) fn describe(local: &Local, streams: Vec<Media>) -> String {
     let address = local.address.address;
     let origin = Origin::with_ip_addr(local.session_id, local.version, address);
     let mut session = Session::new(origin, "-");
     session.set_connection(Connection::from_ip_addr(address));
     session.add_time(Time::new(0, 0));
-    session.add_medias(before.iter().map(RefusedStream::line));
-    session.add_media(audio.lines(local.address));
-    session.add_medias(after.iter().map(RefusedStream::line));
+    session.add_medias(streams);
     let mut text = Vec::new();
     // Writing into memory cannot fail, and only strings go in.
     session.write(&mut text).expect("memory takes every byte");
@@ -57,13 +50,13 @@ impl RefusedStream {
         Self { media: media.media.clone(), proto: media.proto.clone(), formats: media.fmt.clone() }
     }
 
-    fn line(&self) -> Media {
+    pub(crate) fn line(&self) -> Media {
         media(&self.media, 0, &self.proto, self.formats.clone())
     }
 }
 
 impl AudioStream<'_> {
-    fn lines(&self, address: MediaAddress) -> Media {
+    pub(crate) fn lines(&self, address: MediaAddress) -> Media {
         let payload_types: Vec<_> =
             self.formats.iter().map(|(payload_type, _)| payload_type.to_string()).collect();
         let mut media = media("audio", address.rtp_port, self.proto, payload_types.join(" "));

@@ -170,30 +170,36 @@ struct Element {
 }
 
 impl Element {
-    fn text(&self) -> Result<&str, Refusal> {
-        bounded(self.text.trim())
+    fn text(&self) -> Result<String, Refusal> {
+        token(&self.text)
     }
 
     /// The first attribute of one of these names, or nothing.
     fn attribute(&self, names: &[&str]) -> Result<String, Refusal> {
         let named = |name: &&str| self.attributes.iter().find(|(known, _)| known == name);
-        let value = names.iter().find_map(named).map_or("", |(_, value)| value.trim());
-        bounded(value).map(str::to_owned)
+        token(names.iter().find_map(named).map_or("", |(_, value)| value))
     }
 
     fn child(&self, name: &str) -> Result<Option<String>, Refusal> {
         let child = self.children.iter().find(|child| child.name == name);
-        child.map(|child| child.text().map(str::to_owned)).transpose()
+        child.map(Element::text).transpose()
     }
 
     fn texts(&self, name: &str) -> Result<Vec<String>, Refusal> {
         let named = self.children.iter().filter(|child| child.name == name);
-        named.map(|child| child.text().map(str::to_owned)).collect()
+        named.map(Element::text).collect()
     }
 }
 
-fn bounded(text: &str) -> Result<&str, Refusal> {
-    if text.len() <= TEXT_BYTES_MAX { Ok(text) } else { Err(Refusal::TooLarge) }
+/// A text with single blanks inside and none around it, as `xs:token` has it: so the same word is
+/// the same however it was laid out.
+fn token(text: &str) -> Result<String, Refusal> {
+    let token = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Neither XML nor any identifier has them.
+    if token.contains(|c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')) {
+        return Err(Refusal::NotXml);
+    }
+    if token.len() <= TEXT_BYTES_MAX { Ok(token) } else { Err(Refusal::TooLarge) }
 }
 
 /// The elements of a document that have the prefix of its root.

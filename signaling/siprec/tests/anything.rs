@@ -64,7 +64,8 @@ fn nearly_multipart() -> impl Strategy<Value = String> {
 
 /// Words that survive writing: without control characters, and without blanks at their ends.
 fn word() -> impl Strategy<Value = String> {
-    "[a-zA-Z0-9&<>'\"; \u{e9}\u{4e00}]{0,20}".prop_map(|word| word.trim().to_owned())
+    "[a-zA-Z0-9&<>'\"; \u{e9}\u{4e00}]{0,20}"
+        .prop_map(|word| word.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn id() -> impl Strategy<Value = String> {
