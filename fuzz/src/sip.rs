@@ -84,7 +84,7 @@ impl Outside for Wire {
 
     fn open_media(
         &mut self,
-        _: Option<RoomKey>,
+        _: Option<u8>,
         _: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
         let session = self.sessions.take_session().ok_or(Refusal::Full)?;

@@ -11,6 +11,7 @@ mod rooms;
 mod rtp;
 mod services;
 mod sip;
+mod siprec;
 mod units;
 mod values;
 
@@ -21,7 +22,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine_control::PortPlan;
-use signaling::{DialPlan, EndpointRule, Pattern, RoomRule};
+use signaling::{DialPlan, EndpointRule, Pattern, RoomRule, SiprecConfig};
 
 pub use documentation::markdown;
 pub use reader::Problem;
@@ -51,6 +52,8 @@ pub struct Config {
     pub dial: DialPlan,
     /// Recordings.
     pub recording: Recording,
+    /// Recording sessions of others.
+    pub siprec: SiprecConfig,
     /// The HTTP API.
     pub api: Api,
     /// The log.
@@ -154,6 +157,7 @@ fn read(file: &str, text: &str) -> (Config, Read) {
             "Where calls and rooms are recorded.",
             Recording::read,
         ),
+        siprec: reader.section("siprec", siprec::SIPREC, siprec::siprec),
         api: reader.section("api", "The HTTP API with health and metrics.", Api::read),
         log: reader.section("log", "The log, on standard error.", Log::read),
     };

@@ -230,6 +230,7 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
         retry_after: sip.retry_after,
         room_sound: config.rooms.sound,
         rooms: config.named_rooms.clone(),
+        siprec: config.siprec.clone(),
         timing: sip.timing,
         ..default
     }

@@ -39,11 +39,11 @@ impl Outside for World {
 
     fn open_media(
         &mut self,
-        room: Option<RoomKey>,
+        shard: Option<u8>,
         toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
         let address = self.media.toward(toward.ip()).ok_or(Refusal::NoPort)?;
-        let session = self.engine.reserve(room)?;
+        let session = self.engine.reserve(shard)?;
         Ok((session, MediaAddress { address, rtp_port: self.engine.rtp_port(session) }))
     }
 

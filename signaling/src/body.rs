@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use media_units::{KEYS, key_number};
+use signaling_siprec::multipart;
 use sipx_sip::headers::ContentType;
 use sipx_sip::{HeaderName, Headers, Request};
 
@@ -12,9 +13,6 @@ use crate::reply::SDP;
 
 /// The body formats of INFO.
 const DIGIT_FORMATS: &str = "application/dtmf-relay, application/dtmf";
-
-/// Most parts of a multipart body that are looked at.
-const PARTS_MAX: usize = 16;
 
 /// Refuses a body that is compressed or otherwise encoded.
 pub(crate) fn check_encoding(headers: &Headers) -> Result<(), Refusal> {
@@ -34,10 +32,13 @@ pub(crate) fn description(headers: &Headers, body: &Bytes) -> Result<Option<Byte
     if content.is("application", "sdp") {
         return Ok(Some(body.clone()));
     }
-    if content.media_type == b"multipart"
-        && let Some(part) = content.param("boundary").and_then(|b| described_part(body, b))
-    {
-        return Ok(Some(part));
+    if content.media_type == b"multipart" {
+        let boundary = content.param("boundary").unwrap_or_default();
+        let parts = multipart::parts(body, boundary).map_err(Refusal::Body)?;
+        let described = parts.into_iter().find(|part| part.content_type == SDP && !part.is_encoded);
+        if let Some(part) = described {
+            return Ok(Some(part.content));
+        }
     }
     if is_optional(headers) { Ok(None) } else { Err(Refusal::ContentType(SDP)) }
 }
@@ -104,7 +105,7 @@ fn is_flash(signal: &str) -> bool {
     ["flash", "hookflash", "hf", "!", "16"].iter().any(|name| signal.eq_ignore_ascii_case(name))
 }
 
-fn content_type(headers: &Headers) -> Result<ContentType, Refusal> {
+pub(crate) fn content_type(headers: &Headers) -> Result<ContentType, Refusal> {
     match headers.typed::<ContentType>() {
         Some(Ok(content)) => Ok(content),
         Some(Err(_)) => Err(Refusal::Malformed("Content-Type".into())),
@@ -121,36 +122,6 @@ fn is_optional(headers: &Headers) -> bool {
             text.eq_ignore_ascii_case(b"handling=optional")
         })
     })
-}
-
-/// The first part of a multipart body whose type is that of a session description.
-fn described_part(body: &Bytes, boundary: &[u8]) -> Option<Bytes> {
-    let delimiter = [b"--", boundary].concat();
-    let mut starts = Vec::new();
-    let mut at = 0;
-    while let Some(found) = find(body.get(at..)?, &delimiter).filter(|_| starts.len() <= PARTS_MAX)
-    {
-        starts.push(at + found);
-        at += found + delimiter.len();
-    }
-    starts.windows(2).find_map(|pair| {
-        let part = body.get(pair[0] + delimiter.len()..pair[1])?;
-        let head_end = find(part, b"\r\n\r\n")?;
-        let is_sdp = String::from_utf8_lossy(part.get(..head_end)?).lines().any(|line| {
-            let Some((name, value)) = line.split_once(':') else { return false };
-            let kind = value.split(';').next().unwrap_or_default().trim();
-            let name = name.trim();
-            (name.eq_ignore_ascii_case("content-type") || name.eq_ignore_ascii_case("c"))
-                && kind.eq_ignore_ascii_case(SDP)
-        });
-        let content = part.get(head_end + 4..)?;
-        let content = content.strip_suffix(b"\r\n").unwrap_or(content);
-        is_sdp.then(|| Bytes::copy_from_slice(content))
-    })
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len().max(1)).position(|window| window == needle)
 }
 
 #[cfg(test)]

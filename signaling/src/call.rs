@@ -17,6 +17,7 @@ use crate::keypad::Keypad;
 use crate::recording::Recorded;
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
+use crate::siprec::Siprec;
 use crate::timers::Deadline;
 use crate::view::Gains;
 
@@ -46,6 +47,8 @@ pub(crate) struct Call {
     pub talking: bool,
     pub keypad: Keypad,
     pub recording: Recorded,
+    /// Where it is a recording session: then it has no media of its own.
+    pub siprec: Option<Siprec>,
 }
 
 /// Who calls.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use media_units::RoomSound;
 use signaling_sdp::Capabilities;
 
-use crate::{DialPlan, EndpointRule, RoomRule};
+use crate::{DialPlan, EndpointRule, RoomRule, SiprecConfig};
 
 /// Limits, times and names of the front end. Checked by the server before it gets here.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,8 @@ pub struct FrontEndConfig {
     pub room_sound: RoomSound,
     /// Rooms that sound otherwise; the first rule that matches decides.
     pub rooms: Vec<RoomRule>,
+    /// Recording sessions, of others and of ours.
+    pub siprec: SiprecConfig,
     /// The base times of RFC 3261.
     pub timing: Timing,
 }
@@ -71,6 +73,7 @@ impl Default for FrontEndConfig {
             retry_after: Duration::from_secs(10),
             room_sound: RoomSound::DEFAULT,
             rooms: Vec::new(),
+            siprec: SiprecConfig::default(),
             timing: Timing::default(),
         }
     }

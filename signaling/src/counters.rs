@@ -104,6 +104,8 @@ counted! {
         Glare = "glare",
         /// The session description was not acceptable (488, 400, 413).
         Description = "description",
+        /// A body of a recording session was not acceptable (400, 413, 415).
+        Body = "body",
         /// The session interval is too small (422).
         Interval = "interval",
         /// An INFO package that we did not ask for (469).

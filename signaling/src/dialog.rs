@@ -95,6 +95,10 @@ impl Dialog {
         &self.contact
     }
 
+    pub(crate) fn set_contact(&mut self, contact: String) {
+        self.contact = contact;
+    }
+
     pub(crate) fn flow(&self) -> Peer {
         self.flow
     }

@@ -6,6 +6,7 @@ mod in_dialog;
 mod invite;
 mod media;
 mod offer_answer;
+mod recorder;
 mod refresh;
 mod requests;
 
@@ -59,6 +60,10 @@ pub struct FrontEnd {
     calls: BTreeMap<ParticipantId, Box<Call>>,
     by_tag: HashMap<String, ParticipantId>,
     by_session: HashMap<SessionKey, ParticipantId>,
+    /// The recording session that each of its streams is of.
+    by_stream: HashMap<SessionKey, ParticipantId>,
+    /// How many recording sessions others make with us.
+    recording_sessions: usize,
     /// Whose dialogs go over which connection.
     flows: HashMap<Peer, BTreeSet<ParticipantId>>,
     focus: Focus,
@@ -93,6 +98,8 @@ impl FrontEnd {
             calls: BTreeMap::new(),
             by_tag: HashMap::new(),
             by_session: HashMap::new(),
+            by_stream: HashMap::new(),
+            recording_sessions: 0,
             flows: HashMap::new(),
             focus: Focus::default(),
             timers: Timers::new(),
@@ -198,7 +205,8 @@ impl FrontEnd {
     /// transaction has expired. Whatever remains then is a leak.
     pub fn entries(&self) -> usize {
         let tables = [self.calls.len(), self.by_tag.len(), self.by_session.len(), self.flows.len()];
-        let queues = [self.focus.len(), self.timers.len(), self.unsent.len()];
+        let streams = self.by_stream.len() + self.recording_sessions;
+        let queues = [streams, self.focus.len(), self.timers.len(), self.unsent.len()];
         self.endpoint.entries() + tables.iter().chain(&queues).sum::<usize>()
     }
 
@@ -385,6 +393,7 @@ impl FrontEnd {
                     self.end_session(now, *session, Ending::EngineFailed, out);
                 } else {
                     out.abandon_media(*session);
+                    self.stream_failed(now, *session, out);
                 }
             }
             Command::OpenRoom { room, .. } => self.room_failed(now, *room, out),
@@ -392,6 +401,7 @@ impl FrontEnd {
             Command::StartTap { point, .. } => {
                 if let Some(session) = point.session() {
                     self.end_session(now, session, Ending::RecordingFailed, out);
+                    self.end_recorded(now, session, Ending::RecordingFailed, out);
                 }
             }
             _ => {}

@@ -15,10 +15,12 @@ pub(crate) fn names(headers: &Headers, tag: &str) -> bool {
     lists(headers, &HeaderName::Supported, tag) || lists(headers, &HeaderName::Require, tag)
 }
 
-/// The extensions required by `request` that we lack, as `Unsupported` lists them.
-pub(crate) fn lacking(request: &Request) -> Option<String> {
+/// The extensions required by `request` that we lack, as `Unsupported` lists them. `more`: what we
+/// have beside those that we always have.
+pub(crate) fn lacking(request: &Request, more: &[&str]) -> Option<String> {
     let mut required = tokens(&request.headers, &HeaderName::Require);
-    required.retain(|tag| !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(tag)));
+    let known = KNOWN.iter().chain(more);
+    required.retain(|tag| !known.clone().any(|known| known.eq_ignore_ascii_case(tag)));
     (!required.is_empty()).then(|| required.join(", "))
 }
 

@@ -32,11 +32,10 @@ pub trait Outside {
     /// Puts one whole SIP message on the wire.
     fn transmit(&mut self, to: Peer, message: Bytes);
 
-    /// Reserves a session slot with its sockets: on the shard of `room`, or on the least loaded
-    /// one. `toward` is the endpoint's media address, so that the right local address is given.
+    /// Reserves a session slot with its sockets: on `shard`, or on the least loaded one. `toward` is the endpoint's media address, so that the right local address is given.
     fn open_media(
         &mut self,
-        room: Option<RoomKey>,
+        shard: Option<u8>,
         toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal>;
 

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use signaling_sdp::SdpRefusal;
+use signaling_siprec::Refusal as BodyRefusal;
 use sipx_sip::HeaderName;
 
 use crate::counters::Reason;
 use crate::reply::{ALLOW, Reply};
+use crate::siprec::body::FORMATS;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(crate) enum Refusal {
     Unfinished(u32),
     Glare,
     Description(SdpRefusal),
+    /// A body of a recording session.
+    Body(BodyRefusal),
     /// The shortest interval that we agree to.
     Interval(Duration),
     Package,
@@ -66,6 +70,7 @@ impl Refusal {
             Self::OldSequence | Self::Unfinished(_) => Reason::Order,
             Self::Glare => Reason::Glare,
             Self::Description(_) => Reason::Description,
+            Self::Body(_) => Reason::Body,
             Self::Interval(_) => Reason::Interval,
             Self::Package => Reason::Package,
             Self::RoomFull => Reason::RoomFull,
@@ -100,6 +105,12 @@ impl Refusal {
                 HeaderName::Warning,
                 warning(refusal.warning_code(), warner(), &refusal.warning_text()),
             ),
+            Self::Body(refusal) => {
+                let text = warning(399, warner(), refusal.text());
+                let reply = reply.header(HeaderName::Warning, text);
+                let says_formats = refusal.status() == 415;
+                if says_formats { reply.header(HeaderName::Accept, FORMATS) } else { reply }
+            }
             Self::Interval(shortest) => {
                 reply.header(HeaderName::MinSe, shortest.as_secs().to_string())
             }
@@ -128,6 +139,7 @@ impl Refusal {
             Self::OldSequence | Self::Unfinished(_) => 500,
             Self::Glare => 491,
             Self::Description(refusal) => refusal.status(),
+            Self::Body(refusal) => refusal.status(),
             Self::Interval(_) => 422,
             Self::Package => 469,
             Self::RoomFull => 486,

@@ -152,13 +152,10 @@ impl Engine {
         self.shards.iter().position(|shard| shard.thread.is_finished()).map(|index| index as u8)
     }
 
-    /// Takes a slot for a session, on the room's shard or the least loaded one, and opens its
+    /// Takes a slot for a session, on one shard or the least loaded one, and opens its
     /// sockets. Slots whose ports are held by other programs are passed over.
-    pub fn reserve(&mut self, room: Option<RoomKey>) -> Result<SessionKey, Refusal> {
-        let shard = match room {
-            Some(room) => usize::from(room.shard()),
-            None => self.least_loaded(),
-        };
+    pub fn reserve(&mut self, shard: Option<u8>) -> Result<SessionKey, Refusal> {
+        let shard = shard.map_or_else(|| self.least_loaded(), usize::from);
         let pool = &mut self.shards.get_mut(shard).ok_or(Refusal::Gone)?.sessions;
         let mut passed_over = Vec::new();
         let mut reserved = Err(Refusal::Full);

@@ -139,6 +139,19 @@ impl Section<'_, '_> {
         self.key(name, String::new(), right.to_owned(), meaning, read)
     }
 
+    /// Texts with a grammar of their own; none by default.
+    pub(super) fn parsed_list<T>(
+        &mut self,
+        name: &'static str,
+        right: &str,
+        meaning: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let read = |value: &DeValue<'_>| list(value)?.map(|item| parse(string(item)?)).collect();
+        let right = format!("a list of {right}");
+        self.key(name, "[]".to_owned(), right, meaning, read).unwrap_or_default()
+    }
+
     /// A text with a grammar of its own, or `"off"`, which is the default.
     pub(super) fn parsed_or_off<T>(
         &mut self,

@@ -2,11 +2,11 @@
 
 use engine_control::DigitSource;
 use media_units::Instant;
+use signaling_sdp::SdpRefusal;
 use sipx_sip::Method;
 use sipx_sip::rel::RAck;
 
 use super::invite::with_session_timer;
-use super::requests::capabilities;
 use super::{Asked, FrontEnd};
 use crate::body::{KeyPress, description, digit};
 use crate::counters::Ending;
@@ -42,7 +42,7 @@ impl FrontEnd {
             Method::Update => self.update(now, id, asked, out)?,
             Method::Prack => self.prack(now, id, asked, out)?,
             Method::Info => self.info(now, id, asked, out)?,
-            _ => self.answer(now, asked, &capabilities(), "", out),
+            _ => self.answer(now, asked, &self.capabilities(), "", out),
         }
         Ok(())
     }
@@ -74,9 +74,15 @@ impl FrontEnd {
             return Err(Refusal::NotAcceptable);
         }
         let session_timer = self.policy().negotiate(request)?;
-        let sdp = match description(&request.headers, request.body())? {
-            Some(offer) => self.take_offer(now, id, &offer, out)?,
-            None => self.make_offer(id)?,
+        let sdp = if self.is_recorded(id) {
+            let answer = self.take_bodies(now, id, request, out)?;
+            // Recording clients offer (RFC 7866 section 7.1.1).
+            answer.ok_or(Refusal::Description(SdpRefusal::NoAudio))?
+        } else {
+            match description(&request.headers, request.body())? {
+                Some(offer) => self.take_offer(now, id, &offer, out)?,
+                None => self.make_offer(id)?,
+            }
         };
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
         call.dialog.retarget(&request.headers);
@@ -96,7 +102,11 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
         let request = &asked.request;
-        let offer = description(&request.headers, request.body())?;
+        let is_recorded = self.is_recorded(id);
+        let offer = match is_recorded {
+            true => None,
+            false => description(&request.headers, request.body())?,
+        };
         let session_timer = self.policy().negotiate(request)?;
         let call = self.calls.get(&id).ok_or(Refusal::NoDialog)?;
         if offer.is_some() && call.ringing.is_some() {
@@ -105,7 +115,11 @@ impl FrontEnd {
         if offer.is_some() && call.is_offering() {
             return Err(Refusal::Glare);
         }
-        let answer = offer.map(|offer| self.take_offer(now, id, &offer, out)).transpose()?;
+        let answer = match offer {
+            Some(offer) => Some(self.take_offer(now, id, &offer, out)?),
+            None if is_recorded => self.take_bodies(now, id, request, out)?,
+            None => None,
+        };
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
         call.dialog.retarget(&request.headers);
         call.session_timer = session_timer;
@@ -167,7 +181,10 @@ impl FrontEnd {
             }
             self.facts.push_back(Fact::RecordingAsked { participant: id, on });
         }
-        if let Some(KeyPress { digit, duration }) = digit(&asked.request)? {
+        if self.is_recorded(id) {
+            // Not by the RFC, but some clients send metadata in this way.
+            self.take_bodies(now, id, &asked.request, out)?;
+        } else if let Some(KeyPress { digit, duration }) = digit(&asked.request)? {
             self.pressed(now, id, digit, DigitSource::Info, duration);
         }
         self.answer(now, asked, &Reply::new(200), "", out);

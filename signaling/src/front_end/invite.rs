@@ -24,6 +24,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
+use crate::siprec::is_recording_session;
 use crate::view::{Gains, ParticipantId};
 
 /// First `CSeq` of ours in a dialog is below this, so that it never wraps.
@@ -41,6 +42,9 @@ impl FrontEnd {
         let transaction = asked.transaction.ok_or(Refusal::NoDialog)?;
         if self.is_stopping {
             return Err(Refusal::Stopping);
+        }
+        if self.config.siprec.accepts() && is_recording_session(request) {
+            return self.invite_to_record(now, asked, out);
         }
         let (dialled, destination) = self.dialled(request)?;
         if !accepts_sdp(&request.headers) {
@@ -74,6 +78,7 @@ impl FrontEnd {
             provisional: None,
         };
         self.endpoint.own(transaction, id);
+        let (ringing, media) = (Some(ringing), Some(media));
         let call = new_call(dialog, destination, caller, ringing, media, session_timer);
         self.insert(id, Call { recording, ..call });
         self.ring(now, id, out);
@@ -81,7 +86,7 @@ impl FrontEnd {
         Ok(())
     }
 
-    fn dialog(
+    pub(super) fn dialog(
         &mut self,
         request: &Request,
         dialled: &str,
@@ -100,7 +105,7 @@ impl FrontEnd {
             .ok_or(Refusal::Malformed("Contact or Record-Route".into()))
     }
 
-    fn insert(&mut self, id: ParticipantId, call: Call) {
+    pub(super) fn insert(&mut self, id: ParticipantId, call: Call) {
         self.by_tag.insert(call.dialog.local_tag().to_owned(), id);
         if let Some(media) = &call.media {
             self.by_session.insert(media.session, id);
@@ -314,7 +319,7 @@ impl FrontEnd {
 }
 
 /// Whether a description names an address that its endpoint can have.
-fn is_reachable(rtp: SocketAddr, from: Peer) -> bool {
+pub(super) fn is_reachable(rtp: SocketAddr, from: Peer) -> bool {
     !rtp.ip().is_unspecified() && !is_behind_nat(rtp.ip(), from.remote.ip())
 }
 
@@ -325,23 +330,23 @@ pub(super) fn with_session_timer(reply: Reply, timer: Option<SessionTimer>) -> R
     if timer.is_required() { reply.header(HeaderName::Require, "timer") } else { reply }
 }
 
-fn new_call(
+pub(super) fn new_call(
     dialog: Dialog,
     destination: Destination,
     caller: Caller,
-    ringing: Ringing,
-    media: Media,
+    ringing: Option<Ringing>,
+    media: Option<Media>,
     session_timer: Option<SessionTimer>,
 ) -> Call {
     Call {
         dialog,
         destination,
         caller,
-        ringing: Some(ringing),
+        ringing,
         unacknowledged: None,
         confirmed: false,
         ending: None,
-        media: Some(media),
+        media,
         session_timer,
         refresh: None,
         accepted_refresh: None,
@@ -351,10 +356,11 @@ fn new_call(
         talking: false,
         keypad: Keypad::default(),
         recording: Recorded::default(),
+        siprec: None,
     }
 }
 
-fn caller(request: &Request, dialled: String, since: Instant) -> Caller {
+pub(super) fn caller(request: &Request, dialled: String, since: Instant) -> Caller {
     let from = request.headers.typed::<FromHeader>().and_then(Result::ok);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Caller {

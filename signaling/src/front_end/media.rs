@@ -14,6 +14,7 @@ use crate::call::Caller;
 use crate::counters::Ending;
 use crate::fact::Fact;
 use crate::outside::Outside;
+use crate::random::Random;
 use crate::recording::{RecordedParticipant, RecordedTrack, RecordingStart};
 use crate::refusal::Refusal;
 use crate::routing::Destination;
@@ -70,7 +71,7 @@ impl FrontEnd {
             Destination::Tone => (None, Route::Tone),
             Destination::Record => (None, Route::Idle),
         };
-        let (session, address) = match out.open_media(room, toward) {
+        let (session, address) = match out.open_media(room.map(RoomKey::shard), toward) {
             Ok(opened) => opened,
             Err(refusal) => {
                 self.leave_room(now, id, destination, out);
@@ -148,15 +149,8 @@ impl FrontEnd {
             }
             return Ok(());
         }
-        let open = SessionOpen {
-            ssrc: Ssrc(self.random.u32()),
-            sequence: SequenceNumber(self.random.u32() as u16),
-            timestamp: RtpTimestamp(self.random.u32()),
-            media: agreed,
-            route: media.route,
-        };
-        let open = Command::OpenSession { session, open: Box::new(open) };
-        out.command(open).map_err(refused)?;
+        let open = session_open(&mut self.random, agreed, media.route);
+        out.command(Command::OpenSession { session, open }).map_err(refused)?;
         media.is_open = true;
         media.agreed = Some(agreed);
         self.facts.push_back(Fact::Joined { participant: id });
@@ -205,6 +199,9 @@ impl FrontEnd {
     /// Gives back a call's session and its seat. Harmless a second time.
     pub(super) fn release(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        if let Some(siprec) = call.siprec.take() {
+            return self.release_recording(now, siprec, out);
+        }
         let Some(media) = call.media.take() else { return };
         let destination = call.destination.clone();
         self.by_session.remove(&media.session);
@@ -262,8 +259,23 @@ impl FrontEnd {
     }
 }
 
+/// A session to be opened, with numbers that nobody can guess.
+pub(super) fn session_open(
+    random: &mut Random,
+    media: RemoteMedia,
+    route: Route,
+) -> Box<SessionOpen> {
+    Box::new(SessionOpen {
+        ssrc: Ssrc(random.u32()),
+        sequence: SequenceNumber(random.u32() as u16),
+        timestamp: RtpTimestamp(random.u32()),
+        media,
+        route,
+    })
+}
+
 /// What a caller is told where the engine refused. `full`: where there is none left of it.
-fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal {
+pub(super) fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal {
     Refusal::Full(match refusal {
         EngineRefusal::Full => full,
         EngineRefusal::NoPort => "No media socket could be opened",

@@ -15,6 +15,7 @@ use crate::outside::{Outside, Peer};
 use crate::refusal::Refusal;
 use crate::reply::{ALLOW, Reply, SDP, SUPPORTED};
 use crate::routing::Destination;
+use crate::siprec::body::FORMATS;
 use crate::via::{self, ReturnPath};
 use crate::view::ParticipantId;
 
@@ -105,7 +106,7 @@ impl FrontEnd {
         if asked.transaction.is_none() && self.endpoint.is_merged(request) {
             return Err(Refusal::Merged);
         }
-        if let Some(tags) = lacking(request) {
+        if let Some(tags) = lacking(request, self.config.siprec.tags()) {
             return Err(Refusal::Extension(tags));
         }
         check_encoding(&request.headers)?;
@@ -161,6 +162,23 @@ impl FrontEnd {
         Ok(())
     }
 
+    /// The 200 to OPTIONS.
+    pub(super) fn capabilities(&self) -> Reply {
+        let is_recorder = self.config.siprec.accepts();
+        let accept = if is_recorder { FORMATS } else { SDP };
+        let mut supported = SUPPORTED.to_owned();
+        for tag in self.config.siprec.tags() {
+            supported.push_str(", ");
+            supported.push_str(tag);
+        }
+        Reply::new(200)
+            .header(HeaderName::Allow, ALLOW)
+            .header(HeaderName::Accept, accept)
+            .header(HeaderName::AcceptEncoding, "identity")
+            .header(HeaderName::AcceptLanguage, "en")
+            .header(HeaderName::Supported, supported)
+    }
+
     /// OPTIONS is answered as an INVITE to the same address would be (section 11.2); one to the
     /// bare host asks whether we are here.
     fn options(
@@ -177,19 +195,9 @@ impl FrontEnd {
             self.dialled(&asked.request)?;
         }
         let tag = self.stateless_tag(&asked.request);
-        self.answer(now, asked, &capabilities(), &tag, out);
+        self.answer(now, asked, &self.capabilities(), &tag, out);
         Ok(())
     }
-}
-
-/// The 200 to OPTIONS.
-pub(super) fn capabilities() -> Reply {
-    Reply::new(200)
-        .header(HeaderName::Allow, ALLOW)
-        .header(HeaderName::Accept, SDP)
-        .header(HeaderName::AcceptEncoding, "identity")
-        .header(HeaderName::AcceptLanguage, "en")
-        .header(HeaderName::Supported, SUPPORTED)
 }
 
 /// We have no secure transport, so `sips` cannot be honoured either.

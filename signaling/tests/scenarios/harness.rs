@@ -239,7 +239,7 @@ impl Outside for Surroundings {
 
     fn open_media(
         &mut self,
-        _: Option<RoomKey>,
+        _: Option<u8>,
         toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
         self.toward.push(toward);

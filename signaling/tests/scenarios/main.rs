@@ -8,6 +8,7 @@ mod calls;
 mod codecs;
 mod faults;
 mod offers;
+mod recorder;
 mod ringing;
 mod robustness;
 mod routing;

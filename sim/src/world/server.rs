@@ -285,12 +285,12 @@ impl Outside for Switchboard<'_> {
 
     fn open_media(
         &mut self,
-        room: Option<RoomKey>,
+        shard: Option<u8>,
         _toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
-        let index = room.map_or_else(
+        let index = shard.map_or_else(
             || self.server.least_loaded(|side| side.sessions.taken()),
-            |room| room.shard() as usize,
+            usize::from,
         );
         let session = self.server.shards[index].sessions.take_session().ok_or(Refusal::Full)?;
         let rtp_port = self.server.plan.rtp_port(session);

@@ -84,7 +84,7 @@ fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
         if plan.room_size > 0 && index % plan.room_size == 0 {
             room = Some(open_room(engine));
         }
-        let session = engine.reserve(room).expect("a free slot");
+        let session = engine.reserve(room.map(RoomKey::shard)).expect("a free slot");
         let media = SocketAddr::from((Ipv4Addr::LOCALHOST, engine.rtp_port(session)));
         let phone = Phone::calling(media, index);
         let route = room.map_or(Route::Echo, Route::Room);

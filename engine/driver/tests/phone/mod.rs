@@ -117,7 +117,7 @@ pub(crate) fn dial(
         Route::Room(room) => Some(room),
         _ => None,
     };
-    let session = engine.reserve(room).expect("a free slot");
+    let session = engine.reserve(room.map(engine_control::RoomKey::shard)).expect("a free slot");
     let media = SocketAddr::from((Ipv4Addr::LOCALHOST, engine.rtp_port(session)));
     let phone = Phone::new(media, ssrc, payload);
     open(engine, session, phone.address(), RtcpTransport::Mux, route).expect("sent");

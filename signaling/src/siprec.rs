@@ -1,0 +1,66 @@
+//! Recording sessions (RFC 7866): those that others make with us as their recorder, and those
+//! that we make with recorders of others.
+
+pub(crate) mod body;
+pub(crate) mod recorded;
+
+use sipx_sip::headers::Contact;
+use sipx_sip::{HeaderName, Request};
+
+use crate::Network;
+use crate::option_tags::lists;
+use recorded::RecordedSession;
+
+/// What makes a request one of a recording session.
+const TAG: &str = "siprec";
+
+/// The feature tag of a recording client, and that of a recorder.
+const CLIENT: &str = "+sip.src";
+const RECORDER: &str = "+sip.srs";
+
+/// Limits and rights of recording sessions. Checked by the server before it gets here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SiprecConfig {
+    /// Whose recording sessions we take; empty: nobody's.
+    pub accept_from: Vec<Network>,
+    /// Recording sessions that we take at one time; the next one is answered 503.
+    pub sessions_max: usize,
+    /// Streams of one recording session; those beyond are refused in their places.
+    pub streams_max: usize,
+}
+
+impl SiprecConfig {
+    /// Whether we are a recorder at all.
+    pub(crate) fn accepts(&self) -> bool {
+        !self.accept_from.is_empty()
+    }
+
+    /// The option tags that go with it.
+    pub(crate) fn tags(&self) -> &'static [&'static str] {
+        if self.accepts() { &[TAG] } else { &[] }
+    }
+}
+
+/// A call that is a recording session.
+#[derive(Debug)]
+pub(crate) enum Siprec {
+    /// We record.
+    Recorder(Box<RecordedSession>),
+}
+
+/// Whether an INVITE is to make a recording session: it requires the extension, or its sender
+/// says that it is a recording client.
+pub(crate) fn is_recording_session(invite: &Request) -> bool {
+    let is_client = || {
+        let contact = invite.headers.typed::<Contact>().and_then(Result::ok);
+        contact.is_some_and(|contact| {
+            contact.0.params.iter().any(|param| param.name.eq_ignore_ascii_case(CLIENT.as_bytes()))
+        })
+    };
+    lists(&invite.headers, &HeaderName::Require, TAG) || is_client()
+}
+
+/// Contact of a recorder.
+pub(crate) fn recorder_contact(contact: &str) -> String {
+    format!("{contact};{RECORDER}")
+}
