@@ -47,6 +47,8 @@ pub(crate) enum Ask {
     Kick(u64, Reply<()>),
     /// End all calls of a room.
     EndRoom(String, Reply<()>),
+    /// Begin or end the sending of a room to a recorder.
+    Send(String, bool, Reply<()>),
     /// How the server is.
     Health(Reply<Health>),
     /// All metrics as text.

@@ -21,6 +21,8 @@ pub(crate) struct Snapshot {
     pub(crate) shards: Vec<ShardReport>,
     pub(crate) calls: usize,
     pub(crate) transactions: usize,
+    /// Recording sessions that others make with us.
+    pub(crate) recording_sessions: usize,
     pub(crate) draining: bool,
     pub(crate) sip: signaling::Counters,
     pub(crate) transport: signaling_transport::Counters,
@@ -62,6 +64,8 @@ impl Snapshot {
         gauge("mixminus_calls", "Calls at present.", self.calls);
         let help = "SIP transactions at present.";
         gauge("mixminus_sip_transactions", help, self.transactions);
+        let help = "Recording sessions (SIPREC) that others make with us at present.";
+        gauge("mixminus_siprec_sessions", help, self.recording_sessions);
         let draining = usize::from(self.draining);
         gauge("mixminus_draining", "1 while the server ends its calls in order to stop.", draining);
     }
@@ -211,6 +215,8 @@ impl Snapshot {
         counter(to, "mixminus_digits_repeated_total", help, sip.digits_repeated);
         let help = "Orders of digits to be sent that did not fit behind those that waited.";
         counter(to, "mixminus_digits_refused_total", help, sip.digits_refused);
+        let help = "Rooms that were to be sent by SIPREC, and no recorder took them any more.";
+        counter(to, "mixminus_siprec_recorders_gone_total", help, sip.recorders_gone);
         let help = "Requests that repeat an earlier one.";
         let name = "mixminus_sip_retransmissions_received_total";
         counter(to, name, help, sip.retransmissions_received);

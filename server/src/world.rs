@@ -69,6 +69,10 @@ impl Outside for World {
         Some(SocketAddr::new(self.signaling.toward(toward.remote.ip())?, port))
     }
 
+    fn since_1970(&self, at: media_units::Instant) -> Duration {
+        Duration::from_nanos(self.engine.wall().unix_nanos(at))
+    }
+
     fn command(&mut self, command: Command) -> Result<(), Refusal> {
         if let Command::OpenSession { session, open } = &command {
             let (codec, remote, route) = (open.media.encoding, open.media.rtp, open.route);

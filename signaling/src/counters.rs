@@ -52,6 +52,8 @@ pub struct Counters {
     pub retransmissions_sent: u64,
     /// Requests of ours that nobody answered.
     pub requests_timed_out: u64,
+    /// Rooms that were to be sent to a recorder, and no recorder took them any more.
+    pub recorders_gone: u64,
     /// Calls answered with 200.
     pub calls_answered: u64,
 }

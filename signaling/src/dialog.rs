@@ -74,13 +74,54 @@ impl Dialog {
             local: local.into(),
             remote: value(invite, &HeaderName::From)?,
             remote_target,
-            routes: routes(invite)?,
+            routes: routes(&invite.headers)?,
             local_sequence,
             remote_sequence: sequence(invite)?,
             contact,
             flow: from,
             allows_update: peer_allows(&invite.headers),
         })
+    }
+
+    /// A dialog that we want to make with `target`: its other end is known once that answers.
+    pub(crate) fn calling(
+        target: &Uri,
+        from: &str,
+        call_id: String,
+        local_tag: String,
+        local_sequence: u32,
+        contact: String,
+        to: Peer,
+    ) -> Self {
+        Self {
+            call_id: call_id.into_bytes().into(),
+            local: format!("<{from}>;tag={local_tag}").into(),
+            local_tag,
+            remote_tag: Vec::new(),
+            remote: bracketed(target).into(),
+            remote_target: target.clone(),
+            routes: Vec::new(),
+            local_sequence,
+            remote_sequence: 0,
+            contact,
+            flow: to,
+            allows_update: false,
+        }
+    }
+
+    /// Takes the 2xx that makes the dialog (section 12.1.2). Whether it says where requests go.
+    pub(crate) fn answered(&mut self, answer: &Response) -> bool {
+        let headers = &answer.headers;
+        let Some(Ok(to)) = headers.typed::<To>() else { return false };
+        let Some(remote) = headers.value(&HeaderName::To) else { return false };
+        let Some(mut routes) = routes(headers) else { return false };
+        // The route set of a caller is Record-Route in reverse order.
+        routes.reverse();
+        self.remote_tag = to.tag().unwrap_or_default().to_vec();
+        self.remote = Bytes::from(remote.into_owned());
+        self.routes = routes;
+        self.retarget(headers);
+        true
     }
 
     pub(crate) fn call_id(&self) -> String {
@@ -235,8 +276,8 @@ fn value(request: &Request, name: &HeaderName) -> Option<Bytes> {
 }
 
 /// The route set of a callee: Record-Route in its order (section 12.1.1).
-fn routes(invite: &Request) -> Option<Vec<Route>> {
-    let recorded = invite.headers.typed_all::<RecordRoute>().take(ROUTES_MAX + 1);
+fn routes(headers: &sipx_sip::Headers) -> Option<Vec<Route>> {
+    let recorded = headers.typed_all::<RecordRoute>().take(ROUTES_MAX + 1);
     let routes: Vec<Route> = recorded
         .map(|route| route.ok().map(|route| Route { text: written(&route.0), uri: route.0.uri }))
         .collect::<Option<_>>()?;
@@ -262,6 +303,21 @@ fn bracketed(uri: &Uri) -> Vec<u8> {
 
 fn is_loose(uri: &Uri) -> bool {
     uri.params().is_some_and(|params| params.contains("lr"))
+}
+
+/// Who is reached at `uri`, where that names no name and no transport that we do not have.
+pub(crate) fn peer_of(uri: &Uri) -> Option<Peer> {
+    let remote = socket_address(uri)?;
+    match uri.transport() {
+        None => Some(Peer { carrier: Carrier::Udp, remote }),
+        Some(name) if name.eq_ignore_ascii_case(b"udp") => {
+            Some(Peer { carrier: Carrier::Udp, remote })
+        }
+        Some(name) if name.eq_ignore_ascii_case(b"tcp") => {
+            Some(Peer { carrier: Carrier::TcpNew, remote })
+        }
+        Some(_) => None,
+    }
 }
 
 /// The address in `uri`, if it has one and no name.

@@ -7,6 +7,7 @@ mod invite;
 mod media;
 mod offer_answer;
 mod recorder;
+mod recording_client;
 mod refresh;
 mod requests;
 
@@ -34,6 +35,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::salvage::{diagnosis, salvage};
 use crate::session_timer::Policy;
+use crate::siprec::sent::SentRoom;
 use crate::timers::Timers;
 use crate::via::{self, ReturnPath};
 use crate::view::ParticipantId;
@@ -64,6 +66,8 @@ pub struct FrontEnd {
     by_stream: HashMap<SessionKey, ParticipantId>,
     /// How many recording sessions others make with us.
     recording_sessions: usize,
+    /// Our rooms that are sent to recorders of others.
+    sent_rooms: BTreeMap<String, SentRoom>,
     /// Whose dialogs go over which connection.
     flows: HashMap<Peer, BTreeSet<ParticipantId>>,
     focus: Focus,
@@ -100,6 +104,7 @@ impl FrontEnd {
             by_session: HashMap::new(),
             by_stream: HashMap::new(),
             recording_sessions: 0,
+            sent_rooms: BTreeMap::new(),
             flows: HashMap::new(),
             focus: Focus::default(),
             timers: Timers::new(),
@@ -205,7 +210,7 @@ impl FrontEnd {
     /// transaction has expired. Whatever remains then is a leak.
     pub fn entries(&self) -> usize {
         let tables = [self.calls.len(), self.by_tag.len(), self.by_session.len(), self.flows.len()];
-        let streams = self.by_stream.len() + self.recording_sessions;
+        let streams = self.by_stream.len() + self.recording_sessions + self.sent_rooms.len();
         let queues = [streams, self.focus.len(), self.timers.len(), self.unsent.len()];
         self.endpoint.entries() + tables.iter().chain(&queues).sum::<usize>()
     }
@@ -275,7 +280,10 @@ impl FrontEnd {
             call.deadlines[timer as usize] = None;
         }
         match timer {
-            CallTimer::Ring => self.ring_time_over(now, id, out),
+            CallTimer::Ring => {
+                self.ring_time_over(now, id, out);
+                self.give_up_recorder(now, id, out);
+            }
             CallTimer::Invitation => {
                 self.reject(now, id, &Refusal::Expired, Ending::Refused, out);
             }

@@ -1,9 +1,11 @@
 //! What the front end needs from the world: the wire below it, the engine beside it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint};
+use media_units::Instant;
 
 use crate::recording::{RecordedTrack, RecordingId, RecordingStart};
 
@@ -55,6 +57,11 @@ pub trait Outside {
     fn signaling_address(&self, toward: Peer) -> Option<SocketAddr> {
         let _ = toward;
         None
+    }
+
+    /// What the calendar says at an instant, as time since 1970, for metadata.
+    fn since_1970(&self, at: Instant) -> Duration {
+        at.since(Instant::START)
     }
 
     /// Sends a command to the shard it is for.

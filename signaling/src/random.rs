@@ -20,6 +20,10 @@ impl Random {
         self.0.next_u64()
     }
 
+    pub(crate) fn u128(&mut self) -> u128 {
+        u128::from(self.u64()) << 64 | u128::from(self.u64())
+    }
+
     pub(crate) fn u32(&mut self) -> u32 {
         self.0.next_u32()
     }

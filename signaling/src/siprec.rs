@@ -3,13 +3,19 @@
 
 pub(crate) mod body;
 pub(crate) mod recorded;
+pub(crate) mod sent;
+
+use std::time::Duration;
 
 use sipx_sip::headers::Contact;
 use sipx_sip::{HeaderName, Request};
 
-use crate::Network;
 use crate::option_tags::lists;
+use crate::outside::{Carrier, Peer};
+use crate::{Network, Pattern};
 use recorded::RecordedSession;
+use sent::Sending;
+pub use sent::{NotARecorder, RecorderAddress};
 
 /// What makes a request one of a recording session.
 const TAG: &str = "siprec";
@@ -19,7 +25,7 @@ const CLIENT: &str = "+sip.src";
 const RECORDER: &str = "+sip.srs";
 
 /// Limits and rights of recording sessions. Checked by the server before it gets here.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiprecConfig {
     /// Whose recording sessions we take; empty: nobody's.
     pub accept_from: Vec<Network>,
@@ -27,6 +33,25 @@ pub struct SiprecConfig {
     pub sessions_max: usize,
     /// Streams of one recording session; those beyond are refused in their places.
     pub streams_max: usize,
+    /// The recorders that our rooms are sent to: the first that answers.
+    pub send_to: Vec<RecorderAddress>,
+    /// Rooms that are always sent.
+    pub rooms: Vec<Pattern>,
+    /// How long a recorder may take to answer before the next is called.
+    pub answer_timeout: Duration,
+}
+
+impl Default for SiprecConfig {
+    fn default() -> Self {
+        Self {
+            accept_from: Vec::new(),
+            sessions_max: 4096,
+            streams_max: 8,
+            send_to: Vec::new(),
+            rooms: Vec::new(),
+            answer_timeout: Duration::from_secs(4),
+        }
+    }
 }
 
 impl SiprecConfig {
@@ -46,6 +71,8 @@ impl SiprecConfig {
 pub(crate) enum Siprec {
     /// We record.
     Recorder(Box<RecordedSession>),
+    /// We send.
+    Client(Box<Sending>),
 }
 
 /// Whether an INVITE is to make a recording session: it requires the extension, or its sender
@@ -63,4 +90,13 @@ pub(crate) fn is_recording_session(invite: &Request) -> bool {
 /// Contact of a recorder.
 pub(crate) fn recorder_contact(contact: &str) -> String {
     format!("{contact};{RECORDER}")
+}
+
+/// Contact of a recording client at `uri`, for `peer`.
+pub(crate) fn client_contact(uri: &str, peer: Peer) -> String {
+    let transport = match peer.carrier {
+        Carrier::Udp => "",
+        Carrier::Tcp(_) | Carrier::TcpNew => ";transport=tcp",
+    };
+    format!("<{uri}{transport}>;{CLIENT}")
 }

@@ -29,6 +29,7 @@ fn routes() -> OpenApiRouter<Queue> {
     OpenApiRouter::with_openapi(Head::openapi())
         .routes(routes!(rooms))
         .routes(routes!(room, end_room))
+        .routes(routes!(send_room, end_sending))
         .routes(routes!(room_participants))
         .routes(routes!(participants))
         .routes(routes!(participant, kick))
@@ -85,6 +86,27 @@ async fn end_room(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Trouble> {
     done(control.ask(|reply| Ask::EndRoom(name, reply)).await)
+}
+
+/// Sends a room to the recorders of `siprec.send_to` (RFC 7866), if it is not sent already. Where
+/// none of them takes it, it is recorded here. 404 where there is no such room, or no recorder.
+#[utoipa::path(put, path = "/v1/rooms/{name}/siprec", params(("name" = String, description = "The room's name")),
+    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn send_room(
+    State(control): State<Queue>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Trouble> {
+    done(control.ask(|reply| Ask::Send(name, true, reply)).await)
+}
+
+/// Ends the sending of a room to a recorder. 404 where it is not sent.
+#[utoipa::path(delete, path = "/v1/rooms/{name}/siprec", params(("name" = String, description = "The room's name")),
+    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn end_sending(
+    State(control): State<Queue>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Trouble> {
+    done(control.ask(|reply| Ask::Send(name, false, reply)).await)
 }
 
 /// Who is in a room, with their media.

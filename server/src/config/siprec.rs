@@ -1,6 +1,8 @@
 //! `[siprec]`
 
-use signaling::SiprecConfig;
+use std::time::Duration;
+
+use signaling::{PlanError, SiprecConfig};
 
 use super::reader::Section;
 
@@ -32,5 +34,25 @@ pub(super) fn siprec(section: &mut Section<'_, '_>) -> SiprecConfig {
             1..=32,
             "Streams of one recording session; those beyond are refused in their places.",
         ) as usize,
+        send_to: section.parsed_list(
+            "send_to",
+            "addresses of recorders without names, for example [\"sip:srs@192.0.2.7:5060;transport=tcp\"]",
+            "The recorders that rooms are sent to. The first is called first; where it refuses, does \
+             not answer or hangs up, the next; where none is left the room is recorded here.",
+            |text| text.parse().map_err(|_| "no address of a recorder".to_owned()),
+        ),
+        rooms: section.parsed_list(
+            "rooms",
+            "names, prefixes with a star, or ranges, as in [dial]",
+            "Rooms that are sent from their first member to their last; others are sent when the API \
+             asks for it.",
+            |text| text.parse().map_err(|error: PlanError| error.to_string()),
+        ),
+        answer_timeout: section.duration(
+            "answer_timeout",
+            Duration::from_secs(4),
+            Duration::from_millis(500)..=Duration::from_secs(32),
+            "How long a recorder may take to answer before the next is called.",
+        ),
     }
 }

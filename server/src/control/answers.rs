@@ -57,6 +57,13 @@ impl Control {
                 let done = self.front.end_room(now, &name, &mut self.world);
                 tell(reply, done.map_err(|NotFound| Trouble::NoRoom));
             }
+            Ask::Send(name, begin, reply) => {
+                let done = match begin {
+                    true => self.front.send_room(now, &name, &mut self.world),
+                    false => self.front.end_sending(now, &name, &mut self.world),
+                };
+                tell(reply, done.map_err(|NotFound| Trouble::NoRoom));
+            }
             Ask::Health(reply) => tell(reply, Ok(self.health())),
             Ask::Metrics(reply) => {
                 let shards = self.world.engine.shards();
@@ -190,6 +197,7 @@ impl Control {
             shards: reports.shards.clone(),
             calls: self.front.calls(),
             transactions: self.front.transactions(),
+            recording_sessions: self.front.recording_sessions(),
             draining: self.stop_at.is_some(),
             sip: self.front.counters().clone(),
             transport: transport.counters(),

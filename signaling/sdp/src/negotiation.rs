@@ -27,7 +27,7 @@ pub struct Negotiation {
 /// Reads the first offer of a dialog: the first acceptable audio stream becomes ours, every other
 /// one is refused.
 pub fn negotiate(offer: &[u8], capabilities: &Capabilities) -> Result<Negotiation, SdpRefusal> {
-    read_offer(offer, capabilities, Formats::default())
+    read_offer(offer, capabilities, &Formats::default())
 }
 
 /// Our offer of one audio stream, the first of a dialog: for an INVITE without one, in the 200.
@@ -57,7 +57,7 @@ impl Negotiation {
         offer: &[u8],
         capabilities: &Capabilities,
     ) -> Result<Self, SdpRefusal> {
-        read_offer(offer, capabilities, self.history.known.clone())
+        read_offer(offer, capabilities, &self.history.known)
     }
 
     /// The answer.
@@ -246,12 +246,12 @@ impl History {
 fn read_offer(
     offer: &[u8],
     capabilities: &Capabilities,
-    known: Formats,
+    known: &Formats,
 ) -> Result<Negotiation, SdpRefusal> {
     let session = parse(offer)?;
     let mut refusal = SdpRefusal::NoAudio;
     for (index, media) in session.medias.iter().enumerate() {
-        match agree(&session, media, capabilities, &known) {
+        match agree(&session, media, capabilities, known) {
             Ok(mut negotiation) => {
                 negotiation.history.before = refused(session.medias.get(..index));
                 negotiation.history.after = refused(session.medias.get(index + 1..));

@@ -8,6 +8,7 @@ use crate::counters::Ending;
 use crate::outside::{Carrier, Outside, Peer};
 use crate::refusal::Refusal;
 use crate::reply::push;
+use crate::siprec::Siprec;
 use crate::view::ParticipantId;
 
 impl FrontEnd {
@@ -30,6 +31,9 @@ impl FrontEnd {
         }
         if call.confirmed {
             return self.end(now, id, ending, out);
+        }
+        if matches!(call.siprec, Some(Siprec::Client(_))) {
+            return self.give_up_recorder(now, id, out);
         }
         call.ending.get_or_insert(ending);
         self.release(now, id, out);

@@ -67,6 +67,10 @@ impl FrontEnd {
         if call.ringing.is_some() {
             return Err(self.unfinished());
         }
+        if self.is_sending(id) {
+            // What a recorder gets is ours to offer.
+            return Err(Refusal::Description(SdpRefusal::NoAudio));
+        }
         if call.is_offering() {
             return Err(Refusal::Glare);
         }

@@ -18,6 +18,7 @@ use crate::random::Random;
 use crate::recording::{RecordedParticipant, RecordedTrack, RecordingStart};
 use crate::refusal::Refusal;
 use crate::routing::Destination;
+use crate::siprec::Siprec;
 use crate::view::{Gains, ParticipantId};
 
 /// A command that must reach the engine, however full its ring is.
@@ -161,6 +162,10 @@ impl FrontEnd {
         if gains != Gains::default() {
             self.oblige(now, Duty::SetGain(session, gains), out);
         }
+        if let Some(Destination::Room(name)) = self.calls.get(&id).map(|call| &call.destination) {
+            let name = name.clone();
+            self.joined_room(now, id, &name, out);
+        }
         self.record(id, session, out)
     }
 
@@ -199,8 +204,10 @@ impl FrontEnd {
     /// Gives back a call's session and its seat. Harmless a second time.
     pub(super) fn release(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        if let Some(siprec) = call.siprec.take() {
-            return self.release_recording(now, siprec, out);
+        match &call.siprec {
+            Some(Siprec::Recorder(_)) => return self.release_recording(now, id, out),
+            Some(Siprec::Client(_)) => return self.release_sending(now, id, out),
+            None => {}
         }
         let Some(media) = call.media.take() else { return };
         let destination = call.destination.clone();
@@ -208,6 +215,9 @@ impl FrontEnd {
         if media.is_open {
             self.facts.push_back(Fact::Left { participant: id });
             self.oblige(now, Duty::CloseSession(media.session), out);
+            if let Destination::Room(name) = &destination {
+                self.left_room(now, id, name, out);
+            }
         } else {
             out.abandon_media(media.session);
         }

@@ -89,6 +89,11 @@ impl FrontEnd {
         Ok(())
     }
 
+    /// How many recording sessions others make with us now.
+    pub fn recording_sessions(&self) -> usize {
+        self.recording_sessions
+    }
+
     /// Whether a call is a recording session that somebody makes with us.
     pub(super) fn is_recorded(&self, id: ParticipantId) -> bool {
         let call = self.calls.get(&id);
@@ -108,8 +113,12 @@ impl FrontEnd {
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
         let flow = call.dialog.flow();
         // Taken out while it changes, and put back whatever came of it.
-        let Some(Siprec::Recorder(mut recorded)) = call.siprec.take() else {
-            return Err(Refusal::NoDialog);
+        let mut recorded = match call.siprec.take() {
+            Some(Siprec::Recorder(recorded)) => recorded,
+            other => {
+                call.siprec = other;
+                return Err(Refusal::NoDialog);
+            }
         };
         let taken = self.change(now, id, &mut recorded, bodies, flow, out);
         if let Some(call) = self.calls.get_mut(&id) {
@@ -241,6 +250,8 @@ impl FrontEnd {
             self.calls.get_mut(&id).and_then(|call| call.siprec.as_mut())
         {
             recorded.received.retain(|_, stream| stream.session != session);
+        } else {
+            self.forget_session_sent(id);
         }
         self.hang_up(now, id, Ending::EngineFailed, out);
     }
@@ -267,12 +278,14 @@ impl FrontEnd {
     pub(super) fn release_recording(
         &mut self,
         now: Instant,
-        siprec: Siprec,
+        id: ParticipantId,
         out: &mut dyn Outside,
     ) {
-        let Siprec::Recorder(mut recorded) = siprec;
-        self.recording_sessions -= 1;
-        self.release_streams(now, &mut recorded, out);
+        let siprec = self.calls.get_mut(&id).and_then(|call| call.siprec.take());
+        if let Some(Siprec::Recorder(mut recorded)) = siprec {
+            self.recording_sessions -= 1;
+            self.release_streams(now, &mut recorded, out);
+        }
     }
 
     /// Gives back everything that a recording session holds.

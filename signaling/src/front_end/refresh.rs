@@ -13,6 +13,7 @@ use crate::endpoint::TransactionId;
 use crate::outside::{Carrier, Outside, Peer};
 use crate::reply::{ALLOW, SDP, push};
 use crate::session_timer::SessionTimer;
+use crate::siprec::Siprec;
 use crate::view::ParticipantId;
 
 /// After a 491, the side that did not make the call waits for up to this long (RFC 3261 14.1).
@@ -43,6 +44,9 @@ impl FrontEnd {
         let Some(timer) = call.session_timer.filter(|_| call.ending.is_none()) else { return };
         if call.refresh.is_some() || call.unacknowledged.is_some() {
             return self.set_timer(id, CallTimer::Refresh, now + BUSY_WAIT);
+        }
+        if matches!(call.siprec, Some(Siprec::Client(_))) {
+            return self.offer_to_recorder(now, id, out);
         }
         let Some(media) = call.media.as_ref() else { return };
         let is_update = call.dialog.allows_update();
@@ -81,7 +85,7 @@ impl FrontEnd {
     }
 
     /// Adds our Via, our name and the length to a request.
-    fn complete(&mut self, request: &mut Request, to: Peer, out: &dyn Outside) {
+    pub(super) fn complete(&mut self, request: &mut Request, to: Peer, out: &dyn Outside) {
         let address = self.local_address(to, out);
         let branch = self.random.token();
         let via = match to.carrier {
@@ -107,6 +111,9 @@ impl FrontEnd {
         response: &Response,
         out: &mut dyn Outside,
     ) {
+        if self.is_call_to_recorder(id, transaction) {
+            return self.recorder_answered(now, id, response, out);
+        }
         let Some(call) = self.calls.get_mut(&id) else { return };
         if let Some((accepted, sequence)) = call.accepted_refresh
             && accepted == transaction
@@ -134,6 +141,9 @@ impl FrontEnd {
         transaction: TransactionId,
         out: &mut dyn Outside,
     ) {
+        if self.is_call_to_recorder(id, transaction) {
+            return self.recorder_unanswered(now, id, out);
+        }
         let Some(call) = self.calls.get_mut(&id) else { return };
         if call.refresh.as_ref().is_some_and(|refresh| refresh.transaction == transaction) {
             call.refresh = None;
@@ -162,6 +172,10 @@ impl FrontEnd {
             call.accepted_refresh = Some((transaction, sequence));
         }
         self.acknowledge(id, sequence, out);
+        if self.is_sending(id) {
+            self.take_recorder_answer(now, id, response, out);
+            return self.tell_recorder_again(now, id, out);
+        }
         self.take_answer(now, id, &response.headers, response.body(), out);
     }
 
@@ -201,7 +215,7 @@ impl FrontEnd {
     }
 
     /// Sends the ACK of a 2xx to our INVITE: outside of any transaction.
-    fn acknowledge(&mut self, id: ParticipantId, sequence: u32, out: &mut dyn Outside) {
+    pub(super) fn acknowledge(&mut self, id: ParticipantId, sequence: u32, out: &mut dyn Outside) {
         let Some(call) = self.calls.get(&id) else { return };
         let (mut ack, to) = call.dialog.ack(sequence);
         self.complete(&mut ack, to, out);

@@ -9,6 +9,7 @@ mod codecs;
 mod faults;
 mod offers;
 mod recorder;
+mod recording_client;
 mod ringing;
 mod robustness;
 mod routing;

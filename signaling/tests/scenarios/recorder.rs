@@ -17,7 +17,7 @@ fn recorder() -> World {
 
 fn allowed(sessions_max: usize) -> SiprecConfig {
     let accept_from = vec!["192.0.2.0/24".parse().unwrap()];
-    SiprecConfig { accept_from, sessions_max, streams_max: 3 }
+    SiprecConfig { accept_from, sessions_max, streams_max: 3, ..SiprecConfig::default() }
 }
 
 fn client() -> Phone {
