@@ -288,10 +288,8 @@ impl Outside for Switchboard<'_> {
         shard: Option<u8>,
         _toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
-        let index = shard.map_or_else(
-            || self.server.least_loaded(|side| side.sessions.taken()),
-            usize::from,
-        );
+        let index = shard
+            .map_or_else(|| self.server.least_loaded(|side| side.sessions.taken()), usize::from);
         let session = self.server.shards[index].sessions.take_session().ok_or(Refusal::Full)?;
         let rtp_port = self.server.plan.rtp_port(session);
         Ok((session, MediaAddress { address: SERVER, rtp_port }))
