@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine_control::{Event, TapPoint};
+use engine_control::{Event, TapId, TapPoint};
 use signaling::RecordingId;
 
 /// What is tapped for which recording.
@@ -16,7 +16,7 @@ pub(crate) struct Recordings {
 struct Recording {
     subject: String,
     call_id: Option<String>,
-    points: Vec<TapPoint>,
+    taps: Vec<(TapPoint, TapId)>,
 }
 
 impl Recordings {
@@ -24,7 +24,7 @@ impl Recordings {
     pub(crate) fn begin(&mut self, subject: String, call_id: Option<String>) -> RecordingId {
         self.begun += 1;
         let id = RecordingId::new(self.begun);
-        self.going_on.insert(id, Recording { subject, call_id, points: Vec::new() });
+        self.going_on.insert(id, Recording { subject, call_id, taps: Vec::new() });
         id
     }
 
@@ -35,23 +35,25 @@ impl Recordings {
     }
 
     /// A track of a recording that goes on.
-    pub(crate) fn add(&mut self, recording: RecordingId, point: TapPoint) {
+    pub(crate) fn add(&mut self, recording: RecordingId, point: TapPoint, tap: TapId) {
         if let Some(recording) = self.going_on.get_mut(&recording) {
-            recording.points.push(point);
+            recording.taps.push((point, tap));
         }
     }
 
     /// What a recording taps; it is over.
     pub(crate) fn end(&mut self, recording: RecordingId) -> Vec<TapPoint> {
-        self.going_on.remove(&recording).map(|recording| recording.points).unwrap_or_default()
+        let taps = self.going_on.remove(&recording).map(|recording| recording.taps);
+        taps.unwrap_or_default().into_iter().map(|(point, _)| point).collect()
     }
 
     /// Takes note of a tap that has ended. A recording without any is over.
     pub(crate) fn listen(&mut self, event: &Event) {
-        if let Event::TapEnded { point, .. } = event {
+        if let Event::TapEnded { tap, .. } = event {
             self.going_on.retain(|_, recording| {
-                recording.points.retain(|of| of != point);
-                !recording.points.is_empty()
+                // By tap: one point may be tapped anew before the end of the last tap is told.
+                recording.taps.retain(|(_, of)| of != tap);
+                !recording.taps.is_empty()
             });
         }
     }

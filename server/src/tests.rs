@@ -325,7 +325,7 @@ fn every_documented_route_is_served() {
                 served += 1;
             }
         }
-        assert_eq!(served, 14);
+        assert_eq!(served, 16);
     });
 }
 

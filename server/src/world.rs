@@ -105,7 +105,7 @@ impl Outside for World {
         let (point, class) = (track.point, Some(RateClass::Narrow));
         self.command(Command::StartTap { point, tap, class })
             .inspect_err(|_| self.recorder.end(tap))?;
-        self.recordings.add(recording, point);
+        self.recordings.add(recording, point, tap);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 import random
 import socket
-import threading
+import struct
 import time
 
 import sound
@@ -23,6 +23,12 @@ class Stream:
         self.port = self.socket.getsockname()[1]
         self.direction = "sendonly"
         self.remote = None
+        self.sent = 0
+
+    def packet(self, frame):
+        """The next RTP packet."""
+        self.sent += 1
+        return struct.pack(">BBHII", 0x80, 0, self.sent & 0xFFFF, self.sent * sound.FRAME, self.port) + frame
 
     def lines(self):
         port = self.port if self.direction else 0
@@ -40,13 +46,11 @@ class RecordingClient:
         self.port = self.sip.getsockname()[1]
         self.tag, self.call_id = f"{random.getrandbits(32):08x}", f"{random.getrandbits(64):016x}"
         self.sequence, self.to = 0, f"<sip:recorder@{HOST}>"
-        self.sending = None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.stop()
         for found in (self.sip, *(stream.socket for stream in self.streams)):
             found.close()
 
@@ -126,16 +130,5 @@ class RecordingClient:
             for stream, tone in zip(self.streams, tones):
                 if stream.remote and stream.direction == "sendonly":
                     at = frame * sound.FRAME % sound.SAMPLE_RATE
-                    header = bytes([0x80, 0]) + self.count(stream).to_bytes(2, "big")
-                    header += (self.counted(stream) * sound.FRAME).to_bytes(4, "big") + bytes([9, 9, 9, stream.port & 255])
-                    stream.socket.sendto(header + tone[at:at + sound.FRAME], stream.remote)
+                    stream.socket.sendto(stream.packet(tone[at:at + sound.FRAME]), stream.remote)
             time.sleep(max(0, begin + (frame + 1) * 0.02 - time.monotonic()))
-
-    @staticmethod
-    def count(stream):
-        stream.sent = getattr(stream, "sent", -1) + 1
-        return stream.sent & 0xFFFF
-
-    @staticmethod
-    def counted(stream):
-        return stream.sent

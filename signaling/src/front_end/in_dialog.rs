@@ -107,10 +107,7 @@ impl FrontEnd {
     ) -> Result<(), Refusal> {
         let request = &asked.request;
         let is_recorded = self.is_recorded(id);
-        let offer = match is_recorded {
-            true => None,
-            false => description(&request.headers, request.body())?,
-        };
+        let offer = if is_recorded { None } else { description(&request.headers, request.body())? };
         let session_timer = self.policy().negotiate(request)?;
         let call = self.calls.get(&id).ok_or(Refusal::NoDialog)?;
         if offer.is_some() && call.ringing.is_some() {

@@ -60,23 +60,21 @@ impl FrontEnd {
         let mut dialog = self.dialog(request, USER, asked.from, out)?;
         dialog.set_contact(recorder_contact(dialog.contact()));
         let mut recorded = RecordedSession::new(capabilities, self.random.u64() >> 2);
-        recorded.metadata = bodies.metadata.unwrap_or_default();
         self.admitted += 1;
         let id = ParticipantId::new(self.admitted);
         self.receive_streams(now, id, &mut recorded, streams, asked.from, out)?;
+        recorded.set_metadata(bodies.metadata.unwrap_or_default());
         let start = RecordingStart {
             subject: if caller.user.is_empty() { USER.to_owned() } else { caller.user.clone() },
             room: None,
             call_id: Some(dialog.call_id()),
             tracks: recorded.tracks_begun(),
         };
-        match out.begin_recording(start) {
-            Ok(recording) => recorded.recording = Some(recording),
-            Err(_) => {
-                self.release_streams(now, &mut recorded, out);
-                return Err(NOT_NOW);
-            }
-        }
+        let Ok(recording) = out.begin_recording(start) else {
+            self.release_streams(now, &mut recorded, out);
+            return Err(NOT_NOW);
+        };
+        recorded.recording = Some(recording);
         let sdp = recorded.answer();
         let reply = Reply::new(200).in_dialog(dialog.contact()).describing(sdp);
         let reply = with_session_timer(reply, session_timer);
@@ -148,7 +146,7 @@ impl FrontEnd {
                 .map_err(Refusal::Description)?;
             self.receive_streams(now, id, recorded, streams, flow, out)?;
         }
-        recorded.metadata = known;
+        recorded.set_metadata(known);
         follow_tracks(recorded, out);
         Ok(is_offer.then(|| recorded.answer()))
     }
@@ -167,7 +165,9 @@ impl FrontEnd {
     ) -> Result<(), Refusal> {
         let beyond: Vec<usize> =
             streams.audio().skip(self.config.siprec.streams_max).map(|(place, ..)| place).collect();
-        beyond.into_iter().for_each(|place| streams.refuse(place));
+        for place in beyond {
+            streams.refuse(place);
+        }
         let wanted: Vec<(usize, String, RemoteMedia)> =
             streams.audio().map(|(place, label, media)| (place, label.to_owned(), media)).collect();
         let mut opened: Vec<(usize, Received)> = Vec::new();
@@ -234,7 +234,14 @@ impl FrontEnd {
             out.abandon_media(session);
             return Err(full(refusal));
         }
-        Ok(Received { session, address, label: label.to_owned(), agreed: media, track: None })
+        Ok(Received {
+            session,
+            address,
+            label: label.to_owned(),
+            agreed: media,
+            is_mix: false,
+            track: None,
+        })
     }
 
     /// The engine could not open a stream after all, whose slot is given back: the whole recording

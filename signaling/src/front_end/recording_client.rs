@@ -22,7 +22,7 @@ use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
 use crate::siprec::body::Bodies;
 use crate::siprec::sent::{Calling, Sending, SentRoom, bodies};
-use crate::siprec::{Siprec, client_contact};
+use crate::siprec::{RecorderAddress, Siprec, client_contact};
 use crate::view::{NotFound, ParticipantId};
 
 /// The user part of our addresses.
@@ -100,7 +100,7 @@ impl FrontEnd {
     pub fn sent_rooms(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.sent_rooms.iter().map(|(name, sent)| {
             let recorder = self.config.siprec.send_to.get(sent.recorder);
-            (name.as_str(), recorder.filter(|_| sent.call.is_some()).map(|it| it.text()))
+            (name.as_str(), recorder.filter(|_| sent.call.is_some()).map(RecorderAddress::text))
         })
     }
 
@@ -465,7 +465,15 @@ impl FrontEnd {
         let Some(calling) = self.sending(id).and_then(|sending| sending.calling.as_mut()) else {
             return;
         };
-        let is_provisional = calling.is_provisional;
+        let (transaction, is_provisional) = (calling.transaction, calling.is_provisional);
+        if self.is_stopping && !is_provisional {
+            // Nothing was heard of it: it is not waited for.
+            self.endpoint.abandon(now, transaction, out);
+            return self.recorder_unanswered(now, id, out);
+        }
+        let Some(calling) = self.sending(id).and_then(|sending| sending.calling.as_mut()) else {
+            return;
+        };
         if std::mem::replace(&mut calling.is_given_up, true) {
             return;
         }

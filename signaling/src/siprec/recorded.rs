@@ -37,6 +37,8 @@ pub(crate) struct Received {
     pub address: MediaAddress,
     pub label: String,
     pub agreed: RemoteMedia,
+    /// Whether several were named as its senders at one time: then it is nobody's any more.
+    pub is_mix: bool,
     /// As it is recorded now; `None`: it is not, yet or any more.
     pub track: Option<RecordedTrack>,
 }
@@ -70,6 +72,14 @@ impl RecordedSession {
         }
     }
 
+    /// Takes what is known about who is in which stream.
+    pub(crate) fn set_metadata(&mut self, metadata: Metadata) {
+        self.metadata = metadata;
+        for stream in self.received.values_mut() {
+            stream.is_mix |= self.metadata.senders(&stream.label).nth(1).is_some();
+        }
+    }
+
     /// The tracks of all its streams, from now on recorded.
     pub(crate) fn tracks_begun(&mut self) -> Vec<RecordedTrack> {
         let tracks: Vec<RecordedTrack> =
@@ -86,7 +96,8 @@ impl RecordedSession {
         let streams = self.received.iter().filter_map(|(place, stream)| {
             let track = self.track(*place, stream);
             let Some(now) = &stream.track else { return Some((None, (*place, track))) };
-            let is_another = track.participant.is_some() && track.participant != now.participant;
+            let is_named = track.participant.is_some() || stream.is_mix;
+            let is_another = is_named && track.participant != now.participant;
             is_another.then_some((Some(now.point), (*place, track)))
         });
         streams.collect()
@@ -94,7 +105,8 @@ impl RecordedSession {
 
     /// The track of a stream, with who speaks on it as far as that is known.
     fn track(&self, place: usize, stream: &Received) -> RecordedTrack {
-        let who = self.metadata.sender(&stream.label).filter(|_| !stream.label.is_empty());
+        let is_somebodys = !stream.is_mix && !stream.label.is_empty();
+        let who = self.metadata.sender(&stream.label).filter(|_| is_somebodys);
         let participant = who.map(|who| RecordedParticipant {
             id: who.id.clone(),
             uri: who.aor.clone(),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use engine_control::{Command, Event, Refusal, TapPoint, tap};
+use engine_control::{Command, Event, Refusal, TapId, TapPoint};
 use media_units::{Direction, Encoding};
 use signaling::{FrontEndConfig, SiprecConfig};
 
@@ -249,6 +249,24 @@ fn video_and_what_is_beyond_the_limit_are_refused_in_their_places() {
 }
 
 #[test]
+fn a_stream_that_several_send_is_a_mix_and_stays_one() {
+    let mut world = recorder();
+    let mut client = client();
+    let sdp = offer(&TWO[..1]);
+    let alone = metadata("complete", &[("anna", "X", "96")]);
+    send(&mut world, &mut client, "INVITE", &both(&sdp, &alone));
+    assert_eq!(tracks(&world), tracked(&[("96", Some("sip:anna@x"))]));
+    let two = metadata("complete", &[("anna", "X", "96"), ("bert", "X", "96")]);
+    send(&mut world, &mut client, "UPDATE", &both("", &two));
+    assert_eq!(tracks(&world), tracked(&[("96", None)]), "it is not hers alone any more");
+    let bert = metadata("complete", &[("bert", "X", "96")]);
+    send(&mut world, &mut client, "UPDATE", &both("", &bert));
+    assert_eq!(tracks(&world), tracked(&[("96", None)]));
+    client.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
 fn two_streams_of_one_label_are_nobodys() {
     let mut world = recorder();
     let mut client = client();
@@ -366,9 +384,8 @@ fn a_shard_that_refuses_a_stream_or_its_tap_ends_the_session() {
         let session = *world.outside.open_sessions.first().unwrap();
         if refuses_tap {
             assert_eq!(world.outside.recordings[0].tracks[0].point, TapPoint::Received(session));
-            let (sink, _) = tap(1);
-            let command =
-                Command::StartTap { point: TapPoint::Received(session), sink: Box::new(sink) };
+            let point = TapPoint::Received(session);
+            let command = Command::StartTap { point, tap: TapId(1), class: None };
             world.event(Event::Refused { command, refusal: Refusal::Full });
         } else {
             let at = world.outside.commands.iter().position(
