@@ -22,7 +22,7 @@ fn allowed(sessions_max: usize) -> SiprecConfig {
 
 fn client() -> Phone {
     let mut client = Phone::calling("srs").with("Require: siprec");
-    client.contact = "<sip:src@192.0.2.10:5060>;+sip.src".to_owned();
+    "<sip:src@192.0.2.10:5060>;+sip.src".clone_into(&mut client.contact);
     client
 }
 
@@ -31,7 +31,9 @@ fn offer(streams: &[(u16, &str, &str)]) -> String {
     let mut sdp =
         "v=0\r\no=src 1 1 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 0\r\n".to_owned();
     for (port, label, more) in streams {
-        sdp += &format!("m=audio {port} RTP/AVP 0 8\r\na=label:{label}\r\na=sendonly\r\n{more}");
+        let stream =
+            format!("m=audio {port} RTP/AVP 0 8\r\na=label:{label}\r\na=sendonly\r\n{more}");
+        sdp.push_str(&stream);
     }
     sdp
 }
@@ -45,12 +47,13 @@ fn metadata(mode: &str, who: &[(&str, &str, &str)]) -> String {
          <datamode>{mode}</datamode><session session_id='S'/>"
     );
     for (who, stream, label) in who {
-        xml += &format!(
+        let person = format!(
             "<participant participant_id='{who}'><nameID aor='sip:{who}@x'><name>{who}!</name>\
              </nameID></participant><stream stream_id='{stream}' session_id='S'>\
              <label>{label}</label></stream><participantstreamassoc participant_id='{who}'>\
              <send>{stream}</send></participantstreamassoc>"
         );
+        xml.push_str(&person);
     }
     xml + "</recording>"
 }
