@@ -6,6 +6,7 @@ import wave
 
 import sipp
 import sound
+from kamailio import Kamailio
 from phone import Phone
 from recording_client import EDGE, RecordingClient, Stream
 from server import HOST, Server, free_port, wait_until
@@ -138,6 +139,25 @@ class Client(unittest.TestCase):
             *_, mix = sorted(finished(recorder, 1), key=lambda file: file.stat().st_size)
             for level in levels(mix, 500, 900):
                 self.assertGreater(level, HEARD / 2)
+
+    def test_a_room_is_sent_through_a_real_proxy(self):
+        with Server(siprec=ANYONE) as recorder, Kamailio(recorder) as proxy:
+            send_to = {"send_to": [f"sip:recorder@{HOST}:{proxy.port}"], "rooms": ["3*"]}
+            with Server(siprec=send_to) as server, Phone(server, "anna") as anna, Phone(server, "bert") as bert:
+                anna.call("3100")
+                wait_until(lambda: recorder.metrics()["mixminus_siprec_sessions"] == 1, "the recorder has the room")
+                invites = lambda: recorder.metrics()['mixminus_sip_requests_total{method="INVITE"}']
+                before = invites()
+                bert.call("3100")
+                wait_until(lambda: invites() > before, "the recorder is told of who came")
+                anna.play(sound.tone(500, 1), seconds=1.5)
+                anna.stop_playing()
+                bert.hang_up()
+                anna.hang_up()
+                # BYE finds its way by the route of the dialog, too.
+                server.wait_until_empty()
+                recorder.wait_until_empty()
+            self.assertTrue(any(levels(file, 500)[0] > HEARD / 2 for file in finished(recorder, 1)))
 
     def test_a_room_is_recorded_here_where_no_recorder_is_left(self):
         send_to = {"send_to": [f"sip:{HOST}:{free_port()}"], "answer_timeout": "500ms"}
