@@ -4,7 +4,9 @@
 //! have, by the stream's own clock. A histogram of it, which forgets, is weighed: a millisecond
 //! of delay against a share of packets that come too late. Links that hold everything back for
 //! a moment and let it go at once (Wi-Fi, LTE) are too seldom late for that; they are known by
-//! their peaks: one is an accident, two within some seconds are a habit.
+//! their peaks: one may be an accident, two within some seconds are a habit. What a first peak made
+//! the delay grow to is kept for a few seconds all the same: a second one finds it there, and
+//! giving it back and growing anew would be heard twice.
 //!
 //! All is counted in samples of the stream.
 
@@ -28,9 +30,6 @@ const MS_PER_PERCENT: u32 = 30;
 /// Packets between two looks at the histogram.
 const LOOK_EVERY: u8 = 10;
 
-/// Slack beside what was learned, for late ticks.
-const MARGIN_MS: u32 = 1;
-
 /// Buckets of the least delay; each lasts [`BASE_PACKETS`].
 const BASES: usize = 4;
 
@@ -45,6 +44,9 @@ const PEAKS: usize = 4;
 
 /// How long a peak is remembered, in milliseconds.
 const PEAK_MEMORY_MS: u32 = 12_000;
+
+/// How long a single peak is taken for a habit, in milliseconds.
+const LONE_PEAK_MS: u32 = 4000;
 
 /// Nothing is that far.
 const FAR: i32 = i32::MAX;
@@ -66,6 +68,8 @@ pub(super) struct DelayEstimate {
     /// Highest delay of the peak in progress, in ms.
     rising: u16,
     peaks: [Peak; PEAKS],
+    /// When the last packet arrived, on the stream's clock, in ms.
+    now_ms: u32,
     drift: Drift,
 }
 
@@ -92,6 +96,7 @@ impl DelayEstimate {
             learned: 1,
             rising: 0,
             peaks: [Peak::default(); PEAKS],
+            now_ms: 0,
             drift: Drift::new(rate),
         }
     }
@@ -109,7 +114,8 @@ impl DelayEstimate {
         self.follow_base(delay, at);
         let relative = self.as_ms(delay.wrapping_sub(self.base).max(0) as u32);
         self.count(relative);
-        self.follow_peaks(relative, at / (self.per_ms / 16));
+        self.now_ms = at / (self.per_ms / 16);
+        self.follow_peaks(relative);
     }
 
     /// The least delay there is, from which all others are counted. `None` before the first
@@ -118,10 +124,10 @@ impl DelayEstimate {
         (self.base != FAR).then_some(self.base)
     }
 
-    /// The delay to give to a packet beyond the least there is.
+    /// The delay to give to a packet beyond the least there is. Late ticks need no more: a pull
+    /// that is late gives packets time, and the schedule is that of the pulls in time.
     pub(super) fn target(&self) -> u32 {
-        let ms = u32::from(self.learned).max(self.habit());
-        (ms + MARGIN_MS) * self.per_ms / 16
+        u32::from(self.learned).max(self.habit()) * self.per_ms / 16
     }
 
     /// How much too fast the sender's clock is, in parts per million, once known.
@@ -187,7 +193,8 @@ impl DelayEstimate {
         best.1
     }
 
-    fn follow_peaks(&mut self, relative_ms: u32, now_ms: u32) {
+    fn follow_peaks(&mut self, relative_ms: u32) {
+        let now_ms = self.now_ms;
         if relative_ms > u32::from(self.learned) + PEAK_MS {
             self.rising = self.rising.max(relative_ms.min(1000) as u16);
         } else if self.rising > 0 {
@@ -200,17 +207,21 @@ impl DelayEstimate {
         }
     }
 
-    /// The height that peaks reach as a habit, in ms: the second highest of the last.
+    /// The height that peaks reach as a habit, in ms: the second highest of the last, or the only
+    /// one while it is new. The one in progress counts as well.
     fn habit(&self) -> u32 {
         let mut highest = [0; 2];
-        for peak in &self.peaks {
-            let height = peak.height;
+        for height in self.peaks.iter().map(|peak| peak.height).chain([self.rising]) {
             highest = match highest {
                 [first, _] if height > first => [height, first],
                 [first, second] => [first, second.max(height)],
             };
         }
-        u32::from(highest[1])
+        let is_new = self.rising > 0 || self.now_ms.wrapping_sub(self.peaks[0].at) < LONE_PEAK_MS;
+        match highest {
+            [only, 0] if is_new => u32::from(only),
+            [_, second] => u32::from(second),
+        }
     }
 }
 
@@ -237,10 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_network_asks_for_nothing_but_the_margin() {
+    fn a_clean_network_asks_for_a_millisecond() {
         let mut estimate = DelayEstimate::new(8000);
         learn(&mut estimate, [40; 500], 0);
-        assert_eq!(target_ms(&estimate), 2);
+        assert_eq!(target_ms(&estimate), 1);
         assert_eq!(estimate.base(), Some(320));
     }
 
@@ -260,6 +271,8 @@ mod tests {
         let mut at = learn(&mut estimate, [0; 500], 0);
         at = learn(&mut estimate, peak, at);
         at = learn(&mut estimate, [0; 150], at);
+        assert!(target_ms(&estimate) > 95, "kept for 4 s: {}", target_ms(&estimate));
+        at = learn(&mut estimate, [0; 60], at);
         assert!(target_ms(&estimate) < 30, "{}", target_ms(&estimate));
         at = learn(&mut estimate, peak, at);
         at = learn(&mut estimate, [0; 150], at);
@@ -273,7 +286,7 @@ mod tests {
         let mut estimate = DelayEstimate::new(8000);
         let delays = (0..1500).map(|index| if index % 200 == 199 { 18 } else { 0 });
         learn(&mut estimate, delays, 0);
-        assert_eq!(target_ms(&estimate), 2, "half a percent is worth 15 ms");
+        assert_eq!(target_ms(&estimate), 1, "half a percent is worth 15 ms");
     }
 
     #[test]

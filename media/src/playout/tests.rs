@@ -40,8 +40,8 @@ fn on_a_clean_network_every_packet_is_played_within_a_period_and_its_margin() {
         waits.extend(heard.waits.iter().map(|(_, wait)| *wait));
     }
     waits.sort_unstable();
-    assert!(waits[0] >= millis(2), "the margin, {:?}", waits[0]);
-    assert!(waits[waits.len() - 1] < millis(22), "{:?}", waits[waits.len() - 1]);
+    assert!(waits[0] >= millis(1), "the margin, {:?}", waits[0]);
+    assert!(waits[waits.len() - 1] < millis(21), "{:?}", waits[waits.len() - 1]);
     assert!(waits[waits.len() / 2] <= millis(15) && waits[waits.len() * 99 / 100] <= millis(25));
 }
 
