@@ -148,6 +148,7 @@ fn report(shard: &mut Shard, ear: &mut Ear) -> serde_json::Value {
     json!({
         "told_delay_mean_ms": delay_ms,
         "told_concealed_percent": percent(concealed),
+        "told_recovered_percent": percent(one.packets_recovered),
         "told_late": one.discards[Discard::Late as usize],
         "told_lost": one.packets_lost,
     })
