@@ -297,8 +297,12 @@ impl Playout {
     fn target(&self) -> u32 {
         let most = self.delay_max().saturating_sub(self.period);
         let least = self.as_samples(self.limits.delay_min);
-        let redundancy = if self.recoverable > REDUNDANCY { self.packet_samples } else { 0 };
-        (self.estimate.target() + redundancy).max(least).min(most.max(self.rate / 500))
+        let asked = self.estimate.target();
+        // What a late packet would have recovered is lost only where the one before it is: so much
+        // less is its lateness worth, and half of the slack does.
+        let is_worth = self.recoverable > REDUNDANCY;
+        let redundancy = if is_worth { self.packet_samples + asked / 2 } else { 0 };
+        asked.max(redundancy).max(least).min(most.max(self.rate / 500))
     }
 
     fn delay_max(&self) -> u32 {
