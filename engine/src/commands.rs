@@ -39,6 +39,7 @@ impl Shard {
             Command::UpdateSession { session, .. }
             | Command::MuteSession { session, .. }
             | Command::SetGain { session, .. }
+            | Command::Prompt { session, .. }
             | Command::CloseSession { session } => self.session(*session).map(|_| ()),
             Command::SendDigits { session, digits, .. } => {
                 let fits = self.session(*session)?.record.sender.has_room(digits.len());
@@ -89,6 +90,9 @@ impl Shard {
             }
             Command::SendDigits { session, digits, cadence } => {
                 self.sessions[session.slot() as usize].send_digits(&digits, cadence);
+            }
+            Command::Prompt { session, prompt } => {
+                self.sessions[session.slot() as usize].prompt(Some(prompt), output);
             }
             Command::CloseSession { session } => self.close_session(session, now, output),
             Command::OpenRoom { room, sound } => self.open_room(room, sound),

@@ -117,8 +117,9 @@ impl Groups {
             if session.equipment.is_none() {
                 continue;
             }
-            // A key that is pressed for it is in what it alone is sent.
-            match (session.sharing, hears_otherwise(position as u32) || session.sends_digits) {
+            // A key that is pressed for it, or a prompt, is in what it alone is sent.
+            let is_spoken_to = session.sends_digits || session.is_prompted;
+            match (session.sharing, hears_otherwise(position as u32) || is_spoken_to) {
                 (_, true) => {
                     let others = parts.iter().enumerate();
                     let others = others.filter(|(at, _)| !hears_otherwise(*at as u32));

@@ -19,6 +19,7 @@ mod latch;
 mod moment;
 mod monitor;
 mod output;
+mod prompts;
 mod quality;
 mod receive;
 mod report;

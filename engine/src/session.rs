@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use engine_control::{
-    Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, TapId,
+    Event, Limits, Prompt, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, TapId,
 };
 use media::Random;
 use media::dtmf::{DigitReceiver, DigitSender, ToneFilter};
@@ -50,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) in_digit: bool,
     /// It has digits to send.
     pub(crate) sends_digits: bool,
+    /// A prompt takes the place of what it would hear.
+    pub(crate) is_prompted: bool,
     /// Digits are looked for in its sound, and taken out of it.
     pub(crate) has_tones: bool,
     /// Its noise is suppressed.
@@ -105,6 +107,7 @@ pub(crate) struct Session {
 pub(crate) struct Record {
     pub(crate) digits: DigitReceiver,
     pub(crate) sender: DigitSender,
+    pub(crate) prompt: Option<Box<Prompt>>,
     pub(crate) rtcp_timer: Timer,
     /// Our canonical name, new for each session (RFC 7022 section 4.2).
     pub(crate) cname: [u8; CNAME_BYTES],
@@ -149,6 +152,7 @@ impl Session {
             in_digit: false,
             digit_until: 0,
             sends_digits: false,
+            is_prompted: false,
             has_tones: false,
             has_noise: false,
             rests: false,
@@ -204,6 +208,7 @@ impl Session {
         self.in_digit = false;
         self.digit_until = 0;
         self.sends_digits = false;
+        self.is_prompted = false;
         self.has_tones = false;
         self.has_noise = false;
         self.rests = false;
@@ -300,6 +305,7 @@ impl Session {
         if let Some(equipment) = self.equip(None) {
             moment.output.retire(equipment);
         }
+        self.prompt(None, moment.output);
         self.is_open = false;
     }
 
@@ -400,6 +406,7 @@ impl Record {
         Self {
             digits: DigitReceiver::new(),
             sender: DigitSender::new(),
+            prompt: None,
             rtcp_timer,
             cname: [b'0'; CNAME_BYTES],
             rtcp_source: None,

@@ -257,7 +257,11 @@ impl Session {
         match sending {
             Some(Sending::Tones(pair)) => self.sound_key(pair, key),
             Some(Sending::Silence) => {}
-            None | Some(Sending::Event(_)) => key.copy_from_slice(sound),
+            None | Some(Sending::Event(_)) => {
+                if !self.speak_prompt(key, moment.output) {
+                    key.copy_from_slice(sound);
+                }
+            }
         }
         self.encode(key, packets, moment);
         if let Some(Sending::Event(event)) = sending {
@@ -284,6 +288,14 @@ impl Session {
     fn send_frame<O: Output>(&mut self, frame: &Frame, moment: &mut Moment<'_, O>) {
         let law = self.law();
         match self.next_digit(moment.period) {
+            None if self.is_prompted => {
+                let mut block = [0; BLOCK_SAMPLES];
+                let mut spoken = *frame;
+                if self.speak_prompt(&mut block, moment.output) {
+                    encode(moment.rules.kernels, law, &block, &mut spoken);
+                }
+                self.send(Payload::of_frame(&spoken), moment);
+            }
             None => self.send(Payload::of_frame(frame), moment),
             Some(Sending::Event(event)) => self.send_event(&event, moment),
             Some(Sending::Silence) => self.send(Payload::of_frame(silence(law)), moment),

@@ -4,8 +4,11 @@
 #[path = "rig/conference.rs"]
 mod conference;
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use conference::{Conference, roughness};
-use engine_control::{Command, SessionKey};
+use engine_control::{Command, Prompt, Renditions, SessionKey};
 use media_units::{Encoding, EncodingParameters, Gain, RoomSound, Selection};
 
 #[test]
@@ -72,6 +75,32 @@ fn nobody_hears_when_a_listener_begins_to_speak_comes_back_or_leaves() {
             let heard = roughness(&conference.phone(listener).heard);
             assert!(heard <= usual * 2, "{encoding}, listener {listener}: {heard}, else {usual}");
         }
+    }
+}
+
+#[test]
+fn a_prompt_is_heard_by_one_of_a_group_only() {
+    let mut conference = Conference::new(4);
+    let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
+    conference.phone(talker).says = Some((400.0, 6000.0));
+    let listeners = [0; 3].map(|_| conference.join(Encoding::G722, EncodingParameters::DEFAULT));
+    conference.run(100);
+    for &listener in &listeners {
+        conference.phone(listener).heard.clear();
+    }
+    let silence = Renditions::new(|class| vec![0; 20 * class.block_samples()]);
+    let prompt = Box::new(Prompt::new(Arc::new(silence)));
+    let session = SessionKey::new(0, listeners[0] as u32, 1);
+    conference.command(Command::Prompt { session, prompt });
+    conference.run(50);
+    let energy = |conference: &mut Conference, listener: usize, periods: Range<usize>| {
+        let heard = &conference.phone(listener).heard[320 * periods.start..320 * periods.end];
+        heard.iter().map(|&s| i64::from(s).pow(2)).sum::<i64>() / heard.len() as i64
+    };
+    assert!(energy(&mut conference, listeners[0], 3..18) < 100, "only the prompt, which is silent");
+    assert!(energy(&mut conference, listeners[0], 25..45) > 1_000_000, "the room again");
+    for &other in &listeners[1..] {
+        assert!(energy(&mut conference, other, 3..18) > 1_000_000);
     }
 }
 

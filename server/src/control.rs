@@ -260,6 +260,7 @@ fn name(command: &Command) -> &'static str {
         Command::MuteSession { .. } => "mute session",
         Command::SetGain { .. } => "set gain",
         Command::SendDigits { .. } => "send digits",
+        Command::Prompt { .. } => "prompt",
         Command::CloseSession { .. } => "close session",
         Command::OpenRoom { .. } => "open room",
         Command::CloseRoom { .. } => "close room",

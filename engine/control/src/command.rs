@@ -7,7 +7,7 @@ use media_units::{
     RtpTimestamp, SequenceNumber, Ssrc,
 };
 
-use crate::{RoomKey, SessionKey, SessionReport, ShardReport, TapId, TapPoint};
+use crate::{Prompt, RoomKey, SessionKey, SessionReport, ShardReport, TapId, TapPoint};
 
 /// How RTCP travels beside RTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +163,14 @@ pub enum Command {
         /// How they are pressed.
         cadence: Cadence,
     },
+    /// Plays a prompt to a session's endpoint, once, in place of what it would hear; one that plays
+    /// is given up. [`crate::Event::Prompted`] follows where it is over.
+    Prompt {
+        /// Which session.
+        session: SessionKey,
+        /// What to play.
+        prompt: Box<Prompt>,
+    },
     /// Ends a session: an RTCP BYE is sent, its taps end, `SessionClosed` follows.
     CloseSession {
         /// Which session.
@@ -218,6 +226,7 @@ impl Command {
             | Self::MuteSession { session, .. }
             | Self::SetGain { session, .. }
             | Self::SendDigits { session, .. }
+            | Self::Prompt { session, .. }
             | Self::CloseSession { session } => session.shard(),
             Self::OpenRoom { room, .. } | Self::CloseRoom { room } => room.shard(),
             Self::StartTap { point, .. } | Self::StopTap { point } => point.shard(),

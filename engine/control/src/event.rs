@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::{
-    Refusal, RemoteMedia, RoomKey, SessionKey, SessionOpen, SessionReport, ShardReport, TapId,
-    TapPoint,
+    Prompt, Refusal, RemoteMedia, RoomKey, SessionKey, SessionOpen, SessionReport, ShardReport,
+    TapId, TapPoint,
 };
 
 /// How a digit came to us.
@@ -69,6 +69,13 @@ pub enum Event {
     MediaTimedOut {
         /// Which session.
         session: SessionKey,
+    },
+    /// A prompt is over, or was given up: its box comes home.
+    Prompted {
+        /// Which session.
+        session: SessionKey,
+        /// The donated memory.
+        prompt: Box<Prompt>,
     },
     /// The endpoint said goodbye by RTCP.
     RtcpBye {

@@ -10,6 +10,7 @@ mod event;
 mod key;
 mod limits;
 mod ports;
+mod prompt;
 mod report;
 mod tap;
 
@@ -20,6 +21,7 @@ pub use event::{DigitSource, Event};
 pub use key::{RoomKey, SessionKey, SlotPool};
 pub use limits::Limits;
 pub use ports::{MediaAddress, PortPlan};
+pub use prompt::{Prompt, Renditions};
 pub use report::{
     LATENESS_BOUNDS, Lateness, OPINION_BOUNDS, Opinions, SecondsTotal, SessionReport, ShardReport,
 };
