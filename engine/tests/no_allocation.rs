@@ -4,11 +4,12 @@
 mod rig;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
-    Command, Event, Limits, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen, SessionReport,
-    ShardReport, TapContent, TapId, TapPoint,
+    Command, Event, Limits, Prompt, RemoteMedia, Renditions, RoomKey, Route, SessionKey,
+    SessionOpen, SessionReport, ShardReport, TapContent, TapId, TapPoint,
 };
 use media::codec::Encoder;
 use media::rtp::RtpHeader;
@@ -140,6 +141,9 @@ fn commands(round: u32) -> Vec<Command> {
         for point in [other, TapPoint::Room(room(1, 1)), TapPoint::Received(staying)] {
             commands.push(Command::RouteSession { session, route: Route::Monitor(point) });
         }
+        let tone = Renditions::new(|class| vec![100; 3 * class.block_samples()]);
+        let prompt = Box::new(Prompt::new(Arc::new(tone)));
+        commands.push(Command::Prompt { session, prompt });
         commands.push(Command::RouteSession { session, route: Route::Echo });
         commands.push(Command::RouteSession { session, route: Route::Tone });
         commands.push(Command::RouteSession { session, route: Route::Room(room(9, round)) });
@@ -161,6 +165,7 @@ fn has_box(command: &Command) -> bool {
         command,
         Command::OpenSession { .. }
             | Command::UpdateSession { .. }
+            | Command::Prompt { .. }
             | Command::ReportSessions { .. }
             | Command::ReportShard { .. }
     )
@@ -170,6 +175,7 @@ fn brings_box(event: &Event) -> bool {
     match event {
         Event::Refused { command, .. } => has_box(command),
         Event::SessionOpened { .. }
+        | Event::Prompted { .. }
         | Event::MediaReturned { .. }
         | Event::SessionsReported { .. }
         | Event::ShardReported { .. } => true,
