@@ -43,7 +43,8 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         let server = Server::start(config)?;
         // A closed standard output is no reason not to serve.
         let _ = io::stdout().write_all(server.welcome.as_bytes());
-        server.run().await
+        // On the heap: it holds the whole control task.
+        Box::pin(server.run()).await
     })
 }
 

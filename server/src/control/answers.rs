@@ -58,9 +58,10 @@ impl Control {
                 tell(reply, done.map_err(|NotFound| Trouble::NoRoom));
             }
             Ask::Send(name, begin, reply) => {
-                let done = match begin {
-                    true => self.front.send_room(now, &name, &mut self.world),
-                    false => self.front.end_sending(now, &name, &mut self.world),
+                let done = if begin {
+                    self.front.send_room(now, &name, &mut self.world)
+                } else {
+                    self.front.end_sending(now, &name, &mut self.world)
                 };
                 tell(reply, done.map_err(|NotFound| Trouble::NoRoom));
             }
