@@ -8,10 +8,13 @@
 pub mod container;
 pub mod metadata;
 pub mod naming;
+pub mod retention;
 pub mod track;
 mod utc;
 pub mod wav;
 
 pub use container::{Container, Format, Sound, Unfit, Whole, whole};
 pub use metadata::Metadata;
+pub use retention::{Expiry, Kept, Retention};
 pub use track::{Gap, GapCause, GapMarks, Misplaced, Track};
+pub use utc::rfc3339;

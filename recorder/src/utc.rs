@@ -1,5 +1,10 @@
 //! Nanoseconds since the Unix epoch as a date and a time of day, UTC.
 
+/// Nanoseconds since 1970 as RFC 3339 writes a moment of UTC, to the millisecond.
+pub fn rfc3339(unix_nanos: u64) -> String {
+    Utc::from_unix_nanos(unix_nanos).rfc3339()
+}
+
 /// A moment of the proleptic Gregorian calendar, without leap seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Utc {

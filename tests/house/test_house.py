@@ -27,6 +27,7 @@ FLOORS = {
     "engine-driver": 4,
     "signaling-transport": 4,
     "recorder-writer": 4,
+    "recorder-shelf": 4,
     "sim": 4,
     "mixminus": 5,
     "loadtest": 5,

@@ -1,0 +1,165 @@
+//! Copies of finished recordings in S3-compatible storage.
+//!
+//! A file is uploaded when the storage, asked again, names its length and the same content as it
+//! confirmed when it took it. The metadata file goes last: who finds it finds all.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path as ObjectPath;
+use object_store::{ClientOptions, MultipartUpload, ObjectStoreExt, PutResult, RetryConfig};
+
+use crate::config::{Failure, Upload};
+use crate::document::{StoredFile, within};
+use crate::mark::Object;
+
+/// Longer files go in parts of this length; the storage wants at least 5 MiB.
+const PART_BYTES: u64 = 8 << 20;
+
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why an upload failed.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The storage, or the way to it.
+    Storage(object_store::Error),
+    /// Our own disk.
+    Disk(std::io::Error),
+    /// What the storage holds is not what it was given.
+    Unconfirmed,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Storage(error) => write!(f, "storage: {error}"),
+            Self::Disk(error) => write!(f, "disk: {error}"),
+            Self::Unconfirmed => f.write_str("the storage holds something else than it was given"),
+        }
+    }
+}
+
+impl From<object_store::Error> for Trouble {
+    fn from(error: object_store::Error) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+/// The storage.
+pub(crate) struct Storage {
+    store: AmazonS3,
+    prefix: String,
+}
+
+impl Storage {
+    pub(crate) fn new(upload: &Upload) -> Result<Self, Failure> {
+        let plain = upload.endpoint.as_deref().is_some_and(|url| !url.starts_with("https://"));
+        if plain && !upload.endpoint.as_deref().is_some_and(is_this_machine) {
+            return Err(Failure::Insecure);
+        }
+        let options = ClientOptions::new()
+            .with_allow_http(plain)
+            .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_timeout(REQUEST_TIMEOUT);
+        // The shelf itself tries again, as long as it takes.
+        let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
+        let mut builder = AmazonS3Builder::from_env()
+            .with_client_options(options)
+            .with_retry(retry)
+            .with_region(&upload.region)
+            .with_bucket_name(&upload.bucket);
+        if let Some(endpoint) = &upload.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let (Some(key), Some(secret)) = (&upload.access_key, &upload.secret_key) {
+            builder = builder.with_access_key_id(key).with_secret_access_key(secret.reveal());
+        }
+        let store = builder.build().map_err(|_| Failure::Storage)?;
+        Ok(Self { store, prefix: upload.prefix.trim_matches('/').to_owned() })
+    }
+
+    /// Uploads one file and has it confirmed.
+    pub(crate) async fn put(&self, folder: &Path, file: &StoredFile) -> Result<Object, Trouble> {
+        let place = ObjectPath::from(format!("{}/{}", self.prefix, file.name));
+        let path = within(folder, &file.name).ok_or(std::io::ErrorKind::InvalidInput);
+        let mut source = File::open(path.map_err(std::io::Error::from)?)?;
+        let result = if file.bytes <= PART_BYTES {
+            self.store.put(&place, read_part(&mut source)?.into()).await?
+        } else {
+            let mut upload = self.store.put_multipart(&place).await?;
+            let result = put_parts(upload.as_mut(), &mut source).await;
+            if result.is_err() {
+                // The storage need not keep half a file; where it cannot be told, it does.
+                let _ = upload.abort().await;
+            }
+            result?
+        };
+        let held = self.store.head(&place).await?;
+        let same = held.e_tag.is_none() || result.e_tag.is_none() || held.e_tag == result.e_tag;
+        if held.size != file.bytes || !same {
+            return Err(Trouble::Unconfirmed);
+        }
+        Ok(Object { name: file.name.clone(), bytes: file.bytes, etag: held.e_tag })
+    }
+}
+
+async fn put_parts(
+    upload: &mut dyn MultipartUpload,
+    source: &mut File,
+) -> Result<PutResult, Trouble> {
+    loop {
+        let part = read_part(source)?;
+        if part.is_empty() {
+            return Ok(upload.complete().await?);
+        }
+        upload.put_part(part.into()).await?;
+    }
+}
+
+fn read_part(source: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut part = Vec::new();
+    source.take(PART_BYTES).read_to_end(&mut part)?;
+    Ok(part)
+}
+
+/// Whether an HTTP URL is of this machine.
+fn is_this_machine(url: &str) -> bool {
+    let Ok(url) = url.parse::<reqwest::Url>() else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    url.scheme() == "http"
+        && (host == "localhost" || address.is_ok_and(|address| address.is_loopback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_in_the_clear_but_to_this_machine() {
+        for url in ["http://127.0.0.1:9000", "http://localhost", "http://[::1]:1/x"] {
+            assert!(is_this_machine(url), "{url}");
+        }
+        for url in [
+            "http://192.0.2.1",
+            "http://localhost.example.org",
+            "http://127.0.0.1@evil.org/",
+            "ftp://localhost",
+            "",
+        ] {
+            assert!(!is_this_machine(url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The shelf's thread: brings each recording to the state that the configuration asks for, and
+//! gives up what is not to be kept. What fails is tried again, later each time, for as long as it
+//! takes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Builder;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, Interval, interval, sleep_until};
+
+use crate::config::Retry;
+use crate::document::Document;
+use crate::encrypt::Encrypter;
+use crate::mark::Mark;
+use crate::shelf::Inside;
+use crate::status::Event;
+use crate::upload::{Storage, Trouble};
+use crate::webhook::Hook;
+
+/// Recordings that are worked on at a time.
+const AT_A_TIME: usize = 4;
+
+/// How often the rule of retention is applied.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// What the thread is told.
+pub(crate) enum Order {
+    /// This one is on the shelf.
+    Finished(String),
+    /// End.
+    Stop,
+}
+
+/// What work is done with.
+pub(crate) struct Tools {
+    pub(crate) encrypter: Option<Encrypter>,
+    pub(crate) storage: Option<Storage>,
+    /// Whether recordings stay after their upload.
+    pub(crate) keep: bool,
+}
+
+/// The thread's state.
+pub(crate) struct Work {
+    pub(crate) inside: Arc<Inside>,
+    pub(crate) tools: Arc<Tools>,
+    pub(crate) retry: Retry,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    /// What is to be done, and when; the number says how often it failed.
+    pub(crate) due: BTreeMap<String, (Instant, u32)>,
+}
+
+impl Work {
+    /// Runs the thread until it is told to stop.
+    pub(crate) fn run(self, hooks: Vec<Hook>) -> std::io::Result<()> {
+        Builder::new_current_thread().enable_all().build()?.block_on(self.serve(hooks));
+        Ok(())
+    }
+
+    async fn serve(mut self, hooks: Vec<Hook>) {
+        for hook in hooks {
+            tokio::spawn(hook.run(Arc::clone(&self.inside)));
+        }
+        for name in self.inside.catalogue().unsettled() {
+            self.due.insert(name, (Instant::now(), 0));
+        }
+        let mut running = JoinSet::new();
+        let mut round = interval(ROUND);
+        while self.turn(&mut running, &mut round).await {}
+    }
+
+    /// Waits for one thing to happen; false for the order to stop.
+    async fn turn(&mut self, running: &mut JoinSet<Done>, round: &mut Interval) -> bool {
+        let next = self.start(running);
+        tokio::select! {
+            order = self.orders.recv() => match order {
+                Some(Order::Finished(name)) => {
+                    if self.inside.refresh(&name) {
+                        self.inside.tell_finished(&name);
+                        self.due.insert(name, (Instant::now(), 0));
+                    }
+                    self.retain();
+                }
+                Some(Order::Stop) | None => return false,
+            },
+            Some(done) = running.join_next() => {
+                if let Ok(done) = done {
+                    self.finish(done);
+                    self.retain();
+                }
+            }
+            () = sleep_until(next.unwrap_or_else(far)), if next.is_some() => {}
+            _ = round.tick() => self.retain(),
+        }
+        true
+    }
+
+    /// Starts what is due, as far as hands are free; says when the next is.
+    fn start(&mut self, running: &mut JoinSet<Done>) -> Option<Instant> {
+        let now = Instant::now();
+        let mut next = None;
+        for (name, (at, failures)) in &self.due {
+            if running.len() == AT_A_TIME {
+                return None; // the first that ends makes room
+            }
+            let mut catalogue = self.inside.catalogue();
+            if *at > now {
+                next = Some(next.map_or(*at, |next: Instant| next.min(*at)));
+            } else if !catalogue.is_busy(name) {
+                catalogue.set_busy(name, true);
+                let (inside, tools) = (Arc::clone(&self.inside), Arc::clone(&self.tools));
+                let (name, failures) = (name.clone(), *failures);
+                running.spawn(async move {
+                    let outcome = bring(&inside, &tools, &name).await;
+                    Done { name, failures, outcome }
+                });
+            }
+        }
+        next
+    }
+
+    fn finish(&mut self, done: Done) {
+        let Done { name, failures, outcome } = done;
+        let here = self.inside.refresh(&name);
+        self.inside.catalogue().set_busy(&name, false);
+        match outcome {
+            Err(trouble) if here => {
+                let failures = failures.saturating_add(1);
+                tracing::warn!(name, failures, %trouble, "a recording is not where it should be");
+                self.due
+                    .insert(name.clone(), (Instant::now() + self.retry.after(failures), failures));
+                self.inside.count(|status| status.failures += 1);
+                self.inside.tell(Event::Failed { name, failures });
+            }
+            // Done, or there is nothing left to be done with.
+            _ => drop(self.due.remove(&name)),
+        }
+    }
+
+    fn retain(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        for (name, cause) in self.inside.retain(now) {
+            tracing::info!(name, ?cause, "a recording was given up");
+            self.inside.count(|status| status.expired += 1);
+            self.inside.tell(Event::Expired { name, cause });
+        }
+    }
+}
+
+/// What became of one piece of work.
+pub(crate) struct Done {
+    name: String,
+    failures: u32,
+    outcome: Result<(), Trouble>,
+}
+
+/// A moment that is never waited for.
+fn far() -> Instant {
+    Instant::now() + ROUND
+}
+
+/// Brings one recording to the state that is asked for. Each step is done once, and may be
+/// repeated where it was cut.
+async fn bring(inside: &Arc<Inside>, tools: &Arc<Tools>, name: &str) -> Result<(), Trouble> {
+    let mut mark = Mark::read(inside.folder(), name);
+    if tools.encrypter.is_some() && !mark.encrypted {
+        encrypt(inside, tools, name).await?;
+        mark.encrypted = true;
+        mark.write(inside.folder(), name)?;
+        inside.count(|status| status.encrypted += 1);
+        inside.tell(Event::Encrypted { name: name.to_owned() });
+    }
+    if let Some(storage) = &tools.storage
+        && !mark.uploaded
+    {
+        upload(inside, storage, name, &mut mark).await?;
+        inside.count(|status| status.uploaded += 1);
+        inside.tell(Event::Uploaded { name: name.to_owned() });
+    }
+    if tools.storage.is_some() && mark.uploaded && !tools.keep {
+        inside.remove(name)?;
+    }
+    Ok(())
+}
+
+async fn encrypt(inside: &Arc<Inside>, tools: &Arc<Tools>, name: &str) -> Result<(), Trouble> {
+    let (inside, tools) = (Arc::clone(inside), Arc::clone(tools));
+    let name = name.to_owned();
+    let encrypted = spawn_blocking(move || {
+        let encrypter = tools.encrypter.as_ref();
+        encrypter.map_or(Ok(()), |encrypter| encrypter.encrypt(inside.folder(), &name))
+    });
+    Ok(encrypted.await.map_err(std::io::Error::other)??)
+}
+
+/// Uploads what is not yet confirmed, the metadata last.
+async fn upload(
+    inside: &Inside,
+    storage: &Storage,
+    name: &str,
+    mark: &mut Mark,
+) -> Result<(), Trouble> {
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    let document = Document::read(inside.folder(), name).ok_or_else(missing)?;
+    for file in document.files.iter().rev() {
+        let there =
+            |object: &crate::mark::Object| object.name == file.name && object.bytes == file.bytes;
+        if !mark.objects.iter().any(there) {
+            mark.objects.push(storage.put(inside.folder(), file).await?);
+            mark.write(inside.folder(), name)?;
+        }
+    }
+    mark.uploaded = true;
+    Ok(mark.write(inside.folder(), name)?)
+}

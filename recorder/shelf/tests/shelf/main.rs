@@ -1,0 +1,180 @@
+//! The shelf with a real folder, a real S3-compatible server and real HTTP.
+
+mod folder;
+mod hooks;
+mod storage;
+mod storage_server;
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use folder::Folder;
+use recorder::Retention;
+use recorder_shelf::{Encryption, Event, Failure, Refusal, Retry, Shelf, ShelfConfig};
+
+/// Waits until something is so; it must be within half a minute, however busy the machine is.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn config(folder: &Folder) -> ShelfConfig {
+    let retry = Retry { first: Duration::from_millis(10), longest: Duration::from_millis(50) };
+    ShelfConfig { retry, ..ShelfConfig::new(folder.path().to_owned()) }
+}
+
+fn names(page: &recorder_shelf::Page) -> Vec<&str> {
+    page.recordings.iter().map(|recording| recording.name.as_str()).collect()
+}
+
+#[test]
+fn recordings_are_listed_newest_first_by_page() {
+    let folder = Folder::new();
+    for (day, name) in [(3, "c"), (1, "a"), (5, "2026/01/e"), (2, "b"), (4, "d")] {
+        folder.record(name, day, b"sound");
+    }
+    folder.write("broken.json", b"{ not json");
+    folder.write("foreign.json", b"{}");
+    folder.write("growing.wav.part", b"not finished");
+    folder.write(".hidden/x.json", b"{}");
+    let shelf = Shelf::open(&config(&folder)).unwrap();
+    let first = shelf.list(None, 2);
+    assert_eq!(names(&first), ["2026/01/e", "d"]);
+    // What comes or goes meanwhile moves nothing.
+    folder.record("f", 6, b"sound");
+    shelf.finished("f");
+    wait_until("the new one is there", || shelf.find("f").is_some());
+    shelf.delete("d").unwrap();
+    let second = shelf.list(first.next.as_deref(), 2);
+    assert_eq!(names(&second), ["c", "b"]);
+    let third = shelf.list(second.next.as_deref(), 2);
+    assert_eq!((names(&third), &third.next), (vec!["a"], &None));
+    assert_eq!(shelf.list(None, 0).recordings.len(), 1, "a page is never empty");
+    assert_eq!(shelf.list(None, usize::MAX).recordings.len(), 5);
+    assert_eq!(shelf.status().recordings, 5);
+    shelf.stop();
+}
+
+#[test]
+fn a_recording_is_found_read_and_deleted_with_all_its_files_and_nothing_else() {
+    let folder = Folder::new();
+    folder.record("a", 1, b"0123456789");
+    folder.record("ab", 2, b"another");
+    let shelf = Shelf::open(&config(&folder)).unwrap();
+    let recording = shelf.find("a").unwrap();
+    let files: Vec<_> = recording.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(files, ["a.json", "a.wav", "a.peaks.dat"]);
+    assert_eq!(recording.metadata["subject"], "test");
+    let mut opened = shelf.read("a", "a.wav").unwrap();
+    let mut bytes = Vec::new();
+    opened.file.read_to_end(&mut bytes).unwrap();
+    assert_eq!((opened.bytes, opened.media_type), (10, "audio/wav"));
+    assert_eq!(bytes, b"0123456789");
+    assert_eq!(shelf.delete("a"), Ok(()));
+    assert_eq!(folder.files(), ["ab.json", "ab.peaks.dat", "ab.wav"]);
+    assert_eq!((shelf.find("a"), shelf.delete("a")), (None, Err(Refusal::Unknown)));
+    assert_eq!(shelf.try_event(), Some(Event::Deleted { name: "a".into() }));
+    shelf.stop();
+}
+
+#[test]
+fn no_name_from_outside_leads_out_of_the_folder() {
+    let folder = Folder::new();
+    folder.write("secret.json", br#"{"started":"2026","files":[{"name":"../outside"}]}"#);
+    let inner = folder.path().join("inner");
+    let config = ShelfConfig { folder: inner.clone(), ..config(&folder) };
+    folder.record("inner/a", 1, b"sound");
+    folder.write("inner/link.json", br#"{"started":"2026","files":[{"name":"../secret.json"}]}"#);
+    std::os::unix::fs::symlink(folder.path().join("secret.json"), inner.join("s.json")).unwrap();
+    let shelf = Shelf::open(&config).unwrap();
+    for name in ["../secret", "s", "/etc/passwd", "a/../../secret", "", ".", "a\0"] {
+        assert_eq!(shelf.find(name), None, "{name}");
+        assert_eq!(shelf.delete(name), Err(Refusal::Unknown), "{name}");
+        shelf.finished(name);
+    }
+    for file in ["../secret.json", "b.wav", "a", "/etc/passwd", ""] {
+        assert_eq!(shelf.read("a", file).unwrap_err(), Refusal::Unknown, "{file}");
+    }
+    assert_eq!(shelf.find("link").unwrap().files.len(), 1, "only its own metadata");
+    shelf.delete("link").unwrap();
+    shelf.stop();
+    assert!(folder.files().contains(&"secret.json".to_owned()));
+}
+
+#[test]
+fn encrypted_recordings_are_plain_for_the_recipient_only() {
+    let folder = Folder::new();
+    let identity = age::x25519::Identity::generate();
+    let recipients = vec![identity.to_public().to_string()];
+    let config = ShelfConfig { encryption: Some(Encryption { recipients }), ..config(&folder) };
+    let sound: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
+    folder.record("a", 1, &sound);
+    folder.write("a.wav.age.part", b"a crash left this");
+    let shelf = Shelf::open(&config).unwrap();
+    wait_until("it is encrypted", || shelf.status().encrypted == 1);
+    wait_until("nothing waits", || shelf.status().waiting == 0);
+    let recording = shelf.find("a").unwrap();
+    let files: Vec<_> = recording.files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(
+        (files, recording.encrypted),
+        (vec!["a.json", "a.wav.age", "a.peaks.dat.age"], true)
+    );
+    assert_eq!(folder.files(), ["a.json", "a.peaks.dat.age", "a.shelf", "a.wav.age"]);
+    let sealed = std::fs::read(folder.path().join("a.wav.age")).unwrap();
+    assert_eq!(age::decrypt(&identity, &sealed).unwrap(), sound);
+    assert!(age::decrypt(&age::x25519::Identity::generate(), &sealed).is_err());
+    assert_eq!(shelf.try_event(), Some(Event::Encrypted { name: "a".into() }));
+    shelf.stop();
+    let again = Shelf::open(&config).unwrap();
+    assert_eq!((again.status().waiting, again.status().encrypted), (0, 0));
+    again.delete("a").unwrap();
+    assert!(folder.files().is_empty());
+    again.stop();
+}
+
+#[test]
+fn the_oldest_are_given_up_when_there_is_too_much() {
+    let folder = Folder::new();
+    for day in 1..=5 {
+        folder.record(&format!("r{day}"), day, &[0; 10_000]);
+    }
+    let retention = Retention { age_max: None, bytes_max: Some(25_000) };
+    let shelf = Shelf::open(&ShelfConfig { retention, ..config(&folder) }).unwrap();
+    wait_until("three are gone", || shelf.status().expired == 3);
+    assert_eq!(names(&shelf.list(None, 10)), ["r5", "r4"]);
+    folder.record("r6", 6, &[0; 10_000]);
+    shelf.finished("r6");
+    wait_until("a fourth is gone", || shelf.status().expired == 4);
+    assert_eq!(names(&shelf.list(None, 10)), ["r6", "r5"]);
+    assert!(shelf.status().bytes <= 25_000);
+    shelf.stop();
+}
+
+#[test]
+fn the_too_old_are_given_up() {
+    let folder = Folder::new();
+    folder.record("old", 1, b"sound");
+    folder.record_at("new", "2999-01-01T00:00:00.000Z", b"sound");
+    let retention = Retention { age_max: Some(Duration::from_secs(1)), bytes_max: None };
+    let shelf = Shelf::open(&ShelfConfig { retention, ..config(&folder) }).unwrap();
+    wait_until("the old one is gone", || shelf.status().expired == 1);
+    assert_eq!(names(&shelf.list(None, 10)), ["new"]);
+    shelf.stop();
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let folder = Folder::new();
+    let with_keys = |keys: &[&str]| {
+        let recipients = keys.iter().map(|&key| key.to_owned()).collect();
+        ShelfConfig { encryption: Some(Encryption { recipients }), ..config(&folder) }
+    };
+    assert_eq!(Shelf::open(&with_keys(&[])).err(), Some(Failure::Recipient(0)));
+    assert_eq!(Shelf::open(&with_keys(&["age1x"])).err(), Some(Failure::Recipient(0)));
+    let upload = storage::upload("http://192.0.2.1:9000");
+    let config = ShelfConfig { upload: Some(upload), ..config(&folder) };
+    assert_eq!(Shelf::open(&config).err(), Some(Failure::Insecure));
+}
