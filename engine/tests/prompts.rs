@@ -13,11 +13,11 @@ use rig::{Rig, SILENCE};
 const SPOKEN: u8 = 0xa0;
 
 /// So many periods of the sound of [`SPOKEN`].
-fn prompt(periods: usize) -> Box<Prompt> {
+fn prompt(periods: usize) -> Prompt {
     let mut sample = [0];
     Kernels::SCALAR.decode_ulaw(&[SPOKEN], &mut sample);
     let renditions = Renditions::new(|class| vec![sample[0]; periods * class.block_samples()]);
-    Box::new(Prompt::new(Arc::new(renditions)))
+    Prompt::new(Arc::new(renditions))
 }
 
 fn session(slot: u32) -> SessionKey {
@@ -43,7 +43,7 @@ fn one_of_a_room_hears_it_and_the_others_hear_each_other() {
         }
         rig.run(rig::SETTLED);
         rig.forget();
-        rig.command(Command::Prompt { session: session(1), prompt: prompt(4) });
+        rig.command(Command::Prompt { session: session(1), prompt: Box::new(prompt(4)) });
         rig.run(8);
         assert_eq!(rig.codes(1), [vec![SPOKEN; 4], vec![0x90; 4]].concat());
         assert_eq!(rig.codes(0), [SILENCE; 8]);
@@ -61,7 +61,7 @@ fn it_is_heard_where_nothing_else_is() {
     rig.dial(0, Route::Idle, Some(0x90));
     rig.run(rig::SETTLED);
     rig.forget();
-    rig.command(Command::Prompt { session: session(0), prompt: prompt(3) });
+    rig.command(Command::Prompt { session: session(0), prompt: Box::new(prompt(3)) });
     rig.run(5);
     assert_eq!(rig.codes(0), [SPOKEN, SPOKEN, SPOKEN, SILENCE, SILENCE]);
 }
@@ -74,7 +74,7 @@ fn it_waits_while_its_endpoint_hears_nothing() {
     rig.dial(1, Route::Room(room), None);
     rig.run(rig::SETTLED);
     rig.update(session(1), |media| media.direction = Direction::Inactive);
-    rig.command(Command::Prompt { session: session(1), prompt: prompt(2) });
+    rig.command(Command::Prompt { session: session(1), prompt: Box::new(prompt(2)) });
     rig.run(5);
     rig.forget();
     rig.update(session(1), |media| media.direction = Direction::SendReceive);
@@ -87,9 +87,9 @@ fn another_one_and_the_end_of_the_session_give_it_up() {
     let mut rig = Rig::new();
     rig.dial(0, Route::Echo, None);
     rig.run(rig::SETTLED);
-    rig.command(Command::Prompt { session: session(0), prompt: prompt(100) });
+    rig.command(Command::Prompt { session: session(0), prompt: Box::new(prompt(100)) });
     rig.run(2);
-    rig.command(Command::Prompt { session: session(0), prompt: prompt(100) });
+    rig.command(Command::Prompt { session: session(0), prompt: Box::new(prompt(100)) });
     rig.run(2);
     assert_eq!(came_home(&rig), [(session(0), false)]);
     rig.command(Command::CloseSession { session: session(0) });

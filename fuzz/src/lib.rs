@@ -13,6 +13,7 @@
 pub mod codec;
 pub mod configuration;
 pub mod dtmf;
+pub mod journal;
 pub mod multipart;
 pub mod playout;
 pub mod rs_metadata;

@@ -24,6 +24,7 @@ targets! {
     configuration 10_000,
     dtmf 6000,
     multipart 50_000,
+    journal 20_000,
     playout 4000,
     rs_metadata 20_000,
     rtcp 100_000,

@@ -9,6 +9,8 @@ mod agreed;
 mod answer;
 mod model;
 mod quality;
+mod range;
+mod recordings;
 mod routes;
 mod serve;
 
@@ -17,6 +19,7 @@ pub(crate) use answer::Trouble;
 pub(crate) use model::{
     Health, KeyPresses, Media, Page, Participant, ParticipantPage, Room, RoomPage,
 };
+pub(crate) use recordings::{Act, Of, Recording, RecordingState, RecordingWish};
 pub(crate) use routes::{document, router};
 pub(crate) use serve::{Limits, serve};
 
@@ -49,6 +52,14 @@ pub(crate) enum Ask {
     EndRoom(String, Reply<()>),
     /// Begin or end the sending of a room to a recorder.
     Send(String, bool, Reply<()>),
+    /// The recordings that go on.
+    Recordings(Reply<Vec<Recording>>),
+    /// Begin a recording.
+    Record(Of, RecordingWish, Reply<Recording>),
+    /// Do something to one that goes on.
+    ActOnRecording(String, Act, Reply<()>),
+    /// Let go of a finished recording, which is about to be deleted.
+    ReleaseRecording(String, Reply<()>),
     /// How the server is.
     Health(Reply<Health>),
     /// All metrics as text.

@@ -10,6 +10,7 @@ mod recording;
 mod rooms;
 mod rtp;
 mod services;
+mod shelf;
 mod sip;
 mod siprec;
 mod units;
@@ -31,6 +32,7 @@ pub use recording::{Occasion, Recording};
 pub use rooms::Rooms;
 pub use rtp::{Rtp, Shards};
 pub use services::{Api, Log};
+pub use shelf::Shelf;
 pub use sip::{Connections, Sip};
 
 /// All settings of the server.

@@ -2,6 +2,7 @@
 //! recorder. Whatever happens outside of a shard happens here, one thing after the other.
 
 mod answers;
+mod recordings;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,7 +21,7 @@ use tokio::time::{self, Interval};
 use crate::api::Ask;
 use crate::control::answers::Asker;
 use crate::failure::Failure;
-use crate::keeper::Keeper;
+use crate::recording::Keeper;
 use crate::survey::Survey;
 use crate::world::World;
 
@@ -38,6 +39,9 @@ pub(crate) struct Control {
     facts: AsyncFd<OwnedFd>,
     signals: [Signal; 2],
     round: Interval,
+    /// How often those who are recorded hear a beep, and when they do next.
+    beep_every: Option<Duration>,
+    beep_at: Option<Instant>,
     /// When the server started, since 1970.
     started: Duration,
     /// How long calls may take to end once the server is told to stop.
@@ -63,7 +67,7 @@ impl Control {
     pub(crate) fn new(
         front: FrontEnd,
         world: World,
-        keeper: Keeper,
+        (keeper, beep_every): (Keeper, Option<Duration>),
         asks: mpsc::Receiver<Ask>,
         started: Duration,
         stop_timeout: Duration,
@@ -76,6 +80,7 @@ impl Control {
             world.engine.events_fd().try_clone_to_owned()?,
             Interest::READABLE,
         )?;
+        let now = world.engine.now();
         Ok(Self {
             front,
             world,
@@ -89,6 +94,8 @@ impl Control {
             stop_timeout,
             stop_at: None,
             dead_shard: None,
+            beep_every,
+            beep_at: beep_every.map(|every| now + every),
         })
     }
 
@@ -177,10 +184,7 @@ impl Control {
         while let Some(event) = self.world.engine.next_event() {
             if let Some(event) = self.survey.take(event) {
                 log(&event);
-                self.world.recordings.listen(&event);
-                if let Event::Refused { command: Command::StartTap { tap, .. }, .. } = &event {
-                    self.world.recorder.end(*tap);
-                }
+                self.world.note_tap(&event);
                 self.front.engine_event(now, event, &mut self.world);
             }
         }
@@ -188,7 +192,15 @@ impl Control {
     }
 
     fn look_after(&mut self, now: Instant) {
-        self.world.recorder.listen();
+        while let Some(event) = self.world.recorder.next_event() {
+            if let Some(over) = self.world.note_written(&event) {
+                self.keeper.forget(over);
+            }
+        }
+        if self.beep_at.is_some_and(|at| at <= now) {
+            self.keeper.beep(&mut self.world);
+            self.beep_at = self.beep_every.map(|every| now + every);
+        }
         let dead = self.world.engine.dead_shard();
         if let (Some(shard), None) = (dead, self.dead_shard) {
             tracing::error!(shard, "a shard's thread has ended: ending all calls and the server");

@@ -8,6 +8,7 @@ use media_kernels::Level;
 use signaling_transport::{BindCause, BindFailure, Protocol};
 
 use crate::placement::Forbidden;
+use crate::recording::BadPrompt;
 
 /// Why the server could not start, or go on.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub enum Failure {
         /// Why.
         error: io::Error,
     },
+    /// The announcement of recordings cannot be played.
+    Prompt(BadPrompt),
+    /// What becomes of recordings is not possible as configured.
+    Shelf(recorder_shelf::Failure),
     /// The shards could not be started.
     Engine(engine_driver::StartFailure),
     /// The thread of a shard has ended: a fault of ours, told on standard error.
@@ -49,6 +54,8 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Prompt(bad) => bad.fmt(f),
+            Self::Shelf(failure) => write!(f, "[recording]: {failure}"),
             Self::Cores { cores, allowed } => write!(
                 f,
                 "rtp.cores = {cores:?}: this process may use the cores {allowed:?} only; name \

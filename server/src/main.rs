@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use mixminus::config::Config;
+use recorder_writer::Finding;
 
 /// A SIP media server and conference mixer. Without a command it runs on embedded defaults: SIP on
 /// port 5060 (UDP and TCP), media on UDP ports 16384-32767, the API on 127.0.0.1:8080.
@@ -28,6 +29,27 @@ enum Command {
     },
     /// Prints the `OpenAPI` document of the HTTP API
     Openapi,
+    /// Looks after recordings on the disk, while no server records there
+    Recording {
+        #[command(subcommand)]
+        command: Recording,
+    },
+}
+
+#[derive(Subcommand)]
+enum Recording {
+    /// Compares every recording in a folder with its metadata (lengths, checksums, alignment) and
+    /// reads its files to the end; says what is wrong, and exits with 1 where anything is
+    Verify {
+        /// The folder of recordings (`recording.folder` of the configuration)
+        path: PathBuf,
+    },
+    /// Makes every recording in a folder whole that a crash has cut, as a server does when it
+    /// starts; says which, and exits with 1 where one could not be repaired
+    Repair {
+        /// The folder of recordings (`recording.folder` of the configuration)
+        path: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -46,6 +68,12 @@ fn main() -> ExitCode {
             println!("{}", mixminus::openapi());
             Ok(())
         }
+        Command::Recording { command: Recording::Verify { path } } => {
+            tell(recorder_writer::verify(&path), "is fine", "nothing is recorded there")
+        }
+        Command::Recording { command: Recording::Repair { path } } => {
+            tell(recorder_writer::repair(&path), "is repaired", "there is nothing to repair")
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,6 +82,26 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// One line for each recording.
+fn tell(
+    findings: Result<Vec<Finding>, recorder_writer::Failure>,
+    fine: &str,
+    nothing: &str,
+) -> Result<(), String> {
+    let findings = findings.map_err(|failure| format!("error: {failure}"))?;
+    let mut faults = Vec::new();
+    for Finding { name, faults: found } in &findings {
+        if found.is_empty() {
+            println!("{name} {fine}");
+        }
+        faults.extend(found.iter().map(|fault| format!("error: {name}: {fault}")));
+    }
+    if findings.is_empty() {
+        println!("{nothing}");
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
 }
 
 fn start(file: Option<&Path>) -> Result<(), String> {

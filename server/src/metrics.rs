@@ -286,8 +286,22 @@ impl Snapshot {
         let help = "How often the disk began to refuse.";
         counter(to, "mixminus_recording_interruptions_total", help, status.interruptions);
         counter(to, "mixminus_recording_bytes_total", "Octets of sound written.", status.bytes);
-        let help = "Blocks of 20 ms of silence in recordings in place of sound that was lost.";
-        counter(to, "mixminus_recording_gap_blocks_total", help, status.gap_blocks);
+        let help = "Periods of 20 ms of silence in recordings, whatever the cause.";
+        counter(to, "mixminus_recording_gap_periods_total", help, status.gap_periods);
+        let help = "Periods of 20 ms and packets that were lost because the disk was too slow.";
+        counter(to, "mixminus_recording_unwritten_total", help, status.unwritten_periods);
+        let help = "Recordings cut by a crash that were made whole at start.";
+        counter(to, "mixminus_recordings_repaired_total", help, status.repaired);
+        let help = "Commits written into the recordings' journal.";
+        counter(to, "mixminus_recording_commits_total", help, status.commits);
+        let help = "How often the disk was asked to hold recordings.";
+        counter(to, "mixminus_recording_syncs_total", help, status.syncs);
+        let help = "Octets of recordings that wait for the disk.";
+        to.family("mixminus_recording_queue_bytes", Kind::Gauge, &[], help)
+            .sample(&[], status.queue_bytes);
+        let help = "Octets of the recordings' journal on the disk.";
+        to.family("mixminus_recording_journal_bytes", Kind::Gauge, &[], help)
+            .sample(&[], status.journal_bytes);
     }
 
     fn process(&self, to: &mut Exposition) {

@@ -6,8 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use engine_control::{Limits, PortPlan};
 use engine_driver::{Engine, EngineConfig};
 use media_kernels::Kernels;
-use media_units::RoomSound;
-use recorder_writer::WriterConfig;
+use media_units::{RoomSound, WallClock};
+use recorder_shelf::Shelf;
+use recorder_writer::{TrackKind, WriterConfig};
 use signaling::{FrontEnd, FrontEndConfig};
 use signaling_transport::{Transport, TransportConfig};
 use tokio::net::TcpListener;
@@ -16,10 +17,8 @@ use crate::api;
 use crate::config::{Config, Occasion};
 use crate::control::Control;
 use crate::failure::Failure;
-use crate::keeper::{Keeper, Rules};
 use crate::placement::Placement;
-use crate::recording::Recorder;
-use crate::recordings::Recordings;
+use crate::recording::{Keeper, Keeping, Prompts, Recorder, Recordings, Rules, Wish};
 use crate::system::{cores_allowed, since_1970, stay_on, step_back, unguessable};
 use crate::welcome::{Facts, welcome};
 use crate::world::{OwnAddress, World};
@@ -44,6 +43,10 @@ impl Server {
     /// Opens the sockets and starts the threads. To be called on a current-thread runtime.
     pub(crate) fn start(config: &Config) -> Result<Self, Failure> {
         let started = since_1970();
+        let recording = &config.recording;
+        let prompts = Prompts::new(recording.announcement.as_deref(), recording.beep.is_some());
+        let prompts = prompts.map_err(Failure::Prompt)?;
+        let shelf = Shelf::open(&recording.shelf.0).map_err(Failure::Shelf)?;
         let placement = Placement::of(&config.rtp.shards, &cores_allowed())?;
         if !placement.control.is_empty() {
             stay_on(&placement.control);
@@ -55,7 +58,7 @@ impl Server {
             // One core for all: the shard comes first.
             step_back();
         }
-        let mut recorder = Recorder::new(writer(config), engine.take_taps());
+        let mut recorder = Recorder::new(writer(config, engine.wall()), engine.take_taps());
         if config.rooms.record == Occasion::Always {
             recorder.prepare();
         }
@@ -73,18 +76,19 @@ impl Server {
         let front = FrontEnd::new(front_end(config, calls_max, &transport), unguessable());
         let (ask, asks) = api::queue(config.api.requests_max as usize);
         if let Some(listener) = listener {
-            tokio::spawn(api::serve(listener, api::router(ask), api_limits(config)));
+            tokio::spawn(api::serve(listener, api::router(ask, shelf.clone()), api_limits(config)));
         }
         let world = World {
-            taps: 0,
             media: OwnAddress::new(config.rtp.advertised, &[config.rtp.address]),
             signaling: OwnAddress::new(config.sip.advertised, &sip_addresses(&transport)),
             engine,
             transport,
             recorder,
-            recordings: Recordings::default(),
+            recordings: Recordings::new(config.recording.name.clone(), keeping(config)),
+            prompts,
+            shelf,
         };
-        let keeper = Keeper::new(rules(config));
+        let keeper = (Keeper::new(rules(config)), config.recording.beep);
         #[cfg(test)]
         let breaker = world.engine.breaker();
         #[cfg(test)]
@@ -237,18 +241,36 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
 }
 
 fn rules(config: &Config) -> Rules {
+    let recording = &config.recording;
+    let wish = |tracks: &[TrackKind]| Wish { tracks: tracks.to_vec(), keeping: keeping(config) };
     Rules {
         rooms: config.rooms.record,
         named: config.named_occasions.clone(),
-        keys: config.recording.keys.clone(),
+        keys: recording.keys.clone(),
+        room: wish(&recording.room_tracks),
+        call: wish(&recording.call_tracks),
     }
 }
 
-fn writer(config: &Config) -> WriterConfig {
+fn keeping(config: &Config) -> Keeping {
+    let recording = &config.recording;
+    Keeping {
+        format: recording.format,
+        rate: recording.rate,
+        stereo: recording.stereo,
+        ends_with_tracks: true,
+    }
+}
+
+fn writer(config: &Config, wall: WallClock) -> WriterConfig {
+    let recording = &config.recording;
     WriterConfig {
-        folder: config.recording.folder.clone(),
-        flush_every: config.recording.flush,
-        recordings_max: config.recording.max as usize,
+        flush_every: recording.flush,
+        recordings_max: recording.max as usize,
+        queue_bytes_max: recording.queue as usize,
+        sync: recording.sync,
+        wall,
+        ..WriterConfig::new(recording.folder.clone())
     }
 }
 

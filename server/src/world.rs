@@ -2,20 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapId, TapPoint};
+use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint};
 use engine_driver::Engine;
-use media_units::RateClass;
-use recorder_writer::Failure;
+use recorder_shelf::Shelf;
 use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 use signaling_transport::Transport;
 
-use crate::keeper::Desk;
-use crate::recording::Recorder;
-use crate::recordings::Recordings;
+use crate::recording::{Prompts, Recorder, Recordings};
 use crate::system::local_address_toward;
 
 /// Everything around the front end.
@@ -24,8 +21,8 @@ pub(crate) struct World {
     pub(crate) transport: Transport,
     pub(crate) recorder: Recorder,
     pub(crate) recordings: Recordings,
-    /// Taps that were begun: each has a name of its own.
-    pub(crate) taps: u32,
+    pub(crate) prompts: Prompts,
+    pub(crate) shelf: Shelf,
     /// Our address in session descriptions.
     pub(crate) media: OwnAddress,
     /// Our address in Contact and Via, but for its port.
@@ -82,53 +79,28 @@ impl Outside for World {
     }
 
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
-        let RecordingStart { subject, call_id, tracks, .. } = start;
-        let recording = self.recordings.begin(subject, call_id);
-        for track in tracks {
-            if let Err(refusal) = self.add_track(recording, track) {
-                self.end_recording(recording);
-                return Err(refusal);
-            }
-        }
-        Ok(recording)
+        let usual = self.recordings.usual().clone();
+        self.keep(start, &usual)
     }
 
     fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
-        let tap = TapId(self.taps);
-        self.taps += 1;
-        let began = self.engine.wall().unix_nanos(self.engine.now());
-        let (subject, call_id) = self.recordings.of(recording).ok_or(Refusal::Gone)?;
-        self.recorder.begin(tap, subject, call_id, began).map_err(|failure| match failure {
-            Failure::Full => Refusal::Full,
-            Failure::Folder { .. } | Failure::Thread(_) | Failure::Stopped => Refusal::Gone,
-        })?;
-        let (point, class) = (track.point, Some(RateClass::Narrow));
-        self.command(Command::StartTap { point, tap, class })
-            .inspect_err(|_| self.recorder.end(tap))?;
-        self.recordings.add(recording, point, tap);
-        Ok(())
+        self.tap(recording, track)
     }
 
-    fn end_track(&mut self, _: RecordingId, point: TapPoint) {
-        if let Err(refusal) = self.command(Command::StopTap { point }) {
-            tracing::warn!(?point, ?refusal, "a tap goes on");
-        }
+    fn end_track(&mut self, recording: RecordingId, point: TapPoint) {
+        self.untap(recording, point);
     }
 
     fn end_recording(&mut self, recording: RecordingId) {
-        for point in self.recordings.end(recording) {
-            self.end_track(recording, point);
-        }
+        self.end_kept(recording);
     }
 }
 
-impl Desk for World {
-    fn begin(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
-        self.begin_recording(start)
-    }
-
-    fn end(&mut self, recording: RecordingId) {
-        self.end_recording(recording);
+impl World {
+    /// Where a session receives its RTP.
+    pub(crate) fn local_media(&self, session: SessionKey) -> Option<SocketAddr> {
+        let port = self.engine.rtp_port(session);
+        Some(SocketAddr::new(self.media.toward(IpAddr::V4(Ipv4Addr::UNSPECIFIED))?, port))
     }
 }
 

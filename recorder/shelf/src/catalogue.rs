@@ -63,8 +63,10 @@ impl Found {
 impl Catalogue {
     /// Finds what is in the folder.
     pub(crate) fn open(config: &ShelfConfig) -> io::Result<Self> {
-        fs::create_dir_all(&config.folder)?;
         let mut catalogue = Self::default();
+        if !config.folder.exists() {
+            return Ok(catalogue);
+        }
         let mut names = Vec::new();
         find_names(&config.folder, "", 0, &mut names)?;
         for name in names {

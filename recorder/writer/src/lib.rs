@@ -1,19 +1,40 @@
-//! The thread that writes recordings: drains taps, writes files, and never makes a shard wait.
+//! The recorder's threads: empty the shards' rings, write files that survive a crash, and go on
+//! when a disk refuses.
 //!
-//! A recording is written as `<name>.wav.part`, whose header is right after every flush; at its
-//! end `<name>.json` is written beside it, the sound is synced to the disk, and the file becomes
-//! `<name>.wav`. A crash of the server leaves a playable `.wav.part` that lacks at most what came
-//! after its last flush. A disk that refuses makes gaps and is asked again at every flush; the
-//! taps are drained all the same.
+//! The *collector* empties the rings, whatever disks do; the *keeper* encodes, tells a journal,
+//! and writes the files. A slow or full disk never makes a shard wait: sound waits in a queue of
+//! limited size, then it is lost, and marked. After a crash the journal makes every file whole up
+//! to the last flush ([`repair`], at every start). docs/recording-format.md describes all files.
 
+mod collector;
+mod disk;
+#[cfg(test)]
+mod faults;
+mod growing;
+mod journal;
+mod keeper;
+mod offline;
 mod recording;
+mod repair;
+mod replay;
 mod report;
+#[cfg(test)]
+mod rig;
+mod sound;
 mod storage;
-mod thread;
-mod writer;
-
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod track;
+mod writer;
 
+pub use journal::SyncPolicy;
+pub use offline::{Fault, Finding, repair, verify, was_used};
+pub use recorder::account::{About, Layout, Note, Participant, TrackKind};
+pub use recorder::container::Format;
 pub use report::{Event, RecordingId, Status};
-pub use writer::{Failure, Writer, WriterConfig};
+pub use writer::{
+    Failure, NotStarted, RecordingStart, STEM_BYTES_MAX, TrackStart, Writer, WriterConfig,
+};

@@ -1,542 +1,506 @@
-//! One recording: from its tap through a buffer to its file.
+//! One recording as the keeper sees it: its account, its files, and what waits for a place.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr};
 
-use engine_control::{TapContent, TapItem};
-use media::resample::{History, Resampler};
-use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Block, PeriodIndex, RateClass};
-use recorder::{Metadata, Misplaced, Track, naming, wav};
+use media_units::{RateClass, WallClock};
+use recorder::account::{
+    Account, Fact, FileFacts, Kept, Layout, TRACKS_MAX, TrackFacts, TrackKind, VERSION,
+};
+use recorder::container::{Format, pcapng};
+use recorder::journal::Commit;
+use recorder::metadata::Sealed;
+use recorder::{GapCause, Metadata};
 
-use crate::report::{Event, RecordingId, Reporter};
-use crate::storage::{Storage, StoredFile};
+use crate::collector::{Change, Packet, RecordingPortion};
+use crate::growing::Growing;
+use crate::report::{Event, RecordingId};
+use crate::sound::{Bench, SoundFile, Voice};
+use crate::storage::{Storage, Write};
+use crate::track::{Place, Track};
+use crate::writer::{RecordingStart, TrackStart};
 
-/// Sound kept for a storage that refuses: 16 s. What is older is lost, and marked as a gap.
-pub(crate) const PENDING_BYTES_MAX: usize = 256 * 1024;
+/// Characters of a track's label that are part of its file's name.
+const LABEL_LENGTH_MAX: usize = 64;
 
-/// Which recording it is, and of what.
-#[derive(Debug)]
-pub(crate) struct Label {
-    pub(crate) recording: RecordingId,
-    pub(crate) subject: String,
-    pub(crate) call_id: Option<String>,
-    pub(crate) started_unix_nanos: u64,
+/// Sound that a recording may have encoded while its own files are refused. What comes beyond it
+/// is lost, and marked.
+const REFUSED_BYTES_MAX: usize = 1 << 20;
+
+/// A recording that goes on, or whose end is not yet on the disk.
+pub(crate) struct Recording<F> {
+    pub(crate) id: RecordingId,
+    stem: String,
+    layout: Layout,
+    format: Format,
+    rate: Option<RateClass>,
+    wall: WallClock,
+    pub(crate) account: Account,
+    /// The first period, on the shard's clock.
+    origin: Option<u64>,
+    /// Its length so far.
+    periods: u64,
+    tracks: Vec<Track>,
+    files: Vec<SoundFile<F>>,
+    packets: Option<Growing<F>>,
+    facts: Growing<F>,
+    /// The metadata, once it is over.
+    document: Option<Growing<F>>,
+    next_number: u32,
+    /// Whether the end has come, after which nothing does.
+    pub(crate) is_over: bool,
+    pub(crate) was_started: bool,
+    pub(crate) is_interrupted: bool,
+    /// Why a file was refused the last time.
+    pub(crate) refused: Option<io::ErrorKind>,
+    /// Periods of all tracks that are silence in place of what was said.
+    pub(crate) gap_periods: u64,
 }
 
-/// A recording that goes on.
-pub(crate) struct Recording<S: Storage> {
-    label: Label,
-    paths: Paths,
-    track: Track,
-    /// What brings the tap's rate to the file's, once that is needed.
-    resampler: Option<Box<(Resampler, History)>>,
-    /// None until storage let us create it.
-    file: Option<S::File>,
-    /// Sound not yet written, in one piece.
-    pending: Vec<u8>,
-    /// The place of its first sample on the track.
-    pending_start: u64,
-    /// Where the sound in the file ends.
-    written: u64,
-    /// Where it ends by the file's header, once there is one.
-    announced: Option<u64>,
-    flushed_at: Option<Instant>,
-    /// Why storage refused the last time it was asked.
-    refused: Option<io::ErrorKind>,
-    /// The tap has ended, or the container holds no more.
-    over: bool,
-}
+/// Files of one recording that the journal can tell apart.
+const NUMBERS: u32 = 2 * TRACKS_MAX as u32 + 3;
 
-struct Paths {
-    part: PathBuf,
-    wav: PathBuf,
-    json: PathBuf,
-}
-
-impl<S: Storage> Recording<S> {
-    pub(crate) fn new(label: Label, folder: &Path) -> Self {
-        let number = label.recording.as_u64();
-        let stem = naming::file_stem(&label.subject, label.started_unix_nanos, number);
-        let paths = Paths {
-            part: folder.join(format!("{stem}.wav.part")),
-            wav: folder.join(format!("{stem}.wav")),
-            json: folder.join(format!("{stem}.json")),
-        };
-        Self {
-            label,
-            paths,
-            track: Track::new(),
-            resampler: None,
-            file: None,
-            pending: Vec::new(),
-            pending_start: 0,
-            written: 0,
-            announced: None,
-            flushed_at: None,
+impl<F> Recording<F> {
+    /// A recording of nothing yet. `number` tells its files from those of others in the journal.
+    pub(crate) fn new(
+        id: RecordingId,
+        start: &RecordingStart,
+        wall: WallClock,
+        number: &mut u32,
+    ) -> Self {
+        let facts = Growing::new(format!("{}.facts", start.name), *number, Vec::new());
+        let next_number = *number + 1;
+        *number = number.wrapping_add(NUMBERS);
+        let mut recording = Self {
+            id,
+            stem: start.name.clone(),
+            layout: start.layout,
+            format: start.format,
+            rate: start.rate,
+            wall,
+            account: Account::default(),
+            origin: None,
+            periods: 0,
+            tracks: Vec::new(),
+            files: Vec::new(),
+            packets: None,
+            facts,
+            document: None,
+            next_number,
+            is_over: false,
+            was_started: false,
+            is_interrupted: false,
             refused: None,
-            over: false,
-        }
-    }
-
-    /// Writes if that is due. Returns whether the recording goes on.
-    pub(crate) fn poll(
-        &mut self,
-        now: Instant,
-        flush_every: Duration,
-        storage: &S,
-        reporter: &mut Reporter,
-    ) -> bool {
-        if self.over {
-            return false;
-        }
-        let due = self.flushed_at.is_none_or(|at| now.saturating_duration_since(at) >= flush_every);
-        if due {
-            self.flushed_at = Some(now);
-            self.flush(storage, reporter);
-        }
-        true
-    }
-
-    /// Nothing more comes.
-    pub(crate) fn end(&mut self) {
-        self.over = true;
-    }
-
-    /// Ends the recording with what it has now.
-    pub(crate) fn finish(mut self, storage: &S, reporter: &mut Reporter) {
-        self.flush(storage, reporter);
-        self.give_up_pending();
-        reporter.status.gap_blocks += self.track.gaps().samples / BLOCK_SAMPLES as u64;
-        let recording = self.label.recording;
-        match self.complete(storage, reporter) {
-            Ok(()) => {
-                reporter.status.finished += 1;
-                let (samples, gaps) = (self.written, self.track.gaps().count());
-                reporter.event(Event::Finished { recording, path: self.paths.wav, samples, gaps });
-            }
-            Err(kind) => {
-                reporter.status.failed += 1;
-                reporter.event(Event::Failed { recording, path: self.paths.part, kind });
-            }
-        }
-    }
-
-    /// Takes what its tap carried, whatever storage says.
-    pub(crate) fn take(&mut self, item: &TapItem<'_>, storage: &S, reporter: &mut Reporter) {
-        match item.content {
-            TapContent::Block { class, samples, .. } => {
-                let block = self.narrowed(class, samples);
-                self.append(item.period, &block, storage, reporter);
-            }
-            TapContent::Silence { .. } => {
-                self.append(item.period, &Block::SILENCE, storage, reporter);
-            }
-            TapContent::Packet { .. } => {}
-            TapContent::Ended => self.end(),
-        }
-    }
-
-    /// A block at the file's rate.
-    fn narrowed(&mut self, class: RateClass, samples: &[i16]) -> Block {
-        let mut block = Block::SILENCE;
-        let (from, to) = (class.hertz(), RateClass::Narrow.hertz());
-        if from == to {
-            block.0.copy_from_slice(samples);
-            return block;
-        }
-        let new = || Box::new((Resampler::new(Kernels::detect()), History::SILENT));
-        let (resampler, heard) = &mut **self.resampler.get_or_insert_with(new);
-        resampler.resample(heard, from, samples, to, &mut block.0);
-        heard.keep(samples);
-        block
-    }
-
-    fn append(&mut self, period: PeriodIndex, block: &Block, storage: &S, reporter: &mut Reporter) {
-        match self.track.place(period) {
-            Ok(start) => {
-                let is_next = start == self.pending_end();
-                if !is_next || self.pending.len() >= PENDING_BYTES_MAX {
-                    self.flush(storage, reporter);
-                    self.give_up_pending();
-                    self.pending_start = start;
-                }
-                wav::append(block, &mut self.pending);
-            }
-            Err(Misplaced::Past) => reporter.status.misplaced_blocks += 1,
-            Err(Misplaced::Full) => {
-                reporter.status.misplaced_blocks += 1;
-                self.end();
-            }
-        }
-    }
-
-    fn pending_end(&self) -> u64 {
-        self.pending_start + self.pending.len() as u64 / wav::SAMPLE_BYTES
-    }
-
-    /// Tries to bring all pending sound into the file. Where storage refuses, it stays pending.
-    fn flush(&mut self, storage: &S, reporter: &mut Reporter) {
-        match self.write_pending(storage, reporter) {
-            Ok(()) => self.refused = None,
-            Err(error) => {
-                if self.refused.is_none() {
-                    self.report_interruption(&self.paths.part, error.kind(), reporter);
-                }
-                self.refused = Some(error.kind());
-            }
-        }
-    }
-
-    fn write_pending(&mut self, storage: &S, reporter: &mut Reporter) -> io::Result<()> {
-        if self.file.is_none() {
-            self.file = Some(storage.create(&self.paths.part)?);
-            let (recording, path) = (self.label.recording, self.paths.part.clone());
-            reporter.event(Event::Started { recording, path });
-        }
-        let Some(file) = &self.file else { return Ok(()) };
-        let mut sound = Ok(());
-        while sound.is_ok() && !self.pending.is_empty() {
-            sound = write_samples(file, &self.pending, self.pending_start).map(|samples| {
-                let bytes = samples * wav::SAMPLE_BYTES;
-                self.pending.drain(..bytes as usize);
-                self.pending_start += samples;
-                self.written = self.pending_start;
-                reporter.status.bytes += bytes;
-            });
-        }
-        // After the sound, so that it never speaks of what is not there. Even where sound was
-        // refused: a full disk still takes the header over the old one.
-        if file.write_at(&wav::header(self.written), 0)? < wav::HEADER_BYTES {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.announced = Some(self.written);
-        sound
-    }
-
-    /// Marks what could not be written as lost.
-    fn give_up_pending(&mut self) {
-        if !self.pending.is_empty() {
-            let end = self.pending_end();
-            self.track.mark_unwritten(self.pending_start, end - self.pending_start);
-            self.pending_start = end;
-            self.pending.clear();
-        }
-    }
-
-    /// Makes the file safe and gives it its final name.
-    fn complete(&self, storage: &S, reporter: &mut Reporter) -> Result<(), io::ErrorKind> {
-        let Some(file) = self.file.as_ref().filter(|_| self.announced == Some(self.written)) else {
-            return Err(self.refused.unwrap_or(io::ErrorKind::Other));
+            gap_periods: 0,
         };
-        file.sync().map_err(|error| error.kind())?;
-        let metadata = Metadata {
-            started_unix_nanos: self.label.started_unix_nanos,
-            subject: self.label.subject.clone(),
-            call_id: self.label.call_id.clone(),
-            samples: self.written,
-            gaps: self.track.gaps().clone(),
-        };
-        if let Err(error) = storage.write_metadata(&self.paths.json, &metadata.to_json()) {
-            // The sound is worth more than what is said about it.
-            self.report_interruption(&self.paths.json, error.kind(), reporter);
+        let (name, layout, about) = (start.name.clone(), start.layout, start.about.clone());
+        recording.tell(Fact::Begun { version: VERSION, name, layout, about });
+        recording
+    }
+
+    fn tell(&mut self, fact: Fact) {
+        self.facts.append(|out| Account::line(&fact, out));
+        self.account.add(fact);
+    }
+
+    fn number(&mut self, files: u32) -> u32 {
+        self.next_number += files;
+        self.next_number - files
+    }
+
+    /// Takes what the collector has; its portions come back empty.
+    pub(crate) fn take(&mut self, portion: &mut RecordingPortion) {
+        for change in portion.changes.drain(..) {
+            match change {
+                Change::Track(start) => self.add_track(*start),
+                Change::Note(at, note) => {
+                    let unix_nanos = self.wall.unix_nanos(at);
+                    self.tell(Fact::Note { unix_nanos, note });
+                }
+                Change::Begin(_) | Change::Forget => {}
+            }
         }
-        storage.rename(&self.paths.part, &self.paths.wav).map_err(|error| error.kind())
+        if let (None, Some((period, at))) = (self.origin, portion.first) {
+            self.origin = Some(period);
+            let unix_nanos = self.wall.unix_nanos(at);
+            self.tell(Fact::Origin { unix_nanos });
+        }
+        let is_refused = self.waiting() > REFUSED_BYTES_MAX;
+        for taken in &mut portion.tracks {
+            let Some(track) = self.tracks.get_mut(taken.track) else { continue };
+            if is_refused && self.is_interrupted {
+                taken.portion.forget_sound();
+            }
+            if let (Some(start), Some(end)) = (taken.portion.start(), taken.portion.end()) {
+                track.first = track.first.or(Some(start));
+                track.end = end;
+            }
+            track.last = track.last.or(taken.ended);
+            match track.place {
+                Place::Sound { file, voice } => {
+                    self.files[file].voices[voice].waiting.append(&taken.portion);
+                }
+                Place::Undecided => track.early.append(&taken.portion),
+                Place::Packets => {}
+            }
+        }
+        self.is_over |= portion.ends;
+        if !is_refused {
+            self.place_packets();
+            self.take_packets(&portion.packets);
+        }
     }
 
-    fn report_interruption(&self, path: &Path, kind: io::ErrorKind, reporter: &mut Reporter) {
-        reporter.status.interruptions += 1;
-        let recording = self.label.recording;
-        reporter.event(Event::Interrupted { recording, path: path.to_owned(), kind });
-    }
-}
-
-/// Writes at least one whole sample; says how many. Half a sample is to be written again.
-fn write_samples(file: &impl StoredFile, bytes: &[u8], start: u64) -> io::Result<u64> {
-    match file.write_at(bytes, wav::offset(start))? as u64 / wav::SAMPLE_BYTES {
-        0 => Err(io::ErrorKind::StorageFull.into()),
-        samples => Ok(samples),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::io::ErrorKind;
-
-    use engine_control::TapId;
-
-    use super::*;
-    use crate::report::Status;
-    use crate::testing::{FaultyDisk, Folder, samples_of, taken};
-
-    const FLUSH_EVERY: Duration = Duration::from_secs(1);
-
-    /// A recording of one tap, driven by hand.
-    struct Bench {
-        folder: Folder,
-        disk: FaultyDisk,
-        recording: Recording<FaultyDisk>,
-        reporter: Reporter,
-        events: std::sync::mpsc::Receiver<Event>,
-        now: Instant,
+    fn add_track(&mut self, start: TrackStart) {
+        if self.tracks.len() >= TRACKS_MAX {
+            return;
+        }
+        let channel = match (self.layout, start.channel) {
+            (Layout::PerTrack, _) => 0,
+            (_, Some(channel)) => channel,
+            (_, None) => {
+                let sounds = |track: &&Track| track.kind != TrackKind::Packets;
+                self.tracks.iter().filter(sounds).count() as u16
+            }
+        };
+        let mut label = start.label.clone();
+        if self.tracks.iter().any(|track| track.label == label) {
+            label = format!("{label}-{}", self.tracks.len() + 1);
+        }
+        let start = TrackStart { label, ..start };
+        self.tracks.push(Track::new(start, channel));
     }
 
-    impl Bench {
-        fn new() -> Self {
-            let folder = Folder::new();
-            let (sender, events) = std::sync::mpsc::sync_channel(100);
-            let label = Label {
-                recording: RecordingId(1),
-                subject: "../sales".into(),
-                call_id: Some("call@phone".into()),
-                started_unix_nanos: 0,
+    fn take_packets(&mut self, packets: &[Packet]) {
+        for packet in packets {
+            let Some(track) = self.tracks.get(packet.track) else { continue };
+            let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+            let mut local = track.local.unwrap_or(nowhere);
+            if packet.on_rtcp_port {
+                local.set_port(local.port().wrapping_add(1));
+            }
+            let at = self.wall.unix_nanos(packet.at);
+            if let Some(file) = &mut self.packets {
+                file.append(|out| {
+                    pcapng::append_packet(at, packet.source, local, &packet.octets, out);
+                });
+            }
+        }
+    }
+
+    /// Makes all files as long as the clock says that everything is known; at the end, that is
+    /// the end.
+    pub(crate) fn advance(&mut self, bench: &mut Bench) {
+        let Some(origin) = self.origin else {
+            self.tell_end();
+            return;
+        };
+        self.place_all();
+        let latest = self.tracks.iter().map(|track| track.end).max().unwrap_or(origin);
+        // The ring may have been read in the middle of a tick: others of that period come later.
+        let known = if self.is_over { latest } else { latest.saturating_sub(1) };
+        let periods = known.saturating_sub(origin).max(self.periods);
+        for index in 0..self.tracks.len() {
+            self.tell_of_track(index, origin, origin + periods);
+        }
+        for file in &mut self.files {
+            file.advance(origin, periods, bench);
+            if self.is_over {
+                file.end();
+            }
+        }
+        self.periods = periods;
+        self.tell_end();
+    }
+
+    fn tell_of_track(&mut self, index: usize, origin: u64, to: u64) {
+        let track = &mut self.tracks[index];
+        let Place::Sound { file, voice } = track.place else { return };
+        let facts = track.facts(&self.files[file].voices[voice].waiting, origin, to);
+        for fact in facts {
+            if let Fact::Gap { gap, .. } = &fact
+                && gap.cause != GapCause::Concealed
+            {
+                self.gap_periods += gap.periods;
+            }
+            self.tell(fact);
+        }
+    }
+
+    /// Says how long everything is now, and, where it is so, that this was the end.
+    fn tell_end(&mut self) {
+        if self.is_over {
+            self.tell(Fact::Ended);
+        }
+        let packets = self.packets.as_ref();
+        let packets = packets.map(|file| Kept { bytes: file.length, periods: self.periods });
+        let mut sounds = self.files.iter().map(SoundFile::kept);
+        let is_packets = |file: &FileFacts| file.format == Format::Pcapng.extension();
+        let kept: Vec<Kept> = self
+            .account
+            .files
+            .iter()
+            .filter_map(|file| if is_packets(file) { packets } else { sounds.next() })
+            .collect();
+        if kept != self.account.kept || self.is_over {
+            self.tell(Fact::Kept { files: kept });
+        }
+    }
+
+    /// Gives a file to each track whose rate is known by now.
+    fn place_all(&mut self) {
+        let widest = self.tracks.iter().filter_map(|track| track.early.widest()).max();
+        for index in 0..self.tracks.len() {
+            let track = &self.tracks[index];
+            if track.place != Place::Undecided || (track.first.is_none() && !self.is_over) {
+                continue;
+            }
+            let own = match self.layout {
+                Layout::PerTrack => track.early.widest(),
+                Layout::Stereo | Layout::Multichannel(_) => widest,
             };
-            Self {
-                recording: Recording::new(label, &folder.path),
-                folder,
-                disk: FaultyDisk::default(),
-                reporter: Reporter::new(std::sync::Arc::default(), sender),
-                events,
-                now: Instant::now(),
-            }
-        }
-
-        fn push(&mut self, periods: std::ops::Range<PeriodIndex>) {
-            for period in periods {
-                let samples = &[period as i16; BLOCK_SAMPLES];
-                let class = RateClass::Narrow;
-                self.take(period, TapContent::Block { class, concealed: false, samples });
-            }
-        }
-
-        fn take(&mut self, period: PeriodIndex, content: TapContent<'_>) {
-            let at = media_units::Instant::START;
-            let item = TapItem { tap: TapId(1), period, at, content };
-            self.recording.take(&item, &self.disk, &mut self.reporter);
-        }
-
-        fn poll_after(&mut self, time: Duration) -> bool {
-            self.now += time;
-            self.recording.poll(self.now, FLUSH_EVERY, &self.disk, &mut self.reporter)
-        }
-
-        /// Ends the recording.
-        fn finish(self) -> (Folder, Vec<Event>, Status) {
-            let mut reporter = self.reporter;
-            self.recording.finish(&self.disk, &mut reporter);
-            (self.folder, taken(&self.events), reporter.status)
+            let rate = self.rate.or(own).unwrap_or(RateClass::Narrow);
+            let Some(file) = self.file_for(index, rate) else { continue };
+            let track = &mut self.tracks[index];
+            let mut voice = Voice::new(track.channel);
+            voice.waiting = std::mem::take(&mut track.early);
+            self.files[file].voices.push(voice);
+            track.place = Place::Sound { file, voice: self.files[file].voices.len() - 1 };
+            let file = self.files[file].media.name.clone();
+            self.tell_track(index, &file);
         }
     }
 
-    const STEM: &str = "19700101T000000000Z-1-___sales";
-
-    fn sound(periods: std::ops::Range<PeriodIndex>) -> Vec<i16> {
-        periods.flat_map(|period| [period as i16; BLOCK_SAMPLES]).collect()
-    }
-
-    const SILENT_BLOCK: [i16; BLOCK_SAMPLES] = [0; BLOCK_SAMPLES];
-
-    #[test]
-    fn a_recording_is_its_blocks_with_silence_where_the_clock_jumped() {
-        let mut bench = Bench::new();
-        bench.push(7..10);
-        assert!(bench.poll_after(FLUSH_EVERY));
-        bench.push(12..14);
-        let (folder, events, status) = bench.finish();
-        let path = folder.path.join(format!("{STEM}.wav"));
-        let expected = [sound(7..10), SILENT_BLOCK.repeat(2), sound(12..14)].concat();
-        assert_eq!(samples_of(&path), expected);
-        assert_eq!(
-            events[1..],
-            [Event::Finished { recording: RecordingId(1), path, samples: 7 * 160, gaps: 1 }]
-        );
-        assert_eq!((status.finished, status.gap_blocks, status.bytes), (1, 2, 5 * 320));
-    }
-
-    #[test]
-    fn metadata_lies_beside_the_sound_and_no_part_remains() {
-        let mut bench = Bench::new();
-        bench.push(7..10);
-        bench.push(12..14);
-        let (folder, ..) = bench.finish();
-        let text = fs::read(folder.path.join(format!("{STEM}.json"))).unwrap();
-        let document: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!(document["subject"], "../sales");
-        assert_eq!(document["call_id"], "call@phone");
-        assert_eq!(document["samples"], 7 * 160);
-        assert_eq!(document["gaps"][0]["start_sample"], 3 * 160);
-        assert_eq!(folder.names(), [format!("{STEM}.json"), format!("{STEM}.wav")]);
-    }
-
-    #[test]
-    fn the_file_plays_up_to_its_last_flush_while_it_grows() {
-        let mut bench = Bench::new();
-        let part = bench.folder.path.join(format!("{STEM}.wav.part"));
-        assert!(bench.poll_after(Duration::ZERO));
-        assert_eq!(samples_of(&part), [0_i16; 0], "playable before the first block");
-        bench.push(1..3);
-        bench.poll_after(FLUSH_EVERY);
-        bench.push(3..4);
-        bench.poll_after(FLUSH_EVERY / 2);
-        assert_eq!(samples_of(&part), sound(1..3), "not yet due");
-        bench.poll_after(FLUSH_EVERY / 2);
-        assert_eq!(samples_of(&part), sound(1..4));
-    }
-
-    #[test]
-    fn a_short_refusal_loses_nothing() {
-        let mut bench = Bench::new();
-        bench.push(1..3);
-        bench.poll_after(FLUSH_EVERY);
-        bench.disk.refuse(Some(ErrorKind::StorageFull));
-        for period in 3..6 {
-            bench.push(period..period + 1);
-            assert!(bench.poll_after(FLUSH_EVERY), "the recording goes on");
-        }
-        bench.disk.refuse(None);
-        bench.push(6..8);
-        bench.poll_after(FLUSH_EVERY);
-        let (folder, events, status) = bench.finish();
-        let path = folder.path.join(format!("{STEM}.wav"));
-        assert_eq!(samples_of(&path), sound(1..8));
-        let interruptions =
-            events.iter().filter(|event| matches!(event, Event::Interrupted { .. })).count();
-        assert_eq!((interruptions, status.interruptions, status.gap_blocks), (1, 1, 0));
-    }
-
-    #[test]
-    fn a_long_refusal_is_a_gap_and_later_sound_keeps_its_place() {
-        const BLOCKS_MAX: u64 = PENDING_BYTES_MAX.div_ceil(2 * BLOCK_SAMPLES) as u64;
-        let mut bench = Bench::new();
-        bench.push(0..10);
-        bench.poll_after(FLUSH_EVERY);
-        bench.disk.refuse(Some(ErrorKind::StorageFull));
-        let refused_until = 10 + 2 * BLOCKS_MAX + 5;
-        bench.push(10..refused_until);
-        bench.poll_after(FLUSH_EVERY);
-        bench.disk.refuse(None);
-        bench.push(refused_until..refused_until + 3);
-        let (folder, events, status) = bench.finish();
-        let lost = 2 * BLOCKS_MAX;
-        let silence = SILENT_BLOCK.repeat(lost as usize);
-        let expected = [sound(0..10), silence, sound(10 + lost..refused_until + 3)].concat();
-        assert!(samples_of(&folder.path.join(format!("{STEM}.wav"))) == expected);
-        assert_eq!(status.gap_blocks, lost);
-        assert!(matches!(events.last(), Some(Event::Finished { gaps: 1, .. })), "{events:?}");
-    }
-
-    #[test]
-    fn what_a_filling_disk_still_takes_is_in_the_file() {
-        let mut bench = Bench::new();
-        bench.poll_after(FLUSH_EVERY);
-        bench.disk.leave_room_for(3 * 320 + 1);
-        bench.push(1..6);
-        bench.poll_after(FLUSH_EVERY);
-        let part = bench.folder.path.join(format!("{STEM}.wav.part"));
-        assert_eq!(samples_of(&part), sound(1..4));
-        let (folder, events, status) = bench.finish();
-        assert_eq!(samples_of(&folder.path.join(format!("{STEM}.wav"))), sound(1..4));
-        assert_eq!((status.gap_blocks, status.bytes), (2, 3 * 320));
-        assert!(matches!(events.last(), Some(Event::Finished { samples: 480, gaps: 1, .. })));
-    }
-
-    #[test]
-    fn a_file_without_room_for_its_header_is_a_failed_recording() {
-        let mut bench = Bench::new();
-        bench.disk.leave_room_for(wav::HEADER_BYTES - 1);
-        bench.poll_after(FLUSH_EVERY);
-        let (_folder, events, status) = bench.finish();
-        let kind = ErrorKind::StorageFull;
-        assert!(matches!(events.last(), Some(Event::Failed { kind: met, .. }) if *met == kind));
-        assert_eq!((status.finished, status.failed), (0, 1));
-    }
-
-    #[test]
-    fn a_disk_full_to_the_end_leaves_what_was_written() {
-        let mut bench = Bench::new();
-        bench.push(1..5);
-        bench.poll_after(FLUSH_EVERY);
-        bench.disk.refuse(Some(ErrorKind::StorageFull));
-        bench.push(5..7);
-        let (folder, events, status) = bench.finish();
-        assert_eq!(samples_of(&folder.path.join(format!("{STEM}.wav"))), sound(1..5));
-        assert_eq!((status.finished, status.gap_blocks), (1, 2));
-        // The sound, then the metadata.
-        assert_eq!(status.interruptions, 2);
-        let Some(Event::Finished { samples, gaps, .. }) = events.last() else {
-            panic!("{events:?}");
+    fn tell_track(&mut self, index: usize, file: &str) {
+        let track = &self.tracks[index];
+        let named = |facts: &FileFacts| facts.name == file;
+        let facts = TrackFacts {
+            label: track.label.clone(),
+            kind: track.kind,
+            participant: track.participant.clone(),
+            file: self.account.files.iter().position(named).unwrap_or_default() as u32,
+            channel: track.channel,
         };
-        assert_eq!((*samples, *gaps), (4 * 160, 1));
+        self.tracks[index].number = Some(self.account.tracks.len() as u32);
+        self.tell(Fact::Track(facts));
     }
 
-    #[test]
-    fn a_file_that_could_never_be_created_is_a_failed_recording() {
-        let mut bench = Bench::new();
-        bench.disk.refuse_creation(Some(ErrorKind::PermissionDenied));
-        bench.push(1..3);
-        assert!(bench.poll_after(FLUSH_EVERY));
-        let (folder, events, status) = bench.finish();
-        let path = folder.path.join(format!("{STEM}.wav.part"));
-        let (recording, kind) = (RecordingId(1), ErrorKind::PermissionDenied);
-        assert_eq!(
-            events,
-            [
-                Event::Interrupted { recording, path: path.clone(), kind },
-                Event::Failed { recording, path, kind },
-            ]
-        );
-        assert_eq!((status.finished, status.failed, status.gap_blocks), (0, 1, 2));
-        assert!(folder.names().is_empty());
+    /// The file of a track; a new one where it has none yet.
+    fn file_for(&mut self, track: usize, rate: RateClass) -> Option<usize> {
+        let channels = match self.layout {
+            Layout::PerTrack => 1,
+            Layout::Stereo => 2,
+            Layout::Multichannel(channels) => channels,
+        };
+        if self.layout != Layout::PerTrack && !self.files.is_empty() {
+            return Some(0);
+        }
+        let stem = match self.layout {
+            Layout::PerTrack => self.stem_for(&self.tracks[track].label),
+            Layout::Stereo | Layout::Multichannel(_) => self.stem.clone(),
+        };
+        let number = self.number(2);
+        let file = SoundFile::new(&stem, self.format, rate, channels, number).ok()?;
+        self.tell(Fact::File(FileFacts {
+            name: file.media.name.clone(),
+            format: self.format.extension().to_owned(),
+            sample_rate: rate.hertz(),
+            channels,
+            peaks: Some(file.preview.name.clone()),
+        }));
+        self.files.push(file);
+        Some(self.files.len() - 1)
     }
 
-    #[test]
-    fn a_file_that_can_be_created_later_has_the_sound_from_before() {
-        let mut bench = Bench::new();
-        bench.disk.refuse_creation(Some(ErrorKind::PermissionDenied));
-        bench.push(1..3);
-        bench.poll_after(FLUSH_EVERY);
-        bench.disk.refuse_creation(None);
-        bench.push(3..5);
-        bench.poll_after(FLUSH_EVERY);
-        let (folder, _, status) = bench.finish();
-        assert_eq!(samples_of(&folder.path.join(format!("{STEM}.wav"))), sound(1..5));
-        assert_eq!((status.finished, status.gap_blocks), (1, 0));
+    /// The name of a track's file without its ending, unlike those of all others.
+    fn stem_for(&self, label: &str) -> String {
+        let stem = format!("{}-{}", self.stem, harmless(label));
+        let media = format!("{stem}.{}", self.format.extension());
+        if self.files.iter().any(|file| file.media.name == media) {
+            return format!("{stem}-{}", self.files.len() + 1);
+        }
+        stem
     }
 
-    #[test]
-    fn an_existing_file_is_never_overwritten() {
-        let bench = Bench::new();
-        let path = bench.folder.path.join(format!("{STEM}.wav.part"));
-        fs::write(&path, "of another run").unwrap();
-        let (_folder, events, _) = bench.finish();
-        assert!(matches!(
-            events.last(),
-            Some(Event::Failed { kind: ErrorKind::AlreadyExists, .. })
-        ));
-        assert_eq!(fs::read(&path).unwrap(), b"of another run");
+    fn place_packets(&mut self) {
+        for index in 0..self.tracks.len() {
+            let track = &self.tracks[index];
+            if track.kind != TrackKind::Packets || track.place != Place::Undecided {
+                continue;
+            }
+            let name = format!("{}.{}", self.stem, Format::Pcapng.extension());
+            if self.packets.is_none() {
+                let mut head = Vec::new();
+                pcapng::begin(&mut head);
+                let number = self.number(1);
+                self.packets = Some(Growing::new(name.clone(), number, head));
+                let format = Format::Pcapng.extension().to_owned();
+                let (sample_rate, channels, peaks) = (0, 0, None);
+                let facts = FileFacts { name: name.clone(), format, sample_rate, channels, peaks };
+                self.tell(Fact::File(facts));
+            }
+            self.tracks[index].place = Place::Packets;
+            self.tell_track(index, &name);
+        }
+    }
+}
+
+/// What becomes of a recording's files on the disk.
+impl<F> Recording<F> {
+    /// The kind of its files of sound.
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
-    #[test]
-    fn a_recording_is_over_when_its_tap_has_ended() {
-        let mut bench = Bench::new();
-        assert!(bench.poll_after(Duration::ZERO));
-        bench.push(1..3);
-        bench.take(3, TapContent::Ended);
-        assert!(!bench.poll_after(Duration::ZERO));
-        let (folder, ..) = bench.finish();
-        assert_eq!(samples_of(&folder.path.join(format!("{STEM}.wav"))), sound(1..3));
+    /// Tells the journal that all files go away.
+    pub(crate) fn tell_removal(&mut self, segment: u64, commit: &mut Commit<'_>) {
+        self.growing().for_each(|growing| growing.tell_removal(segment, commit));
     }
 
-    #[test]
-    fn a_recording_ends_where_its_container_is_full() {
-        let mut bench = Bench::new();
-        bench.push(0..1);
-        bench.push(wav::SAMPLES_MAX..wav::SAMPLES_MAX + 1);
-        assert!(!bench.poll_after(Duration::ZERO));
-        let (folder, _, status) = bench.finish();
-        assert_eq!(samples_of(&folder.path.join(format!("{STEM}.wav"))), sound(0..1));
-        assert_eq!(status.misplaced_blocks, 1);
+    /// Removes all files.
+    pub(crate) fn remove<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
+        self.growing().try_for_each(|growing| growing.remove(storage))
     }
+
+    fn growing(&mut self) -> impl Iterator<Item = &mut Growing<F>> {
+        let files = self.files.iter_mut().flat_map(|file| [&mut file.media, &mut file.preview]);
+        files.chain(&mut self.packets).chain([&mut self.facts]).chain(&mut self.document)
+    }
+
+    /// The files whose growth can be heard at once; the others can wait for a while.
+    fn media(&mut self) -> impl Iterator<Item = &mut Growing<F>> {
+        self.files.iter_mut().map(|file| &mut file.media).chain(&mut self.packets)
+    }
+
+    /// Octets in memory that no file has yet.
+    pub(crate) fn waiting(&self) -> usize {
+        let files = self.files.iter();
+        let files = files.map(|file| file.media.waiting() + file.preview.waiting()).sum::<usize>();
+        files + self.packets.as_ref().map_or(0, Growing::waiting)
+    }
+
+    /// Writes the metadata, once everything else is decided.
+    pub(crate) fn conclude(&mut self) {
+        let mut sounds = self.files.iter();
+        let sealed: Vec<Sealed> = (self.account.files.iter())
+            .filter_map(|file| {
+                if file.format == Format::Pcapng.extension() {
+                    let (file, samples) = (self.packets.as_ref()?, self.periods);
+                    return Some(Sealed { bytes: file.length, samples, crc32: file.crc32() });
+                }
+                let SoundFile { media, rate, periods, .. } = sounds.next()?;
+                let samples = periods * rate.block_samples() as u64;
+                Some(Sealed { bytes: media.length, samples, crc32: media.crc32() })
+            })
+            .collect();
+        let metadata = Metadata::of(&self.account, &sealed);
+        let number = self.number(1);
+        let mut document = Growing::new(metadata_name(&self.stem), number, Vec::new());
+        document.append(|out| out.extend(metadata.to_json()));
+        self.document = Some(document);
+    }
+
+    /// Tells the journal everything new.
+    pub(crate) fn tell_journal(&mut self, segment: u64, commit: &mut Commit<'_>) {
+        let is_over = self.document.is_some();
+        for growing in self.growing().filter(|growing| growing.is_fresh()) {
+            growing.tell(segment, commit);
+        }
+        if is_over {
+            let facts = self.facts.name.clone();
+            for growing in self.growing() {
+                if growing.name == facts {
+                    growing.tell_removal(segment, commit);
+                } else {
+                    growing.tell_finish(segment, commit);
+                }
+            }
+        }
+    }
+
+    /// Whether the journal is to be told something.
+    pub(crate) fn is_fresh(&mut self) -> bool {
+        self.growing().any(|growing| growing.is_fresh())
+    }
+
+    /// The journal holds it.
+    pub(crate) fn was_told(&mut self) {
+        self.growing().for_each(Growing::was_told);
+    }
+
+    /// What is to be written into files now: that of sound, or of all.
+    pub(crate) fn open<S: Storage<File = F>>(
+        &mut self,
+        storage: &mut S,
+        all: bool,
+    ) -> io::Result<()> {
+        let all = all || self.document.is_some();
+        if all {
+            self.growing().try_for_each(|growing| growing.open(storage))
+        } else {
+            self.media().try_for_each(|growing| growing.open(storage))
+        }
+    }
+
+    /// The writes of all files that are open.
+    pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_, F>> {
+        let files = self.files.iter().flat_map(|file| [&file.media, &file.preview]);
+        let all = files.chain(&self.packets).chain([&self.facts]).chain(&self.document);
+        all.flat_map(Growing::writes)
+    }
+
+    /// All writes were performed, or one of them was refused. Returns how many octets were
+    /// written. Files that are seldom written are closed.
+    pub(crate) fn were_written(&mut self, taken: bool) -> usize {
+        let bytes = self.growing().map(|growing| growing.were_written(taken)).sum();
+        self.facts.close();
+        self.files.iter_mut().for_each(|file| file.preview.close());
+        bytes
+    }
+
+    /// Brings what stands at the files' starts up to date.
+    pub(crate) fn refresh_heads(&mut self) {
+        if !self.is_over {
+            self.files.iter_mut().for_each(SoundFile::refresh_heads);
+        }
+    }
+
+    /// Whether everything that the journal holds is in the files, too.
+    pub(crate) fn is_written(&mut self) -> bool {
+        self.growing().all(|growing| growing.is_written())
+    }
+
+    /// Gives all files their final names. Can be repeated.
+    pub(crate) fn finish<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
+        let facts = self.facts.name.clone();
+        let mut others = self.growing().filter(|growing| growing.name != facts);
+        others.try_for_each(|growing| growing.finish(storage))?;
+        drop(others);
+        self.facts.remove(storage)
+    }
+
+    /// What is told when it is finished.
+    pub(crate) fn finished(&self) -> Event {
+        let rates = self.files.iter().map(|file| file.rate);
+        let clock_rate = rates.max().unwrap_or(RateClass::Narrow);
+        Event::Finished {
+            recording: self.id,
+            metadata: metadata_name(&self.stem),
+            files: self.account.files.iter().map(|file| file.name.clone()).collect(),
+            samples: self.periods * clock_rate.block_samples() as u64,
+            clock_rate: clock_rate.hertz(),
+            gaps: self.account.tracks.iter().map(|track| track.gaps.count()).sum(),
+        }
+    }
+}
+
+/// The name of a recording's metadata.
+pub(crate) fn metadata_name(stem: &str) -> String {
+    format!("{stem}.json")
+}
+
+/// A label as a part of a file's name.
+fn harmless(label: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_+".contains(c) { c } else { '_' };
+    label.chars().take(LABEL_LENGTH_MAX).map(plain).collect()
 }

@@ -1,11 +1,11 @@
 //! What is told about recordings: facts one by one, and numbers.
 
 use std::io;
-use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// One recording since the writer started. Part of its file's name.
+/// One recording since the writer started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecordingId(pub(crate) u64);
 
@@ -16,82 +16,130 @@ impl RecordingId {
     }
 }
 
-/// A fact about one recording. Each recording ends with exactly one `Finished` or `Failed`.
+/// A fact about recordings. Each that began ends with exactly one `Finished` or `Failed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Its file exists.
+    /// Its first file exists.
     Started {
         /// Which recording.
         recording: RecordingId,
-        /// The file, while it is written (`.wav.part`).
-        path: PathBuf,
     },
-    /// Storage refused; it is asked again. Reported once until it works again.
+    /// The disk refuses; it is asked again. Told once until it works again.
     Interrupted {
         /// Which recording.
         recording: RecordingId,
-        /// What could not be written.
-        path: PathBuf,
         /// Why.
         kind: io::ErrorKind,
     },
-    /// It is over and its file has its final name.
+    /// The disk takes it again; what was lost meanwhile is marked.
+    Resumed {
+        /// Which recording.
+        recording: RecordingId,
+    },
+    /// It is over and its files have their final names.
     Finished {
         /// Which recording.
         recording: RecordingId,
-        /// The file (`.wav`).
-        path: PathBuf,
-        /// Samples in the file.
+        /// Its metadata, relative to the folder of recordings.
+        metadata: String,
+        /// Its files of sound or packets.
+        files: Vec<String>,
+        /// Its length in samples of `clock_rate`.
         samples: u64,
-        /// How many gaps it has; the metadata beside it says where.
+        /// Samples in a second.
+        clock_rate: u32,
+        /// How many gaps its tracks have; the metadata says where.
         gaps: u64,
     },
-    /// It is over and its file could not be completed. What was written remains as it is.
+    /// The disk holds all of a finished recording: nothing that is done to its files from now on
+    /// is undone after a crash.
+    Durable {
+        /// Which recording.
+        recording: RecordingId,
+    },
+    /// It is over and could not be completed. What was kept is repaired at the next start.
     Failed {
         /// Which recording.
         recording: RecordingId,
-        /// The file (`.wav.part`), if it exists at all.
-        path: PathBuf,
+        /// Why.
+        kind: io::ErrorKind,
+    },
+    /// A recording that a crash had cut was made whole at start.
+    Repaired {
+        /// Its metadata, relative to the folder of recordings.
+        metadata: String,
+    },
+    /// A recording that a crash had cut could not be made whole.
+    Unrepaired {
+        /// Its account, relative to the folder of recordings.
+        account: String,
         /// Why.
         kind: io::ErrorKind,
     },
 }
 
-/// The writer's numbers. All but `active` count from its start.
+/// The writer's numbers. All but `active`, `queue_bytes` and `journal_bytes` count from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Status {
     /// Recordings going on.
     pub active: usize,
-    /// Recordings whose file is complete.
+    /// Recordings whose files are complete.
     pub finished: u64,
-    /// Recordings whose file could not be completed.
+    /// Recordings whose files could not be completed.
     pub failed: u64,
-    /// How often storage began to refuse.
+    /// Recordings made whole at start.
+    pub repaired: u64,
+    /// How often the disk began to refuse.
     pub interruptions: u64,
-    /// Bytes of sound written.
+    /// Octets of sound and packets written into files.
     pub bytes: u64,
-    /// Blocks lost in gaps, of recordings that are over.
-    pub gap_blocks: u64,
-    /// Blocks that had no place on their track.
-    pub misplaced_blocks: u64,
+    /// Commits written into the journal.
+    pub commits: u64,
+    /// How often the disk was asked to hold what it was given.
+    pub syncs: u64,
+    /// Octets that wait for the disk.
+    pub queue_bytes: u64,
+    /// Octets of the journal on the disk.
+    pub journal_bytes: u64,
+    /// Periods of 20 ms in gaps, whatever the cause, as far as they are silence.
+    pub gap_periods: u64,
+    /// Periods and packets that were forgotten because the disk did not take them in time.
+    pub unwritten_periods: u64,
+    /// Records of taps that had no place on a track.
+    pub misplaced: u64,
     /// Events dropped because nobody took them.
     pub events_lost: u64,
 }
 
-/// The thread's end of events and numbers.
+/// The keeper's end of events and numbers.
 pub(crate) struct Reporter {
     pub(crate) status: Status,
     published: Arc<Mutex<Status>>,
     events: SyncSender<Event>,
+    active: Arc<AtomicUsize>,
 }
 
 impl Reporter {
-    pub(crate) fn new(published: Arc<Mutex<Status>>, events: SyncSender<Event>) -> Self {
-        Self { status: Status::default(), published, events }
+    pub(crate) fn new(
+        published: Arc<Mutex<Status>>,
+        events: SyncSender<Event>,
+        active: Arc<AtomicUsize>,
+    ) -> Self {
+        Self { status: Status::default(), published, events, active }
     }
 
     /// Reports a fact; never waits for who reads them.
     pub(crate) fn event(&mut self, event: Event) {
+        match event {
+            Event::Finished { .. } => self.status.finished += 1,
+            Event::Failed { .. } => self.status.failed += 1,
+            Event::Interrupted { .. } => self.status.interruptions += 1,
+            Event::Repaired { .. } => self.status.repaired += 1,
+            _ => {}
+        }
+        if matches!(event, Event::Finished { .. } | Event::Failed { .. }) {
+            self.active.fetch_sub(1, Ordering::Relaxed);
+        }
         if self.events.try_send(event).is_err() {
             self.status.events_lost += 1;
         }

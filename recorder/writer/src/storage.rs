@@ -1,71 +1,115 @@
-//! The file system, as far as a recording needs it; a trait, so that tests can make it refuse.
+//! The file system, as far as recordings need it; a trait, so that tests can make it refuse,
+//! stall, and forget what was not synced.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::fmt::Debug;
+use std::io::{self, Read, Seek, SeekFrom};
 
-/// A folder's worth of file system.
-pub(crate) trait Storage: Send + 'static {
-    type File: StoredFile;
-
-    /// Creates a file; refuses to touch one that exists.
-    fn create(&self, path: &Path) -> io::Result<Self::File>;
-
-    /// Writes the metadata of a recording, whole or not at all.
-    fn write_metadata(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
-
-    /// Gives a file another name.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+/// One write of a batch.
+#[derive(Debug)]
+pub(crate) struct Write<'a, F> {
+    pub(crate) file: &'a F,
+    pub(crate) offset: u64,
+    pub(crate) bytes: &'a [u8],
 }
 
-/// A file under construction.
-pub(crate) trait StoredFile: Send {
-    /// Writes bytes at a place, as many as there is room for; says how many. What lies before
-    /// it and was never written reads as zeroes.
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+/// A folder's worth of file system. Names are relative to it.
+pub(crate) trait Storage: Send {
+    type File: Send + Sync + Debug;
 
-    /// Waits until the disk holds it.
-    fn sync(&self) -> io::Result<()>;
+    /// Opens a file for reading and writing, and creates it and its folders where there is none.
+    fn create(&mut self, name: &str) -> io::Result<Self::File>;
+
+    /// Opens a file that is there, for reading and writing.
+    fn open(&mut self, name: &str) -> io::Result<Self::File>;
+
+    /// A new file with room for so many bytes, to be written in aligned pieces and in order.
+    fn create_segment(&mut self, name: &str, bytes: u64) -> io::Result<Self::File>;
+
+    /// Performs all writes, in any order. Each outcome is `Ok` only if all its bytes were taken.
+    fn write(&mut self, writes: &[Write<'_, Self::File>], outcomes: &mut Vec<io::Result<()>>);
+
+    /// Reads what is there from `offset` on; 0 bytes at the end.
+    fn read(&self, file: &Self::File, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// The length of a file.
+    fn length(&self, file: &Self::File) -> io::Result<u64>;
+
+    /// Cuts a file, or makes it longer by zeroes.
+    fn set_length(&mut self, file: &Self::File, bytes: u64) -> io::Result<()>;
+
+    /// Waits until the disk holds what was written to a file.
+    fn sync(&mut self, file: &Self::File) -> io::Result<()>;
+
+    /// Begins to make the disk hold everything that was done until now.
+    fn begin_sync_all(&mut self) -> io::Result<()>;
+
+    /// How that went, once it is over.
+    fn sync_all_outcome(&mut self) -> Option<io::Result<()>>;
+
+    /// Waits until the disk holds everything that was done until now.
+    fn sync_all(&mut self) -> io::Result<()>;
+
+    /// Gives a file another name, in place of whatever has it.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+
+    /// The names of all files, those of the journal included.
+    fn names(&self) -> io::Result<Vec<String>>;
+
+    /// Whether there is a file of this name.
+    fn exists(&self, name: &str) -> bool;
 }
 
-/// The real one.
-pub(crate) struct Disk;
+/// Writes one piece.
+pub(crate) fn write_one<S: Storage>(
+    storage: &mut S,
+    file: &S::File,
+    offset: u64,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let mut outcomes = Vec::with_capacity(1);
+    storage.write(&[Write { file, offset, bytes }], &mut outcomes);
+    outcomes.pop().unwrap_or_else(|| Err(io::ErrorKind::WriteZero.into()))
+}
 
-impl Disk {
-    /// Makes sure that `folder` exists and takes files.
-    pub(crate) fn prepare(folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        let probe = folder.join(format!(".probe-{}", std::process::id()));
-        File::create(&probe)?.write_all(b"can we write here?")?;
-        fs::remove_file(&probe)
+/// A file of a storage, to be read from front to back.
+pub(crate) struct Reading<'a, S: Storage> {
+    storage: &'a S,
+    file: &'a S::File,
+    at: u64,
+    /// Nothing after it is shown.
+    end: u64,
+}
+
+impl<'a, S: Storage> Reading<'a, S> {
+    /// From the start, and not beyond `end`.
+    pub(crate) fn new(storage: &'a S, file: &'a S::File, end: u64) -> Self {
+        Self { storage, file, at: 0, end }
     }
 }
 
-impl Storage for Disk {
-    type File = File;
-
-    fn create(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().write(true).create_new(true).open(path)
-    }
-
-    fn write_metadata(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let part = path.with_extension("json.part");
-        fs::write(&part, bytes)?;
-        fs::rename(part, path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+impl<S: Storage> Read for Reading<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let room = buffer.len().min(left);
+        let count = self.storage.read(self.file, self.at, &mut buffer[..room])?;
+        self.at += count as u64;
+        Ok(count)
     }
 }
 
-impl StoredFile for File {
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        FileExt::write_at(self, bytes, offset)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.sync_data()
+impl<S: Storage> Seek for Reading<'_, S> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => {
+                self.storage.length(self.file)?.min(self.end).checked_add_signed(by)
+            }
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }

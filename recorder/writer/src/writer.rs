@@ -1,31 +1,102 @@
 //! The writer as the server sees it.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine_control::{TapId, TapReader};
+use media_units::{Instant, RateClass, WallClock};
+use recorder::account::{About, Layout, Note, Participant, TrackKind};
+use recorder::container::Format;
+use recorder::journal::is_harmless;
 
-use crate::recording::Label;
+use crate::collector::Ask;
+use crate::disk::Disk;
+use crate::journal::SyncPolicy;
 use crate::report::{Event, RecordingId, Reporter, Status};
-use crate::storage::{Disk, Storage};
-use crate::thread::{Request, WriterThread};
+use crate::storage::Storage;
+use crate::threads::{CollectorThread, KeeperThread};
+
+/// Octets of the last part of a recording's name: labels and endings are added to it.
+pub const STEM_BYTES_MAX: usize = 128;
 
 /// How recordings are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriterConfig {
     /// Where. Created if it does not exist.
     pub folder: PathBuf,
-    /// How much sound a crash may cost.
+    /// How much sound a crash may cost: how often what was heard is made safe.
     pub flush_every: Duration,
     /// Recordings at one time.
     pub recordings_max: usize,
+    /// Octets of sound that may wait for the disk. What comes beyond it is lost, and marked.
+    pub queue_bytes_max: usize,
+    /// When the disk is asked to hold what was given to it.
+    pub sync: SyncPolicy,
+    /// Octets that one segment of the journal reserves on the disk.
+    pub segment_bytes: u64,
+    /// Octets of the journal at which the disk is asked to hold everything, so that it is short
+    /// again.
+    pub journal_bytes_max: u64,
+    /// What the wall clock showed when the engine started.
+    pub wall: WallClock,
+}
+
+impl WriterConfig {
+    /// What serves most: a second at most is lost, 64 MiB of sound may wait.
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            flush_every: Duration::from_millis(500),
+            recordings_max: 256,
+            queue_bytes_max: 64 << 20,
+            sync: SyncPolicy::Always,
+            segment_bytes: 16 << 20,
+            journal_bytes_max: 4 << 30,
+            wall: WallClock::default(),
+        }
+    }
+}
+
+/// A recording to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordingStart {
+    /// The name of all its files without their endings, relative to the folder: harmless by
+    /// [`is_harmless`], its last part no longer than [`STEM_BYTES_MAX`], and new.
+    pub name: String,
+    /// How tracks are laid out in files.
+    pub layout: Layout,
+    /// What kind of files. Packets go to pcapng, whatever stands here; so it must not.
+    pub format: Format,
+    /// The rate of all files; none: each file is at the rate of its tracks, as they begin.
+    pub rate: Option<RateClass>,
+    /// Whether it ends by itself when all its taps have ended.
+    pub ends_with_tracks: bool,
+    /// What it is of.
+    pub about: About,
+}
+
+/// A track to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackStart {
+    /// Where its sound or its packets come from. To be started after the track was added.
+    pub tap: TapId,
+    /// What kind of sound.
+    pub kind: TrackKind,
+    /// Short, for people and file names.
+    pub label: String,
+    /// Who is heard, where it is one person.
+    pub participant: Option<Participant>,
+    /// The audio channel where several tracks share a file; none: the next.
+    pub channel: Option<u16>,
+    /// Where its packets are received (RTP), for a track of packets.
+    pub local: Option<SocketAddr>,
 }
 
 /// Why a recording, or the writer, could not start.
@@ -38,10 +109,16 @@ pub enum Failure {
         /// Why.
         kind: io::ErrorKind,
     },
+    /// Another process records there.
+    InUse(PathBuf),
     /// The system gives us no thread.
     Thread(io::ErrorKind),
-    /// `recordings_max` recordings go on already.
+    /// `recordings_max` recordings go on already, or more is asked at once than can be done.
     Full,
+    /// The name could leave the folder, or is too long.
+    Name,
+    /// A file of this kind cannot have so many audio channels, or holds no sound.
+    Layout,
     /// The thread is gone.
     Stopped,
 }
@@ -52,8 +129,13 @@ impl fmt::Display for Failure {
             Self::Folder { path, kind } => {
                 write!(f, "cannot write recordings to {}: {kind}", path.display())
             }
+            Self::InUse(path) => {
+                write!(f, "another process records to {}", path.display())
+            }
             Self::Thread(kind) => write!(f, "cannot start the recorder's thread: {kind}"),
             Self::Full => f.write_str("as many recordings as allowed go on already"),
+            Self::Name => f.write_str("no file can have the recording's name"),
+            Self::Layout => f.write_str("no file of this format has this layout"),
             Self::Stopped => f.write_str("the recorder's thread has ended"),
         }
     }
@@ -61,97 +143,127 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The writer: one thread for all recordings. Dropping it ends them as [`Writer::stop`] does.
+/// The writer: two threads for all recordings. Dropping it ends them as [`Writer::stop`] does.
 #[derive(Debug)]
 pub struct Writer {
     recordings_max: usize,
     active: Arc<AtomicUsize>,
+    queued: Arc<AtomicUsize>,
     last: AtomicU64,
     status: Arc<Mutex<Status>>,
     events: Receiver<Event>,
-    /// Both are there until the writer stops.
-    running: Option<(SyncSender<Request>, JoinHandle<()>)>,
+    asks: Option<SyncSender<Ask>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
+/// The writer did not start; the taps, for another attempt.
+pub type NotStarted = (Failure, Vec<TapReader>);
+
 impl Writer {
-    /// Prepares the folder and starts the thread, which takes the rings of all shards.
-    pub fn start(config: WriterConfig, taps: &mut Vec<TapReader>) -> Result<Self, Failure> {
-        let prepared = Disk::prepare(&config.folder);
-        prepared
-            .map_err(|error| Failure::Folder { path: config.folder.clone(), kind: error.kind() })?;
-        Self::start_on(config, taps, Disk)
+    /// Prepares the folder, starts the threads, and repairs what a crash has left there. `taps`
+    /// are the rings of all shards.
+    pub fn start(config: &WriterConfig, taps: Vec<TapReader>) -> Result<Self, NotStarted> {
+        let disk = match Disk::prepare(&config.folder) {
+            Ok(disk) => disk,
+            Err(error) => return Err((unprepared(config.folder.clone(), &error), taps)),
+        };
+        Self::start_on(config, disk, taps).map_err(|failure| (failure, Vec::new()))
     }
 
     fn start_on(
-        config: WriterConfig,
-        taps: &mut Vec<TapReader>,
-        storage: impl Storage,
+        config: &WriterConfig,
+        storage: impl Storage + 'static,
+        taps: Vec<TapReader>,
     ) -> Result<Self, Failure> {
-        let WriterConfig { folder, flush_every, recordings_max } = config;
-        // A recording has at most two requests, and few facts while nobody looks.
-        let (sender, requests) = sync_channel(2 * recordings_max + 1);
-        let (events_sender, events) = sync_channel(4 * recordings_max);
+        // Few facts and questions of each recording while nobody looks.
+        let (asks, asked) = sync_channel(1024 + 64 * config.recordings_max);
+        let (events_sender, events) = sync_channel(1024 + 4 * config.recordings_max);
+        let (batches, kept) = channel();
+        let (returned, spare) = channel();
         let active = Arc::new(AtomicUsize::new(0));
+        let queued = Arc::new(AtomicUsize::new(0));
         let status = Arc::new(Mutex::new(Status::default()));
-        let thread = WriterThread {
-            folder,
-            flush_every,
-            storage,
-            requests,
-            active: Arc::clone(&active),
-            reporter: Reporter::new(Arc::clone(&status), events_sender),
-            taps: Vec::new(),
-            recordings: HashMap::with_capacity(recordings_max),
+        let reporter = Reporter::new(Arc::clone(&status), events_sender, Arc::clone(&active));
+        let collector = CollectorThread::new(config, taps, asked, batches, spare, &queued);
+        let keeper = KeeperThread { batches: kept, returned, queued: Arc::clone(&queued) };
+        let counted = collector.counted();
+        let config = config.clone();
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.into());
+            thread.spawn(run).map_err(|error| Failure::Thread(error.kind()))
         };
-        let handle = std::thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || thread.run())
-            .map_err(|error| Failure::Thread(error.kind()))?;
-        // The first of all requests finds room.
-        let _ = sender.try_send(Request::Read(std::mem::take(taps)));
-        let running = Some((sender, handle));
-        Ok(Self { recordings_max, active, last: AtomicU64::new(0), status, events, running })
+        let recordings_max = config.recordings_max;
+        let threads = vec![
+            spawn("recorder", Box::new(move || collector.run()))?,
+            spawn(
+                "recorder-disk",
+                Box::new(move || keeper.run(&config, storage, reporter, &counted)),
+            )?,
+        ];
+        let asks = Some(asks);
+        let last = AtomicU64::new(0);
+        Ok(Self { recordings_max, active, queued, last, status, events, asks, threads })
     }
 
-    /// Begins a recording of a tap that is about to begin, until that ends. The shards' rings should
-    /// hold a few seconds: they are emptied every 100 ms, but a disk may be slow.
-    /// `started_unix_nanos` is when it begins, on the wall clock. Never waits for the disk.
-    pub fn begin(
-        &self,
-        tap: TapId,
-        subject: &str,
-        call_id: Option<&str>,
-        started_unix_nanos: u64,
-    ) -> Result<RecordingId, Failure> {
-        let (sender, handle) = self.running.as_ref().ok_or(Failure::Stopped)?;
+    /// Begins a recording, which has no track yet. Never waits for the disk.
+    pub fn begin(&self, start: RecordingStart) -> Result<RecordingId, Failure> {
+        let stem = start.name.rsplit('/').next().unwrap_or_default();
+        if !is_harmless(&start.name) || stem.len() > STEM_BYTES_MAX {
+            return Err(Failure::Name);
+        }
+        let channels = match start.layout {
+            Layout::PerTrack => 1,
+            Layout::Stereo => 2,
+            Layout::Multichannel(channels) => channels,
+        };
+        if channels == 0 || channels > start.format.channels_max() {
+            return Err(Failure::Layout);
+        }
         let one_more = |active: usize| (active < self.recordings_max).then_some(active + 1);
         self.active
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .map_err(|_| Failure::Full)?;
         let recording = RecordingId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-        let label = Label {
-            recording,
-            subject: subject.to_owned(),
-            call_id: call_id.map(str::to_owned),
-            started_unix_nanos,
-        };
-        sender.try_send(Request::Begin { tap, label }).map_err(|error| {
+        let asked = self.ask(Ask::Begin(recording, Box::new(start)));
+        if asked.is_err() {
             self.active.fetch_sub(1, Ordering::Relaxed);
-            match error {
-                TrySendError::Full(_) => Failure::Full,
-                TrySendError::Disconnected(_) => Failure::Stopped,
-            }
-        })?;
-        handle.thread().unpark();
-        Ok(recording)
+        }
+        asked.map(|()| recording)
     }
 
-    /// Ends the recording of a tap that was refused: nothing comes from there.
-    pub fn end(&self, tap: TapId) {
-        if let Some((sender, _)) = &self.running {
-            // Each recording has room for its end.
-            let _ = sender.try_send(Request::End { tap });
-        }
+    /// Adds a track. Only then is its tap to be started.
+    pub fn add_track(&self, recording: RecordingId, start: TrackStart) -> Result<(), Failure> {
+        self.ask(Ask::Track(recording, Box::new(start)))
+    }
+
+    /// Ends a track, whether or not its tap goes on. It ends by itself with its tap.
+    pub fn end_track(&self, recording: RecordingId, tap: TapId) -> Result<(), Failure> {
+        self.ask(Ask::EndTrack(recording, tap))
+    }
+
+    /// Tells what happened. [`Note::Paused`] and [`Note::Resumed`] are more than words: nothing is
+    /// kept between them.
+    pub fn tell(&self, recording: RecordingId, at: Instant, note: Note) -> Result<(), Failure> {
+        self.ask(Ask::Tell(recording, at, note))
+    }
+
+    /// Ends a recording, once its taps have ended, or a second later.
+    pub fn end(&self, recording: RecordingId) -> Result<(), Failure> {
+        self.ask(Ask::End(recording))
+    }
+
+    /// Removes all files of a finished recording that is not durable yet, so that no repair
+    /// brings them back. Of a durable one the files can be removed by anybody.
+    pub fn forget(&self, recording: RecordingId) -> Result<(), Failure> {
+        self.ask(Ask::Forget(recording))
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), Failure> {
+        let asks = self.asks.as_ref().ok_or(Failure::Stopped)?;
+        asks.try_send(ask).map_err(|error| match error {
+            TrySendError::Full(_) => Failure::Full,
+            TrySendError::Disconnected(_) => Failure::Stopped,
+        })
     }
 
     /// The next fact, if there is one.
@@ -159,25 +271,27 @@ impl Writer {
         self.events.try_recv().ok()
     }
 
-    /// The numbers, as of the last 100 ms.
+    /// The numbers, as of the last flush.
     pub fn status(&self) -> Status {
         let status = *self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        Status { active: self.active.load(Ordering::Relaxed), ..status }
+        let active = self.active.load(Ordering::Relaxed);
+        let queue_bytes = self.queued.load(Ordering::Relaxed) as u64;
+        Status { active, queue_bytes, ..status }
     }
 
-    /// Ends all recordings with what their taps hold now, and the thread. Returns the last numbers
-    /// and all facts not yet taken.
+    /// Ends all recordings with what their taps hold now, and the threads. Returns the last
+    /// numbers and all facts not yet taken.
     pub fn stop(mut self) -> (Status, Vec<Event>) {
         self.join();
         (self.status(), self.events.try_iter().collect())
     }
 
     fn join(&mut self) {
-        if let Some((sender, handle)) = self.running.take() {
-            drop(sender);
-            handle.thread().unpark();
+        self.asks = None;
+        for thread in self.threads.drain(..) {
+            thread.thread().unpark();
             // A panic there was printed there; here is nothing to be done about it.
-            let _ = handle.join();
+            let _ = thread.join();
         }
     }
 }
@@ -188,173 +302,155 @@ impl Drop for Writer {
     }
 }
 
+/// Why there is no folder to write to.
+pub(crate) fn unprepared(path: PathBuf, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Failure::InUse(path),
+        kind => Failure::Folder { path, kind },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use engine_control::{TapContent, TapItem, TapSink, tap_ring};
-    use media_units::{Instant, RateClass};
 
     use super::*;
-    use crate::testing::{FaultyDisk, Folder, samples_of};
+    use crate::offline::{repair, verify};
 
-    fn config(folder: &Folder) -> WriterConfig {
-        WriterConfig {
-            folder: folder.path.join("of/recordings"),
-            flush_every: Duration::from_secs(1),
-            recordings_max: 3,
+    /// A new empty folder, removed with the value.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("writer-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
         }
     }
 
-    fn start(config: WriterConfig) -> (Writer, TapSink) {
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn start(folder: &Folder) -> (Writer, TapSink) {
         let (sink, reader) = tap_ring(1 << 20);
-        (Writer::start(config, &mut vec![reader]).unwrap(), sink)
+        let config = WriterConfig {
+            recordings_max: 1,
+            segment_bytes: 1 << 20,
+            ..WriterConfig::new(folder.0.join("of/recordings"))
+        };
+        (Writer::start(&config, vec![reader]).unwrap(), sink)
     }
 
-    fn speak(sink: &mut TapSink, tap: TapId, blocks: u64) {
+    fn recording(name: &str, layout: Layout) -> RecordingStart {
+        let (format, about) = (Format::Wav, About::default());
+        RecordingStart {
+            name: name.into(),
+            layout,
+            format,
+            rate: None,
+            ends_with_tracks: true,
+            about,
+        }
+    }
+
+    fn track(tap: u32) -> TrackStart {
+        let (tap, kind, label) = (TapId(tap), TrackKind::Mix, "mix".to_owned());
+        TrackStart { tap, kind, label, participant: None, channel: None, local: None }
+    }
+
+    #[test]
+    fn what_was_said_is_on_a_real_disk_and_stopping_leaves_nothing_to_repair() {
+        let folder = Folder::new("real");
+        let (writer, mut sink) = start(&folder);
+        let id = writer.begin(recording("day/one", Layout::Multichannel(1))).unwrap();
         sink.start();
-        let (class, samples) = (RateClass::Narrow, &[5; 160][..]);
-        let content = TapContent::Block { class, concealed: false, samples };
-        for period in 0..blocks {
-            sink.push(&TapItem { tap, period, at: Instant::START, content });
-        }
-    }
-
-    fn end(sink: &mut TapSink, tap: TapId, blocks: u64) {
-        sink.end(tap, blocks, Instant::START);
-    }
-
-    const TAP: TapId = TapId(7);
-
-    /// Waits for the recording's last fact.
-    fn end_of(writer: &Writer, recording: RecordingId) -> Event {
-        loop {
-            let event = writer.events.recv_timeout(Duration::from_secs(60)).unwrap();
-            match &event {
-                Event::Finished { recording: ended, .. }
-                | Event::Failed { recording: ended, .. }
-                    if *ended == recording =>
-                {
-                    return event;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    #[test]
-    fn a_missing_folder_is_created_and_left_without_a_trace() {
-        let folder = Folder::new();
-        let (writer, _sink) = start(config(&folder));
-        assert_eq!(fs::read_dir(folder.path.join("of/recordings")).unwrap().count(), 0);
-        assert_eq!(writer.stop(), (Status::default(), vec![]));
-    }
-
-    #[test]
-    fn a_folder_that_takes_no_files_is_refused_at_start() {
-        let folder = Folder::new();
-        let path = folder.path.join("file");
-        fs::write(&path, "").unwrap();
-        let refused = WriterConfig { folder: path.join("inside"), ..config(&folder) };
-        let failure = Writer::start(refused.clone(), &mut vec![]).unwrap_err();
-        let kind = io::ErrorKind::NotADirectory;
-        assert_eq!(failure, Failure::Folder { path: refused.folder, kind });
-        assert!(failure.to_string().contains("file/inside: not a directory"), "{failure}");
-    }
-
-    #[test]
-    fn a_recording_finishes_by_itself_when_its_tap_ends() {
-        let folder = Folder::new();
-        let (writer, mut sink) = start(config(&folder));
-        let recording = writer.begin(TAP, "8000", Some("call"), 0).unwrap();
-        assert_eq!(writer.status().active, 1);
-        speak(&mut sink, TAP, 10);
-        end(&mut sink, TAP, 10);
-        let event = end_of(&writer, recording);
-        let Event::Finished { path, samples, gaps, .. } = event else { panic!("{event:?}") };
-        assert_eq!((samples, gaps), (1600, 0));
-        assert_eq!(samples_of(&path), [5; 1600]);
-        let (status, events) = writer.stop();
-        assert_eq!((status.active, status.finished, status.bytes), (0, 1, 3200));
-        assert_eq!(events, []);
-    }
-
-    #[test]
-    fn stopping_finishes_what_still_goes_on() {
-        let folder = Folder::new();
-        let (writer, mut sink) = start(config(&folder));
-        for tap in (0..3).map(TapId) {
-            writer.begin(tap, "room", None, 0).unwrap();
-            speak(&mut sink, tap, 10);
+        writer.add_track(id, track(7)).unwrap();
+        let samples: [i16; 160] = std::array::from_fn(|i| i as i16 - 80);
+        for period in 0..100 {
+            let content =
+                TapContent::Block { class: RateClass::Narrow, concealed: false, samples: &samples };
+            let at = Instant::START;
+            sink.push(&TapItem { tap: TapId(7), period, at, content });
         }
         let (status, events) = writer.stop();
-        assert_eq!((status.active, status.finished, status.failed), (0, 3, 0));
-        let finished: Vec<_> = events
-            .into_iter()
-            .filter_map(|event| match event {
-                Event::Finished { path, .. } => Some(path),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(finished.len(), 3);
-        assert!(finished.iter().all(|path| samples_of(path) == [5; 1600]));
+        assert_eq!((status.active, status.finished, status.failed), (0, 1, 0));
+        assert!(matches!(
+            &events[..],
+            [
+                Event::Started { .. },
+                Event::Finished { samples: 16_000, gaps: 0, .. },
+                Event::Durable { .. }
+            ]
+        ));
+        let path = folder.0.join("of/recordings");
+        let mut reader = hound::WavReader::open(path.join("day/one.wav")).unwrap();
+        let read: Vec<i16> = reader.samples().map(Result::unwrap).collect();
+        assert_eq!(read, samples.repeat(100));
+        assert_eq!(fs::read_dir(path.join(".journal")).unwrap().count(), 1, "the lock");
+        assert_eq!(repair(&path).unwrap(), []);
+        let fine = crate::Finding { name: "day/one.json".into(), faults: Vec::new() };
+        assert_eq!(verify(&path).unwrap(), [fine]);
+        fs::write(path.join("day/one.wav"), "rotten").unwrap();
+        let faults = vec![crate::Fault::Changed("day/one.wav".into())];
+        assert_eq!(verify(&path).unwrap()[0].faults, faults);
+    }
+
+    #[test]
+    fn names_that_leave_the_folder_and_layouts_that_no_file_has_are_refused() {
+        let folder = Folder::new("names");
+        let (writer, _sink) = start(&folder);
+        for name in ["", "../x", "/x", "a/../x", ".x", "a\0", &"x".repeat(129)] {
+            assert_eq!(
+                writer.begin(recording(name, Layout::Stereo)),
+                Err(Failure::Name),
+                "{name:?}"
+            );
+        }
+        assert_eq!(writer.begin(recording("x", Layout::Multichannel(0))), Err(Failure::Layout));
+        let packets = RecordingStart { format: Format::Pcapng, ..recording("x", Layout::PerTrack) };
+        assert_eq!(writer.begin(packets), Err(Failure::Layout));
+        assert_eq!(writer.status().active, 0);
     }
 
     #[test]
     fn one_recording_too_many_is_refused_until_another_ends() {
-        let folder = Folder::new();
-        let (writer, mut sink) = start(config(&folder));
-        let begin = |tap| writer.begin(TapId(tap), "room", None, 0);
-        let recordings = [0, 1, 2].map(|tap| begin(tap).unwrap());
-        assert_eq!(begin(3), Err(Failure::Full));
-        sink.start();
-        end(&mut sink, TapId(0), 0);
-        end_of(&writer, recordings[0]);
-        while writer.status().active == 3 {
-            std::thread::yield_now();
-        }
-        assert!(begin(3).is_ok());
+        let folder = Folder::new("full");
+        let (writer, _sink) = start(&folder);
+        let first = writer.begin(recording("a", Layout::Stereo)).unwrap();
+        assert_eq!(writer.begin(recording("b", Layout::Stereo)), Err(Failure::Full));
+        writer.end(first).unwrap();
+        let mut event = || writer.events.recv_timeout(Duration::from_secs(60)).unwrap();
+        while !matches!(event(), Event::Finished { .. }) {}
+        writer.begin(recording("b", Layout::Stereo)).unwrap();
     }
 
     #[test]
-    fn a_hostile_subject_stays_in_the_folder() {
-        let folder = Folder::new();
-        let (writer, _sink) = start(config(&folder));
-        writer.begin(TAP, "../../../escaped\0", None, 0).unwrap();
-        let (status, _) = writer.stop();
-        assert_eq!(status.finished, 1);
-        assert_eq!(folder.names(), ["of"]);
-        assert_eq!(fs::read_dir(folder.path.join("of/recordings")).unwrap().count(), 2);
+    fn a_folder_is_one_writers_at_a_time_and_the_taps_come_back() {
+        let folder = Folder::new("lock");
+        let (writer, _sink) = start(&folder);
+        let path = folder.0.join("of/recordings");
+        let (failure, taps) =
+            Writer::start(&WriterConfig::new(path.clone()), vec![tap_ring(4096).1]).unwrap_err();
+        assert_eq!((failure, taps.len()), (Failure::InUse(path.clone()), 1));
+        assert_eq!(repair(&path), Err(Failure::InUse(path.clone())));
+        drop(writer);
+        assert_eq!(repair(&path), Ok(Vec::new()));
     }
 
     #[test]
-    fn facts_that_nobody_takes_are_counted_and_hold_nothing_up() {
-        let folder = Folder::new();
-        let (writer, _sink) = start(WriterConfig { recordings_max: 1, ..config(&folder) });
-        for tap in (0..4).map(TapId) {
-            while writer.begin(tap, "room", None, 0) == Err(Failure::Full) {
-                std::thread::yield_now();
-            }
-            writer.end(tap);
-        }
-        let (status, events) = writer.stop();
-        assert_eq!((status.finished, status.events_lost, events.len()), (4, 4, 4));
-    }
-
-    #[test]
-    fn a_disk_that_refuses_one_recording_does_not_stop_the_writer() {
-        let folder = Folder::new();
-        let disk = FaultyDisk::default();
-        disk.refuse_creation(Some(io::ErrorKind::StorageFull));
-        let configured = WriterConfig { folder: folder.path.clone(), ..config(&folder) };
-        let (mut sink, reader) = tap_ring(1 << 20);
-        let writer = Writer::start_on(configured, &mut vec![reader], disk).unwrap();
-        let recording = writer.begin(TAP, "room", None, 0).unwrap();
-        speak(&mut sink, TAP, 10);
-        end(&mut sink, TAP, 10);
-        let kind = io::ErrorKind::StorageFull;
-        let event = end_of(&writer, recording);
-        assert!(matches!(event, Event::Failed { kind: met, .. } if met == kind), "{event:?}");
-        assert_eq!(writer.stop().0.failed, 1);
+    fn a_folder_that_takes_no_files_is_refused_at_start() {
+        let folder = Folder::new("file");
+        let path = folder.0.join("file");
+        fs::write(&path, "").unwrap();
+        let config = WriterConfig::new(path.join("inside"));
+        let (failure, _) = Writer::start(&config, Vec::new()).unwrap_err();
+        let kind = io::ErrorKind::NotADirectory;
+        assert_eq!(failure, Failure::Folder { path: path.join("inside"), kind });
+        assert!(failure.to_string().contains("file/inside: not a directory"), "{failure}");
     }
 }

@@ -23,6 +23,24 @@ pub(crate) enum Trouble {
     Gain,
     /// The keys to be pressed cannot be read.
     Keys,
+    /// No recording of that identity, or no such file of it.
+    NoRecording,
+    /// How something is to be recorded cannot be read.
+    Wish,
+    /// It is recorded already.
+    Recorded,
+    /// The room is never recorded.
+    NeverRecorded,
+    /// Nothing more can be recorded now.
+    NotRecordable,
+    /// The recording goes on, or is being encrypted or uploaded.
+    RecordingBusy,
+    /// A mark cannot be read.
+    Mark,
+    /// A range beyond the end of a file.
+    Range,
+    /// The folder of recordings refuses.
+    Disk,
     /// A body longer than allowed.
     TooLarge,
     /// Too many requests at one time.
@@ -48,11 +66,19 @@ pub(crate) struct Refused {
 impl Trouble {
     pub(crate) const fn status(self) -> StatusCode {
         match self {
-            Self::NoRoom | Self::NoParticipant | Self::NoPath => StatusCode::NOT_FOUND,
+            Self::NoRoom | Self::NoParticipant | Self::NoPath | Self::NoRecording => {
+                StatusCode::NOT_FOUND
+            }
+            Self::NeverRecorded => StatusCode::FORBIDDEN,
+            Self::Recorded | Self::RecordingBusy => StatusCode::CONFLICT,
+            Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Disk => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Query | Self::Gain | Self::Keys => StatusCode::BAD_REQUEST,
+            Self::Query | Self::Gain | Self::Keys | Self::Wish | Self::Mark => {
+                StatusCode::BAD_REQUEST
+            }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopping | Self::NotRecordable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -92,6 +118,52 @@ impl Trouble {
                 "the keys to be pressed cannot be read",
                 "{\"digits\":\"12#\",\"duration_ms\":100,\"gap_ms\":80,\"volume\":10}: up to 32 of 0-9 * # A-D, \
                  40 to 8000 ms each, 3 to 36 dB below 0 dBm0; all but digits may be left out",
+            ),
+            Self::NoRecording => (
+                "no_recording",
+                "there is no recording of that identity, or no such file of it",
+                "an id that GET /v1/recordings lists, and a file that it names",
+            ),
+            Self::Wish => (
+                "recording",
+                "how it is to be recorded cannot be read",
+                "{\"tracks\":[\"mix\",\"received\"],\"format\":\"wav\",\"rate\":16000,\"stereo\":true}: tracks of mix \
+                 (rooms only), received, sent, packets; wav, opus or flac; 8000, 16000 or 48000; each may be left out",
+            ),
+            Self::Recorded => (
+                "recorded",
+                "it is recorded already",
+                "the recording that goes on, or a new one after POST .../stop",
+            ),
+            Self::NeverRecorded => (
+                "never_recorded",
+                "the configuration says that this room is never recorded",
+                "a room whose record is \"on-demand\" or \"always\"",
+            ),
+            Self::NotRecordable => (
+                "not_recordable",
+                "as many recordings as allowed go on, or the recorder does not run",
+                "the same request, later; GET /health tells what is wrong",
+            ),
+            Self::RecordingBusy => (
+                "recording_busy",
+                "the recording goes on, or is being encrypted or uploaded",
+                "the same request, later, or after POST .../stop",
+            ),
+            Self::Mark => (
+                "mark",
+                "the mark cannot be read",
+                "{\"label\":\"the offer\"} of 1 to 200 characters",
+            ),
+            Self::Range => (
+                "range",
+                "the range begins beyond the end of the file",
+                "a range within the length that Content-Range names",
+            ),
+            Self::Disk => (
+                "disk",
+                "the folder of recordings refuses",
+                "the same request, later; the log tells what is wrong",
             ),
             Self::TooLarge => (
                 "too_large",

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use recorder_shelf::Shelf;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,12 +17,13 @@ use super::answer::Refused;
 use super::model::{
     Health, Page, Participant, ParticipantPage, Room, RoomPage, WrittenGain, WrittenKeys,
 };
+use super::recordings;
 use super::{Ask, Queue, Trouble};
 
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Mixminus",
-    description = "Rooms, participants, health and metrics of one Mixminus server."
+    description = "Rooms, participants, recordings, health and metrics of one Mixminus server."
 ))]
 struct Head;
 
@@ -37,16 +39,26 @@ fn routes() -> OpenApiRouter<Queue> {
         .routes(routes!(unmute))
         .routes(routes!(amplify))
         .routes(routes!(press))
+        .routes(routes!(recordings::record_room))
+        .routes(routes!(recordings::record_participant))
+        .routes(routes!(recordings::recordings))
+        .routes(routes!(recordings::recording, recordings::delete))
+        .routes(routes!(recordings::stop))
+        .routes(routes!(recordings::pause))
+        .routes(routes!(recordings::resume))
+        .routes(routes!(recordings::mark))
+        .routes(routes!(recordings::file))
         .routes(routes!(health))
         .routes(routes!(metrics))
         .routes(routes!(openapi))
 }
 
 /// The API's routes.
-pub(crate) fn router(control: Queue) -> Router {
+pub(crate) fn router(control: Queue, shelf: Shelf) -> Router {
     let (router, document) = routes().split_for_parts();
     router
         .layer(Extension(std::sync::Arc::new(document)))
+        .layer(Extension(shelf))
         .fallback(async || Trouble::NoPath)
         .method_not_allowed_fallback(async || Trouble::Method)
         .with_state(control)
@@ -227,16 +239,16 @@ async fn openapi(Extension(document): Extension<std::sync::Arc<Document>>) -> Re
     Json(document.as_ref()).into_response()
 }
 
-fn checked(page: Result<Query<Page>, QueryRejection>) -> Result<Page, Trouble> {
+pub(super) fn checked(page: Result<Query<Page>, QueryRejection>) -> Result<Page, Trouble> {
     let Query(page) = page.map_err(|_| Trouble::Query)?;
     if page.is_valid() { Ok(page) } else { Err(Trouble::Query) }
 }
 
-fn done(outcome: Result<(), Trouble>) -> Result<StatusCode, Trouble> {
+pub(super) fn done(outcome: Result<(), Trouble>) -> Result<StatusCode, Trouble> {
     outcome.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// The number of a participant; what is no number names nobody.
-fn number(id: &str) -> Result<u64, Trouble> {
+pub(super) fn number(id: &str) -> Result<u64, Trouble> {
     id.parse().map_err(|_| Trouble::NoParticipant)
 }

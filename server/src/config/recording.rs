@@ -3,21 +3,48 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use media_units::RateClass;
+use recorder::naming::{Template, TemplateError};
+use recorder_writer::{Format, SyncPolicy, TrackKind};
+
 use super::reader::Section;
+use super::shelf::{Shelf, shelf};
 
 /// Recordings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recording {
     /// Where files are written.
     pub folder: PathBuf,
+    /// How files are named.
+    pub name: Template,
+    /// What kind of files.
+    pub format: Format,
+    /// The rate of all files; none: each at that of its tracks.
+    pub rate: Option<RateClass>,
+    /// Whether two tracks are the two sides of one file.
+    pub stereo: bool,
+    /// What is kept of a room.
+    pub room_tracks: Vec<TrackKind>,
+    /// What is kept of a call.
+    pub call_tracks: Vec<TrackKind>,
     /// How often what was written is made safe.
     pub flush: Duration,
+    /// When the disk is asked to hold it.
+    pub sync: SyncPolicy,
     /// Recordings at one time.
     pub max: u32,
-    /// Octets of the ring between each shard and the writer.
+    /// Octets of the ring between each shard and the recorder.
     pub ring: u64,
+    /// Octets that may wait for the disk.
+    pub queue: u64,
     /// The keys that begin and end the recording of a room.
     pub keys: Option<String>,
+    /// What those are told who are recorded: a WAV file.
+    pub announcement: Option<PathBuf>,
+    /// How often a beep tells them.
+    pub beep: Option<Duration>,
+    /// What becomes of finished ones.
+    pub shelf: Shelf,
 }
 
 /// When a room is recorded.
@@ -34,21 +61,60 @@ pub enum Occasion {
 /// Keys of one sequence at most.
 const KEYS_MAX: usize = 8;
 
+/// What there may be of a participant.
+const OWN_TRACKS: [(&str, TrackKind); 3] =
+    [("received", TrackKind::Received), ("sent", TrackKind::Sent), ("packets", TrackKind::Packets)];
+
+/// What there may be of a room.
+const ROOM_TRACKS: [(&str, TrackKind); 4] =
+    [("mix", TrackKind::Mix), OWN_TRACKS[0], OWN_TRACKS[1], OWN_TRACKS[2]];
+
 impl Recording {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let folder = section.path(
+            "folder",
+            "recordings",
+            "Where the files are written; made when the first recording begins. One server only.",
+        );
+        let (name, format, rate) = (section.template(), section.format(), section.rate());
+        let stereo = section.flag(
+            "stereo",
+            true,
+            "Whether a recording that begins with two tracks is one file, the first left and the \
+             second right; else, and else always, each track is a file.",
+        );
+        let room_tracks = section.choices(
+            "room_tracks",
+            &ROOM_TRACKS,
+            &["mix"],
+            "What is kept of a room: its whole mix, and of each member what it says, what it is \
+             sent, and its RTP packets as they came.",
+        );
+        let call_tracks = section.choices(
+            "call_tracks",
+            &OWN_TRACKS,
+            &["received", "sent"],
+            "What is kept of a call that is recorded by itself.",
+        );
+        let rest = Self::limits(section, folder.clone());
+        Self { folder, name, format, rate, stereo, room_tracks, call_tracks, ..rest }
+    }
+
+    /// The keys that say how much and how safe; the rest is made up.
+    fn limits(section: &mut Section<'_, '_>, folder: PathBuf) -> Self {
         let s = Duration::from_secs;
         Self {
-            folder: section.path(
-                "folder",
-                "recordings",
-                "Where the files are written; made when the first recording begins.",
-            ),
             flush: section.duration(
                 "flush",
-                s(5),
-                s(1)..=s(3600),
-                "How often what was heard is written and the file's header brought up to date: \
-                 what a crash may cost.",
+                Duration::from_millis(500),
+                Duration::from_millis(100)..=s(60),
+                "How often what was heard is written into the journal: what a crash may cost.",
+            ),
+            sync: section.choice(
+                "sync",
+                &[("always", SyncPolicy::Always), ("never", SyncPolicy::Never)],
+                "Whether the disk is asked to hold each flush, so that it survives a loss of \
+                 power, or only a crash of the server.",
             ),
             max: section.count(
                 "max",
@@ -62,14 +128,41 @@ impl Recording {
                 64 << 20,
                 64 << 10..=4 << 30,
                 "How much of all recordings of one shard may wait for the recorder; what is \
-                 beyond it is a gap in the file, and counted. A second of 1,000 tracks at 8 kHz \
-                 takes 22 MiB.",
+                 beyond it is a gap in the file, and counted. A second of 1,000 recordings at \
+                 8 kHz takes 22 MiB.",
+            ),
+            queue: section.size(
+                "queue",
+                64 << 20,
+                1 << 20..=16 << 30,
+                "How much may wait for a slow disk; what is beyond it is a gap in the file, and \
+                 counted.",
             ),
             keys: section.keys_or_off(
                 "keys",
                 "The keys by which a member of a room who may (`[[endpoint]]`) begins its \
                  recording, and ends it when pressed again.",
             ),
+            announcement: section.parsed_or_off(
+                "announcement",
+                "the path of a WAV file of 16 bits",
+                "What everyone who begins to be recorded hears once, in place of the room: that \
+                 this call is recorded.",
+                |text| if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.into()) },
+            ),
+            beep: section.duration_or_off(
+                "beep",
+                s(5)..=s(600),
+                "How often everyone who is recorded hears a beep of 0.2 s (1,400 Hz).",
+            ),
+            shelf: shelf(section, folder),
+            folder: PathBuf::new(),
+            name: Template::default(),
+            format: Format::Wav,
+            rate: None,
+            stereo: true,
+            room_tracks: Vec::new(),
+            call_tracks: Vec::new(),
         }
     }
 }
@@ -88,6 +181,37 @@ impl Section<'_, '_> {
             &choices,
             "When a room is recorded: when somebody who may asks for it, from its first member \
              to its last, or not even when asked for.",
+        )
+    }
+
+    fn template(&mut self) -> Template {
+        let usual = Template::default();
+        let right = "letters, digits, - and _ with {time} and {number}, and any of {date}, {subject}, {caller}";
+        let meaning = "How files are named, before their endings: `{time}` when the recording began \
+                       (UTC), `{date}` on which day, `{number}` its number since the server started, \
+                       `{subject}` the room or what was dialled, `{caller}` who called.";
+        let read = |text: &str| text.parse().map_err(|error: TemplateError| error.to_string());
+        self.parsed_or("name", &usual.to_string(), right, meaning, read).unwrap_or(usual)
+    }
+
+    fn format(&mut self) -> Format {
+        self.choice(
+            "format",
+            &[("wav", Format::Wav), ("opus", Format::Opus), ("flac", Format::Flac)],
+            "What kind of files: WAV, Opus in Ogg, or FLAC. Packets always go to pcapng.",
+        )
+    }
+
+    fn rate(&mut self) -> Option<RateClass> {
+        self.choice(
+            "rate",
+            &[
+                ("own", None),
+                ("8kHz", Some(RateClass::Narrow)),
+                ("16kHz", Some(RateClass::Wide)),
+                ("48kHz", Some(RateClass::Full)),
+            ],
+            "The sample rate of all files, or to each that of its tracks as they begin.",
         )
     }
 

@@ -152,6 +152,71 @@ impl Section<'_, '_> {
         self.key(name, "[]".to_owned(), right, meaning, read).unwrap_or_default()
     }
 
+    /// A text with a grammar of its own.
+    pub(super) fn parsed_or<T>(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        right: &str,
+        meaning: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let read = |value: &DeValue<'_>| parse(string(value)?);
+        self.key(name, quoted(default), right.to_owned(), meaning, read)
+    }
+
+    /// A length of time, or `"off"`, which is the default.
+    pub(super) fn duration_or_off(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<Duration>,
+        meaning: &'static str,
+    ) -> Option<Duration> {
+        let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
+        let right = format!("a duration from \"{from}\" to \"{to}\"");
+        self.parsed_or_off(name, &right, meaning, |text| {
+            let duration = parse_duration(text)
+                .ok_or("no duration (a whole number and one of h, min, s, ms, us, ns)")?;
+            if range.contains(&duration) { Ok(duration) } else { Err("out of range".into()) }
+        })
+    }
+
+    /// A number of octets, or `"off"`, which is the default.
+    pub(super) fn size_or_off(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<u64>,
+        meaning: &'static str,
+    ) -> Option<u64> {
+        let (from, to) = (show_size(*range.start()), show_size(*range.end()));
+        let right = format!("a size from \"{from}\" to \"{to}\"");
+        self.parsed_or_off(name, &right, meaning, |text| {
+            let size =
+                parse_size(text).ok_or("no size (a whole number and one of B, KiB, MiB, GiB)")?;
+            if range.contains(&size) { Ok(size) } else { Err("out of range".into()) }
+        })
+    }
+
+    /// A list of texts, which is empty where it is left out.
+    pub(super) fn texts(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        right: &str,
+        meaning: &'static str,
+    ) -> Vec<String> {
+        let read = |value: &DeValue<'_>| {
+            let texts: Result<Vec<String>, String> =
+                list(value)?.map(|item| string(item).map(str::to_owned)).collect();
+            let texts = texts?;
+            if texts.iter().any(String::is_empty) {
+                return Err("one is empty".to_owned());
+            }
+            if texts.len() > most { Err(format!("more than {most}")) } else { Ok(texts) }
+        };
+        self.key(name, "[]".to_owned(), right.to_owned(), meaning, read).unwrap_or_default()
+    }
+
     /// A text with a grammar of its own, or `"off"`, which is the default.
     pub(super) fn parsed_or_off<T>(
         &mut self,

@@ -65,6 +65,10 @@ impl Control {
                 };
                 tell(reply, done.map_err(|NotFound| Trouble::NoRoom));
             }
+            Ask::Recordings(reply) => tell(reply, Ok(self.recordings_going(now))),
+            Ask::Record(of, wish, reply) => tell(reply, self.record(now, of, &wish)),
+            Ask::ActOnRecording(name, act, reply) => tell(reply, self.act_on(&name, act)),
+            Ask::ReleaseRecording(name, reply) => tell(reply, self.release_recording(&name)),
             Ask::Health(reply) => tell(reply, Ok(self.health())),
             Ask::Metrics(reply) => {
                 let shards = self.world.engine.shards();

@@ -1,0 +1,200 @@
+//! The real file system: batches through `io_uring` where that is allowed, a thread of its own
+//! for the one call that may take long.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+
+use recorder_ring::Ring;
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags, fallocate, flock, syncfs};
+
+use crate::storage::{Storage, Write};
+
+/// Folders within folders that are looked into.
+const DEPTH_MAX: usize = 8;
+
+/// A folder of recordings.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    folder: PathBuf,
+    ring: Option<Ring>,
+    syncing: Option<Receiver<io::Result<()>>>,
+    /// Held for as long as this is there: nobody else repairs or writes in the folder.
+    _lock: File,
+}
+
+/// How the journal's files are opened: past the page cache where the file system can.
+const UNBUFFERED: i32 = OFlags::DIRECT.bits() as i32;
+
+/// A symbolic link in place of a file is never followed.
+const NO_LINKS: i32 = OFlags::NOFOLLOW.bits() as i32;
+
+impl Disk {
+    /// Makes sure that `folder` exists, takes files, and is nobody else's.
+    pub(crate) fn prepare(folder: &Path) -> io::Result<Self> {
+        let journal = folder.join(crate::journal::FOLDER);
+        fs::create_dir_all(&journal)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .custom_flags(NO_LINKS)
+            .open(journal.join("lock"))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let folder = folder.to_owned();
+        Ok(Self { folder, ring: Ring::new().ok(), syncing: None, _lock: lock })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+impl Storage for Disk {
+    type File = File;
+
+    fn create(&mut self, name: &str) -> io::Result<File> {
+        let path = self.path(name);
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true).custom_flags(NO_LINKS);
+        match options.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                path.parent().map_or(Ok(()), fs::create_dir_all)?;
+                options.open(&path)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<File> {
+        File::options().read(true).write(true).custom_flags(NO_LINKS).open(self.path(name))
+    }
+
+    fn create_segment(&mut self, name: &str, bytes: u64) -> io::Result<File> {
+        let path = self.path(name);
+        let open = |flags| {
+            File::options().create_new(true).read(true).write(true).custom_flags(flags).open(&path)
+        };
+        let file = match open(NO_LINKS | UNBUFFERED) {
+            // Whether a file was made before the refusal is the file system's choice.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                let _ = fs::remove_file(&path);
+                open(NO_LINKS)?
+            }
+            opened => opened?,
+        };
+        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {
+                // Its name must survive with what will be written into it.
+                path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
+                Ok(file)
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&path);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn write(&mut self, writes: &[Write<'_, File>], outcomes: &mut Vec<io::Result<()>>) {
+        let Some(ring) = &mut self.ring else {
+            outcomes.extend(writes.iter().map(|one| one.file.write_all_at(one.bytes, one.offset)));
+            return;
+        };
+        let entries: Vec<recorder_ring::Write<'_>> = writes
+            .iter()
+            .map(|&Write { file, offset, bytes }| recorder_ring::Write { file, offset, bytes })
+            .collect();
+        let mut results = Vec::with_capacity(entries.len());
+        ring.write(&entries, &mut results);
+        // The kernel may take a part of it only: at the edge of a full disk, it does.
+        let rest = |(one, result): (&Write<'_, File>, io::Result<usize>)| match result? {
+            written if written == one.bytes.len() => Ok(()),
+            written => one.file.write_all_at(&one.bytes[written..], one.offset + written as u64),
+        };
+        outcomes.extend(writes.iter().zip(results).map(rest));
+    }
+
+    fn read(&self, file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn length(&self, file: &File) -> io::Result<u64> {
+        Ok(file.metadata()?.len())
+    }
+
+    fn set_length(&mut self, file: &File, bytes: u64) -> io::Result<()> {
+        file.set_len(bytes)
+    }
+
+    fn sync(&mut self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn begin_sync_all(&mut self) -> io::Result<()> {
+        let folder = File::open(&self.folder)?;
+        let (sender, receiver) = channel();
+        std::thread::Builder::new().name("recorder-sync".into()).spawn(move || {
+            // Nobody waits for it any more where the recorder was stopped.
+            let _ = sender.send(syncfs(&folder).map_err(io::Error::from));
+        })?;
+        self.syncing = Some(receiver);
+        Ok(())
+    }
+
+    fn sync_all_outcome(&mut self) -> Option<io::Result<()>> {
+        let outcome = match self.syncing.as_ref()?.try_recv() {
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Disconnected) => Err(io::ErrorKind::Other.into()),
+            Ok(outcome) => outcome,
+        };
+        self.syncing = None;
+        Some(outcome)
+    }
+
+    fn sync_all(&mut self) -> io::Result<()> {
+        Ok(syncfs(File::open(&self.folder)?)?)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        look_into(&self.folder, "", DEPTH_MAX, &mut found)?;
+        found.sort();
+        Ok(found)
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.path(name).symlink_metadata().is_ok()
+    }
+}
+
+/// Collects plain files by their names relative to the first folder. What is not text is not ours.
+fn look_into(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let name = format!("{prefix}{name}");
+        let kind = entry.file_type()?;
+        if kind.is_dir() && depth > 0 {
+            look_into(&entry.path(), &format!("{name}/"), depth - 1, found)?;
+        } else if kind.is_file() {
+            found.push(name);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Disks that refuse, stall, fill up and lose what they promised, in virtual time: nothing waits,
+//! what is lost is marked, and recording goes on by itself.
+
+use std::io::ErrorKind;
+
+use recorder::GapCause;
+use recorder::account::Layout;
+use recorder::container::Format;
+
+use crate::report::{Event, RecordingId};
+use crate::rig::{Rig, block_of, metadata_of, restart, samples_of};
+use crate::testing::Memory;
+
+fn said(periods: std::ops::Range<u64>) -> Vec<i16> {
+    periods.flat_map(|period| block_of(1, period)).collect()
+}
+
+fn lost(memory: &Memory) -> Vec<(u64, u64)> {
+    let metadata = metadata_of(memory, "day/r1");
+    let gaps = &metadata.tracks[0].gaps;
+    assert!(gaps.iter().all(|gap| gap.cause == GapCause::Unwritten), "{gaps:?}");
+    gaps.iter().map(|gap| (gap.start_sample / 160, gap.samples / 160)).collect()
+}
+
+/// A recording of one tap that has run for a second.
+fn running(change: impl FnOnce(&mut crate::WriterConfig)) -> (Rig, RecordingId) {
+    let mut rig = Rig::on(Memory::default(), change);
+    let recording = rig.begin(Layout::Multichannel(1), Format::Wav);
+    rig.track(recording, 1);
+    rig.speak(&[1], 50);
+    (rig, recording)
+}
+
+/// Everything outside of the gaps is what was said, and the gaps are silence.
+fn check_sound(rig: &Rig, periods: u64) {
+    let samples = samples_of(&rig.memory, "day/r1.wav").1;
+    let mut expected = said(1000..1000 + periods);
+    for (start, length) in lost(&rig.memory) {
+        expected[start as usize * 160..(start + length) as usize * 160].fill(0);
+    }
+    assert!(samples == expected, "{:?}", lost(&rig.memory));
+}
+
+#[test]
+fn a_disk_that_stalls_for_five_seconds_costs_nothing_where_the_queue_has_room() {
+    let (mut rig, recording) = running(|_| {});
+    rig.stalled_until = rig.period + 250;
+    rig.speak(&[1], 400);
+    rig.finish(recording, &[1]);
+    assert_eq!(lost(&rig.memory), []);
+    check_sound(&rig, 450);
+}
+
+#[test]
+fn a_disk_that_stalls_beyond_the_queue_costs_what_came_meanwhile_and_the_gap_says_so() {
+    // Room for two flushes of one tap: half a second each.
+    let (mut rig, recording) = running(|config| config.queue_bytes_max = 18_000);
+    rig.stalled_until = rig.period + 250;
+    rig.speak(&[1], 400);
+    rig.finish(recording, &[1]);
+    let gaps = lost(&rig.memory);
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert!((190..=230).contains(&gaps[0].1), "{gaps:?}");
+    assert_eq!(rig.unwritten(), gaps[0].1);
+    check_sound(&rig, 450);
+}
+
+#[test]
+fn a_disk_that_refuses_everything_is_asked_again_until_it_takes_it() {
+    for kind in [ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem, ErrorKind::NotFound] {
+        let (mut rig, recording) = running(|config| config.queue_bytes_max = 18_000);
+        rig.memory.refuse(Some(kind));
+        rig.speak(&[1], 250);
+        rig.memory.refuse(None);
+        rig.speak(&[1], 150);
+        rig.finish(recording, &[1]);
+        let events = rig.events();
+        let expected = [
+            Event::Started { recording },
+            Event::Interrupted { recording, kind },
+            Event::Resumed { recording },
+        ];
+        assert_eq!(events[..3], expected);
+        assert!(matches!(events[3..], [Event::Finished { gaps: 1, .. }]), "{events:?}");
+        assert_eq!(lost(&rig.memory).len(), 1);
+        check_sound(&rig, 450);
+    }
+}
+
+#[test]
+fn a_full_disk_takes_sound_again_when_there_is_room() {
+    let (mut rig, recording) = running(|config| config.queue_bytes_max = 18_000);
+    rig.memory.limit(Some(rig.memory.used() + 100_000));
+    rig.speak(&[1], 1000);
+    let kind = ErrorKind::StorageFull;
+    assert!(rig.events().contains(&Event::Interrupted { recording, kind }));
+    rig.memory.limit(None);
+    rig.speak(&[1], 200);
+    rig.finish(recording, &[1]);
+    assert!(!lost(&rig.memory).is_empty());
+    check_sound(&rig, 1250);
+    assert!(rig.events().contains(&Event::Resumed { recording }));
+}
+
+#[test]
+fn a_recording_whose_last_bytes_are_refused_for_long_fails_and_is_repaired_at_the_next_start() {
+    let (mut rig, recording) = running(|_| {});
+    rig.memory.refuse(Some(ErrorKind::StorageFull));
+    rig.finish(recording, &[1]);
+    (0..61 * 50).for_each(|_| rig.pass());
+    let failed = Event::Failed { recording, kind: ErrorKind::StorageFull };
+    assert_eq!(rig.events().last(), Some(&failed));
+    rig.memory.refuse(None);
+    let memory = rig.memory.after_kill();
+    assert_eq!(restart(&memory), [Event::Repaired { metadata: "day/r1.json".into() }]);
+    assert!(metadata_of(&memory, "day/r1").cut);
+    assert!(samples_of(&memory, "day/r1.wav").1.len() >= 25 * 160);
+}
+
+#[test]
+fn what_a_disk_forgets_although_it_was_asked_to_hold_it_comes_from_the_journal() {
+    let (mut rig, recording) = running(|_| {});
+    rig.memory.lose_next_sync();
+    // The checkpoint comes after 30 s.
+    rig.speak(&[1], 2000);
+    rig.finish(recording, &[1]);
+    check_sound(&rig, 2050);
+    assert_eq!(lost(&rig.memory), []);
+    assert_eq!(rig.keeper.reporter.status.interruptions, 1);
+}
+
+#[test]
+fn the_journal_stays_short_and_a_finished_recording_becomes_durable() {
+    let (mut rig, recording) = running(|_| {});
+    rig.speak(&[1], 9000);
+    assert!(rig.keeper.reporter.status.journal_bytes < 1_200_000, "30 s of 16 kB and pages");
+    rig.finish(recording, &[1]);
+    (0..2000).for_each(|_| rig.pass());
+    assert_eq!(rig.events().last(), Some(&Event::Durable { recording }));
+    // Whoever removes it now has it removed for good.
+    let mut memory = rig.memory.clone();
+    for name in rig.memory.visible() {
+        crate::storage::Storage::remove(&mut memory, &name).unwrap();
+    }
+    let after = rig.memory.after_power_loss(|| true);
+    assert_eq!(restart(&after), []);
+    assert_eq!(after.visible(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_recording_that_is_forgotten_is_not_brought_back() {
+    let (mut rig, recording) = running(|_| {});
+    rig.finish(recording, &[1]);
+    assert_eq!(rig.memory.visible().len(), 3);
+    rig.forget(recording);
+    (0..60).for_each(|_| rig.pass());
+    assert_eq!(rig.memory.visible(), [] as [&str; 0]);
+    let after = rig.memory.after_kill();
+    assert_eq!(restart(&after), []);
+    assert_eq!(after.visible(), [] as [&str; 0]);
+}
+
+#[test]
+fn what_is_written_is_few_large_writes() {
+    let mut rig = Rig::new();
+    for number in 0..40 {
+        let recording = rig.begin(Layout::Multichannel(1), Format::Wav);
+        rig.track(recording, number);
+    }
+    let taps: Vec<u32> = (0..40).collect();
+    rig.speak(&taps, 500);
+    let status = rig.keeper.reporter.status;
+    assert!(rig.memory.writes() <= 20 * 42 + 40, "{} writes", rig.memory.writes());
+    assert!(status.syncs <= 60, "{} syncs", status.syncs);
+}

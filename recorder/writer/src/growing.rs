@@ -1,0 +1,287 @@
+//! A file that grows: what is to be written into it, first by way of the journal, then itself.
+
+use std::io;
+
+use recorder::journal::{Commit, Operation};
+
+use crate::storage::{Storage, Write};
+
+/// What marks a file as unfinished.
+pub(crate) const PART: &str = ".part";
+
+/// Bytes with their places in a file.
+#[derive(Debug, Default)]
+pub(crate) struct Patch {
+    bytes: Vec<u8>,
+    pieces: Vec<(u64, usize)>,
+}
+
+impl Patch {
+    /// Adds bytes at a place.
+    pub(crate) fn put(&mut self, offset: u64, fill: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.bytes.len();
+        fill(&mut self.bytes);
+        let added = self.bytes.len() - before;
+        if added == 0 {
+            return;
+        }
+        match self.pieces.last_mut() {
+            Some((start, length)) if *start + *length as u64 == offset => *length += added,
+            _ => self.pieces.push((offset, added)),
+        }
+    }
+
+    /// The pieces, in the order in which they are to be written.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut at = 0;
+        self.pieces.iter().map(move |&(offset, length)| {
+            let bytes = &self.bytes[at..at + length];
+            at += length;
+            (offset, bytes)
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.pieces.clear();
+    }
+
+    /// Takes everything of `other`, which comes later.
+    fn take(&mut self, other: &mut Self) {
+        if self.is_empty() {
+            std::mem::swap(self, other);
+        } else {
+            self.bytes.append(&mut other.bytes);
+            self.pieces.append(&mut other.pieces);
+        }
+    }
+}
+
+/// A file of a recording that goes on.
+#[derive(Debug)]
+pub(crate) struct Growing<F> {
+    /// Its final name.
+    pub(crate) name: String,
+    /// Its number in the journal.
+    number: u32,
+    /// The segment of the journal that knows its name.
+    named_in: Option<u64>,
+    file: Option<F>,
+    /// Its length with all that is still to be written.
+    pub(crate) length: u64,
+    /// CRC-32 of what was appended, but for the first `head` bytes.
+    crc: crc32fast::Hasher,
+    /// The first bytes, which may be written over: never a part of the patches, so that a file's
+    /// writes can be performed in any order.
+    head: Vec<u8>,
+    /// Whether the journal, and whether the file is to be told of the first bytes.
+    is_head_fresh: bool,
+    is_head_journaled: bool,
+    /// Not yet in the journal.
+    fresh: Patch,
+    /// In the journal, but not yet in the file.
+    journaled: Patch,
+}
+
+impl<F> Growing<F> {
+    /// A file of that name, which begins with bytes that may be written over.
+    pub(crate) fn new(name: String, number: u32, head: Vec<u8>) -> Self {
+        Self {
+            name,
+            number,
+            named_in: None,
+            file: None,
+            length: head.len() as u64,
+            crc: crc32fast::Hasher::new(),
+            is_head_fresh: !head.is_empty(),
+            is_head_journaled: false,
+            head,
+            fresh: Patch::default(),
+            journaled: Patch::default(),
+        }
+    }
+
+    /// Appends what `fill` puts behind what is there.
+    pub(crate) fn append(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.fresh.len();
+        self.fresh.put(self.length, fill);
+        let added = &self.fresh.bytes[before..];
+        self.crc.update(added);
+        self.length += added.len() as u64;
+    }
+
+    /// Appends bytes that are zero, without a byte to be written. Others must follow.
+    pub(crate) fn append_hole(&mut self, zeroes: &[u8]) {
+        self.crc.update(zeroes);
+        self.length += zeroes.len() as u64;
+    }
+
+    /// Writes over the first bytes, as long as what it began with.
+    pub(crate) fn set_head(&mut self, head: Vec<u8>) {
+        if head.len() == self.head.len() && head != self.head {
+            self.head = head;
+            self.is_head_fresh = true;
+        }
+    }
+
+    /// CRC-32 of the whole file.
+    pub(crate) fn crc32(&self) -> u32 {
+        let mut whole = crc32fast::Hasher::new();
+        whole.update(&self.head);
+        whole.combine(&self.crc);
+        whole.finalize()
+    }
+
+    /// The name while it grows.
+    fn part(&self) -> String {
+        format!("{}{PART}", self.name)
+    }
+
+    /// Whether there is something for the journal.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_head_fresh || !self.fresh.is_empty()
+    }
+
+    /// Octets in memory that the file does not have yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.fresh.len() + self.journaled.len()
+    }
+
+    /// Tells the journal what is new. The segment's number says whether it knows the name.
+    pub(crate) fn tell(&mut self, segment: u64, commit: &mut Commit<'_>) {
+        self.name_in(segment, commit);
+        if self.is_head_fresh {
+            commit.add(Operation::Write { file: self.number, offset: 0, bytes: &self.head });
+        }
+        for (offset, bytes) in self.fresh.pieces() {
+            commit.add(Operation::Write { file: self.number, offset, bytes });
+        }
+    }
+
+    /// Tells the journal that the file is complete.
+    pub(crate) fn tell_finish(&mut self, segment: u64, commit: &mut Commit<'_>) {
+        self.name_in(segment, commit);
+        commit.add(Operation::Finish { file: self.number });
+    }
+
+    /// Tells the journal that the file goes away.
+    pub(crate) fn tell_removal(&mut self, segment: u64, commit: &mut Commit<'_>) {
+        self.name_in(segment, commit);
+        commit.add(Operation::Remove { file: self.number });
+    }
+
+    fn name_in(&mut self, segment: u64, commit: &mut Commit<'_>) {
+        if self.named_in != Some(segment) {
+            commit.add(Operation::Name { file: self.number, name: &self.name });
+            self.named_in = Some(segment);
+        }
+    }
+
+    /// The journal holds what was told.
+    pub(crate) fn was_told(&mut self) {
+        self.is_head_journaled |= std::mem::take(&mut self.is_head_fresh);
+        self.journaled.take(&mut self.fresh);
+    }
+
+    /// Opens the file, where that is needed for what waits.
+    pub(crate) fn open<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
+        if self.file.is_none() && !self.is_written() {
+            self.file = Some(storage.create(&self.part())?);
+        }
+        Ok(())
+    }
+
+    /// What is to be written, where the file is open.
+    pub(crate) fn writes(&self) -> impl Iterator<Item = Write<'_, F>> {
+        let file = self.file.as_ref();
+        file.into_iter().flat_map(|file| {
+            let head = self.is_head_journaled.then_some((0, &self.head[..]));
+            let pieces = head.into_iter().chain(self.journaled.pieces());
+            pieces.map(move |(offset, bytes)| Write { file, offset, bytes })
+        })
+    }
+
+    /// All writes were performed; or one was refused, and all are to be repeated on a file that
+    /// is opened anew. Returns how many octets were written.
+    pub(crate) fn were_written(&mut self, taken: bool) -> usize {
+        if !taken {
+            self.file = None;
+        }
+        if self.file.is_none() {
+            return 0;
+        }
+        let bytes = self.journaled.len();
+        self.is_head_journaled = false;
+        self.journaled.clear();
+        bytes
+    }
+
+    /// Whether everything is in the file, as far as the journal has it.
+    pub(crate) fn is_written(&self) -> bool {
+        !self.is_head_journaled && self.journaled.is_empty()
+    }
+
+    /// Closes the file until there is more to be written.
+    pub(crate) fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// Gives the file its final name. Can be repeated.
+    pub(crate) fn finish<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
+        let part = self.part();
+        if !storage.exists(&part) && storage.exists(&self.name) {
+            return Ok(());
+        }
+        self.file = None;
+        storage.rename(&part, &self.name)
+    }
+
+    /// Removes the file, whatever its name is now.
+    pub(crate) fn remove<S: Storage<File = F>>(&mut self, storage: &mut S) -> io::Result<()> {
+        self.file = None;
+        for name in [self.part(), self.name.clone()] {
+            match storage.remove(&name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_in_a_row_are_one_and_others_keep_their_places() {
+        let mut patch = Patch::default();
+        for (offset, bytes) in [(0, "ab"), (2, "cd"), (9, "e"), (0, "X")] {
+            patch.put(offset, |out| out.extend(bytes.as_bytes()));
+        }
+        patch.put(50, |_| {});
+        let pieces: Vec<_> = patch.pieces().collect();
+        assert_eq!(pieces, [(0, &b"abcd"[..]), (9, b"e"), (0, b"X")]);
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_the_whole_file_with_its_last_head_and_its_holes() {
+        let mut growing = Growing::<()>::new("x".into(), 1, b"head".to_vec());
+        growing.append(|out| out.extend(b"sound"));
+        growing.append_hole(&[0; 3]);
+        growing.append(|out| out.extend(b"more"));
+        growing.set_head(b"HEAD".to_vec());
+        growing.set_head(b"too long".to_vec());
+        growing.set_head(Vec::new());
+        assert_eq!(growing.crc32(), crc32fast::hash(b"HEADsound\0\0\0more"));
+        assert_eq!(growing.length, 16);
+    }
+}

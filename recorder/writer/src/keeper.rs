@@ -1,0 +1,409 @@
+//! The keeper makes files of what the collector gathered: encodes it, tells the journal, writes
+//! the files, and goes on where a disk refuses.
+//!
+//! The order is always the same: what is new is encoded; the journal gets it and the disk holds
+//! it; then the files get it, without waiting for the disk. Now and then the disk is asked to hold
+//! everything, and the journal's older segments go away.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use media_units::WallClock;
+use rayon::prelude::*;
+use recorder::container::Format;
+use recorder::portion::Portion;
+
+use crate::collector::{Batch, Change, RecordingPortion};
+use crate::journal::Journal;
+use crate::recording::{Recording, metadata_name};
+use crate::repair;
+use crate::replay;
+use crate::report::{Event, RecordingId, Reporter};
+use crate::sound::Bench;
+use crate::storage::Storage;
+use crate::writer::WriterConfig;
+
+/// How long after a refusal the disk is asked again.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// How long a recording that is over waits for a disk that refuses its last bytes.
+const FINISH_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often the disk is asked to hold everything.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+
+/// A recording that is over.
+struct Finishing<F> {
+    recording: Recording<F>,
+    since: Duration,
+}
+
+/// The keeper of all recordings.
+pub(crate) struct Keeper<S: Storage> {
+    pub(crate) storage: S,
+    wall: WallClock,
+    journal_bytes_max: u64,
+    journal: Journal<S::File>,
+    recordings: BTreeMap<RecordingId, Recording<S::File>>,
+    finishing: Vec<Finishing<S::File>>,
+    /// Finished, but not yet certain to survive.
+    undurable: Vec<Recording<S::File>>,
+    bench: Bench,
+    next_number: u32,
+    /// Why the journal refuses what is told to it.
+    refusal: Option<io::ErrorKind>,
+    checkpoint: Option<Checkpoint>,
+    checkpoint_after: Duration,
+    /// How often the disk held everything, or should have.
+    checkpoints: u64,
+    pub(crate) reporter: Reporter,
+    /// Portions that are done with.
+    pub(crate) spare: Vec<Portion>,
+}
+
+/// The disk is about to hold everything.
+#[derive(Debug, Clone, Copy)]
+struct Checkpoint {
+    /// Segments that go away then.
+    segments: usize,
+    /// Recordings that are durable then.
+    finished: usize,
+}
+
+impl<S: Storage> Keeper<S> {
+    /// Repairs what a crash has left, and is ready to keep more.
+    pub(crate) fn new(config: &WriterConfig, mut storage: S, mut reporter: Reporter) -> Self {
+        let repaired = repair::repair_all(&mut storage);
+        let first = repair::next_segment(&storage);
+        for outcome in repaired {
+            match outcome {
+                Ok(metadata) => {
+                    reporter.event(Event::Repaired { metadata });
+                }
+                Err((account, error)) => {
+                    reporter.event(Event::Unrepaired { account, kind: error.kind() });
+                }
+            }
+        }
+        Self {
+            storage,
+            wall: config.wall,
+            journal_bytes_max: config.journal_bytes_max,
+            journal: Journal::new(first, config.segment_bytes, config.sync),
+            recordings: BTreeMap::new(),
+            finishing: Vec::new(),
+            undurable: Vec::new(),
+            bench: Bench::new(),
+            next_number: 0,
+            refusal: None,
+            checkpoint: None,
+            checkpoint_after: Duration::ZERO,
+            checkpoints: 0,
+            reporter,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Whether it takes another batch: not while the journal refuses the last.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.refusal.is_none()
+    }
+
+    /// Keeps one batch, and whatever was refused before.
+    pub(crate) fn turn(&mut self, batch: Option<Batch>, now: Duration) {
+        if let Some(batch) = batch {
+            self.take(batch, now);
+        }
+        match self.tell_journal(now) {
+            Ok(()) => {
+                self.refusal = None;
+                self.write_files(false);
+                self.finish(now);
+            }
+            Err(error) => {
+                self.refusal = Some(error.kind());
+                self.interrupt_all(error.kind());
+                self.give_up(now);
+            }
+        }
+        self.look_after_checkpoint(now);
+        self.report();
+    }
+
+    fn take(&mut self, batch: Batch, now: Duration) {
+        let mut touched = Vec::new();
+        for (id, mut portion) in batch.recordings {
+            if matches!(portion.changes.last(), Some(Change::Forget)) {
+                self.forget(id);
+                continue;
+            }
+            self.begin(id, &portion);
+            if let Some(mut recording) = self.recordings.remove(&id) {
+                recording.take(&mut portion);
+                touched.push(recording);
+            }
+            let used = portion.tracks.into_iter().map(|mut track| {
+                track.portion.clear();
+                track.portion
+            });
+            self.spare.extend(used);
+        }
+        self.encode(&mut touched);
+        for mut recording in touched {
+            if recording.is_over {
+                recording.conclude();
+                self.finishing.push(Finishing { recording, since: now });
+            } else {
+                self.recordings.insert(recording.id, recording);
+            }
+        }
+    }
+
+    fn begin(&mut self, id: RecordingId, portion: &RecordingPortion) {
+        let Some(Change::Begin(start)) = portion.changes.first() else { return };
+        if self.storage.exists(&metadata_name(&start.name)) {
+            let kind = io::ErrorKind::AlreadyExists;
+            self.reporter.event(Event::Failed { recording: id, kind });
+            return;
+        }
+        let recording = Recording::new(id, start, self.wall, &mut self.next_number);
+        self.recordings.insert(id, recording);
+    }
+
+    /// Encodes what came: plain sound here, what a codec works on by as many threads as there are.
+    fn encode(&mut self, touched: &mut [Recording<S::File>]) {
+        let (mut coded, plain): (Vec<_>, Vec<_>) = touched
+            .iter_mut()
+            .partition(|recording| matches!(recording.format(), Format::Opus | Format::Flac));
+        for recording in plain {
+            recording.advance(&mut self.bench);
+        }
+        if coded.len() > 1 {
+            coded.par_iter_mut().for_each_init(Bench::new, |bench, one| one.advance(bench));
+        } else {
+            for recording in coded {
+                recording.advance(&mut self.bench);
+            }
+        }
+    }
+
+    /// Makes the journal hold everything new.
+    fn tell_journal(&mut self, now: Duration) -> io::Result<()> {
+        let finishing = self.finishing.iter_mut().map(|one| &mut one.recording);
+        let all = self.recordings.values_mut().chain(finishing);
+        let mut fresh: Vec<_> = all.filter_map(|one| one.is_fresh().then_some(one)).collect();
+        let mut next = fresh.iter_mut();
+        self.journal.write(&mut self.storage, now, |segment, commit| {
+            let recording = next.next();
+            recording.map(|recording| recording.tell_journal(segment, commit)).is_some()
+        })?;
+        fresh.into_iter().for_each(Recording::was_told);
+        Ok(())
+    }
+
+    /// Writes what the journal holds: the sound, or all.
+    fn write_files(&mut self, all: bool) {
+        let Self { recordings, finishing, storage, reporter, .. } = self;
+        let finishing = finishing.iter_mut().map(|one| &mut one.recording);
+        let mut open = Vec::new();
+        for recording in recordings.values_mut().chain(finishing) {
+            match recording.open(storage, all) {
+                Ok(()) => open.push(recording),
+                Err(error) => interrupt(recording, error.kind(), reporter),
+            }
+        }
+        let mut writes = Vec::new();
+        let mut counts = Vec::with_capacity(open.len());
+        for recording in &open {
+            let before = writes.len();
+            writes.extend(recording.writes());
+            counts.push(writes.len() - before);
+        }
+        let mut outcomes = Vec::with_capacity(writes.len());
+        storage.write(&writes, &mut outcomes);
+        drop(writes);
+        let mut outcomes = outcomes.into_iter();
+        for (recording, count) in open.into_iter().zip(counts) {
+            // All of them are to be taken from the list, whatever the first says.
+            let refused =
+                outcomes.by_ref().take(count).fold(None, |first, one| first.or(one.err()));
+            reporter.status.bytes += recording.were_written(refused.is_none()) as u64;
+            match refused {
+                Some(error) => interrupt(recording, error.kind(), reporter),
+                None if count > 0 => resume(recording, reporter),
+                None => {}
+            }
+        }
+    }
+
+    /// Gives the files of recordings that are over their final names.
+    fn finish(&mut self, now: Duration) {
+        for mut one in std::mem::take(&mut self.finishing) {
+            if !one.recording.is_written() {
+                self.finishing.push(one);
+                continue;
+            }
+            match one.recording.finish(&mut self.storage) {
+                Ok(()) => {
+                    self.reporter.status.gap_periods += one.recording.gap_periods;
+                    self.reporter.event(one.recording.finished());
+                    self.undurable.push(one.recording);
+                }
+                Err(error) => {
+                    interrupt(&mut one.recording, error.kind(), &mut self.reporter);
+                    self.finishing.push(one);
+                }
+            }
+        }
+        self.give_up(now);
+    }
+
+    /// Of recordings that are over for long, it is told that they failed.
+    fn give_up(&mut self, now: Duration) {
+        let reporter = &mut self.reporter;
+        self.finishing.retain(|one| {
+            let goes_on = now.saturating_sub(one.since) < FINISH_PATIENCE;
+            if !goes_on {
+                fail(&one.recording, reporter);
+            }
+            goes_on
+        });
+    }
+
+    fn interrupt_all(&mut self, kind: io::ErrorKind) {
+        let finishing = self.finishing.iter_mut().map(|one| &mut one.recording);
+        for recording in self.recordings.values_mut().chain(finishing) {
+            interrupt(recording, kind, &mut self.reporter);
+        }
+    }
+
+    /// The files of this recording go away: no repair brings them back.
+    fn forget(&mut self, id: RecordingId) {
+        let Some(index) = self.undurable.iter().position(|one| one.id == id) else { return };
+        let recording = &mut self.undurable[index];
+        let mut is_told = false;
+        // Where the journal refuses, the next checkpoint makes it as certain.
+        let _ = self.journal.write(&mut self.storage, Duration::ZERO, |segment, commit| {
+            if !is_told {
+                recording.tell_removal(segment, commit);
+            }
+            !std::mem::replace(&mut is_told, true)
+        });
+        let _ = recording.remove(&mut self.storage);
+    }
+
+    fn look_after_checkpoint(&mut self, now: Duration) {
+        if let Some(checkpoint) = self.checkpoint {
+            match self.storage.sync_all_outcome() {
+                None => return,
+                Some(outcome) => self.end_checkpoint(checkpoint, outcome, now),
+            }
+        }
+        let is_old = self.journal.since.is_some_and(|since| now >= since + CHECKPOINT_EVERY);
+        let is_large = self.journal.bytes() >= self.journal_bytes_max;
+        // A full disk may have room again without the journal's older segments.
+        if (is_old || is_large || self.refusal.is_some()) && now >= self.checkpoint_after {
+            self.begin_checkpoint(now);
+        }
+    }
+
+    /// Writes what waited for this, and asks the disk to hold it all.
+    fn begin_checkpoint(&mut self, now: Duration) {
+        self.checkpoint_after = now + RETRY_AFTER;
+        if self.refusal.is_none() {
+            let recordings = self.recordings.values_mut();
+            recordings.for_each(Recording::refresh_heads);
+            if self.tell_journal(now).is_err() {
+                return;
+            }
+        }
+        self.write_files(true);
+        let mut all = self
+            .recordings
+            .values_mut()
+            .chain(self.finishing.iter_mut().map(|one| &mut one.recording));
+        if !all.all(Recording::is_written) {
+            return;
+        }
+        drop(all);
+        self.journal.retire();
+        if self.storage.begin_sync_all().is_ok() {
+            self.journal.since = None;
+            let segments = self.journal.old().len();
+            self.checkpoint = Some(Checkpoint { segments, finished: self.undurable.len() });
+        }
+    }
+
+    fn end_checkpoint(&mut self, checkpoint: Checkpoint, outcome: io::Result<()>, now: Duration) {
+        self.checkpoint = None;
+        self.checkpoints += 1;
+        if let Err(error) = outcome {
+            // What the disk lost of the files is still in the journal: it is written once more.
+            self.interrupt_all(error.kind());
+            let old: Vec<u64> = self.journal.old().iter().map(|old| old.number).collect();
+            let _ = replay::replay(&mut self.storage, &old);
+            self.journal.since = Some(now);
+            self.checkpoint_after = now + RETRY_AFTER;
+            return;
+        }
+        if let Err(error) = self.journal.release(&mut self.storage, checkpoint.segments, now) {
+            self.interrupt_all(error.kind());
+            self.journal.since = Some(now);
+            return;
+        }
+        for recording in self.undurable.drain(..checkpoint.finished) {
+            self.reporter.event(Event::Durable { recording: recording.id });
+        }
+    }
+
+    fn report(&mut self) {
+        let status = &mut self.reporter.status;
+        status.syncs = self.journal.syncs + self.checkpoints;
+        status.commits = self.journal.commits;
+        status.journal_bytes = self.journal.bytes();
+        self.reporter.publish();
+    }
+
+    /// Ends: what is not finished by now failed. Where nothing did, the journal is not needed any
+    /// more, and the next start has nothing to repeat.
+    pub(crate) fn stop(&mut self) {
+        let is_whole = self.is_idle() && self.recordings.is_empty();
+        for one in std::mem::take(&mut self.finishing) {
+            fail(&one.recording, &mut self.reporter);
+        }
+        if is_whole && self.storage.sync_all().is_ok() {
+            self.journal.clear(&mut self.storage);
+            for recording in self.undurable.drain(..) {
+                self.reporter.event(Event::Durable { recording: recording.id });
+            }
+        }
+        self.report();
+    }
+
+    /// Whether everything is where it belongs.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.finishing.is_empty() && self.refusal.is_none()
+    }
+}
+
+fn interrupt<F>(recording: &mut Recording<F>, kind: io::ErrorKind, reporter: &mut Reporter) {
+    recording.refused = Some(kind);
+    if !std::mem::replace(&mut recording.is_interrupted, true) {
+        reporter.event(Event::Interrupted { recording: recording.id, kind });
+    }
+}
+
+fn resume<F>(recording: &mut Recording<F>, reporter: &mut Reporter) {
+    if !std::mem::replace(&mut recording.was_started, true) {
+        reporter.event(Event::Started { recording: recording.id });
+    }
+    if std::mem::replace(&mut recording.is_interrupted, false) {
+        reporter.event(Event::Resumed { recording: recording.id });
+    }
+}
+
+fn fail<F>(recording: &Recording<F>, reporter: &mut Reporter) {
+    let kind = recording.refused.unwrap_or(io::ErrorKind::TimedOut);
+    reporter.event(Event::Failed { recording: recording.id, kind });
+}

@@ -1,0 +1,174 @@
+//! What can be done with recordings while nobody records: repair, and verify.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use recorder::Metadata;
+use recorder::container::{Format, whole};
+use recorder::journal::is_harmless;
+use recorder::metadata::FileEntry;
+
+use crate::disk::Disk;
+use crate::repair::{ACCOUNT, checksum, repair_all};
+use crate::storage::{Reading, Storage};
+use crate::writer::{Failure, unprepared};
+
+/// How the name of metadata ends.
+const METADATA: &str = ".json";
+
+/// A file of metadata is never longer.
+const METADATA_BYTES_MAX: u64 = 64 << 20;
+
+/// What is wrong with a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It was cut and is not repaired yet.
+    Cut,
+    /// The metadata is not what this server writes.
+    Metadata,
+    /// A file is missing.
+    Missing(String),
+    /// A file cannot be read.
+    Unreadable(String, io::ErrorKind),
+    /// A file is not what was written: its length or its checksum differs.
+    Changed(String),
+    /// A file is as it was written, and no player takes all of it.
+    Broken(String),
+    /// A file is longer or shorter than the others.
+    Misaligned(String),
+    /// It could not be made whole.
+    Unrepaired(io::ErrorKind),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cut => f.write_str("was cut and is not repaired"),
+            Self::Metadata => f.write_str("is no metadata of this server"),
+            Self::Missing(file) => write!(f, "{file} is missing"),
+            Self::Unreadable(file, kind) => write!(f, "{file}: {kind}"),
+            Self::Changed(file) => write!(f, "{file} is not what was written"),
+            Self::Broken(file) => write!(f, "{file} is not whole"),
+            Self::Misaligned(file) => write!(f, "{file} has another length than the others"),
+            Self::Unrepaired(kind) => write!(f, "cannot be repaired: {kind}"),
+        }
+    }
+}
+
+/// What was found out about one recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Its metadata, or its account where it has none yet; relative to the folder.
+    pub name: String,
+    /// What is wrong; nothing where it is as it should be.
+    pub faults: Vec<Fault>,
+}
+
+/// Whether a writer has ever recorded in the folder.
+pub fn was_used(folder: &Path) -> bool {
+    folder.join(crate::journal::FOLDER).is_dir()
+}
+
+/// Makes everything in the folder whole that a crash has cut. `path` is the folder of recordings.
+/// Nobody may record there meanwhile.
+pub fn repair(path: &Path) -> Result<Vec<Finding>, Failure> {
+    let mut disk = there(path)?;
+    let finding = |outcome| match outcome {
+        Ok(name) => Finding { name, faults: Vec::new() },
+        Err((name, error)) => {
+            let error: io::Error = error;
+            Finding { name, faults: vec![Fault::Unrepaired(error.kind())] }
+        }
+    };
+    Ok(repair_all(&mut disk).into_iter().map(finding).collect())
+}
+
+/// Compares every recording in the folder with its metadata, and reads its files to the end.
+/// Nobody may record there meanwhile.
+pub fn verify(path: &Path) -> Result<Vec<Finding>, Failure> {
+    let mut disk = there(path)?;
+    let names = disk.names().map_err(|error| unprepared(path.to_owned(), &error))?;
+    let mut findings = Vec::new();
+    for name in names.into_iter().filter(|name| is_harmless(name)) {
+        if name.ends_with(ACCOUNT) {
+            findings.push(Finding { name, faults: vec![Fault::Cut] });
+        } else if name.ends_with(METADATA) {
+            let faults = verify_one(&mut disk, &name);
+            findings.push(Finding { name, faults });
+        }
+    }
+    Ok(findings)
+}
+
+/// A folder that is there already.
+fn there(path: &Path) -> Result<Disk, Failure> {
+    if !path.is_dir() {
+        let kind =
+            if path.exists() { io::ErrorKind::NotADirectory } else { io::ErrorKind::NotFound };
+        return Err(Failure::Folder { path: PathBuf::from(path), kind });
+    }
+    Disk::prepare(path).map_err(|error| unprepared(path.to_owned(), &error))
+}
+
+fn verify_one<S: Storage>(storage: &mut S, name: &str) -> Vec<Fault> {
+    let metadata = match read_metadata(storage, name) {
+        Ok(Some(metadata)) => metadata,
+        Ok(None) => return vec![Fault::Metadata],
+        Err(error) => return vec![Fault::Unreadable(name.to_owned(), error.kind())],
+    };
+    let mut faults = Vec::new();
+    for file in &metadata.files {
+        if !is_harmless(&file.name) {
+            return vec![Fault::Metadata];
+        }
+        if let Err(fault) = verify_file(storage, &metadata, file) {
+            faults.push(fault);
+        }
+        if let Some(peaks) = &file.peaks
+            && !(is_harmless(peaks) && storage.exists(peaks))
+        {
+            faults.push(Fault::Missing(peaks.clone()));
+        }
+    }
+    faults
+}
+
+fn read_metadata<S: Storage>(storage: &mut S, name: &str) -> io::Result<Option<Metadata>> {
+    let file = storage.open(name)?;
+    let mut json = Vec::new();
+    io::Read::read_to_end(&mut Reading::new(storage, &file, METADATA_BYTES_MAX), &mut json)?;
+    Ok(Metadata::from_json(&json))
+}
+
+fn verify_file<S: Storage>(
+    storage: &mut S,
+    metadata: &Metadata,
+    entry: &FileEntry,
+) -> Result<(), Fault> {
+    let name = || entry.name.clone();
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Fault::Missing(name()),
+        kind => Fault::Unreadable(name(), kind),
+    };
+    let file = storage.open(&entry.name).map_err(unreadable)?;
+    let bytes = storage.length(&file).map_err(unreadable)?;
+    let crc32 = checksum(storage, &file, bytes).map_err(unreadable)?;
+    if bytes != entry.bytes || format!("{crc32:08x}") != entry.crc32 {
+        return Err(Fault::Changed(name()));
+    }
+    let format = Format::of_extension(&entry.format).ok_or(Fault::Metadata)?;
+    let found = whole(format, &mut Reading::new(storage, &file, bytes)).map_err(unreadable)?;
+    let is_packets = format == Format::Pcapng;
+    if found.bytes != bytes
+        || !found.tail.is_empty()
+        || (found.samples != entry.samples && !is_packets)
+    {
+        return Err(Fault::Broken(name()));
+    }
+    let clock = u64::from(metadata.clock_rate);
+    if !is_packets && entry.samples * clock != metadata.samples * u64::from(entry.sample_rate) {
+        return Err(Fault::Misaligned(name()));
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! One file of sound: its tracks on one clock, brought to its rate, side by side, through its
+//! container, and their waveform beside it.
+
+use media::resample::{History, Resampler};
+use media_units::RateClass;
+use recorder::account::Kept;
+use recorder::container::{Container, Format, Sound, Unfit};
+use recorder::peaks::Peaks;
+use recorder::portion::{Portion, What};
+
+use crate::growing::Growing;
+
+/// Periods that are worked on at once: a second.
+const PIECE_PERIODS: u64 = 50;
+
+/// Memory in which files are encoded, one for each thread that does it.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    resampler: Resampler,
+    planes: Vec<Vec<i16>>,
+    interleaved: Vec<i16>,
+    encoded: Vec<u8>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self {
+            resampler: Resampler::new(media_kernels::Kernels::detect()),
+            planes: Vec::new(),
+            interleaved: Vec::new(),
+            encoded: Vec::new(),
+        }
+    }
+}
+
+/// A track's sound that waits for its place in the file.
+#[derive(Debug)]
+pub(crate) struct Voice {
+    pub(crate) channel: u16,
+    /// What came and is not in the file yet.
+    pub(crate) waiting: Portion,
+    /// For other rates than the file's.
+    history: History,
+    history_of: RateClass,
+}
+
+impl Voice {
+    pub(crate) fn new(channel: u16) -> Self {
+        let history = History::SILENT;
+        Self { channel, waiting: Portion::default(), history, history_of: RateClass::Narrow }
+    }
+
+    /// Writes its periods from `from` on over the plane, which is silent.
+    fn play(&mut self, from: u64, plane: &mut [i16], rate: RateClass, resampler: &mut Resampler) {
+        let block = rate.block_samples();
+        let to = from + (plane.len() / block) as u64;
+        for (run, samples) in self.waiting.between(from, to) {
+            let at = (run.first - from) as usize * block;
+            let place = &mut plane[at..at + run.periods as usize * block];
+            match run.what {
+                What::Sound { class, .. } if class == rate => place.copy_from_slice(samples),
+                What::Sound { class, .. } => {
+                    if self.history_of != class {
+                        (self.history, self.history_of) = (History::SILENT, class);
+                    }
+                    let blocks = samples.chunks_exact(class.block_samples());
+                    for (samples, place) in blocks.zip(place.chunks_exact_mut(block)) {
+                        resampler.resample(
+                            &self.history,
+                            class.hertz(),
+                            samples,
+                            rate.hertz(),
+                            place,
+                        );
+                        self.history.keep(samples);
+                    }
+                }
+                What::Silence(_) => self.history = History::SILENT,
+            }
+        }
+    }
+}
+
+/// A file of sound.
+pub(crate) struct SoundFile<F> {
+    pub(crate) rate: RateClass,
+    channels: u16,
+    container: Box<dyn Container>,
+    peaks: Peaks,
+    pub(crate) media: Growing<F>,
+    pub(crate) preview: Growing<F>,
+    pub(crate) periods: u64,
+    pub(crate) voices: Vec<Voice>,
+}
+
+impl<F> SoundFile<F> {
+    /// A file of that name without its ending, and its preview; they are numbers `number` and
+    /// `number + 1` of the journal.
+    pub(crate) fn new(
+        stem: &str,
+        format: Format,
+        rate: RateClass,
+        channels: u16,
+        number: u32,
+    ) -> Result<Self, Unfit> {
+        let mut container = format.container(Sound { rate, channels })?;
+        let mut head = Vec::new();
+        container.begin(&mut head);
+        let media = Growing::new(format!("{stem}.{}", format.extension()), number, head);
+        let peaks = Peaks::new(rate, channels);
+        let mut head = Vec::new();
+        peaks.head(&mut head);
+        let preview = Growing::new(format!("{stem}.peaks.dat"), number + 1, head);
+        let voices = Vec::new();
+        Ok(Self { rate, channels, container, peaks, media, preview, periods: 0, voices })
+    }
+
+    /// How much of it is kept.
+    pub(crate) fn kept(&self) -> Kept {
+        Kept { bytes: self.media.length, periods: self.periods }
+    }
+
+    /// Makes it `periods` long, the recording's first being `origin` on the shard's clock: with
+    /// what waits, and silence where nothing does.
+    pub(crate) fn advance(&mut self, origin: u64, periods: u64, bench: &mut Bench) {
+        while self.periods < periods {
+            let piece = (periods - self.periods).min(PIECE_PERIODS);
+            let is_last = self.periods + piece == periods;
+            self.encode(origin + self.periods, piece, is_last, bench);
+            self.periods += piece;
+        }
+        let (container, encoded) = (&mut self.container, &mut bench.encoded);
+        encoded.clear();
+        container.flush(encoded);
+        self.media.append(|out| out.extend_from_slice(encoded));
+        for voice in &mut self.voices {
+            voice.waiting.drop_before(origin + periods);
+        }
+    }
+
+    /// A long silence (of who joins late) is a hole in the file; the last piece of a flush never
+    /// is, so that the file is always as long as what is kept of it.
+    fn encode(&mut self, from: u64, periods: u64, is_last: bool, bench: &mut Bench) {
+        let Bench { resampler, planes, interleaved, encoded } = bench;
+        let samples = periods as usize * self.rate.block_samples();
+        let channels = usize::from(self.channels);
+        planes.resize_with(channels, Vec::new);
+        for plane in planes.iter_mut() {
+            plane.clear();
+            plane.resize(samples, 0);
+        }
+        for voice in &mut self.voices {
+            if let Some(plane) = planes.get_mut(usize::from(voice.channel)) {
+                voice.play(from, plane, self.rate, resampler);
+            }
+        }
+        self.preview.append(|out| self.peaks.append(planes, out));
+        interleave(planes, interleaved);
+        encoded.clear();
+        self.container.append(if channels == 1 { &planes[0] } else { interleaved }, encoded);
+        if !is_last && encoded.iter().all(|&byte| byte == 0) {
+            self.media.append_hole(encoded);
+        } else {
+            self.media.append(|out| out.extend_from_slice(encoded));
+        }
+    }
+
+    /// Writes its end.
+    pub(crate) fn end(&mut self) {
+        let Self { container, peaks, media, preview, .. } = self;
+        media.append(|out| container.end(out));
+        preview.append(|out| peaks.end(out));
+        self.refresh_heads();
+    }
+
+    /// Brings what stands at the files' starts up to date.
+    pub(crate) fn refresh_heads(&mut self) {
+        let mut head = Vec::new();
+        self.container.head(&mut head);
+        self.media.set_head(head);
+        let mut head = Vec::new();
+        self.peaks.head(&mut head);
+        self.preview.set_head(head);
+    }
+}
+
+/// Puts the planes side by side; one alone stays where it is.
+fn interleave(planes: &[Vec<i16>], out: &mut Vec<i16>) {
+    out.clear();
+    match planes {
+        [] | [_] => {}
+        [left, right] => {
+            out.resize(2 * left.len(), 0);
+            for ((frame, &left), &right) in
+                out.as_chunks_mut::<2>().0.iter_mut().zip(left).zip(right)
+            {
+                *frame = [left, right];
+            }
+        }
+        [first, ..] => {
+            out.resize(planes.len() * first.len(), 0);
+            for (channel, plane) in planes.iter().enumerate() {
+                let places = out[channel..].iter_mut().step_by(planes.len());
+                places.zip(plane).for_each(|(place, &sample)| *place = sample);
+            }
+        }
+    }
+}

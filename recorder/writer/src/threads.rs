@@ -1,0 +1,170 @@
+//! The two threads of the recorder, with the one clock that they read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use engine_control::TapReader;
+use recorder::portion::Portion;
+
+use crate::collector::{Ask, Batch, Collector};
+use crate::keeper::{Keeper, RETRY_AFTER};
+use crate::report::Reporter;
+use crate::storage::Storage;
+use crate::writer::WriterConfig;
+
+/// How often the rings are emptied.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long a refusing disk may hold up the end.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the collector counts, for the keeper to tell.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    misplaced: AtomicU64,
+    unwritten: AtomicU64,
+}
+
+/// Empties the rings.
+pub(crate) struct CollectorThread {
+    collector: Collector,
+    taps: Vec<TapReader>,
+    asked: Receiver<Ask>,
+    batches: Sender<Batch>,
+    spare: Receiver<Portion>,
+    queued: Arc<AtomicUsize>,
+    queue_bytes_max: usize,
+    flush_every: Duration,
+    counts: Arc<Counts>,
+}
+
+impl CollectorThread {
+    pub(crate) fn new(
+        config: &WriterConfig,
+        taps: Vec<TapReader>,
+        asked: Receiver<Ask>,
+        batches: Sender<Batch>,
+        spare: Receiver<Portion>,
+        queued: &Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            collector: Collector::default(),
+            taps,
+            asked,
+            batches,
+            spare,
+            queued: Arc::clone(queued),
+            queue_bytes_max: config.queue_bytes_max,
+            flush_every: config.flush_every,
+            counts: Arc::default(),
+        }
+    }
+
+    pub(crate) fn counted(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// Runs until nothing can be asked any more; then ends all recordings.
+    pub(crate) fn run(mut self) {
+        let started = Instant::now();
+        let mut flush_at = self.flush_every;
+        loop {
+            let now = started.elapsed();
+            let goes_on = self.drain(now);
+            if !goes_on {
+                self.collector.end_all();
+                self.hand_over(usize::MAX, now);
+                return;
+            }
+            if now >= flush_at {
+                // Not sooner after a late one: a flush is never in a hurry.
+                flush_at = (flush_at + self.flush_every).max(now + self.flush_every / 2);
+                let queued = self.queued.load(Ordering::Relaxed);
+                self.hand_over(self.queue_bytes_max.saturating_sub(queued), now);
+            }
+            std::thread::park_timeout(POLL);
+        }
+    }
+
+    /// Returns whether more may be asked.
+    fn drain(&mut self, now: Duration) -> bool {
+        let mut goes_on = true;
+        let asked = &self.asked;
+        self.collector.drain(&mut self.taps, now, || match asked.try_recv() {
+            Ok(ask) => Some(ask),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                goes_on = false;
+                None
+            }
+        });
+        goes_on
+    }
+
+    fn hand_over(&mut self, room: usize, now: Duration) {
+        self.collector.spare.extend(self.spare.try_iter());
+        let batch = self.collector.hand_over(room, now);
+        let counted = self.collector.counted;
+        self.counts.misplaced.store(counted.misplaced, Ordering::Relaxed);
+        self.counts.unwritten.store(counted.unwritten, Ordering::Relaxed);
+        let Some(batch) = batch.filter(|batch| !batch.recordings.is_empty()) else { return };
+        self.queued.fetch_add(batch.bytes, Ordering::Relaxed);
+        // Where the keeper is gone, a panic of its was printed.
+        let _ = self.batches.send(batch);
+    }
+}
+
+/// Writes the files.
+pub(crate) struct KeeperThread {
+    pub(crate) batches: Receiver<Batch>,
+    pub(crate) returned: Sender<Portion>,
+    pub(crate) queued: Arc<AtomicUsize>,
+}
+
+impl KeeperThread {
+    /// Repairs, then runs until no more batches can come.
+    pub(crate) fn run(
+        self,
+        config: &WriterConfig,
+        storage: impl Storage,
+        reporter: Reporter,
+        counts: &Counts,
+    ) {
+        let started = Instant::now();
+        let mut keeper = Keeper::new(config, storage, reporter);
+        let mut ends_at = None;
+        while ends_at.is_none_or(|end| started.elapsed() < end) {
+            let batch = if !keeper.is_ready() || ends_at.is_some() {
+                std::thread::sleep(RETRY_AFTER);
+                None
+            } else {
+                match self.batches.recv_timeout(RETRY_AFTER) {
+                    Ok(batch) => Some(batch),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => {
+                        if keeper.is_idle() {
+                            break;
+                        }
+                        ends_at = Some(started.elapsed() + STOP_PATIENCE);
+                        None
+                    }
+                }
+            };
+            let bytes = batch.as_ref().map_or(0, |batch| batch.bytes);
+            keeper.reporter.status.misplaced = counts.misplaced.load(Ordering::Relaxed);
+            keeper.reporter.status.unwritten_periods = counts.unwritten.load(Ordering::Relaxed);
+            keeper.turn(batch, started.elapsed());
+            self.queued.fetch_sub(bytes, Ordering::Relaxed);
+            for portion in keeper.spare.drain(..) {
+                // Where the collector is gone, its memory is needed no more.
+                let _ = self.returned.send(portion);
+            }
+            if ends_at.is_some() && keeper.is_idle() {
+                break;
+            }
+        }
+        keeper.stop();
+    }
+}

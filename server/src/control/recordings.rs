@@ -1,0 +1,93 @@
+//! What the control task does with recordings for the API.
+
+use media_units::Instant;
+use recorder_writer::Note;
+use signaling::{ParticipantId, RecordingId};
+
+use super::Control;
+use crate::api::{Act, Of, Recording, RecordingState, RecordingWish, Trouble};
+use crate::recording::{Desk, Going, Keeping, NotKept, Wish};
+
+impl Control {
+    pub(super) fn recordings_going(&self, now: Instant) -> Vec<Recording> {
+        self.world.recordings.going().map(|(_, going)| recording(going, now)).collect()
+    }
+
+    pub(super) fn record(
+        &mut self,
+        now: Instant,
+        of: Of,
+        wish: &RecordingWish,
+    ) -> Result<Recording, Trouble> {
+        let usual = match of {
+            Of::Room(_) => self.keeper.room_wish(),
+            Of::Participant(_) => self.keeper.call_wish(),
+        };
+        let wish = Some(complete(wish, usual)?);
+        let (begun, nobody) = match of {
+            Of::Room(name) => {
+                (self.keeper.record_room(&name, wish, &mut self.world), Trouble::NoRoom)
+            }
+            Of::Participant(id) => {
+                let id = ParticipantId::new(id);
+                (self.keeper.record_call(id, wish, &mut self.world), Trouble::NoParticipant)
+            }
+        };
+        let id = begun.map_err(|reason| match reason {
+            NotKept::Nobody => nobody,
+            NotKept::Never => Trouble::NeverRecorded,
+            NotKept::Already => Trouble::Recorded,
+            NotKept::Track => Trouble::Wish,
+            NotKept::NotRecorded => Trouble::NoRecording,
+            NotKept::Refused => Trouble::NotRecordable,
+        })?;
+        let going = self.world.recordings.get(id).ok_or(Trouble::NotRecordable)?;
+        Ok(recording(going, now))
+    }
+
+    pub(super) fn act_on(&mut self, name: &str, act: Act) -> Result<(), Trouble> {
+        let id: RecordingId = self.world.recordings.named(name).ok_or(Trouble::NoRecording)?;
+        match act {
+            Act::Stop => self.keeper.end(id, &mut self.world),
+            Act::Pause(paused) => self.keeper.pause(id, paused, &mut self.world),
+            Act::Mark(label) => self.world.note(id, Note::Mark { label }),
+        }
+        Ok(())
+    }
+
+    /// Lets go of a recording that is about to be deleted: of one that the disk may not hold yet
+    /// the writer removes the files, so that no repair brings them back.
+    pub(super) fn release_recording(&mut self, name: &str) -> Result<(), Trouble> {
+        if self.world.recordings.named(name).is_some() {
+            return Err(Trouble::RecordingBusy);
+        }
+        self.world.release(name);
+        Ok(())
+    }
+}
+
+/// A wish with what it leaves out.
+fn complete(wish: &RecordingWish, usual: &Wish) -> Result<Wish, Trouble> {
+    let keeping = Keeping {
+        format: wish.format()?.unwrap_or(usual.keeping.format),
+        rate: wish.rate()?.or(usual.keeping.rate),
+        stereo: wish.stereo.unwrap_or(usual.keeping.stereo),
+        ..usual.keeping.clone()
+    };
+    Ok(Wish { tracks: wish.tracks()?.unwrap_or_else(|| usual.tracks.clone()), keeping })
+}
+
+fn recording(going: &Going, now: Instant) -> Recording {
+    Recording {
+        id: going.name.clone(),
+        state: if going.paused { RecordingState::Paused } else { RecordingState::Recording },
+        subject: going.subject.clone(),
+        room: going.room.clone(),
+        call_id: going.call_id.clone(),
+        seconds: (now.since(going.began).as_secs_f64() * 10.0).round() / 10.0,
+        tracks: going.tracks.iter().map(|track| track.label.clone()).collect(),
+        files: Vec::new(),
+        encrypted: false,
+        uploaded: false,
+    }
+}

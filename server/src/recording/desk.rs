@@ -1,0 +1,420 @@
+//! The recordings that go on: what each taps, and how it is kept.
+//!
+//! One point of the engine has at most one tap, however many recordings want it: they share it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use engine_control::{Command, Event, Prompt, Refusal, SessionKey, TapId, TapPoint};
+use media_units::{Instant, RateClass};
+use recorder::naming::{Named, Template};
+use recorder_writer::{
+    About, Failure, Format, Layout, Note, Participant, RecordingStart as Written, TrackKind,
+    TrackStart,
+};
+use serde_json::{Value, json};
+use signaling::{Outside, RecordedParticipant, RecordedTrack, RecordingId, RecordingStart};
+
+use super::keeper::{Desk, Notice};
+use crate::world::World;
+
+/// How a recording is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Keeping {
+    /// What kind of files.
+    pub(crate) format: Format,
+    /// The rate of all files; none: each at that of its tracks.
+    pub(crate) rate: Option<RateClass>,
+    /// Whether two tracks are the two sides of one file.
+    pub(crate) stereo: bool,
+    /// Whether it ends with the last of its tracks, or only when it is ended.
+    pub(crate) ends_with_tracks: bool,
+}
+
+/// The recordings that go on.
+#[derive(Debug)]
+pub(crate) struct Recordings {
+    names: Template,
+    /// How those are kept that the front end begins.
+    usual: Keeping,
+    begun: u64,
+    taps_begun: u32,
+    taps: HashMap<TapPoint, Tap>,
+    going: BTreeMap<RecordingId, Going>,
+    /// Finished ones that the disk may not hold yet, by their names.
+    volatile: HashMap<String, recorder_writer::RecordingId>,
+}
+
+#[derive(Debug)]
+struct Tap {
+    id: TapId,
+    users: Vec<RecordingId>,
+}
+
+/// A recording that goes on.
+#[derive(Debug, Clone)]
+pub(crate) struct Going {
+    written: recorder_writer::RecordingId,
+    /// The name of its files, without their endings.
+    pub(crate) name: String,
+    /// What it is of.
+    pub(crate) subject: String,
+    /// The room, where it is of one.
+    pub(crate) room: Option<String>,
+    /// The call, where it is of one.
+    pub(crate) call_id: Option<String>,
+    /// When it began.
+    pub(crate) began: Instant,
+    /// Whether nothing is kept at present.
+    pub(crate) paused: bool,
+    /// What it taps.
+    pub(crate) tracks: Vec<RecordedTrack>,
+}
+
+impl Recordings {
+    pub(crate) fn new(names: Template, usual: Keeping) -> Self {
+        Self {
+            names,
+            usual,
+            begun: 0,
+            taps_begun: 0,
+            taps: HashMap::new(),
+            going: BTreeMap::new(),
+            volatile: HashMap::new(),
+        }
+    }
+
+    /// How recordings are kept where nothing else is said.
+    pub(crate) fn usual(&self) -> &Keeping {
+        &self.usual
+    }
+
+    /// Those that go on, in the order of their beginning.
+    pub(crate) fn going(&self) -> impl Iterator<Item = (RecordingId, &Going)> {
+        self.going.iter().map(|(id, going)| (*id, going))
+    }
+
+    /// One that goes on.
+    pub(crate) fn get(&self, id: RecordingId) -> Option<&Going> {
+        self.going.get(&id)
+    }
+
+    /// The one that goes on under this name.
+    pub(crate) fn named(&self, name: &str) -> Option<RecordingId> {
+        self.going().find(|(_, going)| going.name == name).map(|(id, _)| id)
+    }
+
+    /// One that the writer has ended.
+    fn by_writer(&self, written: recorder_writer::RecordingId) -> Option<RecordingId> {
+        self.going().find(|(_, going)| going.written == written).map(|(id, _)| id)
+    }
+}
+
+impl World {
+    /// Begins a recording that is kept in this way.
+    pub(crate) fn keep(
+        &mut self,
+        start: RecordingStart,
+        keeping: &Keeping,
+    ) -> Result<RecordingId, Refusal> {
+        let RecordingStart { subject, room, call_id, tracks } = start;
+        let now = self.engine.now();
+        self.recordings.begun += 1;
+        let id = RecordingId::new(self.recordings.begun);
+        let caller = tracks.iter().find_map(|track| track.participant.as_ref());
+        let name = self.recordings.names.name(&Named {
+            started_unix_nanos: self.engine.wall().unix_nanos(now),
+            number: id.as_u64(),
+            subject: &subject,
+            caller: caller.map_or("", |caller| user(&caller.uri)),
+        });
+        let is_stereo = keeping.stereo && tracks.len() == 2 && !tracks.iter().any(is_packets);
+        let about = About {
+            subject: subject.clone(),
+            room: room.clone(),
+            call_id: call_id.clone(),
+            ..About::default()
+        };
+        let written = Written {
+            name: name.clone(),
+            layout: if is_stereo { Layout::Stereo } else { Layout::PerTrack },
+            format: keeping.format,
+            rate: keeping.rate,
+            ends_with_tracks: keeping.ends_with_tracks,
+            about,
+        };
+        let begun = self.recorder.writer().and_then(|writer| writer.begin(written));
+        let written = begun.map_err(|failure| self.refuse(&subject, &failure))?;
+        tracing::info!(recording = name, subject, call_id, "recording");
+        let detail = json!({ "subject": subject, "room": room, "call_id": call_id });
+        self.announce("started", &name, detail);
+        let tapped = Vec::new();
+        let going = Going {
+            written,
+            name,
+            subject,
+            room,
+            call_id,
+            began: now,
+            paused: false,
+            tracks: tapped,
+        };
+        self.recordings.going.insert(id, going);
+        for track in tracks {
+            if let Err(refusal) = self.tap(id, track) {
+                self.end_kept(id);
+                return Err(refusal);
+            }
+        }
+        Ok(id)
+    }
+
+    fn refuse(&mut self, subject: &str, failure: &Failure) -> Refusal {
+        self.recorder.refuse();
+        tracing::warn!(subject, %failure, "a recording was refused");
+        match failure {
+            Failure::Full => Refusal::Full,
+            _ => Refusal::Gone,
+        }
+    }
+
+    /// Adds a track to a recording: the writer hears of it before its first block.
+    pub(crate) fn tap(&mut self, id: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
+        let going = self.recordings.going.get_mut(&id).ok_or(Refusal::Gone)?;
+        let written = going.written;
+        let known = self.recordings.taps.get(&track.point).map(|tap| tap.id);
+        let tap = known.unwrap_or_else(|| {
+            self.recordings.taps_begun += 1;
+            TapId(self.recordings.taps_begun)
+        });
+        let local = match track.point {
+            TapPoint::Packets(session) => self.local_media(session),
+            _ => None,
+        };
+        let start = TrackStart {
+            tap,
+            kind: kind(track.point),
+            label: track.label.clone(),
+            participant: track.participant.as_ref().map(participant),
+            channel: None,
+            local,
+        };
+        let added = self.recorder.writer().and_then(|writer| writer.add_track(written, start));
+        added.map_err(|failure| self.refuse(&track.label, &failure))?;
+        let point = track.point;
+        if known.is_none()
+            && let Err(refusal) = self.command(Command::StartTap { point, tap, class: None })
+        {
+            self.tell_writer(|writer| writer.end_track(written, tap));
+            return Err(refusal);
+        }
+        let users = self.recordings.taps.entry(point).or_insert(Tap { id: tap, users: Vec::new() });
+        users.users.push(id);
+        if let Some(going) = self.recordings.going.get_mut(&id) {
+            going.tracks.push(track);
+        }
+        Ok(())
+    }
+
+    /// Ends one track of a recording.
+    pub(crate) fn untap(&mut self, id: RecordingId, point: TapPoint) {
+        let Some(going) = self.recordings.going.get_mut(&id) else { return };
+        going.tracks.retain(|track| track.point != point);
+        let written = going.written;
+        let Some(tap) = self.recordings.taps.get_mut(&point) else { return };
+        tap.users.retain(|user| *user != id);
+        let (tap_id, is_unused) = (tap.id, tap.users.is_empty());
+        if is_unused {
+            self.recordings.taps.remove(&point);
+            if let Err(refusal) = self.command(Command::StopTap { point }) {
+                // The shard ends it with what it taps.
+                tracing::debug!(?point, ?refusal, "a tap goes on");
+            }
+        }
+        self.tell_writer(|writer| writer.end_track(written, tap_id));
+    }
+
+    /// Ends a recording.
+    pub(crate) fn end_kept(&mut self, id: RecordingId) {
+        let Some(going) = self.recordings.going.get(&id) else { return };
+        let written = going.written;
+        let points: Vec<TapPoint> = going.tracks.iter().map(|track| track.point).collect();
+        for point in points {
+            self.untap(id, point);
+        }
+        self.recordings.going.remove(&id);
+        self.tell_writer(|writer| writer.end(written));
+    }
+
+    /// Takes what the engine says of taps.
+    pub(crate) fn note_tap(&mut self, event: &Event) {
+        let (Event::TapEnded { point, tap }
+        | Event::Refused { command: Command::StartTap { point, tap, .. }, .. }) = event
+        else {
+            return;
+        };
+        if self.recordings.taps.get(point).is_none_or(|known| known.id != *tap) {
+            return;
+        }
+        let users = self.recordings.taps.remove(point).map(|tap| tap.users).unwrap_or_default();
+        for id in users {
+            let Some(going) = self.recordings.going.get_mut(&id) else { continue };
+            going.tracks.retain(|track| track.point != *point);
+            let written = going.written;
+            if matches!(event, Event::Refused { .. }) {
+                self.tell_writer(|writer| writer.end_track(written, *tap));
+            }
+        }
+    }
+
+    /// Takes what the writer says: which recording is over. What is finished goes to the shelf.
+    pub(crate) fn note_written(&mut self, event: &recorder_writer::Event) -> Option<RecordingId> {
+        use recorder_writer::Event as Told;
+        match event {
+            Told::Finished { recording, metadata, .. } => {
+                let name = name(metadata);
+                self.recordings.volatile.insert(name.to_owned(), *recording);
+                self.shelf.finished(name);
+                self.over(*recording)
+            }
+            Told::Failed { recording, kind } => {
+                self.announce_of(*recording, "failed", &kind.to_string());
+                self.over(*recording)
+            }
+            Told::Interrupted { recording, kind } => {
+                self.announce_of(*recording, "interrupted", &kind.to_string());
+                None
+            }
+            Told::Resumed { recording } => {
+                self.announce_of(*recording, "continued", "");
+                None
+            }
+            Told::Durable { recording } => {
+                self.recordings.volatile.retain(|_, written| written != recording);
+                None
+            }
+            Told::Repaired { metadata } => {
+                self.shelf.finished(name(metadata));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells webhooks what the disk did to a recording.
+    fn announce_of(&self, written: recorder_writer::RecordingId, event: &str, why: &str) {
+        let id = self.recordings.by_writer(written);
+        if let Some(going) = id.and_then(|id| self.recordings.get(id)) {
+            self.announce(event, &going.name, json!({ "why": why }));
+        }
+    }
+
+    fn announce(&self, event: &str, name: &str, detail: Value) {
+        let Value::Object(detail) = detail else { return };
+        self.shelf.announce(event, name, detail);
+    }
+
+    fn over(&mut self, written: recorder_writer::RecordingId) -> Option<RecordingId> {
+        let id = self.recordings.by_writer(written)?;
+        self.end_kept(id);
+        Some(id)
+    }
+
+    /// Lets go of a finished recording that somebody is about to delete.
+    pub(crate) fn release(&mut self, name: &str) {
+        if let Some(written) = self.recordings.volatile.remove(name) {
+            self.tell_writer(|writer| writer.forget(written));
+        }
+    }
+
+    fn tell_writer(&mut self, what: impl FnOnce(&recorder_writer::Writer) -> Result<(), Failure>) {
+        if let Err(failure) = self.recorder.writer().and_then(what) {
+            tracing::error!(%failure, "the recorder was not told");
+        }
+    }
+}
+
+impl Desk for World {
+    fn begin(&mut self, start: RecordingStart, keeping: &Keeping) -> Result<RecordingId, Refusal> {
+        self.keep(start, keeping)
+    }
+
+    fn add(&mut self, recording: RecordingId, track: RecordedTrack) {
+        let (point, label) = (track.point, track.label.clone());
+        if let Err(refusal) = self.tap(recording, track) {
+            tracing::warn!(%recording, ?point, label, ?refusal, "a track is missing");
+        }
+    }
+
+    fn note(&mut self, recording: RecordingId, note: Note) {
+        let at = self.engine.now();
+        let Some(going) = self.recordings.going.get_mut(&recording) else { return };
+        let news = match note {
+            Note::Paused => Some("paused"),
+            Note::Resumed => Some("resumed"),
+            _ => None,
+        };
+        let written = going.written;
+        if let Some(event) = news {
+            going.paused = event == "paused";
+            let name = going.name.clone();
+            self.announce(event, &name, json!({}));
+        }
+        self.tell_writer(|writer| writer.tell(written, at, note));
+    }
+
+    fn end(&mut self, recording: RecordingId) {
+        self.end_kept(recording);
+    }
+
+    fn notify(&mut self, session: SessionKey, notice: Notice) {
+        let Some(renditions) = self.prompts.of(notice) else { return };
+        let prompt = Box::new(Prompt::new(renditions));
+        if let Err(refusal) = self.command(Command::Prompt { session, prompt }) {
+            tracing::warn!(%session, ?notice, ?refusal, "somebody recorded was not told");
+        }
+    }
+}
+
+fn is_packets(track: &RecordedTrack) -> bool {
+    matches!(track.point, TapPoint::Packets(_))
+}
+
+fn kind(point: TapPoint) -> TrackKind {
+    match point {
+        TapPoint::Received(_) => TrackKind::Received,
+        TapPoint::Sent(_) => TrackKind::Sent,
+        TapPoint::Packets(_) => TrackKind::Packets,
+        TapPoint::Room(_) => TrackKind::Mix,
+    }
+}
+
+pub(super) fn participant(recorded: &RecordedParticipant) -> Participant {
+    Participant {
+        id: recorded.id.clone(),
+        uri: recorded.uri.clone(),
+        display_name: recorded.display_name.clone(),
+    }
+}
+
+/// The name of a recording by that of its metadata file.
+fn name(metadata: &str) -> &str {
+    metadata.strip_suffix(".json").unwrap_or(metadata)
+}
+
+/// The user part of a URI.
+fn user(uri: &str) -> &str {
+    let after = uri.split_once(':').map_or(uri, |(_, after)| after);
+    after.split(['@', ';', '?']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_part_is_what_stands_before_the_host() {
+        assert_eq!(user("sip:alice@example.org;x=y"), "alice");
+        assert_eq!(user("tel:+4912345"), "+4912345");
+        assert_eq!(user(""), "");
+    }
+}

@@ -1,0 +1,426 @@
+//! What is recorded: follows what the front end tells, begins what the configuration or somebody
+//! who may asks for, tells each recording what happens, and ends it again.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine_control::{Refusal, RoomKey, SessionKey, TapPoint};
+use recorder_writer::{Note, TrackKind};
+use signaling::{
+    Fact, ParticipantId, ParticipantView, Pattern, RecordedParticipant, RecordedTrack, RecordingId,
+    RecordingStart,
+};
+
+use super::desk::{Keeping, participant};
+use crate::config::Occasion;
+
+/// What may be recorded, and how, by the configuration.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// Rooms of no other rule.
+    pub(crate) rooms: Occasion,
+    /// Rooms of such names; the first that matches decides.
+    pub(crate) named: Vec<(Pattern, Occasion)>,
+    /// The keys that begin and end the recording of a room.
+    pub(crate) keys: Option<String>,
+    /// How a room is recorded where nothing else is asked for.
+    pub(crate) room: Wish,
+    /// How a call is recorded.
+    pub(crate) call: Wish,
+}
+
+/// What is to be kept, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    /// Which tracks: of a room's mix, of each participant.
+    pub(crate) tracks: Vec<TrackKind>,
+    /// How they are kept.
+    pub(crate) keeping: Keeping,
+}
+
+/// What those who are recorded hear of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// Once, when it begins for them.
+    Announcement,
+    /// From time to time.
+    Beep,
+}
+
+/// Where recordings are made.
+pub(crate) trait Desk {
+    /// Begins one.
+    fn begin(&mut self, start: RecordingStart, keeping: &Keeping) -> Result<RecordingId, Refusal>;
+
+    /// Adds a track; where that is refused, it is missing.
+    fn add(&mut self, recording: RecordingId, track: RecordedTrack);
+
+    /// Tells a recording what happened.
+    fn note(&mut self, recording: RecordingId, note: Note);
+
+    /// Ends one.
+    fn end(&mut self, recording: RecordingId);
+
+    /// Lets somebody hear something.
+    fn notify(&mut self, session: SessionKey, notice: Notice);
+}
+
+/// Why nothing was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotKept {
+    /// No such room or participant.
+    Nobody,
+    /// The room is never to be recorded.
+    Never,
+    /// It is recorded already.
+    Already,
+    /// It is not recorded.
+    NotRecorded,
+    /// A call has no such track.
+    Track,
+    /// The recorder or the engine has no room for it.
+    Refused,
+}
+
+/// The keeper of recordings.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    rules: Rules,
+    rooms: BTreeMap<String, Room>,
+    people: BTreeMap<ParticipantId, Person>,
+    paused: BTreeSet<RecordingId>,
+}
+
+/// A room.
+#[derive(Debug)]
+struct Room {
+    key: RoomKey,
+    recording: Option<Kept>,
+}
+
+/// A recording that goes on.
+#[derive(Debug, Clone)]
+struct Kept {
+    id: RecordingId,
+    /// What is kept of each participant.
+    own_tracks: Vec<TrackKind>,
+}
+
+/// Somebody who has joined something.
+#[derive(Debug)]
+struct Person {
+    view: ParticipantView,
+    /// The recording of this call by itself.
+    recording: Option<RecordingId>,
+    /// The last keys, as many as `Rules::keys` has.
+    typed: String,
+}
+
+impl Keeper {
+    pub(crate) fn new(rules: Rules) -> Self {
+        let (rooms, people, paused) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { rules, rooms, people, paused }
+    }
+
+    /// Whether a room is recorded now.
+    pub(crate) fn records(&self, room: &str) -> bool {
+        self.rooms.get(room).is_some_and(|room| room.recording.is_some())
+    }
+
+    /// How a room is recorded where nothing else is asked for.
+    pub(crate) fn room_wish(&self) -> &Wish {
+        &self.rules.room
+    }
+
+    /// How a call is.
+    pub(crate) fn call_wish(&self) -> &Wish {
+        &self.rules.call
+    }
+
+    /// Takes a fact. `view` shows whom it is about.
+    pub(crate) fn take(
+        &mut self,
+        fact: Fact,
+        view: impl FnOnce(ParticipantId) -> Option<ParticipantView>,
+        desk: &mut impl Desk,
+    ) {
+        match fact {
+            Fact::RoomOpened { name, key } => {
+                self.rooms.insert(name.clone(), Room { key, recording: None });
+                if self.occasion(&name) == Occasion::Always {
+                    // A conference without its recording is worth more than no conference; what
+                    // was refused is counted and logged.
+                    let _ = self.record_room(&name, None, desk);
+                }
+            }
+            Fact::RoomClosed { name } => {
+                if let Some(kept) = self.rooms.remove(&name).and_then(|room| room.recording) {
+                    desk.end(kept.id);
+                }
+            }
+            Fact::Joined { participant } => {
+                if let Some(view) = view(participant) {
+                    self.joined(view, desk);
+                }
+            }
+            Fact::Left { participant } => {
+                self.tell(participant, desk, |participant| Note::Left { participant });
+                self.people.remove(&participant);
+            }
+            Fact::RecordingAsked { participant, on } => self.asked(participant, on, desk),
+            Fact::Muted { participant, muted } => {
+                self.change(participant, |view| view.muted = muted);
+                self.tell(participant, desk, |id| muted_note(id, muted));
+            }
+            Fact::Held { participant, held } => {
+                self.change(participant, |view| view.held = held);
+                self.tell(participant, desk, |id| held_note(id, held));
+            }
+            Fact::Talking { participant, talking } => {
+                self.tell(participant, desk, |participant| {
+                    if talking {
+                        Note::TalkStarted { participant }
+                    } else {
+                        Note::TalkStopped { participant }
+                    }
+                });
+            }
+            Fact::Pressed { participant, digit } => {
+                self.tell(participant, desk, |participant| Note::Digit { participant });
+                self.pressed(participant, digit, desk);
+            }
+        }
+    }
+
+    /// Begins the recording of a room, with all who are in it.
+    pub(crate) fn record_room(
+        &mut self,
+        name: &str,
+        wish: Option<Wish>,
+        desk: &mut impl Desk,
+    ) -> Result<RecordingId, NotKept> {
+        let occasion = self.occasion(name);
+        let room = self.rooms.get_mut(name).ok_or(NotKept::Nobody)?;
+        match (occasion, &room.recording) {
+            (Occasion::Never, _) => return Err(NotKept::Never),
+            (_, Some(_)) => return Err(NotKept::Already),
+            _ => {}
+        }
+        let Wish { tracks, keeping } = wish.unwrap_or_else(|| self.rules.room.clone());
+        let (mix, own_tracks): (Vec<_>, Vec<_>) =
+            tracks.into_iter().partition(|kind| *kind == TrackKind::Mix);
+        let point = TapPoint::Room(room.key);
+        let mix = mix.first().map(|_| RecordedTrack {
+            point,
+            label: "mix".to_owned(),
+            participant: None,
+        });
+        let start = RecordingStart {
+            subject: name.to_owned(),
+            room: Some(name.to_owned()),
+            call_id: None,
+            tracks: mix.into_iter().collect(),
+        };
+        let keeping = Keeping { stereo: false, ends_with_tracks: false, ..keeping };
+        let id = desk.begin(start, &keeping).map_err(|_| NotKept::Refused)?;
+        let kept = Kept { id, own_tracks };
+        room.recording = Some(kept.clone());
+        let members =
+            self.people.values().filter(|person| person.view.room.as_deref() == Some(name));
+        for person in members {
+            include(&person.view, &kept, desk);
+        }
+        Ok(id)
+    }
+
+    /// Begins the recording of a call.
+    pub(crate) fn record_call(
+        &mut self,
+        participant: ParticipantId,
+        wish: Option<Wish>,
+        desk: &mut impl Desk,
+    ) -> Result<RecordingId, NotKept> {
+        let person = self.people.get_mut(&participant).ok_or(NotKept::Nobody)?;
+        if person.recording.is_some() {
+            return Err(NotKept::Already);
+        }
+        let Wish { tracks, keeping } = wish.unwrap_or_else(|| self.rules.call.clone());
+        if tracks.contains(&TrackKind::Mix) {
+            return Err(NotKept::Track);
+        }
+        let view = &person.view;
+        let start = RecordingStart {
+            subject: view.dialled.clone(),
+            room: view.room.clone(),
+            call_id: Some(view.call_id.clone()),
+            tracks: tracks.iter().map(|kind| track(view, *kind, false)).collect(),
+        };
+        let keeping = Keeping { ends_with_tracks: true, ..keeping };
+        let id = desk.begin(start, &keeping).map_err(|_| NotKept::Refused)?;
+        person.recording = Some(id);
+        include(&person.view, &Kept { id, own_tracks: Vec::new() }, desk);
+        Ok(id)
+    }
+
+    /// Ends a recording, whosever it is.
+    pub(crate) fn end(&mut self, recording: RecordingId, desk: &mut impl Desk) {
+        self.forget(recording);
+        desk.end(recording);
+    }
+
+    /// Keeps nothing of a recording for a while, or goes on.
+    pub(crate) fn pause(&mut self, recording: RecordingId, paused: bool, desk: &mut impl Desk) {
+        let is_new =
+            if paused { self.paused.insert(recording) } else { self.paused.remove(&recording) };
+        if is_new {
+            desk.note(recording, if paused { Note::Paused } else { Note::Resumed });
+        }
+    }
+
+    /// A recording is over.
+    pub(crate) fn forget(&mut self, recording: RecordingId) {
+        self.paused.remove(&recording);
+        for room in self.rooms.values_mut() {
+            room.recording.take_if(|kept| kept.id == recording);
+        }
+        for person in self.people.values_mut() {
+            person.recording.take_if(|id| *id == recording);
+        }
+    }
+
+    /// Lets everyone who is recorded at present hear the beep.
+    pub(crate) fn beep(&self, desk: &mut impl Desk) {
+        for person in self.people.values() {
+            if self.recordings_of(person).any(|id| !self.paused.contains(&id)) {
+                desk.notify(person.view.session, Notice::Beep);
+            }
+        }
+    }
+
+    fn occasion(&self, room: &str) -> Occasion {
+        let rule = self.rules.named.iter().find(|(name, _)| name.matches(room));
+        rule.map_or(self.rules.rooms, |(_, occasion)| *occasion)
+    }
+
+    fn joined(&mut self, view: ParticipantView, desk: &mut impl Desk) {
+        let (participant, recording) = (view.participant, view.recording);
+        let room = view.room.as_ref().and_then(|name| self.rooms.get(name));
+        if let Some(kept) = room.and_then(|room| room.recording.as_ref()) {
+            include(&view, kept, desk);
+        }
+        self.people.insert(participant, Person { view, recording: None, typed: String::new() });
+        if recording.always {
+            let _ = self.record_call(participant, None, desk);
+        }
+        if let Some(on) = recording.asked {
+            self.asked(participant, on, desk);
+        }
+    }
+
+    /// Somebody who may wants a recording: of the room, or of the call where there is none.
+    fn asked(&mut self, participant: ParticipantId, on: bool, desk: &mut impl Desk) {
+        let Some(person) = self.people.get(&participant) else { return };
+        let (room, own) = (person.view.room.clone(), person.recording);
+        let of_room = room.as_ref().and_then(|name| self.rooms.get(name)?.recording.as_ref());
+        let present = if room.is_some() { of_room.map(|kept| kept.id) } else { own };
+        let done = match (room, on) {
+            (Some(room), true) => self.record_room(&room, None, desk).map(|_| ()),
+            (None, true) => self.record_call(participant, None, desk).map(|_| ()),
+            (_, false) => present.map(|id| self.end(id, desk)).ok_or(NotKept::NotRecorded),
+        };
+        if let Err(reason) = done {
+            tracing::info!(%participant, on, ?reason, "a wish for a recording was not granted");
+        }
+    }
+
+    fn pressed(&mut self, participant: ParticipantId, digit: char, desk: &mut impl Desk) {
+        let Some(keys) = &self.rules.keys else { return };
+        let Some(person) = self.people.get_mut(&participant) else { return };
+        if !person.view.recording.may_record {
+            return;
+        }
+        person.typed.push(digit);
+        if person.typed.len() > keys.len() {
+            person.typed.remove(0);
+        }
+        let Some(room) = person.view.room.clone().filter(|_| person.typed == *keys) else { return };
+        person.typed.clear();
+        let is_recorded = self.records(&room);
+        self.asked(participant, !is_recorded, desk);
+    }
+
+    fn change(&mut self, participant: ParticipantId, change: impl FnOnce(&mut ParticipantView)) {
+        if let Some(person) = self.people.get_mut(&participant) {
+            change(&mut person.view);
+        }
+    }
+
+    /// Tells every recording that a participant is in.
+    fn tell(
+        &self,
+        participant: ParticipantId,
+        desk: &mut impl Desk,
+        note: impl Fn(String) -> Note,
+    ) {
+        let Some(person) = self.people.get(&participant) else { return };
+        for recording in self.recordings_of(person) {
+            desk.note(recording, note(participant.to_string()));
+        }
+    }
+
+    fn recordings_of(&self, person: &Person) -> impl Iterator<Item = RecordingId> {
+        let room = person.view.room.as_ref().and_then(|name| self.rooms.get(name));
+        let of_room = room.and_then(|room| room.recording.as_ref()).map(|kept| kept.id);
+        of_room.into_iter().chain(person.recording)
+    }
+}
+
+/// Takes a participant into a recording that goes on: its tracks, what is known of it, and that it
+/// is told.
+fn include(view: &ParticipantView, kept: &Kept, desk: &mut impl Desk) {
+    let id = view.participant.to_string();
+    desk.note(kept.id, Note::Joined { participant: participant(&recorded(view)) });
+    for (is_so, note) in [
+        (view.muted, muted_note as fn(String, bool) -> Note),
+        (view.held, held_note as fn(String, bool) -> Note),
+    ] {
+        if is_so {
+            desk.note(kept.id, note(id.clone(), true));
+        }
+    }
+    for kind in &kept.own_tracks {
+        desk.add(kept.id, track(view, *kind, true));
+    }
+    desk.notify(view.session, Notice::Announcement);
+}
+
+fn muted_note(participant: String, muted: bool) -> Note {
+    if muted { Note::Muted { participant } } else { Note::Unmuted { participant } }
+}
+
+fn held_note(participant: String, held: bool) -> Note {
+    if held { Note::Held { participant } } else { Note::Unheld { participant } }
+}
+
+/// A participant's track. Among those of others it is named by its number, too.
+fn track(view: &ParticipantView, kind: TrackKind, among_others: bool) -> RecordedTrack {
+    let session = view.session;
+    let (point, label) = match kind {
+        TrackKind::Sent => (TapPoint::Sent(session), "sent"),
+        TrackKind::Packets => (TapPoint::Packets(session), "packets"),
+        TrackKind::Received | TrackKind::Mix => (TapPoint::Received(session), "received"),
+    };
+    let label =
+        if among_others { format!("{}-{label}", view.participant) } else { label.to_owned() };
+    RecordedTrack { point, label, participant: Some(recorded(view)) }
+}
+
+fn recorded(view: &ParticipantView) -> RecordedParticipant {
+    RecordedParticipant {
+        id: view.participant.to_string(),
+        uri: view.uri.clone(),
+        display_name: view.display_name.clone(),
+    }
+}

@@ -1,0 +1,259 @@
+//! The keeper beside a desk that only takes notes.
+
+use media_units::Instant;
+use recorder_writer::Format;
+use signaling::{Gains, Recorded};
+
+use super::*;
+
+#[derive(Debug, Default)]
+struct FakeDesk {
+    begun: Vec<RecordingStart>,
+    added: Vec<String>,
+    notes: Vec<Note>,
+    ended: Vec<RecordingId>,
+    notices: Vec<Notice>,
+    is_full: bool,
+}
+
+impl Desk for FakeDesk {
+    fn begin(&mut self, start: RecordingStart, _: &Keeping) -> Result<RecordingId, Refusal> {
+        if self.is_full {
+            return Err(Refusal::Full);
+        }
+        self.begun.push(start);
+        Ok(RecordingId::new(self.begun.len() as u64))
+    }
+
+    fn add(&mut self, _: RecordingId, track: RecordedTrack) {
+        self.added.push(track.label);
+    }
+
+    fn note(&mut self, _: RecordingId, note: Note) {
+        self.notes.push(note);
+    }
+
+    fn end(&mut self, recording: RecordingId) {
+        self.ended.push(recording);
+    }
+
+    fn notify(&mut self, _: SessionKey, notice: Notice) {
+        self.notices.push(notice);
+    }
+}
+
+/// A keeper, its desk, and a room with one member.
+struct Bench {
+    keeper: Keeper,
+    desk: FakeDesk,
+}
+
+fn wish(tracks: &[TrackKind]) -> Wish {
+    let keeping = Keeping { format: Format::Wav, rate: None, stereo: true, ends_with_tracks: true };
+    Wish { tracks: tracks.to_vec(), keeping }
+}
+
+const WHO: ParticipantId = ParticipantId::new(1);
+
+fn view(room: Option<&str>, recording: Recorded) -> ParticipantView {
+    ParticipantView {
+        participant: WHO,
+        session: SessionKey::new(0, 7, 1),
+        uri: "sip:alice@example.org".into(),
+        display_name: None,
+        call_id: "call".into(),
+        dialled: "3000".into(),
+        room: room.map(str::to_owned),
+        since: Instant::START,
+        answered: true,
+        muted: false,
+        gains: Gains::default(),
+        held: false,
+        agreed: None,
+        talking: false,
+        recording,
+        digits: String::new(),
+    }
+}
+
+impl Bench {
+    fn new(rooms: Occasion) -> Self {
+        let rules = Rules {
+            rooms,
+            named: vec![("secret".parse().unwrap(), Occasion::Never)],
+            keys: Some("*1".into()),
+            room: wish(&[TrackKind::Mix]),
+            call: wish(&[TrackKind::Received, TrackKind::Sent]),
+        };
+        Self { keeper: Keeper::new(rules), desk: FakeDesk::default() }
+    }
+
+    fn take(&mut self, fact: Fact) {
+        self.keeper.take(fact, |_| None, &mut self.desk);
+    }
+
+    fn open(&mut self, name: &str) {
+        let key = RoomKey::new(0, 1, 1);
+        self.take(Fact::RoomOpened { name: name.into(), key });
+    }
+
+    fn join(&mut self, room: Option<&str>, recording: Recorded) {
+        let view = view(room, recording);
+        self.keeper.take(Fact::Joined { participant: WHO }, |_| Some(view), &mut self.desk);
+    }
+
+    fn press(&mut self, keys: &str) {
+        for digit in keys.chars() {
+            self.take(Fact::Pressed { participant: WHO, digit });
+        }
+    }
+
+    fn subjects(&self) -> Vec<&str> {
+        self.desk.begun.iter().map(|start| start.subject.as_str()).collect()
+    }
+}
+
+fn may_record() -> Recorded {
+    Recorded { may_record: true, ..Recorded::default() }
+}
+
+#[test]
+fn rooms_are_recorded_as_their_rule_says() {
+    let mut bench = Bench::new(Occasion::Always);
+    bench.open("3000");
+    bench.open("secret");
+    assert_eq!(bench.subjects(), ["3000"]);
+    assert!(bench.keeper.records("3000") && !bench.keeper.records("secret"));
+    let Bench { keeper, desk } = &mut bench;
+    assert_eq!(keeper.record_room("secret", None, desk), Err(NotKept::Never));
+    assert_eq!(keeper.record_room("3000", None, desk), Err(NotKept::Already));
+    assert_eq!(keeper.record_room("nowhere", None, desk), Err(NotKept::Nobody));
+    bench.take(Fact::RoomClosed { name: "3000".into() });
+    assert!(!bench.keeper.records("3000"));
+    assert_eq!(bench.desk.ended, [RecordingId::new(1)]);
+}
+
+#[test]
+fn a_member_who_may_begins_and_ends_by_keys() {
+    let mut bench = Bench::new(Occasion::OnDemand);
+    bench.open("3000");
+    bench.join(Some("3000"), may_record());
+    bench.press("12*3*");
+    assert!(bench.subjects().is_empty());
+    bench.press("1");
+    assert_eq!(bench.subjects(), ["3000"]);
+    bench.press("*");
+    bench.press("1");
+    assert_eq!(bench.desk.ended, [RecordingId::new(1)]);
+    bench.press("*1");
+    assert_eq!(bench.desk.begun.len(), 2, "and again");
+}
+
+#[test]
+fn a_member_who_may_not_only_presses_keys() {
+    let mut bench = Bench::new(Occasion::OnDemand);
+    bench.open("3000");
+    bench.join(Some("3000"), Recorded::default());
+    bench.press("*1*1");
+    assert!(bench.desk.begun.is_empty());
+}
+
+#[test]
+fn a_header_asks_for_the_room_or_else_for_the_call() {
+    let asks = Recorded { asked: Some(true), ..may_record() };
+    let mut bench = Bench::new(Occasion::OnDemand);
+    bench.open("3000");
+    bench.join(Some("3000"), asks);
+    assert_eq!(bench.desk.begun[0].room.as_deref(), Some("3000"));
+    bench.take(Fact::RecordingAsked { participant: WHO, on: false });
+    assert_eq!(bench.desk.ended.len(), 1);
+    bench.join(None, asks);
+    let start = &bench.desk.begun[1];
+    assert_eq!(start.call_id.as_deref(), Some("call"));
+    let session = SessionKey::new(0, 7, 1);
+    let points = [TapPoint::Received(session), TapPoint::Sent(session)];
+    assert_eq!(start.tracks.iter().map(|track| track.point).collect::<Vec<_>>(), points);
+    bench.take(Fact::RecordingAsked { participant: WHO, on: false });
+    assert_eq!(bench.desk.ended.len(), 2);
+}
+
+#[test]
+fn a_call_that_is_always_recorded_is_so_once() {
+    let mut bench = Bench::new(Occasion::OnDemand);
+    let always = Recorded { always: true, asked: Some(true), may_record: true };
+    bench.join(None, always);
+    assert_eq!(bench.desk.begun.len(), 1);
+    bench.take(Fact::Left { participant: WHO });
+    assert!(bench.keeper.people.is_empty());
+}
+
+#[test]
+fn a_room_goes_on_where_its_recording_is_refused() {
+    let mut bench = Bench::new(Occasion::Always);
+    bench.desk.is_full = true;
+    bench.open("3000");
+    assert!(!bench.keeper.records("3000"));
+    bench.desk.is_full = false;
+    let Bench { keeper, desk } = &mut bench;
+    assert_eq!(keeper.record_room("3000", None, desk), Ok(RecordingId::new(1)));
+}
+
+#[test]
+fn a_room_with_tracks_of_its_members_has_those_who_are_there_and_those_who_come() {
+    let mut bench = Bench::new(Occasion::OnDemand);
+    bench.open("3000");
+    bench.join(Some("3000"), Recorded::default());
+    let Bench { keeper, desk } = &mut bench;
+    let all = wish(&[TrackKind::Mix, TrackKind::Received, TrackKind::Packets]);
+    keeper.record_room("3000", Some(all), desk).unwrap();
+    assert_eq!(desk.begun[0].tracks.len(), 1);
+    assert_eq!(desk.added, ["1-received", "1-packets"]);
+    bench.take(Fact::Left { participant: WHO });
+    bench.join(Some("3000"), Recorded::default());
+    assert_eq!(bench.desk.added.len(), 4);
+    assert_eq!(bench.desk.notices, [Notice::Announcement; 2]);
+}
+
+#[test]
+fn what_happens_is_told_to_the_recordings_of_whom_it_happens_to() {
+    let mut bench = Bench::new(Occasion::Always);
+    bench.open("3000");
+    bench.join(Some("3000"), Recorded::default());
+    bench.desk.notes.clear();
+    bench.take(Fact::Muted { participant: WHO, muted: true });
+    bench.take(Fact::Talking { participant: WHO, talking: true });
+    bench.take(Fact::Pressed { participant: WHO, digit: '5' });
+    bench.take(Fact::Left { participant: WHO });
+    let participant = || "1".to_owned();
+    let told = [
+        Note::Muted { participant: participant() },
+        Note::TalkStarted { participant: participant() },
+        Note::Digit { participant: participant() },
+        Note::Left { participant: participant() },
+    ];
+    assert_eq!(bench.desk.notes, told, "and not which key it was");
+}
+
+#[test]
+fn everyone_who_is_recorded_hears_the_beep_but_in_a_pause() {
+    let mut bench = Bench::new(Occasion::Always);
+    bench.open("3000");
+    bench.join(Some("3000"), Recorded::default());
+    let Bench { keeper, desk } = &mut bench;
+    desk.notices.clear();
+    keeper.beep(desk);
+    assert_eq!(desk.notices, [Notice::Beep]);
+    let recording = RecordingId::new(1);
+    keeper.pause(recording, true, desk);
+    keeper.pause(recording, true, desk);
+    keeper.beep(desk);
+    keeper.pause(recording, false, desk);
+    assert_eq!(desk.notices.len(), 1);
+    let spans: Vec<_> =
+        desk.notes.iter().filter(|note| matches!(note, Note::Paused | Note::Resumed)).collect();
+    assert_eq!(spans, [&Note::Paused, &Note::Resumed]);
+    keeper.end(recording, desk);
+    keeper.beep(desk);
+    assert_eq!(desk.notices.len(), 1);
+    assert!(!keeper.records("3000"));
+}

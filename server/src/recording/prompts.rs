@@ -1,0 +1,175 @@
+//! What those hear who are recorded: an announcement of the user's, and a beep.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine_control::Renditions;
+use hound::{SampleFormat, WavReader};
+use media_units::RateClass;
+
+use super::keeper::Notice;
+
+/// The sounds.
+#[derive(Debug, Default)]
+pub(crate) struct Prompts {
+    announcement: Option<Arc<Renditions>>,
+    beep: Option<Arc<Renditions>>,
+}
+
+/// A file that cannot be played.
+#[derive(Debug)]
+pub struct BadPrompt {
+    path: PathBuf,
+    why: String,
+}
+
+/// An announcement longer than this is refused.
+const SECONDS_MAX: u32 = 60;
+
+/// The beep of recorded lines: 1,400 Hz, 0.2 s, at -20 dBm0 or so, with soft edges.
+const BEEP_HERTZ: f64 = 1400.0;
+const BEEP_SECONDS: f64 = 0.2;
+const BEEP_PEAK: f64 = 3200.0;
+const EDGE_SECONDS: f64 = 0.01;
+
+impl Prompts {
+    /// Reads the announcement, and makes the beep.
+    pub(crate) fn new(announcement: Option<&Path>, beeps: bool) -> Result<Self, BadPrompt> {
+        let announcement = announcement.map(read).transpose()?.map(Arc::new);
+        let beep = beeps.then(|| Arc::new(Renditions::new(beep)));
+        Ok(Self { announcement, beep })
+    }
+
+    /// What is played for a notice.
+    pub(super) fn of(&self, notice: Notice) -> Option<Arc<Renditions>> {
+        match notice {
+            Notice::Announcement => self.announcement.clone(),
+            Notice::Beep => self.beep.clone(),
+        }
+    }
+}
+
+impl fmt::Display for BadPrompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, why) = (self.path.display(), &self.why);
+        write!(
+            f,
+            "recording.announcement = \"{path}\": {why}; name a WAV file of 16 bits, mono or stereo, of at most {SECONDS_MAX} s"
+        )
+    }
+}
+
+impl std::error::Error for BadPrompt {}
+
+fn read(path: &Path) -> Result<Renditions, BadPrompt> {
+    let bad = |why: String| BadPrompt { path: path.to_owned(), why };
+    let mut file = WavReader::open(path).map_err(|error| bad(error.to_string()))?;
+    let spec = file.spec();
+    if spec.sample_format != SampleFormat::Int || spec.bits_per_sample != 16 {
+        return Err(bad(format!("samples of {} bits", spec.bits_per_sample)));
+    }
+    if !(8000..=192_000).contains(&spec.sample_rate) {
+        return Err(bad(format!("{} samples in a second", spec.sample_rate)));
+    }
+    if file.duration() > SECONDS_MAX * spec.sample_rate {
+        return Err(bad("too long".to_owned()));
+    }
+    let samples: Result<Vec<i16>, _> = file.samples::<i16>().collect();
+    let samples = samples.map_err(|error| bad(error.to_string()))?;
+    // One channel: the mean of all.
+    let channels = usize::from(spec.channels.max(1));
+    let mono: Vec<f64> = samples
+        .chunks_exact(channels)
+        .map(|frame| frame.iter().map(|&sample| f64::from(sample)).sum::<f64>() / channels as f64)
+        .collect();
+    Ok(Renditions::new(|class| at_rate(&mono, spec.sample_rate, class.hertz())))
+}
+
+/// Half the length of the filter, in periods of the lower rate.
+const LOBES: f64 = 16.0;
+
+/// Brings sound to another rate by a windowed sinc. It is done once, at start.
+fn at_rate(sound: &[f64], from: u32, to: u32) -> Vec<i16> {
+    let (from, to) = (f64::from(from), f64::from(to));
+    // The pass band ends a little below half of the lower rate.
+    let cutoff = 0.92 * from.min(to) / from;
+    let reach = LOBES / cutoff;
+    let count = (sound.len() as f64 * to / from).round() as usize;
+    let sample = |index: usize| {
+        let centre = index as f64 * from / to;
+        let first = (centre - reach).ceil().max(0.0) as usize;
+        let last = ((centre + reach).floor() as usize).min(sound.len().saturating_sub(1));
+        let sum: f64 = (first..=last)
+            .map(|place| {
+                let distance = place as f64 - centre;
+                sound[place] * cutoff * sinc(distance * cutoff) * window(distance / reach)
+            })
+            .sum();
+        sum.round().clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
+    };
+    (0..count).map(sample).collect()
+}
+
+fn sinc(x: f64) -> f64 {
+    let angle = std::f64::consts::PI * x;
+    if angle.abs() < 1e-9 { 1.0 } else { angle.sin() / angle }
+}
+
+/// Hann's.
+fn window(x: f64) -> f64 {
+    0.5 + 0.5 * (std::f64::consts::PI * x.clamp(-1.0, 1.0)).cos()
+}
+
+fn beep(class: RateClass) -> Vec<i16> {
+    let rate = f64::from(class.hertz());
+    let sample = |index: usize| {
+        let at = index as f64 / rate;
+        let edge = (at.min(BEEP_SECONDS - at) / EDGE_SECONDS).clamp(0.0, 1.0);
+        (BEEP_PEAK * edge * (std::f64::consts::TAU * BEEP_HERTZ * at).sin()).round() as i16
+    };
+    (0..(BEEP_SECONDS * rate) as usize).map(sample).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tone_keeps_its_pitch_and_level_at_every_rate() {
+        for from in [8000, 16_000, 44_100] {
+            let tone = |index: u32, rate: u32| {
+                let at = f64::from(index) / f64::from(rate);
+                8000.0 * (std::f64::consts::TAU * 1000.0 * at).sin()
+            };
+            let sound: Vec<f64> = (0..from).map(|index| tone(index, from)).collect();
+            for class in RateClass::ALL {
+                let brought = at_rate(&sound, from, class.hertz());
+                assert_eq!(brought.len() as u32, class.hertz());
+                // The ends lack a half of the filter.
+                let rate = class.hertz();
+                let worst = (rate / 10..rate * 9 / 10)
+                    .map(|index| (f64::from(brought[index as usize]) - tone(index, rate)).abs())
+                    .fold(0.0, f64::max);
+                assert!(worst < 40.0, "{from} to {rate}: {worst}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_beep_lasts_a_fifth_of_a_second_and_begins_softly() {
+        for class in RateClass::ALL {
+            let beep = beep(class);
+            assert_eq!(beep.len() as u32, class.hertz() / 5);
+            assert!(beep[0] == 0 && beep.iter().all(|sample| sample.abs() <= 3200));
+            assert!(beep.iter().any(|sample| *sample > 3000));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_refused_with_the_reason() {
+        let refused = read(Path::new("/nowhere.wav")).unwrap_err().to_string();
+        assert!(refused.starts_with("recording.announcement = \"/nowhere.wav\": "), "{refused}");
+        assert!(refused.ends_with("of at most 60 s"));
+    }
+}
