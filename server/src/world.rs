@@ -12,7 +12,7 @@ use recorder_shelf::Shelf;
 use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 use signaling_transport::Transport;
 
-use crate::recording::{Prompts, Recorder, Recordings};
+use crate::recording::{Keeping, Prompts, Recorder, Recordings};
 use crate::system::local_address_toward;
 
 /// Everything around the front end.
@@ -79,8 +79,9 @@ impl Outside for World {
     }
 
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
-        let usual = self.recordings.usual().clone();
-        self.keep(start, &usual)
+        // A file for each: streams of a recording session come and go.
+        let keeping = Keeping { stereo: false, ..self.recordings.usual().clone() };
+        self.keep(start, &keeping)
     }
 
     fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {

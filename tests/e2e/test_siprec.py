@@ -136,9 +136,8 @@ class Client(unittest.TestCase):
                 recorder.wait_until_empty()
                 self.assertEqual(files(server), [], "nothing is recorded where it is sent")
             # While one was alone in the room the stream was hers, and a track of its own.
-            *_, mix = sorted(finished(recorder, 1), key=lambda file: file.stat().st_size)
-            for level in levels(mix, 500, 900):
-                self.assertGreater(level, HEARD / 2)
+            tracks = [levels(file, 500, 900) for file in finished(recorder, 1)]
+            self.assertTrue(any(min(track) > HEARD / 2 for track in tracks), tracks)
 
     def test_a_room_is_sent_through_a_real_proxy(self):
         with Server(siprec=ANYONE) as recorder, Kamailio(recorder) as proxy:

@@ -424,7 +424,7 @@ mod tests {
         let first = writer.begin(recording("a", Layout::Stereo)).unwrap();
         assert_eq!(writer.begin(recording("b", Layout::Stereo)), Err(Failure::Full));
         writer.end(first).unwrap();
-        let mut event = || writer.events.recv_timeout(Duration::from_secs(60)).unwrap();
+        let event = || writer.events.recv_timeout(Duration::from_secs(60)).unwrap();
         while !matches!(event(), Event::Finished { .. }) {}
         writer.begin(recording("b", Layout::Stereo)).unwrap();
     }
