@@ -88,7 +88,8 @@ impl Snapshot {
         let help = "The latest tick since the start.";
         let family = to.family("mixminus_tick_lateness_max_seconds", gauge, shard, help);
         each(family, &|r| r.lateness.max_us as f64 / 1e6);
-        let help = "Blocks of 20 ms and packets that recordings lost because the recorder was too slow.";
+        let help =
+            "Blocks of 20 ms and packets that recordings lost because the recorder was too slow.";
         let family = to.family("mixminus_tap_overruns_total", Kind::Counter, shard, help);
         each(family, &|r| r.tap_overruns as f64);
         self.lateness(to);
