@@ -1,37 +1,75 @@
-//! A whole shard without a socket: one period of 20 ms of a thousand sessions, from their
-//! datagrams in to their datagrams out. Everyone sends, some of each room talk, the rest are
-//! silent on the wire.
+//! A whole shard without a socket: one period of 20 ms of a thousand sessions (a hundred where they
+//! differ in their formats), from their datagrams in to their datagrams out. Everyone sends, some of
+//! each room talk, the rest are silent on the wire.
+//!
+//! `--periods N NAME` runs N periods of one of them and nothing else, to count instructions.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, SlotPool,
     TapId, TapPoint, TapReader, TelephoneEvent,
 };
+use media::codec::Encoder;
 use media::rtp::{HEADER_BYTES, RtpHeader};
 use media_kernels::Kernels;
 use media_units::{
-    Arrival, BLOCK_SAMPLES, Instant, Law, PHASES, RoomSound, RtpTimestamp, SequenceNumber, Ssrc,
+    Arrival, BLOCK_SAMPLES, Encoding, EncodingParameters, Instant, Law, PHASES, RoomSound,
+    RtpTimestamp, SequenceNumber, Ssrc,
 };
 
 const SESSIONS: u32 = 1000;
+
+/// Most sessions where they differ in their formats.
+const SESSIONS_OF_PAIRS: u32 = 100;
 
 /// How the sessions are spread over rooms.
 #[derive(Clone, Copy)]
 struct Crowd {
     name: &'static str,
+    sessions: u32,
     room_members: u32,
     room_talkers: u32,
+    /// By turns.
+    formats: [Encoding; 2],
+    sound: RoomSound,
 }
 
-const CROWDS: [Crowd; 4] = [
-    Crowd { name: "rooms_of_10_with_3_talking", room_members: 10, room_talkers: 3 },
-    Crowd { name: "rooms_of_10_all_talking", room_members: 10, room_talkers: 10 },
-    Crowd { name: "one_room_with_3_talking", room_members: SESSIONS, room_talkers: 3 },
-    Crowd { name: "rooms_of_2_both_talking", room_members: 2, room_talkers: 2 },
+impl Crowd {
+    const fn of(name: &'static str, room_members: u32, room_talkers: u32) -> Self {
+        let formats = [Encoding::Pcmu; 2];
+        let sound = RoomSound::DEFAULT;
+        Self { name, sessions: SESSIONS, room_members, room_talkers, formats, sound }
+    }
+
+    const fn pair(name: &'static str, formats: [Encoding; 2]) -> Self {
+        Self { sessions: SESSIONS_OF_PAIRS, formats, ..Self::of(name, 2, 2) }
+    }
+
+    /// A room that is never to be silent is a mix, however few are in it.
+    const fn mixed(self, name: &'static str) -> Self {
+        Self { name, sound: RoomSound { comfort_noise: true, ..RoomSound::DEFAULT }, ..self }
+    }
+}
+
+const PCMU_PCMA: Crowd = Crowd::pair("pcmu_pcma_translated", [Encoding::Pcmu, Encoding::Pcma]);
+const PCMU_G722: Crowd = Crowd::pair("pcmu_g722_translated", [Encoding::Pcmu, Encoding::G722]);
+const PCMU_OPUS: Crowd = Crowd::pair("pcmu_opus_translated", [Encoding::Pcmu, Encoding::Opus]);
+
+const CROWDS: [Crowd; 10] = [
+    Crowd::of("rooms_of_10_with_3_talking", 10, 3),
+    Crowd::of("rooms_of_10_all_talking", 10, 10),
+    Crowd::of("one_room_with_3_talking", SESSIONS, 3),
+    Crowd::of("rooms_of_2_both_talking", 2, 2),
+    PCMU_PCMA,
+    PCMU_PCMA.mixed("pcmu_pcma_mixed"),
+    PCMU_G722,
+    PCMU_G722.mixed("pcmu_g722_mixed"),
+    PCMU_OPUS,
+    PCMU_OPUS.mixed("pcmu_opus_mixed"),
 ];
 
 /// Takes what the shard sends, as a wire would: for nothing.
@@ -58,12 +96,16 @@ impl Output for Wire {
 /// One phone: its next packet.
 struct Phone {
     header: RtpHeader,
-    bytes: [u8; HEADER_BYTES + BLOCK_SAMPLES],
+    bytes: Vec<u8>,
+    /// Where one is not like the other, by turns.
+    frames: Vec<Vec<u8>>,
+    units: u32,
     address: SocketAddr,
+    encoding: Encoding,
 }
 
 impl Phone {
-    fn new(slot: u32, talks: bool) -> Self {
+    fn new(slot: u32, encoding: Encoding, talks: bool) -> Self {
         let header = RtpHeader {
             payload_type: 0,
             marker: false,
@@ -71,25 +113,34 @@ impl Phone {
             timestamp: RtpTimestamp(slot),
             ssrc: Ssrc(slot + 1),
         };
-        let mut bytes = [0xff; HEADER_BYTES + BLOCK_SAMPLES];
+        let mut bytes = vec![0xff; HEADER_BYTES + BLOCK_SAMPLES];
         if talks {
             for (at, code) in bytes.iter_mut().enumerate() {
                 *code = (at as u32 * 37 + slot * 11) as u8;
             }
         }
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 20_000 + 2 * slot as u16);
-        Self { header, bytes, address }
+        let frames = if encoding.law().is_some() { Vec::new() } else { frames(encoding) };
+        Self { header, bytes, frames, units: encoding.clock_rate() / 50, address, encoding }
     }
 
     fn next(&mut self) -> &[u8] {
         self.header.sequence = self.header.sequence.plus(1);
-        self.header.timestamp = self.header.timestamp.plus(BLOCK_SAMPLES as u32);
+        self.header.timestamp = self.header.timestamp.plus(self.units);
+        if !self.frames.is_empty() {
+            let frame = &self.frames[usize::from(self.header.sequence.0) % self.frames.len()];
+            self.bytes.truncate(HEADER_BYTES);
+            self.bytes.extend_from_slice(frame);
+        }
         self.bytes[..HEADER_BYTES].copy_from_slice(&self.header.write());
         &self.bytes
     }
 
     fn open(&self, session: SessionKey, route: Route) -> Command {
         let media = RemoteMedia {
+            encoding: self.encoding,
+            receive_payload_type: 0,
+            send_payload_type: 0,
             telephone_event: Some(TelephoneEvent { receive: 101, send: 101, clock_rate: 8000 }),
             ..RemoteMedia::g711(Law::Mu, self.address, RtcpTransport::Mux)
         };
@@ -104,6 +155,21 @@ impl Phone {
     }
 }
 
+/// A second of a chirp.
+fn frames(encoding: Encoding) -> Vec<Vec<u8>> {
+    let mut encoder = Encoder::new(encoding, &EncodingParameters::DEFAULT);
+    let samples = encoding.sample_rate() as usize / 50;
+    let frame = |number: usize| {
+        let sample = |at: usize| (((number * samples + at).pow(2) / 3000) % 20_000) as i16 - 10_000;
+        let block: Vec<i16> = (0..samples).map(sample).collect();
+        let mut frame = vec![0; 2048];
+        let length = encoder.encode(&Kernels::detect(), &block, &mut frame);
+        frame.truncate(length);
+        frame
+    };
+    (0..50).map(frame).collect()
+}
+
 /// A shard full of phones that are in their rooms.
 struct World {
     shard: Shard,
@@ -116,8 +182,8 @@ struct World {
 impl World {
     fn new(crowd: Crowd, kernels: Kernels) -> Self {
         let limits = Limits {
-            sessions_max: SESSIONS,
-            rooms_max: SESSIONS / crowd.room_members,
+            sessions_max: crowd.sessions,
+            rooms_max: crowd.sessions / crowd.room_members,
             room_members_max: crowd.room_members,
             taps_max: SESSIONS,
             ..Limits::default()
@@ -129,17 +195,15 @@ impl World {
         let mut rooms = SlotPool::new(0, limits.rooms_max);
         let mut phones = Vec::new();
         while let Some(room) = rooms.take_room() {
-            shard.command(
-                Command::OpenRoom { room, sound: RoomSound::DEFAULT },
-                None,
-                Instant::START,
-                &mut wire,
-            );
+            let open = Command::OpenRoom { room, sound: crowd.sound };
+            shard.command(open, None, Instant::START, &mut wire);
             for member in 0..crowd.room_members {
                 let session = sessions.take_session().expect("as many as phones");
-                let phone = Phone::new(session.slot(), member < crowd.room_talkers);
+                let encoding = crowd.formats[member as usize % 2];
+                let phone = Phone::new(session.slot(), encoding, member < crowd.room_talkers);
                 let open = phone.open(session, Route::Room(room));
-                shard.command(open, None, Instant::START, &mut wire);
+                let equipment = Equipment::beside(&open, &limits);
+                shard.command(open, equipment, Instant::START, &mut wire);
                 phones.push(phone);
             }
         }
@@ -189,9 +253,9 @@ impl World {
 
 fn shard(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("shard");
-    // So that the time is also told for each stream and frame.
-    group.throughput(Throughput::Elements(u64::from(SESSIONS)));
     for crowd in CROWDS {
+        // So that the time is also told for each stream and frame.
+        group.throughput(Throughput::Elements(u64::from(crowd.sessions)));
         let mut world = World::new(crowd, Kernels::detect());
         for _ in 0..50 {
             world.period();
@@ -199,7 +263,7 @@ fn shard(criterion: &mut Criterion) {
         let before = world.wire.datagrams;
         world.period();
         let sent = world.wire.datagrams - before;
-        assert!(sent >= u64::from(SESSIONS), "everyone is sent sound: {sent}");
+        assert!(sent >= u64::from(crowd.sessions), "everyone is sent sound: {sent}");
         group.bench_function(crowd.name, |b| b.iter(|| world.period()));
     }
     group.finish();
@@ -237,5 +301,25 @@ fn taps(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Runs so many periods of the crowd of that name.
+fn run(periods: &str, name: &str) {
+    let crowd = CROWDS.into_iter().find(|crowd| crowd.name == name).expect("a crowd's name");
+    let mut world = World::new(crowd, Kernels::detect());
+    for _ in 0..periods.parse().expect("a number of periods") {
+        world.period();
+    }
+    println!("{} datagrams were sent", world.wire.datagrams);
+}
+
 criterion_group!(benches, shard, taps);
-criterion_main!(benches);
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [option, periods, name, ..] = &words[..]
+        && option == "--periods"
+    {
+        return run(periods, name);
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}
