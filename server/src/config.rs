@@ -32,7 +32,6 @@ pub use recording::{Occasion, Recording};
 pub use rooms::Rooms;
 pub use rtp::{Rtp, Shards};
 pub use services::{Api, Log};
-pub use shelf::Shelf;
 pub use sip::{Connections, Sip};
 
 /// All settings of the server.

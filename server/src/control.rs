@@ -197,6 +197,9 @@ impl Control {
                 self.keeper.forget(over);
             }
         }
+        while let Some(event) = self.world.shelf.try_event() {
+            tracing::info!(?event, "a finished recording");
+        }
         if self.beep_at.is_some_and(|at| at <= now) {
             self.keeper.beep(&mut self.world);
             self.beep_at = self.beep_every.map(|every| now + every);
@@ -238,10 +241,11 @@ impl Control {
         }
         let now = self.world.engine.now();
         self.take_facts(now);
-        let World { engine, recorder, .. } = self.world;
+        let World { engine, recorder, shelf, .. } = self.world;
         // The shards first: the taps end with them, and so do the recordings.
         engine.stop();
         recorder.stop();
+        shelf.stop();
         tracing::info!("stopped");
     }
 }

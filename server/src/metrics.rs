@@ -28,6 +28,7 @@ pub(crate) struct Snapshot {
     pub(crate) transport: signaling_transport::Counters,
     pub(crate) tcp_connections: usize,
     pub(crate) recorder: recorder_writer::Status,
+    pub(crate) shelf: recorder_shelf::Status,
     /// Recordings that were asked for and could not begin.
     pub(crate) recordings_refused: u64,
     /// Facts of shards that were dropped because the control plane was too slow.
@@ -53,6 +54,7 @@ impl Snapshot {
         self.signaling(&mut to);
         self.transport(&mut to);
         self.recorder(&mut to);
+        self.shelf(&mut to);
         self.process(&mut to);
         to
     }
@@ -303,6 +305,30 @@ impl Snapshot {
         let help = "Octets of the recordings' journal on the disk.";
         to.family("mixminus_recording_journal_bytes", Kind::Gauge, &[], help)
             .sample(&[], status.journal_bytes);
+    }
+
+    fn shelf(&self, to: &mut Exposition) {
+        let status = &self.shelf;
+        let mut gauge = |name, help, value: u64| {
+            to.family(name, Kind::Gauge, &[], help).sample(&[], value);
+        };
+        gauge("mixminus_recordings_kept", "Finished recordings that are here.", status.recordings);
+        gauge("mixminus_recordings_kept_bytes", "Octets that they take.", status.bytes);
+        let help = "Of them, those that are still to be encrypted or uploaded.";
+        gauge("mixminus_recordings_waiting", help, status.waiting);
+        let done = [
+            ("encrypted", status.encrypted),
+            ("uploaded", status.uploaded),
+            ("expired", status.expired),
+            ("deleted", status.deleted),
+        ];
+        let help = "What was done to finished recordings.";
+        by(to, "mixminus_recordings_kept_total", &["what"], help, done);
+        let help = "Attempts to encrypt or upload a recording that failed, and are made again.";
+        counter(to, "mixminus_recordings_kept_failures_total", help, status.failures);
+        let taken = [("taken", status.announced), ("given_up", status.unannounced)];
+        let help = "Messages to webhooks, by whether they were taken.";
+        by(to, "mixminus_webhook_messages_total", &["outcome"], help, taken);
     }
 
     fn process(&self, to: &mut Exposition) {

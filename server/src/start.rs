@@ -46,7 +46,7 @@ impl Server {
         let recording = &config.recording;
         let prompts = Prompts::new(recording.announcement.as_deref(), recording.beep.is_some());
         let prompts = prompts.map_err(Failure::Prompt)?;
-        let shelf = Shelf::open(&recording.shelf.0).map_err(Failure::Shelf)?;
+        let shelf = Shelf::open(&recording.shelf).map_err(Failure::Shelf)?;
         let placement = Placement::of(&config.rtp.shards, &cores_allowed())?;
         if !placement.control.is_empty() {
             stay_on(&placement.control);

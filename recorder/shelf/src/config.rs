@@ -8,7 +8,7 @@ use std::time::Duration;
 use recorder::Retention;
 
 /// Everything.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShelfConfig {
     /// The folder of recordings.
     pub folder: PathBuf,
@@ -40,14 +40,14 @@ impl ShelfConfig {
 
 /// Encryption at rest with age: only who has the private key of one of the recipients can hear the
 /// recording. The server cannot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encryption {
     /// Public keys, `age1...`; at least one.
     pub recipients: Vec<String>,
 }
 
 /// S3-compatible storage.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
     /// Its URL; without it that of AWS for the region. Plain HTTP is refused but to this machine.
     pub endpoint: Option<String>,
@@ -66,7 +66,7 @@ pub struct Upload {
 }
 
 /// A place that is told of each state of each recording.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
     /// Where to.
     pub url: String,

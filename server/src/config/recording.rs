@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use media_units::RateClass;
 use recorder::naming::{Template, TemplateError};
+use recorder_shelf::ShelfConfig;
 use recorder_writer::{Format, SyncPolicy, TrackKind};
 
 use super::reader::Section;
-use super::shelf::{Shelf, shelf};
+use super::shelf::shelf;
 
 /// Recordings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct Recording {
     /// How often a beep tells them.
     pub beep: Option<Duration>,
     /// What becomes of finished ones.
-    pub shelf: Shelf,
+    pub shelf: ShelfConfig,
 }
 
 /// When a room is recorded.

@@ -1,9 +1,10 @@
 //! What becomes of finished recordings: `[recording.keep]`, `[recording.upload]`, `[recording.webhook]`
 
-use recorder::Retention;
-use recorder_shelf::{Encryption, Secret, ShelfConfig, Upload, Webhook};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use recorder::Retention;
+use recorder_shelf::{Encryption, Secret, ShelfConfig, Upload, Webhook};
 
 use super::reader::Section;
 
@@ -20,28 +21,13 @@ const WEBHOOK: &str = "\
 Who is told of each recording by HTTP POST: when it begins, is paused, goes on, ends, is encrypted, uploaded, given up
 or deleted.";
 
-/// Webhooks at most.
-const WEBHOOKS_MAX: usize = 16;
-
 /// What becomes of finished recordings in `folder`.
-pub(super) fn shelf(section: &mut Section<'_, '_>, folder: PathBuf) -> Shelf {
+pub(super) fn shelf(section: &mut Section<'_, '_>, folder: PathBuf) -> ShelfConfig {
     let (retention, encryption) = section.section("recording.keep", KEEP, keep);
     let upload = section.section("recording.upload", UPLOAD, upload);
     let webhooks = section.section("recording.webhook", WEBHOOK, webhooks);
-    Shelf(ShelfConfig { retention, encryption, upload, webhooks, ..ShelfConfig::new(folder) })
+    ShelfConfig { retention, encryption, upload, webhooks, ..ShelfConfig::new(folder) }
 }
-
-/// What becomes of finished recordings; comparable, as all of the configuration is.
-#[derive(Debug, Clone)]
-pub struct Shelf(pub ShelfConfig);
-
-impl PartialEq for Shelf {
-    fn eq(&self, other: &Self) -> bool {
-        format!("{:?}", self.0) == format!("{:?}", other.0)
-    }
-}
-
-impl Eq for Shelf {}
 
 fn keep(section: &mut Section<'_, '_>) -> (Retention, Option<Encryption>) {
     let hour = Duration::from_secs(3600);
@@ -57,19 +43,17 @@ fn keep(section: &mut Section<'_, '_>) -> (Retention, Option<Encryption>) {
             "Where all finished recordings take more, the oldest are deleted.",
         ),
     };
-    let recipients = section.texts(
+    let recipients = section.parsed_list(
         "encrypted_for",
-        64,
-        "a list of public keys of age, for example [\"age1...\"]",
+        "public keys of age, for example [\"age1...\"]",
         "Who can read finished recordings: they are encrypted for these keys (age, X25519), and \
          the server itself cannot read them any more. [] for no encryption.",
+        text,
     );
     (retention, (!recipients.is_empty()).then_some(Encryption { recipients }))
 }
 
 fn upload(section: &mut Section<'_, '_>) -> Option<Upload> {
-    let text =
-        |text: &str| if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.to_owned()) };
     let bucket = section.parsed_or_off("bucket", "a name", "The bucket, which exists.", text);
     let endpoint = section.parsed_or_off(
         "endpoint",
@@ -113,18 +97,22 @@ fn upload(section: &mut Section<'_, '_>) -> Option<Upload> {
 }
 
 fn webhooks(section: &mut Section<'_, '_>) -> Vec<Webhook> {
-    let urls = section.texts(
+    let urls = section.parsed_list(
         "urls",
-        WEBHOOKS_MAX,
-        "a list of URLs, for example [\"https://example.org/recordings\"]",
+        "URLs, for example [\"https://example.org/recordings\"]",
         "Where to; [] for nobody.",
+        text,
     );
     let secret = section.parsed_or_off(
         "secret",
         "a text",
         "What messages are signed with (HMAC-SHA256).",
-        |text| if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.to_owned()) },
+        text,
     );
     let secret = secret.map(Secret::new);
     urls.into_iter().map(|url| Webhook { url, secret: secret.clone() }).collect()
+}
+
+fn text(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.to_owned()) }
 }

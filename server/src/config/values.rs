@@ -197,26 +197,6 @@ impl Section<'_, '_> {
         })
     }
 
-    /// A list of texts, which is empty where it is left out.
-    pub(super) fn texts(
-        &mut self,
-        name: &'static str,
-        most: usize,
-        right: &str,
-        meaning: &'static str,
-    ) -> Vec<String> {
-        let read = |value: &DeValue<'_>| {
-            let texts: Result<Vec<String>, String> =
-                list(value)?.map(|item| string(item).map(str::to_owned)).collect();
-            let texts = texts?;
-            if texts.iter().any(String::is_empty) {
-                return Err("one is empty".to_owned());
-            }
-            if texts.len() > most { Err(format!("more than {most}")) } else { Ok(texts) }
-        };
-        self.key(name, "[]".to_owned(), right.to_owned(), meaning, read).unwrap_or_default()
-    }
-
     /// A text with a grammar of its own, or `"off"`, which is the default.
     pub(super) fn parsed_or_off<T>(
         &mut self,

@@ -197,7 +197,7 @@ impl Control {
     }
 
     fn snapshot(&self, reports: &Reports) -> Snapshot {
-        let World { engine, transport, recorder, .. } = &self.world;
+        let World { engine, transport, recorder, shelf, .. } = &self.world;
         Snapshot {
             shards: reports.shards.clone(),
             calls: self.front.calls(),
@@ -208,6 +208,7 @@ impl Control {
             transport: transport.counters(),
             tcp_connections: transport.connections(),
             recorder: recorder.status(),
+            shelf: shelf.status(),
             recordings_refused: recorder.refused(),
             events_lost: engine.events_lost(),
             process: Usage::now(self.started),
