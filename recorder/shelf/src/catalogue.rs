@@ -62,18 +62,20 @@ impl Found {
 
 impl Catalogue {
     /// Finds what is in the folder.
-    pub(crate) fn open(config: &ShelfConfig) -> io::Result<Self> {
+    pub(crate) fn open(config: &ShelfConfig) -> Self {
         let mut catalogue = Self::default();
-        if !config.folder.exists() {
-            return Ok(catalogue);
-        }
         let mut names = Vec::new();
-        find_names(&config.folder, "", 0, &mut names)?;
+        // Whoever cannot record, or never has, takes calls all the same.
+        if let Err(error) = find_names(&config.folder, "", 0, &mut names)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "what was recorded before is not known");
+        }
         for name in names {
             let found = Found::read(config, &name);
             catalogue.put(&name, found);
         }
-        Ok(catalogue)
+        catalogue
     }
 
     /// Takes what was found of a recording; nothing, where it is gone.

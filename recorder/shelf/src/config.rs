@@ -1,7 +1,6 @@
 //! What the shelf is asked to do, and why it may be unable to start.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -121,8 +120,6 @@ impl fmt::Debug for Secret {
 /// Why there is no shelf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The folder cannot be made or read.
-    Folder(io::ErrorKind),
     /// There is none, or the one at this place is not a public key of age.
     Recipient(usize),
     /// The storage's URL would send recordings in the clear over a network.
@@ -138,7 +135,6 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder(kind) => write!(f, "the folder of recordings: {kind}"),
             Self::Recipient(index) => write!(f, "recipient {} is no public key of age", index + 1),
             Self::Insecure => f.write_str("the storage's URL is plain HTTP to another machine"),
             Self::Storage => f.write_str("the storage's settings do not make sense"),

@@ -84,7 +84,7 @@ impl Shelf {
             keep: config.upload.as_ref().is_none_or(|upload| upload.keep),
         };
         let (senders, hooks) = hooks(config)?;
-        let catalogue = Catalogue::open(config).map_err(|error| Failure::Folder(error.kind()))?;
+        let catalogue = Catalogue::open(config);
         let inside = Arc::new(Inside {
             config: config.clone(),
             catalogue: Mutex::new(catalogue),

@@ -359,6 +359,7 @@ impl<S: Storage> Keeper<S> {
 
     fn report(&mut self) {
         let status = &mut self.reporter.status;
+        status.refuses = self.refusal;
         status.syncs = self.journal.syncs + self.checkpoints;
         status.commits = self.journal.commits;
         status.journal_bytes = self.journal.bytes();

@@ -109,6 +109,8 @@ pub struct Status {
     pub misplaced: u64,
     /// Events dropped because nobody took them.
     pub events_lost: u64,
+    /// Why the disk refuses at present, whatever is recorded.
+    pub refuses: Option<io::ErrorKind>,
 }
 
 /// The keeper's end of events and numbers.

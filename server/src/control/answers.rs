@@ -190,7 +190,7 @@ impl Control {
             draining: is_stopping,
             calls: self.front.calls(),
             recordings: self.world.recorder.status().active,
-            recording_failure: self.world.recorder.failure().map(str::to_owned),
+            recording_failure: self.world.recorder.failure(),
             age_s: since_1970().saturating_sub(self.started).as_secs(),
             version: env!("CARGO_PKG_VERSION"),
         }

@@ -84,8 +84,13 @@ impl Recorder {
     }
 
     /// What is wrong: the last failure, until a recording works again.
-    pub(crate) fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+    pub(crate) fn failure(&self) -> Option<String> {
+        let refuses = self.status().refuses;
+        refuses.map(|kind| self.at_folder(kind)).or_else(|| self.failure.clone())
+    }
+
+    fn at_folder(&self, kind: std::io::ErrorKind) -> String {
+        format!("{}: {kind}", self.config.folder.display())
     }
 
     /// Ends all recordings and closes their files.
@@ -108,7 +113,7 @@ impl Recorder {
             }
             Event::Interrupted { recording, kind } => {
                 tracing::warn!(recording = recording.as_u64(), %kind, "the disk refuses");
-                self.failure = Some(format!("{}: {kind}", self.config.folder.display()));
+                self.failure = Some(self.at_folder(*kind));
             }
             Event::Resumed { recording } => {
                 tracing::info!(recording = recording.as_u64(), "the disk takes it again");
@@ -126,7 +131,7 @@ impl Recorder {
             }
             Event::Failed { recording, kind } => {
                 tracing::error!(recording = recording.as_u64(), %kind, "not recorded");
-                self.failure = Some(format!("{}: {kind}", self.config.folder.display()));
+                self.failure = Some(self.at_folder(*kind));
             }
             Event::Repaired { metadata } => {
                 tracing::warn!(metadata, "a recording that a crash had cut was made whole");
