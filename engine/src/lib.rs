@@ -16,6 +16,7 @@ mod digits;
 mod equipment;
 mod groups;
 mod latch;
+mod load;
 mod moment;
 mod monitor;
 mod output;

@@ -11,7 +11,7 @@ use crate::bench::Bench;
 use crate::latch::LatchRule;
 use crate::taps::Taps;
 
-/// What never changes while the shard runs.
+/// What no session changes.
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) kernels: Kernels,
@@ -21,7 +21,13 @@ pub(crate) struct Rules {
     pub(crate) media_timeout: Option<PeriodIndex>,
     pub(crate) rtcp_interval: Duration,
     pub(crate) playout_delay_max: Duration,
+    /// Most that Opus encoders may try, and what is left of it where time is short.
+    pub(crate) complexity_max: u8,
+    complexity_short: u8,
 }
+
+/// libopus knows no more.
+const COMPLEXITY_MAX: u8 = 10;
 
 impl Rules {
     /// The rules of these limits, with times counted in periods, rounded up.
@@ -36,7 +42,14 @@ impl Rules {
             media_timeout: Some(periods(limits.media_timeout)).filter(|&timeout| timeout > 0),
             rtcp_interval: limits.rtcp_interval,
             playout_delay_max: limits.playout_delay_max,
+            complexity_max: COMPLEXITY_MAX,
+            complexity_short: limits.overload.opus_complexity,
         }
+    }
+
+    /// Opus encoders try less hard from now on, or as hard as was agreed.
+    pub(crate) fn shed_complexity(&mut self, is_short: bool) {
+        self.complexity_max = if is_short { self.complexity_short } else { COMPLEXITY_MAX };
     }
 }
 

@@ -20,6 +20,7 @@ impl Shard {
     /// Fills in the shard's report.
     pub(crate) fn fill_shard(&self, report: &mut ShardReport) {
         *report = self.totals;
+        report.load = self.load();
         report.tap_overruns = self.taps.lost();
     }
 }

@@ -152,6 +152,11 @@ impl Sender {
         self.encoder.far_end_lost(fraction_lost);
     }
 
+    /// Tries no harder than this from now on.
+    pub(crate) fn limit_complexity(&mut self, most: u8) {
+        self.encoder.limit_complexity(most);
+    }
+
     /// Takes a period's sound at its rate class and encodes the packets that it completes.
     pub(crate) fn push(
         &mut self,

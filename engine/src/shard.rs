@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use engine_control::{Limits, RoomKey, ShardReport, TapReader};
+use engine_control::{
+    Event, FULL_PRESSURE, Limits, RoomKey, ShardLoad, ShardReport, Shedding, TapReader,
+};
 use media::Random;
 use media_kernels::Kernels;
 use media_units::{Discard, Instant, RateClass, RoomSound, WallClock};
@@ -11,6 +13,7 @@ use mixer::{Mix, RoomState, Source};
 use crate::bench::Bench;
 use crate::clock::Clock;
 use crate::groups::{Encoded, Groups};
+use crate::load::Load;
 use crate::moment::{Moment, Rules};
 use crate::monitor::Monitors;
 use crate::roster::Roster;
@@ -34,6 +37,7 @@ pub struct Shard {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) totals: ShardReport,
+    pub(crate) load: Load,
     pub(crate) taps: Taps,
     pub(crate) monitors: Monitors,
     pub(crate) roster: Roster,
@@ -103,6 +107,7 @@ impl Shard {
             clock: Clock::new(),
             random: Random::new(seed),
             totals: ShardReport { shard: index, ..ShardReport::default() },
+            load: Load::new(limits.overload.clone()),
             taps: Taps::new(limits),
             monitors: Monitors::new(limits),
             roster: Roster::new(limits.sessions_max, limits.rooms_max),
@@ -167,6 +172,7 @@ impl Shard {
     /// Begins the due tick, to be run group by group. From here to the last [`Shard::run_group`]
     /// there must be no [`Shard::command`].
     pub fn begin_tick(&mut self, now: Instant) {
+        self.load.begin(self.clock.due(), now);
         self.totals.ticks += 1;
         self.totals.lateness.record(now.since(self.clock.due()));
         self.roster.phase_mut(self.clock.phase()).plan(&self.rooms);
@@ -212,9 +218,23 @@ impl Shard {
         self.clock.due()
     }
 
-    /// The driver's account of time spent working (not waiting).
-    pub fn worked(&mut self, busy: Duration) {
+    /// The driver's account of the time that the tick took which is over now: working, not waiting.
+    /// Where that is too much, something is given up for it; where it is little again, taken back.
+    pub fn worked(&mut self, busy: Duration, output: &mut impl Output) {
         self.totals.busy += busy;
+        if let Some(shedding) = self.load.end(busy) {
+            self.rules.shed_complexity(shedding >= Shedding::Complexity);
+            if shedding >= Shedding::Taps {
+                self.end_all_taps(self.clock.due(), output);
+            }
+            let pressure_percent = self.load().pressure / (FULL_PRESSURE / 100);
+            output.event(Event::Shedding { shard: self.index, shedding, pressure_percent });
+        }
+    }
+
+    /// How much of its time it needs, and what it gives up for want of it.
+    pub fn load(&self) -> ShardLoad {
+        self.load.load(self.totals.sessions)
     }
 
     /// The driver's account of datagrams that the kernel refused to send.

@@ -1,6 +1,6 @@
 //! Taps and monitors begin and end.
 
-use engine_control::{Event, Refusal, Route, TapId, TapPoint};
+use engine_control::{Event, Refusal, Route, Shedding, TapId, TapPoint};
 use media_units::{Instant, RateClass};
 
 use crate::Output;
@@ -12,6 +12,7 @@ impl Shard {
     pub(crate) fn check_start_tap(&self, point: TapPoint) -> Result<(), Refusal> {
         match self.tap_at(point)? {
             Some(_) => Err(Refusal::Tapped),
+            None if self.load().shedding >= Shedding::Taps => Err(Refusal::Overloaded),
             None => self.taps.check_start(),
         }
     }
@@ -34,6 +35,19 @@ impl Shard {
         self.set_tap(point, None);
         self.taps.end(tap, self.clock.period(), now);
         output.event(Event::TapEnded { point, tap });
+    }
+
+    /// Ends every tap.
+    pub(crate) fn end_all_taps(&mut self, now: Instant, output: &mut impl Output) {
+        for slot in 0..self.sessions.len() {
+            let key = self.sessions[slot].key;
+            for point in [TapPoint::Received(key), TapPoint::Sent(key), TapPoint::Packets(key)] {
+                self.end_tap(point, now, output);
+            }
+        }
+        for slot in 0..self.rooms.len() {
+            self.end_tap(TapPoint::Room(self.rooms[slot].key), now, output);
+        }
     }
 
     /// The tap at a point that exists.

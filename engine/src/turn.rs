@@ -279,6 +279,7 @@ impl Session {
         moment: &mut Moment<'_, O>,
     ) {
         if let Some(equipment) = &mut self.equipment {
+            equipment.sender.limit_complexity(moment.rules.complexity_max);
             equipment.sender.push(&moment.rules.kernels, moment.bench, block, packets);
             moment.totals.frames_encoded += packets.iter().count() as u64;
         }

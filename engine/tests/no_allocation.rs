@@ -83,7 +83,7 @@ fn run(shard: &mut Shard, taken: &mut Taken, ticks: usize) {
             shard.receive(datagram, taken);
         }
         shard.tick(now, taken);
-        shard.worked(PERIOD / 100);
+        shard.worked(PERIOD / 100, taken);
     }
 }
 

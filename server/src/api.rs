@@ -17,7 +17,7 @@ mod serve;
 pub(crate) use agreed::Agreed;
 pub(crate) use answer::Trouble;
 pub(crate) use model::{
-    Health, KeyPresses, Media, Page, Participant, ParticipantPage, Room, RoomPage,
+    Health, KeyPresses, Media, Page, Participant, ParticipantPage, Room, RoomPage, ShardHealth,
 };
 pub(crate) use recordings::{Act, Of, Recording, RecordingState, RecordingWish};
 pub(crate) use routes::{document, router};

@@ -5,6 +5,7 @@
 
 mod codecs;
 mod documentation;
+mod overload;
 mod reader;
 mod recording;
 mod rooms;
@@ -22,7 +23,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use engine_control::PortPlan;
+use engine_control::{OverloadRule, PortPlan};
 use signaling::{DialPlan, EndpointRule, Pattern, RoomRule, SiprecConfig};
 
 pub use documentation::markdown;
@@ -41,6 +42,8 @@ pub struct Config {
     pub sip: Sip,
     /// Media.
     pub rtp: Rtp,
+    /// What is given up where time is short.
+    pub overload: OverloadRule,
     /// Endpoints with payload formats of their own.
     pub endpoints: Vec<EndpointRule>,
     /// Rooms.
@@ -95,11 +98,30 @@ impl Config {
         let begin = self.rtp.playout_delay_initial;
         at_most(reader, "rtp.playout_delay_initial", begin, "rtp.playout_delay_max", most);
         self.check_shards(reader);
+        self.check_overload(reader);
         if let Some(advertised) = self.rtp.advertised
             && advertised.is_ipv4() != self.rtp.address.is_ipv4()
         {
             let why = format!("not of the same family as rtp.address ({})", self.rtp.address);
             reader.refuse(&["rtp.advertised", "rtp.address"], why);
+        }
+    }
+
+    /// The steps have an order.
+    fn check_overload(&self, reader: &mut Reader<'_>) {
+        let rule = &self.overload;
+        let steps = [
+            ("overload.refuse_above", rule.refuse_above),
+            ("overload.complexity_above", rule.complexity_above),
+            ("overload.recordings_above", rule.taps_above),
+        ];
+        for pair in steps.windows(2) {
+            if let [(low, least), (high, most)] = pair
+                && least > most
+            {
+                let why = format!("{low} is above {high}; write them the other way round");
+                reader.refuse(&[low, high], why);
+            }
         }
     }
 
@@ -134,6 +156,7 @@ fn read(file: &str, text: &str) -> (Config, Read) {
     let sip = reader.section("sip", "The SIP front end.", Sip::read);
     let rtp =
         reader.section("rtp", "Media: addresses, ports, codecs, threads, playout.", Rtp::read);
+    let overload = reader.section("overload", overload::OVERLOAD, overload::overload);
     let endpoints = reader.sections("endpoint", codecs::ENDPOINT, codecs::endpoint);
     let rooms = reader.section(
         "rooms",
@@ -148,6 +171,7 @@ fn read(file: &str, text: &str) -> (Config, Read) {
     let config = Config {
         sip,
         rtp,
+        overload,
         endpoints: endpoints.into_iter().flatten().collect(),
         rooms,
         named_rooms: named_rooms.into_iter().map(|(rule, _)| rule).collect(),

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use engine_control::{Command, Event};
+use engine_control::{Command, Event, Shedding};
 use media_units::Instant;
 use signaling::FrontEnd;
 use signaling_transport::Incoming;
@@ -259,6 +259,14 @@ fn log(event: &Event) {
             tracing::debug!(%session, %digit, duration_ms, ?source, "digit");
         }
         Event::MediaTimedOut { session } => tracing::info!(%session, "media timed out"),
+        Event::Shedding { shard, shedding, pressure_percent } => {
+            let gives_up = shedding.name();
+            if *shedding == Shedding::Nothing {
+                tracing::info!(shard, pressure_percent, "a shard has time again");
+            } else {
+                tracing::warn!(shard, pressure_percent, gives_up, "a shard has too little time");
+            }
+        }
         Event::SessionClosed { session } => tracing::debug!(%session, "session closed"),
         Event::Refused { command, refusal } => {
             let command = name(command);

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::fmt::Write;
 use std::time::Duration;
 
-use engine_control::{LATENESS_BOUNDS, OPINION_BOUNDS, ShardReport};
+use engine_control::{FULL_PRESSURE, LATENESS_BOUNDS, OPINION_BOUNDS, ShardReport};
 use media_units::{BAD_SECONDS, DISCARDS};
 use signaling::{Dropped, Ending, Reason};
 
@@ -31,6 +31,8 @@ pub(crate) struct Snapshot {
     pub(crate) shelf: recorder_shelf::Status,
     /// Recordings that were asked for and could not begin.
     pub(crate) recordings_refused: u64,
+    /// Sessions and rooms that no shard had time for.
+    pub(crate) refused_overload: u64,
     /// Facts of shards that were dropped because the control plane was too slow.
     pub(crate) events_lost: u64,
     pub(crate) process: Usage,
@@ -87,6 +89,15 @@ impl Snapshot {
         let help = "Time spent working (receive, mix, send), not waiting.";
         let family = to.family("mixminus_shard_busy_seconds_total", Kind::Counter, shard, help);
         each(family, &|r| r.busy.as_secs_f64());
+        let help =
+            "How much of each tick (5 ms) a shard needs, smoothed; at 1 there is no time left.";
+        each(to.family("mixminus_shard_pressure_ratio", gauge, shard, help), &|r| {
+            f64::from(r.load.pressure) / f64::from(FULL_PRESSURE)
+        });
+        let help = "What a shard gives up for want of time: 0 nothing, 1 new calls, 2 complexity of Opus as well, 3 recordings as well.";
+        each(to.family("mixminus_shard_shedding", gauge, shard, help), &|r| {
+            f64::from(r.load.shedding as u8)
+        });
         let help = "The latest tick since the start.";
         let family = to.family("mixminus_tick_lateness_max_seconds", gauge, shard, help);
         each(family, &|r| r.lateness.max_us as f64 / 1e6);
@@ -227,6 +238,8 @@ impl Snapshot {
         counter(to, "mixminus_sip_retransmissions_sent_total", help, sip.retransmissions_sent);
         let help = "Requests of ours that nobody answered.";
         counter(to, "mixminus_sip_requests_timed_out_total", help, sip.requests_timed_out);
+        let help = "Sessions and rooms refused because no shard had time for them.";
+        counter(to, "mixminus_overload_refusals_total", help, self.refused_overload);
         let help = "Facts of shards (digits, talking, latches) dropped because the control plane was too slow.";
         counter(to, "mixminus_events_lost_total", help, self.events_lost);
     }

@@ -181,6 +181,7 @@ fn limits(config: &Config, ports: PortPlan) -> Limits {
         rtcp_interval: rtp.rtcp_interval,
         in_band_digits: sounds(config).any(|sound| sound.in_band_digits),
         noise_suppression: sounds(config).any(|sound| sound.noise_suppression),
+        overload: config.overload.clone(),
         ..Limits::default()
     }
 }

@@ -112,7 +112,8 @@ pub struct SessionOpen {
     pub route: Route,
 }
 
-/// One request to a shard. Applied in order at the start of the next tick.
+/// One request to a shard. Applied in order at the start of the next tick, or of one soon after
+/// where more than [`crate::COMMANDS_PER_TICK`] wait.
 #[derive(Debug)]
 pub enum Command {
     /// Opens a session in a free slot.
@@ -259,6 +260,8 @@ pub enum Refusal {
     Unmonitorable,
     /// Session and room live on different shards.
     OtherShard,
+    /// The shard has no time for it.
+    Overloaded,
     /// The media socket could not be opened (all ports of the block are taken by others).
     NoPort,
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{
     Prompt, Refusal, RemoteMedia, RoomKey, SessionKey, SessionOpen, SessionReport, ShardReport,
-    TapId, TapPoint,
+    Shedding, TapId, TapPoint,
 };
 
 /// How a digit came to us.
@@ -98,6 +98,15 @@ pub enum Event {
         point: TapPoint,
         /// Which.
         tap: TapId,
+    },
+    /// The shard gives up more than before, or less, as it has less time or more.
+    Shedding {
+        /// Which shard.
+        shard: u8,
+        /// What it gives up from now on.
+        shedding: Shedding,
+        /// Its pressure, in percent.
+        pressure_percent: u32,
     },
     /// Reports that were asked for.
     SessionsReported {

@@ -5,21 +5,25 @@
 //! here makes a system call; memory that a shard needs is built outside, donated in a command's
 //! `Box`, and comes back in an event to be dropped outside (a shard never allocates nor frees).
 
+mod admission;
 mod command;
 mod event;
 mod key;
 mod limits;
+mod load;
 mod ports;
 mod prompt;
 mod report;
 mod tap;
 
+pub use admission::Admission;
 pub use command::{
     Command, Refusal, RemoteMedia, Route, RtcpTransport, SessionOpen, TelephoneEvent,
 };
 pub use event::{DigitSource, Event};
 pub use key::{RoomKey, SessionKey, SlotPool};
-pub use limits::Limits;
+pub use limits::{COMMANDS_PER_TICK, Limits};
+pub use load::{FULL_PRESSURE, NEVER_PERCENT, OverloadRule, ShardLoad, Shedding};
 pub use ports::{MediaAddress, PortPlan};
 pub use prompt::{Prompt, Renditions};
 pub use report::{

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use crate::OverloadRule;
+
+/// Commands that a shard applies in one tick at most: the others wait for the next, so that a flood
+/// of them makes none late.
+pub const COMMANDS_PER_TICK: usize = 64;
+
 /// How much one shard holds and how long it waits. All of it is reserved when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -39,6 +45,8 @@ pub struct Limits {
     pub relatch_packets: u8,
     /// Mean interval between RTCP reports of one session (RFC 3550 section 6.2: 5 s).
     pub rtcp_interval: Duration,
+    /// What it gives up where it has too little time.
+    pub overload: OverloadRule,
 }
 
 impl Default for Limits {
@@ -61,6 +69,7 @@ impl Default for Limits {
             relatch_after: Duration::from_secs(3),
             relatch_packets: 3,
             rtcp_interval: Duration::from_secs(5),
+            overload: OverloadRule::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use media_units::{BAD_SECONDS, DISCARDS, Encoding, Seconds, Ssrc, StreamQuality, VoipMetrics};
 
-use crate::{Route, SessionKey};
+use crate::{Route, SessionKey, ShardLoad};
 
 /// One session, as it is now.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -202,6 +202,8 @@ pub struct ShardReport {
     pub lateness: Lateness,
     /// Time spent working (receive, tick, send), not waiting.
     pub busy: Duration,
+    /// How much of its time it needs, and what it gives up for want of it.
+    pub load: ShardLoad,
     /// RTP packets received.
     pub rtp_received: u64,
     /// RTP packets sent.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use engine::{Equipment, Port};
 use engine_control::{
-    Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, SlotPool, TapReader,
+    Admission, Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, ShardLoad, SlotPool,
+    TapReader,
 };
 use media_units::{Instant, WallClock};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -47,6 +48,8 @@ pub struct Engine {
     first_read: usize,
     /// Until somebody takes them.
     taps: Vec<TapReader>,
+    /// Sessions and rooms that no shard had time for.
+    refused_overload: u64,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,7 @@ struct ShardHandle {
     sessions: SlotPool,
     rooms: SlotPool,
     ends: ControlEnds,
+    admission: Admission,
     thread: JoinHandle<()>,
 }
 
@@ -94,6 +98,7 @@ impl Engine {
             tenants: HashMap::new(),
             first_read: 0,
             taps: Vec::new(),
+            refused_overload: 0,
             config,
         };
         engine.start_shards(networks)?;
@@ -131,6 +136,16 @@ impl Engine {
         self.shards.iter().map(|shard| shard.sessions.free()).sum()
     }
 
+    /// How a shard is.
+    pub fn load(&self, shard: u8) -> ShardLoad {
+        self.shards.get(usize::from(shard)).map(|shard| shard.ends.load()).unwrap_or_default()
+    }
+
+    /// Sessions and rooms that were refused because no shard had time for them.
+    pub fn refused_overload(&self) -> u64 {
+        self.refused_overload
+    }
+
     /// The memory of all shards, by part.
     pub fn memory_plan(&self) -> MemoryPlan {
         MemoryPlan::of(&self.config)
@@ -153,10 +168,14 @@ impl Engine {
     }
 
     /// Takes a slot for a session, on one shard or the least loaded one, and opens its
-    /// sockets. Slots whose ports are held by other programs are passed over.
+    /// sockets. Slots whose ports are held by other programs are passed over. Refused where the
+    /// shard has no time for it.
     pub fn reserve(&mut self, shard: Option<u8>) -> Result<SessionKey, Refusal> {
         let shard = shard.map_or_else(|| self.least_loaded(), usize::from);
-        let pool = &mut self.shards.get_mut(shard).ok_or(Refusal::Gone)?.sessions;
+        self.admit(shard)?;
+        let now = self.clock.now();
+        let ShardHandle { sessions: pool, admission, .. } =
+            self.shards.get_mut(shard).ok_or(Refusal::Gone)?;
         let mut passed_over = Vec::new();
         let mut reserved = Err(Refusal::Full);
         while passed_over.len() < PORTS_TRIED_MAX
@@ -165,6 +184,7 @@ impl Engine {
             match open_pair(self.sockets, self.config.ports.rtp_port(session)) {
                 Ok(pair) => {
                     self.tenants.insert(session, Tenant::Reserved(pair));
+                    admission.count(now);
                     reserved = Ok(session);
                     break;
                 }
@@ -195,9 +215,10 @@ impl Engine {
         }
     }
 
-    /// Takes a slot for a room on the least loaded shard.
+    /// Takes a slot for a room on the least loaded shard. Refused where no shard has time for it.
     pub fn reserve_room(&mut self) -> Result<RoomKey, Refusal> {
         let shard = self.least_loaded();
+        self.admit(shard)?;
         self.shards[shard].rooms.take_room().ok_or(Refusal::Full)
     }
 
@@ -308,6 +329,7 @@ impl Engine {
             sessions: SlotPool::new(index, limits.sessions_max),
             rooms: SlotPool::new(index, limits.rooms_max),
             ends,
+            admission: Admission::default(),
             thread,
         };
         let plan = ThreadPlan {
@@ -330,12 +352,25 @@ impl Engine {
         Ok(Starting { ready, start })
     }
 
+    /// The shard with the fewest tenants among those that have time, if any has.
     fn least_loaded(&self) -> usize {
-        let load = |index: &usize| {
-            let shard = &self.shards[*index];
-            shard.sessions.taken() + shard.rooms.taken()
+        let (now, rule) = (self.clock.now(), &self.config.limits.overload);
+        let load = |(_, shard): &(usize, &ShardHandle)| {
+            let has_time = shard.admission.admits(now, shard.ends.load(), rule);
+            (!has_time, shard.sessions.taken() + shard.rooms.taken())
         };
-        (0..self.shards.len()).min_by_key(load).unwrap_or(0)
+        self.shards.iter().enumerate().min_by_key(load).map_or(0, |(index, _)| index)
+    }
+
+    /// Whether a shard has time for one more.
+    fn admit(&mut self, shard: usize) -> Result<(), Refusal> {
+        let shard = self.shards.get(shard).ok_or(Refusal::Gone)?;
+        let load = shard.ends.load();
+        if shard.admission.admits(self.clock.now(), load, &self.config.limits.overload) {
+            return Ok(());
+        }
+        self.refused_overload += 1;
+        Err(Refusal::Overloaded)
     }
 
     /// The sockets that a command needs on its way.

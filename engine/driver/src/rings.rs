@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use engine::Equipment;
-use engine_control::{Command, Event, Limits};
+use engine_control::{Command, Event, Limits, ShardLoad};
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, write};
@@ -93,6 +93,14 @@ impl Shared {
 pub(crate) struct ControlEnds {
     pub(crate) orders: Producer<Order>,
     pub(crate) notices: Consumer<Notice>,
+    load: Arc<AtomicU64>,
+}
+
+impl ControlEnds {
+    /// How the shard is, as it told after its last tick.
+    pub(crate) fn load(&self) -> ShardLoad {
+        ShardLoad::from_bits(self.load.load(Ordering::Relaxed))
+    }
 }
 
 /// The shard's ends.
@@ -100,6 +108,8 @@ pub(crate) struct ControlEnds {
 pub(crate) struct ShardEnds {
     pub(crate) orders: Consumer<Order>,
     pub(crate) notices: NoticeSender,
+    /// How it is: an [`engine_control::ShardLoad`] in one word.
+    pub(crate) load: Arc<AtomicU64>,
 }
 
 /// The rings of one shard.
@@ -108,7 +118,11 @@ pub(crate) fn rings(limits: &Limits, shared: &Arc<Shared>) -> (ControlEnds, Shar
     let reserve = reserved_notices(limits);
     let (ring, notices) = RingBuffer::new(limits.events_max as usize + reserve);
     let sender = NoticeSender { ring, reserve, fresh: false, shared: Arc::clone(shared) };
-    (ControlEnds { orders: order_sender, notices }, ShardEnds { orders, notices: sender })
+    let load = Arc::new(AtomicU64::new(0));
+    (
+        ControlEnds { orders: order_sender, notices, load: Arc::clone(&load) },
+        ShardEnds { orders, notices: sender, load },
+    )
 }
 
 /// Bytes that the rings of one shard reserve.
@@ -179,6 +193,7 @@ fn is_passing(event: &Event) -> bool {
             | Event::TalkStarted { .. }
             | Event::TalkStopped { .. }
             | Event::RtcpBye { .. }
+            | Event::Shedding { .. }
     )
 }
 

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::{Datagram, Port, Shard};
-use engine_control::{Command, Limits, TapReader};
+use engine_control::{COMMANDS_PER_TICK, Command, Limits, TapReader};
 use media::{Demux, demux};
 use media_kernels::Kernels;
 use media_units::{Arrival, Instant, PERIOD, PHASES};
@@ -62,6 +63,8 @@ pub(crate) struct ShardThread<N> {
     shard: Shard,
     carrier: Carrier<N>,
     orders: Consumer<Order>,
+    /// Where the control plane looks how it is.
+    load: Arc<AtomicU64>,
     shared: Arc<Shared>,
     batch: Batch,
     /// Sockets to be read now, and once more after all of these: at most two reads of each RTP
@@ -82,6 +85,7 @@ impl<N: Network> ShardThread<N> {
             shard,
             carrier: Carrier::new(network, sockets, ends.notices),
             orders: ends.orders,
+            load: ends.load,
             shared,
             batch: Batch::new(),
             reads: Vec::with_capacity(3 * slots as usize),
@@ -108,16 +112,19 @@ impl<N: Network> ShardThread<N> {
             self.tick(woken);
             let refused = self.carrier.finish_tick();
             self.shard.send_failed(refused);
-            self.shard.worked(clock.now().since(woken));
+            self.shard.worked(clock.now().since(woken), &mut self.carrier);
+            self.load.store(self.shard.load().to_bits(), Ordering::Relaxed);
             self.ticks += 1;
         }
     }
 
-    /// Applies the commands that wait.
+    /// Applies the commands that wait, as many as belong into one tick.
     fn obey(&mut self, now: Instant) {
-        while self.carrier.has_room()
-            && let Ok(Order { command, sockets, equipment }) = self.orders.pop()
-        {
+        for _ in 0..COMMANDS_PER_TICK {
+            if !self.carrier.has_room() {
+                break;
+            }
+            let Ok(Order { command, sockets, equipment }) = self.orders.pop() else { break };
             if let Command::OpenSession { session, .. } | Command::UpdateSession { session, .. } =
                 &command
             {

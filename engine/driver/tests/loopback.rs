@@ -101,6 +101,22 @@ fn a_session_is_reserved_on_the_shard_of_its_room() {
 }
 
 #[test]
+fn a_shard_without_time_is_given_nothing_new_and_tells_how_it_is() {
+    let mut config = config(DriverChoice::Plain, 1, 4);
+    config.limits.overload.refuse_above = 0;
+    let mut full = Engine::start(config).unwrap();
+    assert_eq!(full.reserve(None), Err(Refusal::Overloaded));
+    assert_eq!(full.reserve(Some(0)), Err(Refusal::Overloaded));
+    assert_eq!(full.reserve_room(), Err(Refusal::Overloaded));
+    assert_eq!((full.refused_overload(), full.sessions(0)), (3, 0));
+    let mut engine = engine(DriverChoice::Plain, 1, 4);
+    let (session, _phone) = dial(&mut engine, Route::Echo, 1, CODE);
+    until("what the shard tells", || engine.load(0).sessions == 1 && engine.load(0).pressure > 0);
+    hang_up(&mut engine, session);
+    until("what the shard tells", || engine.load(0).sessions == 0);
+}
+
+#[test]
 fn a_port_of_another_program_is_passed_over() {
     for driver in DRIVERS {
         let config = config(driver, 1, 4);

@@ -106,6 +106,11 @@ impl Encoder {
         self.set(sys::OPUS_SET_PACKET_LOSS_PERC_REQUEST, percent.min(100).into())
     }
 
+    /// How hard it tries from the next packet on, 0 to 10.
+    pub fn set_complexity(&mut self, complexity: u8) -> Result<(), Failure> {
+        self.set(sys::OPUS_SET_COMPLEXITY_REQUEST, complexity.min(10).into())
+    }
+
     /// Becomes what `other` is: the next packet of either follows on the last one of `other`.
     pub fn copy_from(&mut self, other: &Self) {
         self.0.copy_from(&other.0);
@@ -123,7 +128,7 @@ impl Encoder {
         let bit_rate = settings.bit_rate.clamp(6000, 510_000);
         self.set(sys::OPUS_SET_BITRATE_REQUEST, bit_rate as c_int)?;
         self.set(sys::OPUS_SET_MAX_BANDWIDTH_REQUEST, bandwidth)?;
-        self.set(sys::OPUS_SET_COMPLEXITY_REQUEST, settings.complexity.min(10).into())?;
+        self.set_complexity(settings.complexity)?;
         self.set(sys::OPUS_SET_INBAND_FEC_REQUEST, settings.redundancy.into())?;
         self.set(sys::OPUS_SET_VBR_REQUEST, settings.variable_bit_rate.into())?;
         self.set(sys::OPUS_SET_DTX_REQUEST, settings.discontinuous.into())

@@ -217,6 +217,13 @@ impl Encoder {
         }
     }
 
+    /// Tries no harder than this (0 to 10) from now on, and no harder than agreed.
+    pub fn limit_complexity(&mut self, most: u8) {
+        if let Self::Opus(encoder) = self {
+            encoder.limit_complexity(most);
+        }
+    }
+
     /// Goes on where `other`, of the same encoding and parameters, stands: whoever listened to
     /// `other` can listen to this one without hearing the change.
     pub fn continue_from(&mut self, other: &Self) {

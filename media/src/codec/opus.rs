@@ -83,6 +83,9 @@ impl OpusDecoder {
 pub struct OpusEncoder {
     encoder: media_opus::Encoder,
     discontinuous: bool,
+    /// How hard it was agreed to try, and how hard it does.
+    complexity_agreed: u8,
+    complexity: u8,
     /// The share of packets that we expect the far end not to get.
     loss_percent: u8,
 }
@@ -99,7 +102,14 @@ impl OpusEncoder {
             discontinuous: parameters.discontinuous,
         };
         let encoder = media_opus::Encoder::new(&settings).expect("settings within their bounds");
-        Self { encoder, discontinuous: parameters.discontinuous, loss_percent: 0 }
+        let complexity = parameters.complexity;
+        Self {
+            encoder,
+            discontinuous: parameters.discontinuous,
+            complexity_agreed: complexity,
+            complexity,
+            loss_percent: 0,
+        }
     }
 
     /// Encodes 10, 20, 40 or 60 ms; of any other length nothing, for there is no such frame.
@@ -120,9 +130,19 @@ impl OpusEncoder {
         }
     }
 
+    /// Tries no harder than this from now on, and no harder than agreed.
+    pub fn limit_complexity(&mut self, most: u8) {
+        let wanted = self.complexity_agreed.min(most);
+        if wanted != self.complexity && self.encoder.set_complexity(wanted).is_ok() {
+            self.complexity = wanted;
+        }
+    }
+
     /// Becomes what `other` is.
     pub fn continue_from(&mut self, other: &Self) {
         self.encoder.copy_from(&other.encoder);
+        self.complexity_agreed = other.complexity_agreed;
+        self.complexity = other.complexity;
         self.discontinuous = other.discontinuous;
         self.loss_percent = other.loss_percent;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use engine_control::SessionReport;
+use engine_control::{FULL_PRESSURE, SessionReport, ShardLoad};
 use media_units::{Cadence, DISCARDS, Digits, Gain, Instant};
 use serde::{Deserialize, Serialize};
 use signaling::Gains;
@@ -298,6 +298,8 @@ pub(crate) struct Health {
     pub(crate) draining: bool,
     /// Calls at present.
     pub(crate) calls: usize,
+    /// How much of its time each shard needs.
+    pub(crate) shards: Vec<ShardHealth>,
     /// Recordings at present.
     pub(crate) recordings: usize,
     /// What keeps recordings from being written; absent where nothing does.
@@ -307,6 +309,25 @@ pub(crate) struct Health {
     pub(crate) age_s: u64,
     /// Its version.
     pub(crate) version: &'static str,
+}
+
+/// How a shard is.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ShardHealth {
+    /// Which.
+    shard: u8,
+    /// How much of each tick it needs, in percent, smoothed over 160 ms. At 100 there is no time left.
+    pressure_percent: u32,
+    /// What it gives up for want of time, and what is named before it: `nothing`, `new-calls`, `opus-complexity`,
+    /// `recordings`.
+    gives_up: &'static str,
+}
+
+impl ShardHealth {
+    pub(crate) fn of(shard: u8, load: ShardLoad) -> Self {
+        let pressure_percent = load.pressure / (FULL_PRESSURE / 100);
+        Self { shard, pressure_percent, gives_up: load.shedding.name() }
+    }
 }
 
 pub(super) fn ms(duration: Duration) -> f64 {

@@ -7,7 +7,7 @@ use signaling::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomVie
 use super::Control;
 use crate::api::{
     Agreed, Ask, Health, KeyPresses, Media, Page, Participant, ParticipantPage, Reply, Room,
-    RoomPage, Trouble,
+    RoomPage, ShardHealth, Trouble,
 };
 use crate::metrics::Snapshot;
 use crate::survey::Reports;
@@ -185,7 +185,11 @@ impl Control {
 
     fn health(&self) -> Health {
         let is_stopping = self.stop_at.is_some();
+        let engine = &self.world.engine;
+        let shards =
+            (0..engine.shards() as u8).map(|shard| ShardHealth::of(shard, engine.load(shard)));
         Health {
+            shards: shards.collect(),
             ready: !is_stopping,
             draining: is_stopping,
             calls: self.front.calls(),
@@ -211,6 +215,7 @@ impl Control {
             shelf: shelf.status(),
             recordings_refused: recorder.refused(),
             events_lost: engine.events_lost(),
+            refused_overload: engine.refused_overload(),
             process: Usage::now(self.started),
         }
     }

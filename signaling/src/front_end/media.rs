@@ -290,6 +290,7 @@ pub(super) fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal
         EngineRefusal::Full => full,
         EngineRefusal::NoPort => "No media socket could be opened",
         EngineRefusal::Busy => "The media engine is busy",
+        EngineRefusal::Overloaded => "No time is left for another call",
         EngineRefusal::Gone
         | EngineRefusal::Occupied
         | EngineRefusal::Tapped

@@ -8,10 +8,11 @@ mod endpoint;
 mod server;
 mod trace;
 mod wire;
+mod work;
 
 use std::time::Duration;
 
-use engine_control::{Command, Limits, ShardReport};
+use engine_control::{Command, Limits, ShardLoad, ShardReport};
 use media_kernels::Kernels;
 use media_units::{Encoding, Instant, RtpTimestamp, SequenceNumber};
 use signaling::{Carrier, FrontEnd, FrontEndConfig, Peer};
@@ -20,6 +21,7 @@ pub use endpoint::{Conduct, Endpoint, PhoneSettings};
 pub use server::Recorded;
 pub use trace::Trace;
 pub use wire::Carried;
+pub use work::Work;
 
 use crate::Seed;
 use crate::caller::Hold;
@@ -47,6 +49,8 @@ pub struct Settings {
     pub sip: LinkModel,
     /// Ticks come late by up to this.
     pub tick_lateness: Duration,
+    /// How long a shard takes for what it does.
+    pub work: Work,
     /// Whether the kernel stamps each packet's arrival; else a shard takes the middle of the
     /// period before the tick that reads it.
     pub arrival_timestamps: bool,
@@ -71,6 +75,7 @@ impl Default for Settings {
             media: latency,
             sip: latency,
             tick_lateness: Duration::ZERO,
+            work: Work::default(),
             arrival_timestamps: true,
             amplitude: 1200.0,
         }
@@ -227,6 +232,16 @@ impl World {
         sender.set_timestamp(RtpTimestamp(samples.wrapping_neg()));
     }
 
+    /// What a shard does takes another time.
+    pub fn set_work(&mut self, work: Work) {
+        self.settings.work = work;
+    }
+
+    /// How a shard is.
+    pub fn load(&self, shard: usize) -> ShardLoad {
+        self.server.shards[shard].shard.load()
+    }
+
     /// The network of one phone's sound changes, both ways.
     pub fn set_media_link(&mut self, number: usize, model: LinkModel) {
         let path = &mut self.wire.paths[number];
@@ -334,10 +349,12 @@ impl World {
     }
 
     fn tick(&mut self, index: u8) {
-        self.server.tick(index, self.settings.arrival_timestamps, &mut self.wire);
-        let late = self.seed.below(self.settings.tick_lateness.as_nanos() as u64);
+        let Settings { arrival_timestamps, work, tick_lateness, .. } = &self.settings;
+        let busy = self.server.tick(index, *arrival_timestamps, work, &mut self.wire);
+        let late = self.seed.below(tick_lateness.as_nanos() as u64);
         let due = self.server.shards[index as usize].shard.next_tick();
-        self.wire.plan(due + Duration::from_nanos(late), Happening::Tick(index));
+        let next = (due + Duration::from_nanos(late)).max(self.wire.now + busy);
+        self.wire.plan(next, Happening::Tick(index));
     }
 
     fn expire_front_end(&mut self) {

@@ -3,18 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
-    Command, Event, Limits, MediaAddress, PortPlan, Refusal, RoomKey, SessionKey, ShardReport,
-    SlotPool, TapContent, TapId, TapItem, TapPoint, TapReader,
+    Admission, COMMANDS_PER_TICK, Command, Event, Limits, MediaAddress, PortPlan, Refusal, RoomKey,
+    SessionKey, ShardReport, SlotPool, TapContent, TapId, TapItem, TapPoint, TapReader,
 };
 use media_kernels::Kernels;
 use media_units::{Arrival, Instant, PERIOD, RateClass};
 use signaling::{Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 
 use super::wire::{Happening, SERVER, Wire};
+use super::work::{Done, Work};
 use crate::Seed;
 
 /// First and last media port.
@@ -38,6 +40,7 @@ pub(super) struct ShardSide {
     sockets: Sockets,
     pub(super) sessions: SlotPool,
     pub(super) rooms: SlotPool,
+    admission: Admission,
     commands: Vec<Command>,
     pub(super) report: Option<Box<ShardReport>>,
 }
@@ -89,6 +92,7 @@ impl Server {
                 },
                 sessions: SlotPool::new(index, limits.sessions_max),
                 rooms: SlotPool::new(index, limits.rooms_max),
+                admission: Admission::default(),
                 commands: Vec::new(),
                 report: None,
             })
@@ -111,20 +115,29 @@ impl Server {
         side.sockets.arrived(now, (within / 2, within % 2 == 1), source, octets)
     }
 
-    /// One round of a shard's driver: commands, sockets, tick.
-    pub(super) fn tick(&mut self, index: u8, arrival_timestamps: bool, wire: &mut Wire) {
+    /// One round of a shard's driver: commands, sockets, tick. Returns how long it took.
+    pub(super) fn tick(
+        &mut self,
+        index: u8,
+        arrival_timestamps: bool,
+        work: &Work,
+        wire: &mut Wire,
+    ) -> Duration {
         let plan = self.plan;
         let limits = &self.limits;
         let ShardSide { shard, taps, sockets, commands, .. } = &mut self.shards[index as usize];
         let now = wire.now;
-        for command in commands.drain(..) {
+        let mut done = Done { commands: commands.len().min(COMMANDS_PER_TICK), ..Done::default() };
+        for command in commands.drain(..done.commands) {
             if let Command::OpenSession { session, .. } = &command {
                 sockets.open(session.slot(), true);
             }
             let equipment = Equipment::beside(&command, limits);
             shard.command(command, equipment, now, &mut Carrier { index, plan, sockets, wire });
         }
-        for slot in shard.due().to_vec() {
+        let due = shard.due().to_vec();
+        done.sessions = due.len();
+        for slot in due {
             for is_rtcp in [false, true] {
                 let port = if is_rtcp { Port::Rtcp } else { Port::Rtp };
                 for (source, stamp, octets) in sockets.take(slot, is_rtcp) {
@@ -143,7 +156,11 @@ impl Server {
             if let Some(recorded) = self.recordings.get_mut(item.tap.0 as usize) {
                 recorded.take(&item);
             }
+            done.taps += 1;
         }
+        let busy = work.of(&done, shard.load().shedding);
+        shard.worked(busy, &mut Carrier { index, plan, sockets, wire });
+        busy
     }
 
     /// A fact passes on its way to the front end: slots come home, reports are kept. Returns what
@@ -178,9 +195,21 @@ impl Server {
         Ok(())
     }
 
-    fn least_loaded(&self, taken: impl Fn(&ShardSide) -> usize) -> usize {
-        let loads = self.shards.iter().enumerate().map(|(index, side)| (taken(side), index));
-        loads.min().map_or(0, |(_, index)| index)
+    /// The shard with the fewest tenants among those that have time, if any has.
+    fn least_loaded(&self, now: Instant, taken: impl Fn(&ShardSide) -> usize) -> usize {
+        let rule = &self.limits.overload;
+        let load = |(index, side): (usize, &ShardSide)| {
+            let has_time = side.admission.admits(now, side.shard.load(), rule);
+            (!has_time, taken(side), index)
+        };
+        self.shards.iter().enumerate().map(load).min().map_or(0, |(_, _, index)| index)
+    }
+
+    /// Whether a shard has time for one more.
+    fn admit(&self, now: Instant, index: usize) -> Result<(), Refusal> {
+        let side = self.shards.get(index).ok_or(Refusal::Gone)?;
+        let admits = side.admission.admits(now, side.shard.load(), &self.limits.overload);
+        if admits { Ok(()) } else { Err(Refusal::Overloaded) }
     }
 }
 
@@ -288,9 +317,13 @@ impl Outside for Switchboard<'_> {
         shard: Option<u8>,
         _toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
-        let index = shard
-            .map_or_else(|| self.server.least_loaded(|side| side.sessions.taken()), usize::from);
-        let session = self.server.shards[index].sessions.take_session().ok_or(Refusal::Full)?;
+        let now = self.wire.now;
+        let least = || self.server.least_loaded(now, |side| side.sessions.taken());
+        let index = shard.map_or_else(least, usize::from);
+        self.server.admit(now, index)?;
+        let side = &mut self.server.shards[index];
+        let session = side.sessions.take_session().ok_or(Refusal::Full)?;
+        side.admission.count(now);
         let rtp_port = self.server.plan.rtp_port(session);
         Ok((session, MediaAddress { address: SERVER, rtp_port }))
     }
@@ -301,7 +334,9 @@ impl Outside for Switchboard<'_> {
     }
 
     fn open_room(&mut self) -> Result<RoomKey, Refusal> {
-        let index = self.server.least_loaded(|side| side.rooms.taken());
+        let now = self.wire.now;
+        let index = self.server.least_loaded(now, |side| side.rooms.taken());
+        self.server.admit(now, index)?;
         self.server.shards[index].rooms.take_room().ok_or(Refusal::Full)
     }
 

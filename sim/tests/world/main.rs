@@ -4,6 +4,7 @@ mod chaos;
 mod endings;
 mod lies;
 mod networks;
+mod overload;
 mod rooms;
 mod sameness;
 

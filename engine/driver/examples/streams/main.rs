@@ -15,8 +15,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use engine_control::{
-    Command, Event, Limits, PortPlan, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey,
-    SessionOpen, ShardReport,
+    Command, Event, Limits, NEVER_PERCENT, OverloadRule, PortPlan, RemoteMedia, RoomKey, Route,
+    RtcpTransport, SessionKey, SessionOpen, ShardReport,
 };
 use engine_driver::{DriverChoice, Engine, EngineConfig};
 use media_units::{Law, RoomSound, RtpTimestamp, SequenceNumber, Ssrc};
@@ -67,9 +67,11 @@ fn main() {
 }
 
 fn start(plan: &Plan) -> Engine {
+    // All of them come at once, and what they cost is what we want to know.
+    let overload = OverloadRule { refuse_above: NEVER_PERCENT, ..OverloadRule::default() };
     Engine::start(EngineConfig {
         shards: vec![Some(SHARD_CORE)],
-        limits: Limits { sessions_max: plan.streams, ..Limits::default() },
+        limits: Limits { sessions_max: plan.streams, overload, ..Limits::default() },
         driver: plan.driver,
         realtime: plan.realtime,
         arrival_timestamps: plan.arrival_timestamps,

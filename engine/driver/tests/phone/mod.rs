@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use engine_control::{
-    Command, Event, Limits, PortPlan, Refusal, RemoteMedia, Route, RtcpTransport, SessionKey,
-    SessionOpen,
+    Command, Event, Limits, NEVER_PERCENT, OverloadRule, PortPlan, Refusal, RemoteMedia, Route,
+    RtcpTransport, SessionKey, SessionOpen,
 };
 use engine_driver::{DriverChoice, Engine, EngineConfig};
 use media_units::{Law, RtpTimestamp, SequenceNumber, Ssrc};
@@ -19,6 +19,16 @@ pub(crate) const DRIVERS: [DriverChoice; 2] = [DriverChoice::IoUring, DriverChoi
 /// Where tests look for ports: below those that the system gives away.
 const FIRST_PORT: u16 = 16_384;
 const PORTS: u16 = 16_000;
+
+/// What a busy machine does to a shard is no reason to refuse.
+pub(crate) const PATIENT: OverloadRule = OverloadRule {
+    refuse_above: NEVER_PERCENT,
+    complexity_above: NEVER_PERCENT,
+    taps_above: NEVER_PERCENT,
+    hysteresis: 1,
+    calm: Duration::from_secs(1),
+    opus_complexity: 1,
+};
 
 /// Longer than anything here takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,7 +57,12 @@ pub(crate) fn engine(driver: DriverChoice, shards: u16, sessions: u16) -> Engine
 pub(crate) fn config(driver: DriverChoice, shards: u16, sessions: u16) -> EngineConfig {
     EngineConfig {
         shards: vec![None; usize::from(shards)],
-        limits: Limits { sessions_max: u32::from(sessions), rooms_max: 16, ..Limits::default() },
+        limits: Limits {
+            sessions_max: u32::from(sessions),
+            rooms_max: 16,
+            overload: PATIENT,
+            ..Limits::default()
+        },
         driver,
         ..EngineConfig::new(ports(shards, sessions))
     }

@@ -1,0 +1,211 @@
+//! The measure of a shard's pressure, and the steps by which it gives up what it has no time for.
+
+use std::time::Duration;
+
+use engine_control::{FULL_PRESSURE, NEVER_PERCENT, OverloadRule, ShardLoad, Shedding};
+use media_units::{Instant, PERIOD, PHASES, TICK};
+
+/// The pressure is smoothed over so many periods: 160 ms.
+const SMOOTHING: i64 = 8;
+
+/// Periods after a step before the next, so that its effect is measured: 240 ms.
+const STEP_PERIODS: u32 = 12;
+
+/// One tick counts for no more than this.
+const PRESSURE_MAX: u128 = NEVER_PERCENT as u128 * FULL_PRESSURE as u128 / 100;
+
+/// What is known of the ticks so far.
+#[derive(Debug)]
+pub(crate) struct Load {
+    rule: OverloadRule,
+    began: Instant,
+    /// When the work of the last tick ended.
+    ended: Instant,
+    /// How late the tick in progress began because the one before took so long.
+    own_lateness: Duration,
+    /// The most of the period so far, and how many of its ticks are over.
+    most: u32,
+    ticks: u64,
+    pressure: u32,
+    shedding: Shedding,
+    /// Periods since the last step.
+    settled: u32,
+    /// Periods in a row in which it could have been taken back.
+    calm: u32,
+}
+
+impl Load {
+    /// Nothing was measured yet.
+    pub(crate) fn new(rule: OverloadRule) -> Self {
+        Self {
+            rule,
+            began: Instant::START,
+            ended: Instant::START,
+            own_lateness: Duration::ZERO,
+            most: 0,
+            ticks: 0,
+            pressure: 0,
+            shedding: Shedding::Nothing,
+            settled: STEP_PERIODS,
+            calm: 0,
+        }
+    }
+
+    /// A tick begins. What made it late counts only where it was the tick before: that others had
+    /// the core says nothing of what there is to do.
+    pub(crate) fn begin(&mut self, due: Instant, now: Instant) {
+        let is_own = self.ended > due;
+        self.own_lateness = if is_own { now.since(due) } else { Duration::ZERO };
+        self.began = now;
+    }
+
+    /// It is over. Returns what the shard gives up from now on, where that has changed.
+    pub(crate) fn end(&mut self, busy: Duration) -> Option<Shedding> {
+        self.ended = self.began + busy;
+        let taken = (self.own_lateness + busy).as_nanos() * u128::from(FULL_PRESSURE);
+        self.most = self.most.max((taken / TICK.as_nanos()).min(PRESSURE_MAX) as u32);
+        self.ticks += 1;
+        if !self.ticks.is_multiple_of(PHASES) {
+            return None;
+        }
+        let (most, smooth) = (i64::from(self.most), i64::from(self.pressure));
+        self.pressure = (smooth + (most - smooth) / SMOOTHING) as u32;
+        self.most = 0;
+        self.step()
+    }
+
+    /// How the shard is.
+    pub(crate) fn load(&self, sessions: u32) -> ShardLoad {
+        ShardLoad { pressure: self.pressure, sessions, shedding: self.shedding }
+    }
+
+    /// Counts a period and goes a step where it is time for that.
+    fn step(&mut self) -> Option<Shedding> {
+        let is_calm = self.pressure < self.rule.restoring(self.shedding);
+        self.calm = if is_calm { self.calm + 1 } else { 0 };
+        self.settled = self.settled.saturating_add(1);
+        let next = transition(self)?;
+        self.shedding = next;
+        (self.settled, self.calm) = (0, 0);
+        Some(next)
+    }
+}
+
+/// The step that is due.
+fn transition(load: &Load) -> Option<Shedding> {
+    let calm_periods = load.rule.calm.as_nanos().div_ceil(PERIOD.as_nanos());
+    let at = load.shedding as usize;
+    let is_above = |step: &Shedding| load.pressure > load.rule.threshold(*step);
+    let up = Shedding::ALL.get(at + 1).filter(|step| is_above(step));
+    let down = at.checked_sub(1).and_then(|below| Shedding::ALL.get(below));
+    match (up, down) {
+        (Some(&up), _) if load.settled >= STEP_PERIODS => Some(up),
+        (None, Some(&down)) if u128::from(load.calm) >= calm_periods => Some(down),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs ticks that take so long, each as soon as it can, for so long; the steps and when (in
+    /// milliseconds) they were gone.
+    struct Ticks {
+        load: Load,
+        due: Instant,
+        now: Instant,
+        steps: Vec<(u64, Shedding)>,
+    }
+
+    impl Ticks {
+        fn new() -> Self {
+            let calm = Duration::from_secs(2);
+            let rule = OverloadRule { taps_above: 110, calm, ..OverloadRule::default() };
+            let due = Instant::START + TICK;
+            Self { load: Load::new(rule), due, now: due, steps: Vec::new() }
+        }
+
+        fn run(&mut self, busy: Duration, time: Duration) -> &mut Self {
+            for _ in 0..time.as_nanos() / TICK.as_nanos() {
+                self.now = self.now.max(self.due);
+                self.load.begin(self.due, self.now);
+                self.due += TICK;
+                self.now += busy;
+                if let Some(step) = self.load.end(busy) {
+                    self.steps.push((self.now.as_nanos() / 1_000_000, step));
+                }
+            }
+            self
+        }
+
+        fn names(&self) -> Vec<Shedding> {
+            self.steps.iter().map(|&(_, step)| step).collect()
+        }
+    }
+
+    const S: Duration = Duration::from_secs(1);
+    const US: Duration = Duration::from_micros(1);
+
+    #[test]
+    fn nothing_is_given_up_while_there_is_time() {
+        let mut ticks = Ticks::new();
+        assert!(ticks.run(4400 * US, 10 * S).steps.is_empty());
+        let load = ticks.load.load(7);
+        assert!((870_000..=880_000).contains(&load.pressure), "{load:?}");
+        assert_eq!((load.sessions, load.shedding), (7, Shedding::Nothing));
+    }
+
+    #[test]
+    fn what_is_given_up_depends_on_how_short_time_is() {
+        use Shedding::{Complexity, Sessions, Taps};
+        assert_eq!(Ticks::new().run(4600 * US, 10 * S).names(), [Sessions]);
+        assert_eq!(Ticks::new().run(4900 * US, 10 * S).names(), [Sessions, Complexity]);
+        let mut ticks = Ticks::new();
+        ticks.run(6500 * US, 3 * S);
+        assert_eq!(ticks.names(), [Sessions, Complexity, Taps]);
+        assert!(ticks.steps[0].0 < 400, "{:?}", ticks.steps);
+        for pair in ticks.steps.windows(2) {
+            assert!(pair[1].0 - pair[0].0 >= 240, "a step is felt before the next: {pair:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_taken_back_in_the_reverse_order_after_a_calm() {
+        use Shedding::{Complexity, Nothing, Sessions, Taps};
+        let mut ticks = Ticks::new();
+        ticks.run(6500 * US, 3 * S).steps.clear();
+        ticks.run(2000 * US, 20 * S);
+        assert_eq!(ticks.names(), [Complexity, Sessions, Nothing]);
+        for pair in ticks.steps.windows(2) {
+            assert!(pair[1].0 - pair[0].0 >= 2000, "{pair:?}");
+        }
+        assert_eq!(Ticks::new().run(6500 * US, 3 * S).names().last(), Some(&Taps));
+    }
+
+    #[test]
+    fn between_the_thresholds_nothing_changes() {
+        let mut ticks = Ticks::new();
+        ticks.run(4600 * US, S).steps.clear();
+        assert!(ticks.run(4000 * US, 20 * S).steps.is_empty(), "hysteresis");
+    }
+
+    #[test]
+    fn a_core_that_others_have_is_no_pressure() {
+        let mut ticks = Ticks::new();
+        for _ in 0..1000 {
+            ticks.now = ticks.due + 20 * US * 1000;
+            ticks.load.begin(ticks.due, ticks.now);
+            ticks.due = ticks.now + TICK;
+            assert_eq!(ticks.load.end(100 * US), None);
+        }
+        assert!(ticks.load.load(0).pressure <= 20_000);
+    }
+
+    #[test]
+    fn one_long_tick_gives_nothing_up() {
+        let mut ticks = Ticks::new();
+        ticks.run(1000 * US, S).run(20_000 * US, TICK).run(1000 * US, 5 * S);
+        assert!(ticks.steps.is_empty(), "{:?}", ticks.steps);
+    }
+}
