@@ -40,10 +40,9 @@ impl Peaks {
             let taken = (periods - at).min(PERIODS_PER_PAIR - self.periods);
             for (current, plane) in self.current.iter_mut().zip(planes) {
                 let samples = &plane[at * block..(at + taken) * block];
-                let (low, high) = samples
-                    .iter()
-                    .fold(*current, |(low, high), &sample| (low.min(sample), high.max(sample)));
-                *current = (low, high);
+                // One after the other: each is a single instruction for many samples.
+                current.0 = samples.iter().fold(current.0, |low, &sample| low.min(sample));
+                current.1 = samples.iter().fold(current.1, |high, &sample| high.max(sample));
             }
             self.periods += taken;
             at += taken;

@@ -49,7 +49,13 @@ impl Container for Wav {
 
     fn append(&mut self, interleaved: &[i16], out: &mut Vec<u8>) {
         self.frames += (interleaved.len() / usize::from(self.sound.channels)) as u64;
-        out.extend(interleaved.iter().flat_map(|sample| sample.to_le_bytes()));
+        // Places first, then samples into them: what the compiler makes many at a time of.
+        let start = out.len();
+        out.resize(start + size_of_val(interleaved), 0);
+        let (places, _) = out[start..].as_chunks_mut::<2>();
+        for (place, sample) in places.iter_mut().zip(interleaved) {
+            *place = sample.to_le_bytes();
+        }
     }
 
     fn flush(&mut self, _: &mut Vec<u8>) {}

@@ -8,6 +8,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ use recorder_writer::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
+
+/// How long before anything is measured.
+const SETTLE_SECONDS: u64 = 4;
 
 struct Plan {
     recordings: u32,
@@ -71,8 +75,10 @@ fn run(plan: &Plan) -> Result<(), Box<dyn Error>> {
         }
         recordings.push(recording);
     }
+    // Files are made in the first seconds: not what a second of recording costs.
+    speak(&mut sink, streams, 0..SETTLE_SECONDS);
     let before = counters(&plan.folder)?;
-    speak(&mut sink, streams, plan.seconds);
+    speak(&mut sink, streams, SETTLE_SECONDS..SETTLE_SECONDS + plan.seconds);
     let after = counters(&plan.folder)?;
     for recording in recordings {
         writer.end(recording)?;
@@ -104,7 +110,7 @@ fn track(tap: u32) -> TrackStart {
 }
 
 /// Every 20 ms a block of noise for each stream, as a shard does.
-fn speak(sink: &mut TapSink, streams: u32, seconds: u64) {
+fn speak(sink: &mut TapSink, streams: u32, seconds: Range<u64>) {
     let mut random = 1_u32;
     let noise: Vec<i16> = (0..16_000 + 160)
         .map(|_| {
@@ -113,7 +119,8 @@ fn speak(sink: &mut TapSink, streams: u32, seconds: u64) {
         })
         .collect();
     let started = Instant::now();
-    for period in 0..seconds * 50 {
+    let first = seconds.start * 50;
+    for period in first..seconds.end * 50 {
         let at = media_units::Instant::START + PERIOD * period as u32;
         for tap in 0..streams {
             let from = ((u64::from(tap) * 331 + period * 160) % 16_000) as usize;
@@ -121,7 +128,8 @@ fn speak(sink: &mut TapSink, streams: u32, seconds: u64) {
             let content = TapContent::Block { class: RateClass::Narrow, concealed: false, samples };
             sink.push(&TapItem { tap: TapId(tap), period, at, content });
         }
-        std::thread::sleep((PERIOD * (period as u32 + 1)).saturating_sub(started.elapsed()));
+        let spoken = PERIOD * (period - first + 1) as u32;
+        std::thread::sleep(spoken.saturating_sub(started.elapsed()));
     }
 }
 
