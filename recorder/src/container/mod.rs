@@ -2,8 +2,9 @@
 //!
 //! Each of them only appends, so that what was written stays true, and a file that was cut at any
 //! byte is whole up to its last frame, page or packet. What stands at a file's start and depends
-//! on its length (RIFF sizes, FLAC's STREAMINFO) is asked for again at every flush
-//! ([`Container::head`]) and takes the same room each time. [`whole`] tells of a cut file what is
+//! on its length (RIFF sizes, FLAC's STREAMINFO) says that this is not known while the file
+//! grows, so that it plays to its end at any moment; at the end it is asked for again
+//! ([`Container::head`]) and takes the same room. [`whole`] tells of a cut file what is
 //! to be kept, and what is to be put at its start and end so that every reader takes it.
 //!
 //! Pure: no file, no clock, no lock. What is read in [`whole`] may be anything: never a panic.
@@ -35,8 +36,8 @@ pub trait Container: Send {
     /// The file's last bytes.
     fn end(&mut self, out: &mut Vec<u8>);
 
-    /// What is to stand at the file's start for what is in it now, as long as what `begin` gave;
-    /// nothing where the file only grows.
+    /// What is to stand at the file's start, as long as what `begin` gave: another after `end`,
+    /// where the length is told there; nothing where the file only grows.
     fn head(&self, out: &mut Vec<u8>);
 }
 

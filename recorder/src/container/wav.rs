@@ -5,7 +5,8 @@
 //! and the file is RF64; no sample moves. More than two audio channels are said with
 //! `WAVE_FORMAT_EXTENSIBLE` and no place of a loudspeaker, because they are talkers and not places.
 //!
-//! A file whose header is as old as its last flush plays up to that flush.
+//! While a file grows its header says that its length is not known, as that of a file does that is written
+//! into a pipe: readers take what is there.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -23,6 +24,8 @@ const LONG_SIZES_BYTES: u32 = 28;
 const FORMAT_OFFSET: usize = RIFF_BYTES + 8 + LONG_SIZES_BYTES as usize;
 /// The longest header: that of more than two audio channels.
 const HEADER_BYTES_MAX: usize = FORMAT_OFFSET + 8 + 40 + 8;
+/// What writers of pipes say, and readers understand: none believes that sound ends there.
+const LENGTH_UNKNOWN: u64 = 0x7fff_f000;
 const TAG_PCM: u16 = 1;
 const TAG_EXTENSIBLE: u16 = 0xfffe;
 /// `KSDATAFORMAT_SUBTYPE_PCM`, as it stands in a file.
@@ -32,13 +35,14 @@ const PCM_GUID: [u8; 16] = [1, 0, 0, 0, 0, 0, 16, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 
 #[derive(Debug)]
 pub struct Wav {
     sound: Sound,
-    frames: u64,
+    data_bytes: u64,
+    is_ended: bool,
 }
 
 impl Wav {
     /// An empty file.
     pub fn new(sound: Sound) -> Self {
-        Self { sound, frames: 0 }
+        Self { sound, data_bytes: 0, is_ended: false }
     }
 }
 
@@ -48,7 +52,7 @@ impl Container for Wav {
     }
 
     fn append(&mut self, interleaved: &[i16], out: &mut Vec<u8>) {
-        self.frames += (interleaved.len() / usize::from(self.sound.channels)) as u64;
+        self.data_bytes += size_of_val(interleaved) as u64;
         // Places first, then samples into them: what the compiler makes many at a time of.
         let start = out.len();
         out.resize(start + size_of_val(interleaved), 0);
@@ -60,17 +64,18 @@ impl Container for Wav {
 
     fn flush(&mut self, _: &mut Vec<u8>) {}
 
-    fn end(&mut self, _: &mut Vec<u8>) {}
+    fn end(&mut self, _: &mut Vec<u8>) {
+        self.is_ended = true;
+    }
 
     fn head(&self, out: &mut Vec<u8>) {
-        header(self.sound, self.frames, out);
+        header(self.sound, if self.is_ended { self.data_bytes } else { LENGTH_UNKNOWN }, out);
     }
 }
 
-/// What stands before the first sample of a file of `frames` (samples of each audio channel).
-fn header(sound: Sound, frames: u64, out: &mut Vec<u8>) {
-    let frame_bytes = u64::from(sound.channels) * SAMPLE_BYTES;
-    let data_bytes = frames * frame_bytes;
+/// What stands before the first sample of so many bytes of sound.
+fn header(sound: Sound, data_bytes: u64, out: &mut Vec<u8>) {
+    let frames = data_bytes / (u64::from(sound.channels) * SAMPLE_BYTES);
     let format_bytes = if sound.channels > 2 { 40 } else { 16 };
     let before_data = (FORMAT_OFFSET + 8 + format_bytes + 8) as u64;
     let riff_bytes = before_data - 8 + data_bytes;
@@ -124,7 +129,7 @@ pub(super) fn whole(file: &mut (impl Read + Seek)) -> io::Result<Whole> {
     let samples = data_bytes / frame_bytes;
     let bytes = head.len() as u64 + samples * frame_bytes;
     head.clear();
-    header(sound, samples, &mut head);
+    header(sound, samples * frame_bytes, &mut head);
     Ok(Whole { bytes, samples, head, tail: Vec::new() })
 }
 
@@ -178,15 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_the_header_of_its_last_flush_plays_up_to_it() {
+    fn a_file_that_grows_tells_no_length_until_its_end() {
         let mut wav = Wav::new(sound(1));
         let (mut file, mut head) = (Vec::new(), Vec::new());
         wav.begin(&mut file);
         wav.append(&[7; 160], &mut file);
         wav.head(&mut head);
-        wav.append(&[9; 160], &mut file);
+        assert!(file.starts_with(&head), "nothing is written twice");
+        assert_eq!(head[76..80], [0, 0xf0, 0xff, 0x7f]);
+        wav.end(&mut file);
+        head.clear();
+        wav.head(&mut head);
         file[..head.len()].copy_from_slice(&head);
-        file.truncate(file.len() - 5);
         assert_eq!(read(&file).1, [7; 160]);
     }
 
@@ -195,12 +203,12 @@ mod tests {
         // The header has 80 bytes for one or two audio channels, of which 8 do not count.
         let last_short = (u64::from(u32::MAX) - 1 - 72) / 2;
         let mut head = Vec::new();
-        header(sound(1), last_short, &mut head);
+        header(sound(1), 2 * last_short, &mut head);
         assert_eq!((&head[..4], &head[12..16]), (&b"RIFF"[..], &b"JUNK"[..]));
         assert_eq!(u32::from_le_bytes(head[4..8].try_into().unwrap()), u32::MAX - 1);
         for frames in [last_short + 1, 1 << 33, 1 << 50] {
             let mut long = Vec::new();
-            header(sound(1), frames, &mut long);
+            header(sound(1), 2 * frames, &mut long);
             assert_eq!(long.len(), head.len(), "no sample moves");
             assert_eq!((&long[..4], &long[12..16]), (&b"RF64"[..], &b"ds64"[..]));
             assert_eq!(u64_at(&long, 20), 72 + 2 * frames);

@@ -5,7 +5,8 @@
 //! nothing is gained from what they have in common.
 //!
 //! Frames are as long as [`BLOCK_SAMPLES`] allows, and shorter at a flush. The head is STREAMINFO with the length
-//! and the MD5 sum of all samples so far, so that `flac -t` tells a whole file.
+//! and the MD5 sum of all samples, so that `flac -t` tells a whole file. While a file grows, both are not known,
+//! which FLAC has values for.
 
 mod bits;
 mod frame;
@@ -39,12 +40,13 @@ pub struct Flac {
     /// Samples that wait for their frame, interleaved.
     pending: Vec<i16>,
     written: Written,
+    is_ended: bool,
 }
 
 impl Flac {
     /// An empty file.
     pub fn new(sound: Sound) -> Self {
-        Self { sound, pending: Vec::new(), written: Written::default() }
+        Self { sound, pending: Vec::new(), written: Written::default(), is_ended: false }
     }
 
     /// Writes the first `samples` of each audio channel as a frame.
@@ -83,10 +85,15 @@ impl Container for Flac {
         if !self.pending.is_empty() {
             self.frame(self.pending_samples(), out);
         }
+        self.is_ended = true;
     }
 
     fn head(&self, out: &mut Vec<u8>) {
-        self.written.head(self.sound, out);
+        if self.is_ended {
+            self.written.head(self.sound, out);
+        } else {
+            stream_info(self.sound, 0, [0; 16], out);
+        }
     }
 }
 
@@ -106,18 +113,23 @@ impl Written {
     }
 
     fn head(&self, sound: Sound, out: &mut Vec<u8>) {
-        out.extend(b"fLaC\x80\0\0\x22"); // STREAMINFO is the last metadata block
-        out.extend((BLOCK_SAMPLES_MIN as u16).to_be_bytes());
-        out.extend((BLOCK_SAMPLES as u16).to_be_bytes());
-        out.extend([0; 6]); // frames of any size
         let samples = if self.samples > SAMPLES_MAX { 0 } else { self.samples };
-        let packed = u64::from(sound.rate.hertz()) << 44
-            | u64::from(sound.channels - 1) << 41
-            | 15 << 36 // 16 bits
-            | samples;
-        out.extend(packed.to_be_bytes());
-        out.extend(self.md5.clone().finalize());
+        stream_info(sound, samples, self.md5.clone().finalize().into(), out);
     }
+}
+
+/// What stands before the first frame. 0 samples and a sum of 0 are not known.
+fn stream_info(sound: Sound, samples: u64, md5: [u8; 16], out: &mut Vec<u8>) {
+    out.extend(b"fLaC\x80\0\0\x22"); // STREAMINFO is the last metadata block
+    out.extend((BLOCK_SAMPLES_MIN as u16).to_be_bytes());
+    out.extend((BLOCK_SAMPLES as u16).to_be_bytes());
+    out.extend([0; 6]); // frames of any size
+    let packed = u64::from(sound.rate.hertz()) << 44
+        | u64::from(sound.channels - 1) << 41
+        | 15 << 36 // 16 bits
+        | samples;
+    out.extend(packed.to_be_bytes());
+    out.extend(md5);
 }
 
 /// All whole frames, each decoded, so that the sum can be told anew.
@@ -160,7 +172,7 @@ fn sound_of(head: &[u8; HEAD_BYTES]) -> Option<Sound> {
     let channels = (packed >> 41 & 7) as u16 + 1;
     let sound = Sound { rate: class_of((packed >> 44) as u32)?, channels };
     let mut expected = Vec::with_capacity(HEAD_BYTES);
-    Written::default().head(sound, &mut expected);
+    stream_info(sound, 0, [0; 16], &mut expected);
     let ours = head[..18] == expected[..18] && packed >> 36 & 31 == 15;
     ours.then_some(sound)
 }
@@ -290,7 +302,9 @@ mod tests {
             flac.append(second, &mut file);
             flac.flush(&mut file);
         }
-        assert!(read(&file).1 == samples, "although it was never ended");
+        let (info, read) = read(&file);
+        assert!(read == samples, "although it was never ended");
+        assert_eq!((info.samples, info.md5sum), (None, [0; 16]));
     }
 
     proptest! {
