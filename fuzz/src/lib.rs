@@ -15,6 +15,7 @@ pub mod configuration;
 pub mod dtmf;
 pub mod journal;
 pub mod multipart;
+pub mod naming;
 pub mod playout;
 pub mod rs_metadata;
 pub mod rtcp;

@@ -25,6 +25,7 @@ targets! {
     dtmf 6000,
     multipart 50_000,
     journal 20_000,
+    naming 50_000,
     playout 4000,
     rs_metadata 20_000,
     rtcp 100_000,
