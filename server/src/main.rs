@@ -92,8 +92,12 @@ fn tell(
 ) -> Result<(), String> {
     let findings = findings.map_err(|failure| format!("error: {failure}"))?;
     let mut faults = Vec::new();
-    for Finding { name, faults: found } in &findings {
-        if found.is_empty() {
+    for Finding { name, faults: found, is_encrypted } in &findings {
+        if found.is_empty() && *is_encrypted {
+            println!(
+                "{name} is encrypted: all of it is there, and only who has the key can check its sound"
+            );
+        } else if found.is_empty() {
             println!("{name} {fine}");
         }
         faults.extend(found.iter().map(|fault| format!("error: {name}: {fault}")));

@@ -113,6 +113,9 @@ pub struct TapItem<'a> {
 /// Octets of the longest datagram that a tap carries.
 pub const PACKET_BYTES_MAX: usize = 2048;
 
+/// Records whose taps are told ahead.
+const AHEAD_MAX: usize = 32;
+
 /// A record without its samples or octets, which are in the other ring.
 #[derive(Debug, Clone, Copy)]
 struct Head {
@@ -253,6 +256,16 @@ impl TapSink {
 }
 
 impl TapReader {
+    /// Tells of which taps the next records are, and how many that are: all that are there, but a
+    /// few dozen at most. For who keeps much of many taps, and looks for it before it is needed.
+    pub fn look_ahead(&mut self, mut each: impl FnMut(TapId)) -> usize {
+        let count = self.heads.slots().min(AHEAD_MAX);
+        let Ok(heads) = self.heads.read_chunk(count) else { return 0 };
+        let (first, second) = heads.as_slices();
+        first.iter().chain(second).for_each(|head| each(head.tap));
+        count
+    }
+
     /// The next record, if one is there.
     #[expect(clippy::should_implement_trait, reason = "what it gives borrows from it")]
     pub fn next(&mut self) -> Option<TapItem<'_>> {

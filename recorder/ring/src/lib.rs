@@ -42,7 +42,8 @@ impl std::fmt::Debug for Ring {
 impl Ring {
     /// A ring, or why there is none: `io_uring` may be forbidden.
     pub fn new() -> io::Result<Self> {
-        let ring = IoUring::builder().setup_submit_all().build(ENTRIES)?;
+        // Whoever submits waits for all of it anyway: nobody is to be woken for each.
+        let ring = IoUring::builder().setup_submit_all().setup_coop_taskrun().build(ENTRIES)?;
         let mut probe = Probe::new();
         ring.submitter().register_probe(&mut probe)?;
         if !probe.is_supported(opcode::Write::CODE) {

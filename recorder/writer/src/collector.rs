@@ -4,16 +4,16 @@
 //! one batch per flush; while the keeper has as much before it as is allowed, sound is forgotten
 //! and only its place is kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use engine_control::{SilenceCause, TapContent, TapId, TapItem, TapReader};
+use engine_control::{TapContent, TapId, TapItem, TapReader};
 use media_units::Instant;
-use recorder::GapCause;
 use recorder::account::Note;
 use recorder::portion::{Portion, What};
 
+use crate::intake::{Inlet, Intake};
 use crate::report::RecordingId;
 use crate::writer::{RecordingStart, TrackStart};
 
@@ -72,6 +72,8 @@ pub(crate) struct RecordingPortion {
     pub(crate) packets: Vec<Packet>,
     /// When its earliest block was mixed, and in which period.
     pub(crate) first: Option<(u64, Instant)>,
+    /// Whether sound was forgotten before it.
+    pub(crate) was_late: bool,
     pub(crate) ends: bool,
 }
 
@@ -91,25 +93,16 @@ pub(crate) struct Counted {
     pub(crate) unwritten: u64,
 }
 
-#[derive(Debug)]
-struct Track {
-    tap: TapId,
-    portion: Portion,
-    /// No block before it has a place.
-    next: u64,
-    ended: Option<u64>,
-    /// Whether the keeper knows of the end.
-    told: bool,
-}
-
 #[derive(Debug, Default)]
 struct Gathering {
     changes: Vec<Change>,
-    tracks: Vec<Track>,
+    /// The inlets of its tracks.
+    inlets: Vec<usize>,
     packets: Vec<Packet>,
     packet_bytes: usize,
-    first: Option<(u64, Instant)>,
     paused: bool,
+    /// Whether its sound is forgotten because the keeper has no room.
+    is_late: bool,
     ends_with_tracks: bool,
     /// Since when it is to end.
     ending: Option<Duration>,
@@ -119,11 +112,12 @@ struct Gathering {
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     recordings: BTreeMap<RecordingId, Gathering>,
-    /// Which tracks a tap is for.
-    routes: HashMap<TapId, Vec<(RecordingId, usize)>>,
+    intake: Intake,
     /// Portions that the keeper is done with: their memory is used again.
     pub(crate) spare: Vec<Portion>,
     pub(crate) counted: Counted,
+    /// Recordings whose sound began to be forgotten: to be told, for the keeper cannot.
+    pub(crate) late: Vec<RecordingId>,
 }
 
 impl Collector {
@@ -137,12 +131,16 @@ impl Collector {
                 self.recordings.insert(id, gathering);
             }
             Ask::Track(id, start) => self.add_track(id, start),
-            Ask::EndTrack(id, tap) => self.end_track(id, tap),
+            Ask::EndTrack(id, tap) => {
+                if let Some(gathering) = self.recordings.get(&id) {
+                    self.intake.end(tap, &gathering.inlets);
+                }
+            }
             Ask::Tell(id, at, note) => {
                 let Some(gathering) = self.recordings.get_mut(&id) else { return };
                 match note {
-                    Note::Paused => gathering.paused = true,
-                    Note::Resumed => gathering.paused = false,
+                    Note::Paused => gathering.pause(true, &mut self.intake),
+                    Note::Resumed => gathering.pause(false, &mut self.intake),
                     _ => {}
                 }
                 gathering.changes.push(Change::Note(at, note));
@@ -162,29 +160,11 @@ impl Collector {
 
     fn add_track(&mut self, id: RecordingId, start: Box<TrackStart>) {
         let Some(gathering) = self.recordings.get_mut(&id) else { return };
-        let tap = start.tap;
-        self.routes.entry(tap).or_default().push((id, gathering.tracks.len()));
         let portion = self.spare.pop().unwrap_or_default();
-        gathering.tracks.push(Track { tap, portion, next: 0, ended: None, told: false });
+        let mut inlet = Inlet::new(start.tap, id, gathering.inlets.len(), portion);
+        inlet.is_paused = gathering.paused;
+        gathering.inlets.push(self.intake.add(inlet));
         gathering.changes.push(Change::Track(start));
-    }
-
-    /// Nothing more of this tap is for that recording.
-    fn end_track(&mut self, id: RecordingId, tap: TapId) {
-        let Some(gathering) = self.recordings.get_mut(&id) else { return };
-        for track in gathering.tracks.iter_mut().filter(|track| track.tap == tap) {
-            track.ended = track.ended.or(Some(track.next));
-        }
-        self.forget_route(tap, id);
-    }
-
-    fn forget_route(&mut self, tap: TapId, id: RecordingId) {
-        if let Some(routes) = self.routes.get_mut(&tap) {
-            routes.retain(|(recording, _)| *recording != id);
-            if routes.is_empty() {
-                self.routes.remove(&tap);
-            }
-        }
     }
 
     /// Empties the rings. `asks` gives what is asked meanwhile: a tap may be heard of before
@@ -199,47 +179,60 @@ impl Collector {
             self.ask(ask, now);
         }
         for reader in readers {
-            while let Some(item) = reader.next() {
-                if !self.routes.contains_key(&item.tap) {
-                    while let Some(ask) = asks() {
-                        self.ask(ask, now);
+            loop {
+                let mut are_known = true;
+                let count = reader.look_ahead(|tap| are_known &= self.intake.expect(tap));
+                while !are_known && let Some(ask) = asks() {
+                    self.ask(ask, now);
+                }
+                if count == 0 {
+                    break;
+                }
+                for _ in 0..count {
+                    // Not moved: that would wait for what was stored of the record before.
+                    if let Some(item) = &reader.next() {
+                        self.take(item);
                     }
                 }
-                self.take(&item);
             }
         }
     }
 
     fn take(&mut self, item: &TapItem<'_>) {
-        let Some(routes) = self.routes.get(&item.tap) else {
-            // The end of a tap whose recording has ended is no news.
-            self.counted.misplaced += u64::from(item.content != TapContent::Ended);
-            return;
-        };
-        for &(id, track) in routes {
-            if let Some(gathering) = self.recordings.get_mut(&id) {
-                gathering.take(track, item, &mut self.counted);
+        let Self { recordings, intake, counted, .. } = self;
+        let packet = |inlet: &Inlet| {
+            if let Some(gathering) = recordings.get_mut(&inlet.recording)
+                && !gathering.take_packet(inlet.track, item)
+            {
+                counted.unwritten += 1;
             }
-        }
-        if item.content == TapContent::Ended {
-            self.routes.remove(&item.tap);
-        }
+        };
+        counted.misplaced += intake.take(item, packet);
     }
 
-    /// Everything gathered, for the keeper. Where it has no room, sound is forgotten, and None.
-    pub(crate) fn hand_over(&mut self, room: usize, now: Duration) -> Option<Batch> {
-        let bytes = self.recordings.values().map(Gathering::bytes).sum();
+    /// Everything gathered, for the keeper. Where it has no room, sound is forgotten, and None: which
+    /// is news unless the keeper has told that the disk refuses.
+    pub(crate) fn hand_over(
+        &mut self,
+        room: usize,
+        is_refused: bool,
+        now: Duration,
+    ) -> Option<Batch> {
+        let bytes = self.recordings.values().map(|one| one.bytes(&self.intake)).sum();
         if bytes > room {
-            for gathering in self.recordings.values_mut() {
-                gathering.forget_sound(&mut self.counted);
+            for (&id, gathering) in &mut self.recordings {
+                gathering.forget_sound(&mut self.intake, &mut self.counted);
+                if !is_refused && !std::mem::replace(&mut gathering.is_late, true) {
+                    self.late.push(id);
+                }
             }
             return None;
         }
         let mut batch = Batch { recordings: Vec::with_capacity(self.recordings.len()), bytes };
         let mut over = Vec::new();
         for (&id, gathering) in &mut self.recordings {
-            let ends = gathering.is_over(now);
-            let portion = gathering.portion(ends, &mut self.spare);
+            let ends = gathering.is_over(now, &self.intake);
+            let portion = gathering.portion(ends, &mut self.intake, &mut self.spare);
             batch.recordings.push((id, portion));
             if ends {
                 over.push(id);
@@ -247,8 +240,8 @@ impl Collector {
         }
         for id in over {
             let Some(gathering) = self.recordings.remove(&id) else { continue };
-            for track in gathering.tracks {
-                self.forget_route(track.tap, id);
+            for inlet in gathering.inlets {
+                self.intake.remove(inlet);
             }
         }
         Some(batch)
@@ -258,123 +251,91 @@ impl Collector {
     pub(crate) fn end_all(&mut self) {
         for gathering in self.recordings.values_mut() {
             gathering.ending = Some(Duration::ZERO);
-            gathering.tracks.iter_mut().for_each(|track| {
-                track.ended = track.ended.or(Some(track.next));
-            });
         }
+        self.intake.iter_mut().for_each(Inlet::end);
     }
 }
 
 impl Gathering {
-    fn take(&mut self, track: usize, item: &TapItem<'_>, counted: &mut Counted) {
-        let Some(taken) = self.tracks.get_mut(track) else { return };
-        if taken.ended.is_some() {
-            return;
-        }
-        let paused = self.paused.then_some(GapCause::Paused);
-        let (what, samples) = match item.content {
-            TapContent::Ended => {
-                taken.ended = Some(item.period.max(taken.next));
-                return;
-            }
-            TapContent::Packet { source, on_rtcp_port, octets } => {
-                if paused.is_none() {
-                    self.take_packet(track, item.at, source, on_rtcp_port, octets, counted);
-                }
-                return;
-            }
-            TapContent::Block { .. } if paused.is_some() => (What::Silence(paused), &[][..]),
-            TapContent::Block { class, concealed, samples } => {
-                (What::Sound { class, concealed }, samples)
-            }
-            TapContent::Silence { cause, .. } => {
-                (What::Silence(paused.or(cause_of(cause))), &[][..])
-            }
-        };
-        let is_late = item.period < taken.next;
-        if is_late || taken.portion.push(item.period, what, samples).is_err() {
-            counted.misplaced += 1;
-            return;
-        }
-        taken.next = item.period + 1;
-        if self.first.is_none_or(|(period, _)| item.period < period) {
-            self.first = Some((item.period, item.at));
+    fn pause(&mut self, is_paused: bool, intake: &mut Intake) {
+        self.paused = is_paused;
+        for &inlet in &self.inlets {
+            intake.get_mut(inlet).is_paused = is_paused;
         }
     }
 
-    fn take_packet(
-        &mut self,
-        track: usize,
-        at: Instant,
-        source: SocketAddr,
-        on_rtcp_port: bool,
-        octets: &[u8],
-        counted: &mut Counted,
-    ) {
-        if self.packet_bytes + octets.len() > PACKETS_BYTES_MAX {
-            counted.unwritten += 1;
-            return;
+    /// Keeps a packet, where there is room.
+    fn take_packet(&mut self, track: usize, item: &TapItem<'_>) -> bool {
+        let TapContent::Packet { source, on_rtcp_port, octets } = item.content else { return true };
+        let bytes = self.packet_bytes + octets.len();
+        if bytes <= PACKETS_BYTES_MAX {
+            self.packet_bytes = bytes;
+            let (at, octets) = (item.at, octets.into());
+            self.packets.push(Packet { track, at, source, on_rtcp_port, octets });
         }
-        self.packet_bytes += octets.len();
-        self.packets.push(Packet { track, at, source, on_rtcp_port, octets: octets.into() });
+        bytes <= PACKETS_BYTES_MAX
     }
 
-    fn bytes(&self) -> usize {
-        self.tracks.iter().map(|track| track.portion.bytes()).sum::<usize>() + self.packet_bytes
+    fn bytes(&self, intake: &Intake) -> usize {
+        let inlets = self.inlets.iter().map(|&inlet| intake.get(inlet).portion.bytes());
+        inlets.sum::<usize>() + self.packet_bytes
     }
 
-    fn forget_sound(&mut self, counted: &mut Counted) {
-        for track in &mut self.tracks {
+    fn forget_sound(&mut self, intake: &mut Intake, counted: &mut Counted) {
+        for &inlet in &self.inlets {
+            let portion = &mut intake.get_mut(inlet).portion;
             let spoken = |what: What| matches!(what, What::Sound { .. });
-            let runs = track.portion.runs.iter();
-            counted.unwritten +=
-                runs.filter(|run| spoken(run.what)).map(|run| run.periods).sum::<u64>();
-            track.portion.forget_sound();
+            counted.unwritten += portion
+                .runs
+                .iter()
+                .filter(|run| spoken(run.what))
+                .map(|run| run.periods)
+                .sum::<u64>();
+            portion.forget_sound();
         }
         counted.unwritten += self.packets.len() as u64;
         self.packets.clear();
         self.packet_bytes = 0;
     }
 
-    fn is_over(&self, now: Duration) -> bool {
-        let silent = self.tracks.iter().all(|track| track.ended.is_some());
+    fn is_over(&self, now: Duration, intake: &Intake) -> bool {
+        let silent = self.inlets.iter().all(|&inlet| intake.get(inlet).ended.is_some());
         match self.ending {
             Some(since) => silent || now.saturating_sub(since) >= END_PATIENCE,
-            None => self.ends_with_tracks && silent && !self.tracks.is_empty(),
+            None => self.ends_with_tracks && silent && !self.inlets.is_empty(),
         }
     }
 
-    fn portion(&mut self, ends: bool, spare: &mut Vec<Portion>) -> RecordingPortion {
-        let mut tracks = Vec::with_capacity(self.tracks.len());
-        for (index, track) in self.tracks.iter_mut().enumerate() {
-            let ended = track.ended.filter(|_| !track.told);
-            track.told |= ended.is_some();
-            if track.portion.is_empty() && ended.is_none() {
+    fn portion(
+        &mut self,
+        ends: bool,
+        intake: &mut Intake,
+        spare: &mut Vec<Portion>,
+    ) -> RecordingPortion {
+        let mut tracks = Vec::with_capacity(self.inlets.len());
+        let mut first: Option<(u64, Instant)> = None;
+        for &inlet in &self.inlets {
+            let inlet = intake.get_mut(inlet);
+            let earlier = inlet.first.filter(|own| first.is_none_or(|first| own.0 < first.0));
+            first = earlier.or(first);
+            let ended = inlet.ended.filter(|_| !inlet.told);
+            inlet.told |= ended.is_some();
+            if inlet.portion.is_empty() && ended.is_none() {
                 continue;
             }
             let empty =
-                if track.told { Portion::default() } else { spare.pop().unwrap_or_default() };
-            let portion = std::mem::replace(&mut track.portion, empty);
-            tracks.push(TrackPortion { track: index, portion, ended });
+                if inlet.told { Portion::default() } else { spare.pop().unwrap_or_default() };
+            let portion = std::mem::replace(&mut inlet.portion, empty);
+            tracks.push(TrackPortion { track: inlet.track, portion, ended });
         }
         self.packet_bytes = 0;
         RecordingPortion {
             changes: std::mem::take(&mut self.changes),
             tracks,
             packets: std::mem::take(&mut self.packets),
-            first: self.first,
+            first,
+            was_late: std::mem::take(&mut self.is_late),
             ends,
         }
-    }
-}
-
-/// Why what a tap calls silence is not what was said, where it is not.
-const fn cause_of(cause: SilenceCause) -> Option<GapCause> {
-    match cause {
-        SilenceCause::Silent => None,
-        SilenceCause::NothingReceived => Some(GapCause::NotReceived),
-        SilenceCause::Digit => Some(GapCause::Digit),
-        SilenceCause::Muted => Some(GapCause::Muted),
-        SilenceCause::Held => Some(GapCause::Held),
     }
 }

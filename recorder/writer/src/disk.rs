@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
@@ -19,6 +19,8 @@ const DEPTH_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Disk {
     folder: PathBuf,
+    /// Which folder that was at the start: device and number.
+    identity: (u64, u64),
     ring: Option<Ring>,
     syncing: Option<Receiver<io::Result<()>>>,
     /// Held for as long as this is there: nobody else repairs or writes in the folder.
@@ -43,8 +45,17 @@ impl Disk {
             .custom_flags(NO_LINKS)
             .open(journal.join("lock"))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        let folder = folder.to_owned();
-        Ok(Self { folder, ring: Ring::new().ok(), syncing: None, _lock: lock })
+        let (folder, metadata) = (folder.to_owned(), folder.metadata()?);
+        let identity = (metadata.dev(), metadata.ino());
+        Ok(Self { folder, identity, ring: Ring::new().ok(), syncing: None, _lock: lock })
+    }
+
+    /// Whether the folder is the one of the start. Where its disk was taken away there is another
+    /// below it, or none: nothing is written to that one.
+    fn is_there(&self) -> io::Result<()> {
+        let found = self.folder.metadata()?;
+        let is_it = (found.dev(), found.ino()) == self.identity;
+        is_it.then_some(()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -56,6 +67,7 @@ impl Storage for Disk {
     type File = File;
 
     fn create(&mut self, name: &str) -> io::Result<File> {
+        self.is_there()?;
         let path = self.path(name);
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true).custom_flags(NO_LINKS);
@@ -73,6 +85,7 @@ impl Storage for Disk {
     }
 
     fn create_segment(&mut self, name: &str, bytes: u64) -> io::Result<File> {
+        self.is_there()?;
         let path = self.path(name);
         let open = |flags| {
             File::options().create_new(true).read(true).write(true).custom_flags(flags).open(&path)
@@ -99,6 +112,10 @@ impl Storage for Disk {
     }
 
     fn write(&mut self, writes: &[Write<'_, File>], outcomes: &mut Vec<io::Result<()>>) {
+        if let Err(error) = self.is_there() {
+            outcomes.extend(writes.iter().map(|_| Err(error.kind().into())));
+            return;
+        }
         let Some(ring) = &mut self.ring else {
             outcomes.extend(writes.iter().map(|one| one.file.write_all_at(one.bytes, one.offset)));
             return;

@@ -56,8 +56,14 @@ fn a_disk_that_stalls_beyond_the_queue_costs_what_came_meanwhile_and_the_gap_say
     // Room for two flushes of one tap: half a second each.
     let (mut rig, recording) = running(|config| config.queue_bytes_max = 18_000);
     rig.stalled_until = rig.period + 250;
-    rig.speak(&[1], 400);
+    rig.speak(&[1], 240);
+    assert_eq!(rig.late(), [recording], "told while the disk does not answer");
+    rig.speak(&[1], 160);
     rig.finish(recording, &[1]);
+    assert_eq!(rig.late(), []);
+    let resumed = [Event::Started { recording }, Event::Resumed { recording }];
+    assert_eq!(rig.events()[..2], resumed);
+    assert_eq!(rig.keeper.reporter.status.interruptions, 1);
     let gaps = lost(&rig.memory);
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     assert!((190..=230).contains(&gaps[0].1), "{gaps:?}");

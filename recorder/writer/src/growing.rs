@@ -9,59 +9,87 @@ use crate::storage::{Storage, Write};
 /// What marks a file as unfinished.
 pub(crate) const PART: &str = ".part";
 
-/// Bytes with their places in a file.
+/// Bytes with their places in a file: those that the journal knows, and after them those that are
+/// still to be told to it.
 #[derive(Debug, Default)]
 pub(crate) struct Patch {
     bytes: Vec<u8>,
-    pieces: Vec<(u64, usize)>,
+    pieces: Vec<Piece>,
+    /// How many of the bytes the journal knows.
+    told: usize,
+}
+
+/// Bytes in a row.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    offset: u64,
+    /// Where they are among all.
+    start: usize,
+    end: usize,
 }
 
 impl Patch {
-    /// Adds bytes at a place.
-    pub(crate) fn put(&mut self, offset: u64, fill: impl FnOnce(&mut Vec<u8>)) {
-        let before = self.bytes.len();
+    /// Adds bytes at a place, and says how many.
+    fn put(&mut self, offset: u64, fill: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let start = self.bytes.len();
         fill(&mut self.bytes);
-        let added = self.bytes.len() - before;
-        if added == 0 {
-            return;
-        }
+        let end = self.bytes.len();
         match self.pieces.last_mut() {
-            Some((start, length)) if *start + *length as u64 == offset => *length += added,
-            _ => self.pieces.push((offset, added)),
+            _ if start == end => {}
+            Some(last) if last.offset + (last.end - last.start) as u64 == offset => last.end = end,
+            _ => self.pieces.push(Piece { offset, start, end }),
         }
+        end - start
     }
 
-    /// The pieces, in the order in which they are to be written.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        let mut at = 0;
-        self.pieces.iter().map(move |&(offset, length)| {
-            let bytes = &self.bytes[at..at + length];
-            at += length;
-            (offset, bytes)
+    /// Forgets the last bytes, all of which were put there at once.
+    fn take_back(&mut self, count: usize) {
+        let end = self.bytes.len() - count;
+        self.bytes.truncate(end);
+        if let Some(last) = self.pieces.last_mut() {
+            last.end = end;
+        }
+        self.pieces.pop_if(|last| last.start == last.end);
+    }
+
+    /// What lies between two of its bytes, in the order in which it is to be written.
+    fn between(&self, from: usize, to: usize) -> impl Iterator<Item = (u64, &[u8])> {
+        self.pieces.iter().filter_map(move |piece| {
+            let (start, end) = (piece.start.max(from), piece.end.min(to));
+            let bytes = self.bytes.get(start..end)?;
+            let offset = piece.offset + (start - piece.start) as u64;
+            (!bytes.is_empty()).then_some((offset, bytes))
         })
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+    /// What the journal is to be told.
+    fn untold(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.between(self.told, self.bytes.len())
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+    /// What the journal knows.
+    fn told(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.between(0, self.told)
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.pieces.clear();
-    }
-
-    /// Takes everything of `other`, which comes later.
-    fn take(&mut self, other: &mut Self) {
-        if self.is_empty() {
-            std::mem::swap(self, other);
-        } else {
-            self.bytes.append(&mut other.bytes);
-            self.pieces.append(&mut other.pieces);
+    /// Forgets what the journal knows, and says how much that was.
+    fn forget_told(&mut self) -> usize {
+        let told = std::mem::take(&mut self.told);
+        if told == self.bytes.len() {
+            self.bytes.clear();
+            self.pieces.clear();
+            return told;
         }
+        let rest = self.between(told, self.bytes.len());
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut start = 0;
+        for (offset, bytes) in rest {
+            pieces.push(Piece { offset, start, end: start + bytes.len() });
+            start += bytes.len();
+        }
+        self.pieces = pieces;
+        self.bytes.drain(..told);
+        told
     }
 }
 
@@ -85,10 +113,8 @@ pub(crate) struct Growing<F> {
     /// Whether the journal, and whether the file is to be told of the first bytes.
     is_head_fresh: bool,
     is_head_journaled: bool,
-    /// Not yet in the journal.
-    fresh: Patch,
-    /// In the journal, but not yet in the file.
-    journaled: Patch,
+    /// What the file does not have yet.
+    patch: Patch,
 }
 
 impl<F> Growing<F> {
@@ -104,24 +130,31 @@ impl<F> Growing<F> {
             is_head_fresh: !head.is_empty(),
             is_head_journaled: false,
             head,
-            fresh: Patch::default(),
-            journaled: Patch::default(),
+            patch: Patch::default(),
         }
     }
 
     /// Appends what `fill` puts behind what is there.
     pub(crate) fn append(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
-        let before = self.fresh.len();
-        self.fresh.put(self.length, fill);
-        let added = &self.fresh.bytes[before..];
-        self.crc.update(added);
-        self.length += added.len() as u64;
+        self.add(fill);
     }
 
-    /// Appends bytes that are zero, without a byte to be written. Others must follow.
-    pub(crate) fn append_hole(&mut self, zeroes: &[u8]) {
-        self.crc.update(zeroes);
-        self.length += zeroes.len() as u64;
+    /// Appends what `fill` puts behind what is there; where that is nothing but zeroes, without a
+    /// byte to be written. Others must follow.
+    pub(crate) fn append_or_leave_hole(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
+        let added = self.add(fill);
+        let bytes = &self.patch.bytes;
+        if bytes[bytes.len() - added..].iter().all(|&byte| byte == 0) {
+            self.patch.take_back(added);
+        }
+    }
+
+    fn add(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let added = self.patch.put(self.length, fill);
+        let bytes = &self.patch.bytes;
+        self.crc.update(&bytes[bytes.len() - added..]);
+        self.length += added as u64;
+        added
     }
 
     /// Writes over the first bytes, as long as what it began with.
@@ -147,12 +180,12 @@ impl<F> Growing<F> {
 
     /// Whether there is something for the journal.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.is_head_fresh || !self.fresh.is_empty()
+        self.is_head_fresh || self.patch.told < self.patch.bytes.len()
     }
 
     /// Octets in memory that the file does not have yet.
     pub(crate) fn waiting(&self) -> usize {
-        self.fresh.len() + self.journaled.len()
+        self.patch.bytes.len()
     }
 
     /// Tells the journal what is new. The segment's number says whether it knows the name.
@@ -161,7 +194,7 @@ impl<F> Growing<F> {
         if self.is_head_fresh {
             commit.add(Operation::Write { file: self.number, offset: 0, bytes: &self.head });
         }
-        for (offset, bytes) in self.fresh.pieces() {
+        for (offset, bytes) in self.patch.untold() {
             commit.add(Operation::Write { file: self.number, offset, bytes });
         }
     }
@@ -188,7 +221,7 @@ impl<F> Growing<F> {
     /// The journal holds what was told.
     pub(crate) fn was_told(&mut self) {
         self.is_head_journaled |= std::mem::take(&mut self.is_head_fresh);
-        self.journaled.take(&mut self.fresh);
+        self.patch.told = self.patch.bytes.len();
     }
 
     /// Opens the file, where that is needed for what waits.
@@ -204,7 +237,7 @@ impl<F> Growing<F> {
         let file = self.file.as_ref();
         file.into_iter().flat_map(|file| {
             let head = self.is_head_journaled.then_some((0, &self.head[..]));
-            let pieces = head.into_iter().chain(self.journaled.pieces());
+            let pieces = head.into_iter().chain(self.patch.told());
             pieces.map(move |(offset, bytes)| Write { file, offset, bytes })
         })
     }
@@ -218,15 +251,13 @@ impl<F> Growing<F> {
         if self.file.is_none() {
             return 0;
         }
-        let bytes = self.journaled.len();
         self.is_head_journaled = false;
-        self.journaled.clear();
-        bytes
+        self.patch.forget_told()
     }
 
     /// Whether everything is in the file, as far as the journal has it.
     pub(crate) fn is_written(&self) -> bool {
-        !self.is_head_journaled && self.journaled.is_empty()
+        !self.is_head_journaled && self.patch.told == 0
     }
 
     /// Closes the file until there is more to be written.
@@ -268,20 +299,39 @@ mod tests {
             patch.put(offset, |out| out.extend(bytes.as_bytes()));
         }
         patch.put(50, |_| {});
-        let pieces: Vec<_> = patch.pieces().collect();
+        let pieces: Vec<_> = patch.untold().collect();
         assert_eq!(pieces, [(0, &b"abcd"[..]), (9, b"e"), (0, b"X")]);
+    }
+
+    #[test]
+    fn what_comes_while_something_told_waits_stays_to_be_told() {
+        let mut patch = Patch::default();
+        patch.put(0, |out| out.extend(b"ab"));
+        patch.told = 2;
+        patch.put(2, |out| out.extend(b"cd"));
+        patch.put(9, |out| out.extend(b"e"));
+        assert_eq!(patch.told().collect::<Vec<_>>(), [(0, &b"ab"[..])]);
+        assert_eq!(patch.untold().collect::<Vec<_>>(), [(2, &b"cd"[..]), (9, b"e")]);
+        assert_eq!(patch.forget_told(), 2);
+        assert_eq!(patch.told().count(), 0);
+        assert_eq!(patch.untold().collect::<Vec<_>>(), [(2, &b"cd"[..]), (9, b"e")]);
+        patch.told = 3;
+        assert_eq!(patch.forget_told(), 3);
+        assert!(patch.bytes.is_empty() && patch.pieces.is_empty());
     }
 
     #[test]
     fn the_checksum_is_that_of_the_whole_file_with_its_last_head_and_its_holes() {
         let mut growing = Growing::<()>::new("x".into(), 1, b"head".to_vec());
         growing.append(|out| out.extend(b"sound"));
-        growing.append_hole(&[0; 3]);
+        growing.append_or_leave_hole(|out| out.extend([0; 3]));
         growing.append(|out| out.extend(b"more"));
         growing.set_head(b"HEAD".to_vec());
         growing.set_head(b"too long".to_vec());
         growing.set_head(Vec::new());
         assert_eq!(growing.crc32(), crc32fast::hash(b"HEADsound\0\0\0more"));
         assert_eq!(growing.length, 16);
+        let pieces: Vec<_> = growing.patch.untold().collect();
+        assert_eq!(pieces, [(4, &b"sound"[..]), (12, b"more")]);
     }
 }

@@ -14,8 +14,8 @@ pub(crate) const FOLDER: &str = ".journal";
 /// What segments' names end with.
 pub(crate) const EXTENSION: &str = ".mmj";
 
-/// A commit is written when it is as long as that.
-const COMMIT_BYTES: usize = 4 << 20;
+/// A commit is written when it is as long as that: as much as a disk takes at once, and no more than stays in the cache.
+const COMMIT_BYTES: usize = 1 << 20;
 
 /// When the disk is asked to hold what was given to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

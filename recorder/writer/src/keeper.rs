@@ -140,6 +140,11 @@ impl<S: Storage> Keeper<S> {
             }
             self.begin(id, &portion);
             if let Some(mut recording) = self.recordings.remove(&id) {
+                if portion.was_late {
+                    // The collector has told it: the disk held this thread up.
+                    recording.is_interrupted = true;
+                    self.reporter.status.interruptions += 1;
+                }
                 recording.take(&mut portion);
                 touched.push(recording);
             }

@@ -11,6 +11,7 @@ mod disk;
 #[cfg(test)]
 mod faults;
 mod growing;
+mod intake;
 mod journal;
 mod keeper;
 mod offline;
@@ -20,6 +21,7 @@ mod replay;
 mod report;
 #[cfg(test)]
 mod rig;
+mod sealed;
 mod sound;
 mod storage;
 #[cfg(test)]

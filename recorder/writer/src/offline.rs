@@ -11,6 +11,7 @@ use recorder::metadata::FileEntry;
 
 use crate::disk::Disk;
 use crate::repair::{ACCOUNT, checksum, repair_all};
+use crate::sealed::{self, ENCRYPTED};
 use crate::storage::{Reading, Storage};
 use crate::writer::{Failure, unprepared};
 
@@ -63,6 +64,9 @@ pub struct Finding {
     pub name: String,
     /// What is wrong; nothing where it is as it should be.
     pub faults: Vec<Fault>,
+    /// Whether files of it are encrypted: of these it is only known that they are there, and as
+    /// long as they must be.
+    pub is_encrypted: bool,
 }
 
 /// Whether a writer has ever recorded in the folder.
@@ -75,10 +79,11 @@ pub fn was_used(folder: &Path) -> bool {
 pub fn repair(path: &Path) -> Result<Vec<Finding>, Failure> {
     let mut disk = there(path)?;
     let finding = |outcome| match outcome {
-        Ok(name) => Finding { name, faults: Vec::new() },
+        Ok(name) => Finding { name, faults: Vec::new(), is_encrypted: false },
         Err((name, error)) => {
             let error: io::Error = error;
-            Finding { name, faults: vec![Fault::Unrepaired(error.kind())] }
+            let faults = vec![Fault::Unrepaired(error.kind())];
+            Finding { name, faults, is_encrypted: false }
         }
     };
     Ok(repair_all(&mut disk).into_iter().map(finding).collect())
@@ -92,10 +97,9 @@ pub fn verify(path: &Path) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     for name in names.into_iter().filter(|name| is_harmless(name)) {
         if name.ends_with(ACCOUNT) {
-            findings.push(Finding { name, faults: vec![Fault::Cut] });
+            findings.push(Finding { name, faults: vec![Fault::Cut], is_encrypted: false });
         } else if name.ends_with(METADATA) {
-            let faults = verify_one(&mut disk, &name);
-            findings.push(Finding { name, faults });
+            findings.push(verify_one(&mut disk, name));
         }
     }
     Ok(findings)
@@ -111,27 +115,33 @@ fn there(path: &Path) -> Result<Disk, Failure> {
     Disk::prepare(path).map_err(|error| unprepared(path.to_owned(), &error))
 }
 
-fn verify_one<S: Storage>(storage: &mut S, name: &str) -> Vec<Fault> {
-    let metadata = match read_metadata(storage, name) {
+fn verify_one<S: Storage>(storage: &mut S, name: String) -> Finding {
+    let alone = |name, fault| Finding { name, faults: vec![fault], is_encrypted: false };
+    let metadata = match read_metadata(storage, &name) {
         Ok(Some(metadata)) => metadata,
-        Ok(None) => return vec![Fault::Metadata],
-        Err(error) => return vec![Fault::Unreadable(name.to_owned(), error.kind())],
+        Ok(None) => return alone(name, Fault::Metadata),
+        Err(error) => return alone(name.clone(), Fault::Unreadable(name, error.kind())),
     };
-    let mut faults = Vec::new();
+    let mut finding = Finding { name, faults: Vec::new(), is_encrypted: false };
     for file in &metadata.files {
         if !is_harmless(&file.name) {
-            return vec![Fault::Metadata];
+            return alone(finding.name, Fault::Metadata);
         }
-        if let Err(fault) = verify_file(storage, &metadata, file) {
-            faults.push(fault);
+        match verify_file(storage, &metadata, file) {
+            Ok(is_encrypted) => finding.is_encrypted |= is_encrypted,
+            Err(fault) => finding.faults.push(fault),
         }
         if let Some(peaks) = &file.peaks
-            && !(is_harmless(peaks) && storage.exists(peaks))
+            && !(is_harmless(peaks) && is_there(storage, peaks))
         {
-            faults.push(Fault::Missing(peaks.clone()));
+            finding.faults.push(Fault::Missing(peaks.clone()));
         }
     }
-    faults
+    finding
+}
+
+fn is_there<S: Storage>(storage: &S, name: &str) -> bool {
+    storage.exists(name) || storage.exists(&format!("{name}{ENCRYPTED}"))
 }
 
 fn read_metadata<S: Storage>(storage: &mut S, name: &str) -> io::Result<Option<Metadata>> {
@@ -141,16 +151,29 @@ fn read_metadata<S: Storage>(storage: &mut S, name: &str) -> io::Result<Option<M
     Ok(Metadata::from_json(&json))
 }
 
+/// Compares a file with its entry; `Ok(true)` where it is encrypted and cannot be read.
 fn verify_file<S: Storage>(
     storage: &mut S,
     metadata: &Metadata,
     entry: &FileEntry,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let name = || entry.name.clone();
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Fault::Missing(name()),
         kind => Fault::Unreadable(name(), kind),
     };
+    let times = |samples: u64, rate: u32| u128::from(samples) * u128::from(rate);
+    let (clock, rate) = (metadata.clock_rate, entry.sample_rate);
+    let is_packets = entry.format == Format::Pcapng.extension();
+    if !is_packets && times(entry.samples, clock) != times(metadata.samples, rate) {
+        return Err(Fault::Misaligned(name()));
+    }
+    let sealed = format!("{}{ENCRYPTED}", entry.name);
+    if !storage.exists(&entry.name) && storage.exists(&sealed) {
+        let file = storage.open(&sealed).map_err(unreadable)?;
+        let is_whole = sealed::holds(storage, &file, entry.bytes).map_err(unreadable)?;
+        return if is_whole { Ok(true) } else { Err(Fault::Changed(sealed)) };
+    }
     let file = storage.open(&entry.name).map_err(unreadable)?;
     let bytes = storage.length(&file).map_err(unreadable)?;
     let crc32 = checksum(storage, &file, bytes).map_err(unreadable)?;
@@ -159,16 +182,11 @@ fn verify_file<S: Storage>(
     }
     let format = Format::of_extension(&entry.format).ok_or(Fault::Metadata)?;
     let found = whole(format, &mut Reading::new(storage, &file, bytes)).map_err(unreadable)?;
-    let is_packets = format == Format::Pcapng;
     if found.bytes != bytes
         || !found.tail.is_empty()
         || (found.samples != entry.samples && !is_packets)
     {
         return Err(Fault::Broken(name()));
     }
-    let clock = u64::from(metadata.clock_rate);
-    if !is_packets && entry.samples * clock != metadata.samples * u64::from(entry.sample_rate) {
-        return Err(Fault::Misaligned(name()));
-    }
-    Ok(())
+    Ok(false)
 }

@@ -138,7 +138,7 @@ impl<F> Recording<F> {
             track.last = track.last.or(taken.ended);
             match track.place {
                 Place::Sound { file, voice } => {
-                    self.files[file].voices[voice].waiting.append(&taken.portion);
+                    self.files[file].voices[voice].waiting.take(&mut taken.portion);
                 }
                 Place::Undecided => track.early.append(&taken.portion),
                 Place::Packets => {}
@@ -263,7 +263,7 @@ impl<F> Recording<F> {
             let Some(file) = self.file_for(index, rate) else { continue };
             let track = &mut self.tracks[index];
             let mut voice = Voice::new(track.channel);
-            voice.waiting = std::mem::take(&mut track.early);
+            voice.waiting.take(&mut std::mem::take(&mut track.early));
             self.files[file].voices.push(voice);
             track.place = Place::Sound { file, voice: self.files[file].voices.len() - 1 };
             let file = self.files[file].media.name.clone();

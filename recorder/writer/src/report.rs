@@ -24,7 +24,8 @@ pub enum Event {
         /// Which recording.
         recording: RecordingId,
     },
-    /// The disk refuses; it is asked again. Told once until it works again.
+    /// The disk refuses, and is asked again; or it is so slow that sound is lost
+    /// ([`io::ErrorKind::TimedOut`]). Told once until it works again.
     Interrupted {
         /// Which recording.
         recording: RecordingId,
@@ -89,7 +90,7 @@ pub struct Status {
     pub failed: u64,
     /// Recordings made whole at start.
     pub repaired: u64,
-    /// How often the disk began to refuse.
+    /// How often the disk began to refuse, or was too slow.
     pub interruptions: u64,
     /// Octets of sound and packets written into files.
     pub bytes: u64,

@@ -172,7 +172,8 @@ impl Rig {
         let now = self.now();
         let queued: usize = self.waiting.iter().map(|batch| batch.bytes).sum();
         let room = self.config.queue_bytes_max.saturating_sub(queued);
-        self.waiting.extend(self.collector.hand_over(room, now));
+        let is_refused = !self.keeper.is_ready();
+        self.waiting.extend(self.collector.hand_over(room, is_refused, now));
         if self.period < self.stalled_until {
             return;
         }
@@ -208,6 +209,11 @@ impl Rig {
 
     pub(crate) fn events(&self) -> Vec<Event> {
         self.events.try_iter().collect()
+    }
+
+    /// Whose sound began to be forgotten because the disk was slow.
+    pub(crate) fn late(&mut self) -> Vec<RecordingId> {
+        std::mem::take(&mut self.collector.late)
     }
 
     pub(crate) fn unwritten(&self) -> u64 {

@@ -6,7 +6,7 @@ use media_units::RateClass;
 use recorder::account::Kept;
 use recorder::container::{Container, Format, Sound, Unfit};
 use recorder::peaks::Peaks;
-use recorder::portion::{Portion, What};
+use recorder::portion::{Portion, Run, What};
 
 use crate::growing::Growing;
 
@@ -19,7 +19,6 @@ pub(crate) struct Bench {
     resampler: Resampler,
     planes: Vec<Vec<i16>>,
     interleaved: Vec<i16>,
-    encoded: Vec<u8>,
 }
 
 impl Bench {
@@ -28,8 +27,37 @@ impl Bench {
             resampler: Resampler::new(media_kernels::Kernels::detect()),
             planes: Vec::new(),
             interleaved: Vec::new(),
-            encoded: Vec::new(),
         }
+    }
+}
+
+/// What came of a track and is not in the file yet.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// Of before the last that came: a period as a rule, which others of its recording did not
+    /// have yet.
+    rest: Portion,
+    /// What came last, in the memory in which it came: it is not copied.
+    latest: Portion,
+}
+
+impl Waiting {
+    /// Takes what came later. What is given back is to be cleared.
+    pub(crate) fn take(&mut self, later: &mut Portion) {
+        self.rest.append(&self.latest);
+        self.latest.clear();
+        std::mem::swap(&mut self.latest, later);
+    }
+
+    /// The parts between two periods, each with its samples.
+    pub(crate) fn between(&self, from: u64, to: u64) -> impl Iterator<Item = (Run, &[i16])> {
+        self.rest.between(from, to).chain(self.latest.between(from, to))
+    }
+
+    /// Takes away everything before `period`.
+    pub(crate) fn drop_before(&mut self, period: u64) {
+        self.rest.drop_before(period);
+        self.latest.drop_before(period);
     }
 }
 
@@ -37,8 +65,7 @@ impl Bench {
 #[derive(Debug)]
 pub(crate) struct Voice {
     pub(crate) channel: u16,
-    /// What came and is not in the file yet.
-    pub(crate) waiting: Portion,
+    pub(crate) waiting: Waiting,
     /// For other rates than the file's.
     history: History,
     history_of: RateClass,
@@ -47,35 +74,30 @@ pub(crate) struct Voice {
 impl Voice {
     pub(crate) fn new(channel: u16) -> Self {
         let history = History::SILENT;
-        Self { channel, waiting: Portion::default(), history, history_of: RateClass::Narrow }
+        Self { channel, waiting: Waiting::default(), history, history_of: RateClass::Narrow }
     }
 
     /// Writes its periods from `from` on over the plane, which is silent.
     fn play(&mut self, from: u64, plane: &mut [i16], rate: RateClass, resampler: &mut Resampler) {
         let block = rate.block_samples();
         let to = from + (plane.len() / block) as u64;
-        for (run, samples) in self.waiting.between(from, to) {
+        let Self { waiting, history, history_of, .. } = self;
+        for (run, samples) in waiting.between(from, to) {
             let at = (run.first - from) as usize * block;
             let place = &mut plane[at..at + run.periods as usize * block];
             match run.what {
                 What::Sound { class, .. } if class == rate => place.copy_from_slice(samples),
                 What::Sound { class, .. } => {
-                    if self.history_of != class {
-                        (self.history, self.history_of) = (History::SILENT, class);
+                    if *history_of != class {
+                        (*history, *history_of) = (History::SILENT, class);
                     }
                     let blocks = samples.chunks_exact(class.block_samples());
                     for (samples, place) in blocks.zip(place.chunks_exact_mut(block)) {
-                        resampler.resample(
-                            &self.history,
-                            class.hertz(),
-                            samples,
-                            rate.hertz(),
-                            place,
-                        );
-                        self.history.keep(samples);
+                        resampler.resample(history, class.hertz(), samples, rate.hertz(), place);
+                        history.keep(samples);
                     }
                 }
-                What::Silence(_) => self.history = History::SILENT,
+                What::Silence(_) => *history = History::SILENT,
             }
         }
     }
@@ -129,10 +151,7 @@ impl<F> SoundFile<F> {
             self.encode(origin + self.periods, piece, is_last, bench);
             self.periods += piece;
         }
-        let (container, encoded) = (&mut self.container, &mut bench.encoded);
-        encoded.clear();
-        container.flush(encoded);
-        self.media.append(|out| out.extend_from_slice(encoded));
+        self.media.append(|out| self.container.flush(out));
         for voice in &mut self.voices {
             voice.waiting.drop_before(origin + periods);
         }
@@ -141,7 +160,7 @@ impl<F> SoundFile<F> {
     /// A long silence (of who joins late) is a hole in the file; the last piece of a flush never
     /// is, so that the file is always as long as what is kept of it.
     fn encode(&mut self, from: u64, periods: u64, is_last: bool, bench: &mut Bench) {
-        let Bench { resampler, planes, interleaved, encoded } = bench;
+        let Bench { resampler, planes, interleaved } = bench;
         let samples = periods as usize * self.rate.block_samples();
         let channels = usize::from(self.channels);
         planes.resize_with(channels, Vec::new);
@@ -156,12 +175,12 @@ impl<F> SoundFile<F> {
         }
         self.preview.append(|out| self.peaks.append(planes, out));
         interleave(planes, interleaved);
-        encoded.clear();
-        self.container.append(if channels == 1 { &planes[0] } else { interleaved }, encoded);
-        if !is_last && encoded.iter().all(|&byte| byte == 0) {
-            self.media.append_hole(encoded);
+        let sound = if channels == 1 { &planes[0] } else { &*interleaved };
+        let append = |out: &mut Vec<u8>| self.container.append(sound, out);
+        if is_last {
+            self.media.append(append);
         } else {
-            self.media.append(|out| out.extend_from_slice(encoded));
+            self.media.append_or_leave_hole(append);
         }
     }
 

@@ -1,8 +1,9 @@
 //! The two threads of the recorder, with the one clock that they read.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use engine_control::TapReader;
@@ -10,7 +11,7 @@ use recorder::portion::Portion;
 
 use crate::collector::{Ask, Batch, Collector};
 use crate::keeper::{Keeper, RETRY_AFTER};
-use crate::report::Reporter;
+use crate::report::{Event, Reporter};
 use crate::storage::Storage;
 use crate::writer::WriterConfig;
 
@@ -25,6 +26,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Counts {
     misplaced: AtomicU64,
     unwritten: AtomicU64,
+    /// Whether the disk refuses, which the keeper has told.
+    is_refused: AtomicBool,
 }
 
 /// Empties the rings.
@@ -38,6 +41,7 @@ pub(crate) struct CollectorThread {
     queue_bytes_max: usize,
     flush_every: Duration,
     counts: Arc<Counts>,
+    events: SyncSender<Event>,
 }
 
 impl CollectorThread {
@@ -48,6 +52,7 @@ impl CollectorThread {
         batches: Sender<Batch>,
         spare: Receiver<Portion>,
         queued: &Arc<AtomicUsize>,
+        events: SyncSender<Event>,
     ) -> Self {
         Self {
             collector: Collector::default(),
@@ -59,6 +64,7 @@ impl CollectorThread {
             queue_bytes_max: config.queue_bytes_max,
             flush_every: config.flush_every,
             counts: Arc::default(),
+            events,
         }
     }
 
@@ -105,7 +111,13 @@ impl CollectorThread {
 
     fn hand_over(&mut self, room: usize, now: Duration) {
         self.collector.spare.extend(self.spare.try_iter());
-        let batch = self.collector.hand_over(room, now);
+        let is_refused = self.counts.is_refused.load(Ordering::Relaxed);
+        let batch = self.collector.hand_over(room, is_refused, now);
+        for recording in self.collector.late.drain(..) {
+            let late = Event::Interrupted { recording, kind: ErrorKind::TimedOut };
+            // Where nobody takes events, this one is as late as the disk.
+            let _ = self.events.try_send(late);
+        }
         let counted = self.collector.counted;
         self.counts.misplaced.store(counted.misplaced, Ordering::Relaxed);
         self.counts.unwritten.store(counted.unwritten, Ordering::Relaxed);
@@ -156,6 +168,7 @@ impl KeeperThread {
             keeper.reporter.status.misplaced = counts.misplaced.load(Ordering::Relaxed);
             keeper.reporter.status.unwritten_periods = counts.unwritten.load(Ordering::Relaxed);
             keeper.turn(batch, started.elapsed());
+            counts.is_refused.store(!keeper.is_ready(), Ordering::Relaxed);
             self.queued.fetch_sub(bytes, Ordering::Relaxed);
             for portion in keeper.spare.drain(..) {
                 // Where the collector is gone, its memory is needed no more.

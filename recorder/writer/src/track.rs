@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use recorder::account::{Fact, Participant, TrackKind};
-use recorder::portion::{Portion, What};
+use recorder::portion::{Portion, Run, What};
 use recorder::{Gap, GapCause};
 
+use crate::sound::Waiting;
 use crate::writer::TrackStart;
 
 /// Where the sound of a track goes.
@@ -62,7 +63,7 @@ impl Track {
 
     /// What is to be told of it up to the period `to`: where it begins and ends, and its gaps.
     /// `waiting` is what came of it since the last time, `origin` the recording's first period.
-    pub(crate) fn facts(&mut self, waiting: &Portion, origin: u64, to: u64) -> Vec<Fact> {
+    pub(crate) fn facts(&mut self, waiting: &Waiting, origin: u64, to: u64) -> Vec<Fact> {
         let mut facts = Vec::new();
         let (Some(track), Some(first)) = (self.number, self.first.map(|first| first.max(origin)))
         else {
@@ -76,7 +77,7 @@ impl Track {
             first
         });
         let end = self.last.map_or(to, |last| last.min(to));
-        for (start, periods, cause) in gaps(waiting, from, end) {
+        for (start, periods, cause) in gaps(waiting.between(from, end), from, end) {
             facts.push(Fact::Gap { track, gap: Gap { start: start - origin, periods, cause } });
         }
         self.accounted = Some(to);
@@ -89,7 +90,11 @@ impl Track {
 }
 
 /// The parts between two periods that are not what was said: start, length, cause.
-fn gaps(waiting: &Portion, from: u64, to: u64) -> Vec<(u64, u64, GapCause)> {
+fn gaps<'a>(
+    runs: impl Iterator<Item = (Run, &'a [i16])>,
+    from: u64,
+    to: u64,
+) -> Vec<(u64, u64, GapCause)> {
     let mut found: Vec<(u64, u64, GapCause)> = Vec::new();
     let mut mark = |start: u64, end: u64, cause| match found.last_mut() {
         _ if start >= end => {}
@@ -97,7 +102,7 @@ fn gaps(waiting: &Portion, from: u64, to: u64) -> Vec<(u64, u64, GapCause)> {
         _ => found.push((start, end - start, cause)),
     };
     let mut at = from;
-    for (run, _) in waiting.between(from, to) {
+    for (run, _) in runs {
         mark(at, run.first, GapCause::Overrun);
         match run.what {
             What::Sound { concealed: true, .. } => mark(run.first, run.end(), GapCause::Concealed),
@@ -138,8 +143,9 @@ mod tests {
             (14, 1, GapCause::Muted),
             (16, 2, GapCause::Overrun),
         ];
-        assert_eq!(gaps(&portion, 9, 18), expected);
-        assert_eq!(gaps(&portion, 15, 16), []);
-        assert_eq!(gaps(&portion, 16, 16), []);
+        let gaps = |from, to| gaps(portion.between(from, to), from, to);
+        assert_eq!(gaps(9, 18), expected);
+        assert_eq!(gaps(15, 16), []);
+        assert_eq!(gaps(16, 16), []);
     }
 }

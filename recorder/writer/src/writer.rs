@@ -183,8 +183,9 @@ impl Writer {
         let active = Arc::new(AtomicUsize::new(0));
         let queued = Arc::new(AtomicUsize::new(0));
         let status = Arc::new(Mutex::new(Status::default()));
+        let late = events_sender.clone();
         let reporter = Reporter::new(Arc::clone(&status), events_sender, Arc::clone(&active));
-        let collector = CollectorThread::new(config, taps, asked, batches, spare, &queued);
+        let collector = CollectorThread::new(config, taps, asked, batches, spare, &queued, late);
         let keeper = KeeperThread { batches: kept, returned, queued: Arc::clone(&queued) };
         let counted = collector.counted();
         let config = config.clone();
@@ -393,7 +394,8 @@ mod tests {
         assert_eq!(read, samples.repeat(100));
         assert_eq!(fs::read_dir(path.join(".journal")).unwrap().count(), 1, "the lock");
         assert_eq!(repair(&path).unwrap(), []);
-        let fine = crate::Finding { name: "day/one.json".into(), faults: Vec::new() };
+        let fine =
+            crate::Finding { name: "day/one.json".into(), faults: Vec::new(), is_encrypted: false };
         assert_eq!(verify(&path).unwrap(), [fine]);
         fs::write(path.join("day/one.wav"), "rotten").unwrap();
         let faults = vec![crate::Fault::Changed("day/one.wav".into())];

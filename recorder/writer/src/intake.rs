@@ -1,0 +1,234 @@
+//! Where what taps carry is gathered. Each track has an inlet, which is found by its tap's number
+//! alone: this happens for every block of every track, and what it costs is memory that is not
+//! in the cache.
+
+use std::collections::HashMap;
+
+use engine_control::{SilenceCause, TapContent, TapId, TapItem};
+use media_units::Instant;
+use recorder::GapCause;
+use recorder::portion::{Misplaced, Portion, What};
+use rustc_hash::FxBuildHasher;
+use slab::Slab;
+
+use crate::report::RecordingId;
+
+/// What came of one track since the keeper took it the last time.
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    tap: TapId,
+    pub(crate) recording: RecordingId,
+    /// Which of its recording's tracks.
+    pub(crate) track: usize,
+    pub(crate) portion: Portion,
+    /// No block before it has a place.
+    next: u64,
+    /// The first period after it, once it has ended.
+    pub(crate) ended: Option<u64>,
+    /// Whether the keeper knows of the end.
+    pub(crate) told: bool,
+    pub(crate) is_paused: bool,
+    /// Its first period, and when that was mixed.
+    pub(crate) first: Option<(u64, Instant)>,
+}
+
+impl Inlet {
+    /// The inlet of a new track.
+    pub(crate) fn new(tap: TapId, recording: RecordingId, track: usize, portion: Portion) -> Self {
+        let (next, ended, told, is_paused, first) = (0, None, false, false, None);
+        Self { tap, recording, track, portion, next, ended, told, is_paused, first }
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn end(&mut self) {
+        self.ended = self.ended.or(Some(self.next));
+    }
+
+    /// Takes a period's sound or silence, or the end.
+    fn take(&mut self, item: &TapItem<'_>) -> Result<(), Misplaced> {
+        let paused = self.is_paused.then_some(GapCause::Paused);
+        let (what, samples) = match item.content {
+            TapContent::Ended => {
+                self.ended = Some(item.period.max(self.next));
+                return Ok(());
+            }
+            TapContent::Packet { .. } => return Ok(()),
+            TapContent::Block { .. } if paused.is_some() => (What::Silence(paused), &[][..]),
+            TapContent::Block { class, concealed, samples } => {
+                (What::Sound { class, concealed }, samples)
+            }
+            TapContent::Silence { cause, .. } => {
+                (What::Silence(paused.or(cause_of(cause))), &[][..])
+            }
+        };
+        if item.period < self.next {
+            return Err(Misplaced);
+        }
+        self.portion.push(item.period, what, samples)?;
+        self.next = item.period + 1;
+        self.first.get_or_insert((item.period, item.at));
+        Ok(())
+    }
+}
+
+/// The inlets of a tap: nearly always one.
+#[derive(Debug)]
+struct Route {
+    first: usize,
+    others: Vec<usize>,
+}
+
+/// All inlets.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    inlets: Slab<Inlet>,
+    routes: HashMap<TapId, Route, FxBuildHasher>,
+}
+
+impl Intake {
+    /// Adds an inlet, and says which it is.
+    pub(crate) fn add(&mut self, inlet: Inlet) -> usize {
+        let tap = inlet.tap;
+        let index = self.inlets.insert(inlet);
+        let others = |route: &mut Route| route.others.push(index);
+        let routes = self.routes.entry(tap).and_modify(others);
+        routes.or_insert(Route { first: index, others: Vec::new() });
+        index
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, index: usize) -> &Inlet {
+        &self.inlets[index]
+    }
+
+    /// One of them.
+    pub(crate) fn get_mut(&mut self, index: usize) -> &mut Inlet {
+        &mut self.inlets[index]
+    }
+
+    /// All of them.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Inlet> {
+        self.inlets.iter_mut().map(|(_, inlet)| inlet)
+    }
+
+    /// Ends the inlets of a tap that are among these.
+    pub(crate) fn end(&mut self, tap: TapId, among: &[usize]) {
+        for &index in among {
+            if self.inlets[index].tap == tap {
+                self.inlets[index].end();
+                self.cut(index);
+            }
+        }
+    }
+
+    /// Takes an inlet away.
+    pub(crate) fn remove(&mut self, index: usize) -> Inlet {
+        self.cut(index);
+        self.inlets.remove(index)
+    }
+
+    /// Nothing more comes to this inlet.
+    fn cut(&mut self, index: usize) {
+        let tap = self.inlets[index].tap;
+        let Some(route) = self.routes.get_mut(&tap) else { return };
+        route.others.retain(|&other| other != index);
+        if route.first == index {
+            match route.others.pop() {
+                Some(other) => route.first = other,
+                None => {
+                    self.routes.remove(&tap);
+                }
+            }
+        }
+    }
+
+    /// Whether anybody asked for this tap. Looks at what taking a record of it is going to need,
+    /// so that it is in the cache by then: many such looks wait for memory together, while what
+    /// is taken waits one by one.
+    pub(crate) fn expect(&self, tap: TapId) -> bool {
+        let Some(route) = self.routes.get(&tap) else { return false };
+        let last = self.inlets.get(route.first).and_then(|inlet| inlet.portion.runs.last());
+        std::hint::black_box(last.map(|run| run.periods));
+        true
+    }
+
+    /// Takes a record. Packets are given to `packet`, with the inlet that they are for. Returns
+    /// how many places it had none in.
+    pub(crate) fn take(&mut self, item: &TapItem<'_>, mut packet: impl FnMut(&Inlet)) -> u64 {
+        let Some(route) = self.routes.get(&item.tap) else {
+            // The end of a tap whose recording has ended is no news.
+            return u64::from(item.content != TapContent::Ended);
+        };
+        let mut misplaced = 0;
+        for index in [route.first].iter().chain(&route.others) {
+            let Some(inlet) = self.inlets.get_mut(*index) else { continue };
+            if inlet.ended.is_some() {
+                continue;
+            }
+            if matches!(item.content, TapContent::Packet { .. }) && !inlet.is_paused {
+                packet(inlet);
+            }
+            misplaced += u64::from(inlet.take(item).is_err());
+        }
+        if item.content == TapContent::Ended {
+            self.routes.remove(&item.tap);
+        }
+        misplaced
+    }
+}
+
+/// Why what a tap calls silence is not what was said, where it is not.
+const fn cause_of(cause: SilenceCause) -> Option<GapCause> {
+    match cause {
+        SilenceCause::Silent => None,
+        SilenceCause::NothingReceived => Some(GapCause::NotReceived),
+        SilenceCause::Digit => Some(GapCause::Digit),
+        SilenceCause::Muted => Some(GapCause::Muted),
+        SilenceCause::Held => Some(GapCause::Held),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use media_units::RateClass;
+
+    use super::*;
+
+    fn said(intake: &mut Intake, tap: u32, period: u64) -> u64 {
+        let content =
+            TapContent::Block { class: RateClass::Narrow, concealed: false, samples: &[1; 160] };
+        let item = TapItem { tap: TapId(tap), period, at: Instant::START, content };
+        intake.take(&item, |_| {})
+    }
+
+    fn add(intake: &mut Intake, tap: u32, recording: u64) -> usize {
+        intake.add(Inlet::new(TapId(tap), RecordingId(recording), 0, Portion::default()))
+    }
+
+    #[test]
+    fn a_tap_feeds_all_its_inlets_until_each_is_taken_away() {
+        let mut intake = Intake::default();
+        let inlets: Vec<usize> = (0..3).map(|recording| add(&mut intake, 7, recording)).collect();
+        let other = add(&mut intake, 8, 0);
+        assert_eq!(said(&mut intake, 7, 5), 0);
+        assert_eq!(intake.remove(inlets[0]).portion.end(), Some(6));
+        intake.end(TapId(7), &[inlets[1]]);
+        assert_eq!(said(&mut intake, 7, 6), 0);
+        assert_eq!(intake.get(inlets[1]).portion.end(), Some(6));
+        assert_eq!(intake.get(inlets[2]).portion.end(), Some(7));
+        intake.remove(inlets[2]);
+        assert_eq!(said(&mut intake, 7, 7), 1, "nobody asked for it any more");
+        assert!(!intake.expect(TapId(7)));
+        assert_eq!(intake.remove(other).portion, Portion::default());
+    }
+
+    #[test]
+    fn the_past_has_no_place_even_once_the_keeper_has_taken_what_came() {
+        let mut intake = Intake::default();
+        let inlet = add(&mut intake, 7, 0);
+        said(&mut intake, 7, 5);
+        intake.get_mut(inlet).portion.clear();
+        assert_eq!(said(&mut intake, 7, 5), 1);
+        assert_eq!(said(&mut intake, 7, 6), 0);
+    }
+}
