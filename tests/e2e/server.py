@@ -67,6 +67,9 @@ def media_ports(count):
 class Server:
     """One server process. Sections of its configuration are given as dictionaries."""
 
+    # What the program is run by, if by another one.
+    prefix = ()
+
     def __init__(self, ports=1024, **sections):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mixminus-e2e-"))
         self.port = free_port()
@@ -101,7 +104,7 @@ class Server:
             raise AssertionError(f"{BINARY} is missing: cargo build --release -p mixminus")
         self.log = open(self.folder / "log", "w+")
         self.process = subprocess.Popen(
-            [BINARY, "run", "--config", self.config],
+            [*self.prefix, BINARY, "run", "--config", self.config],
             cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             preexec_fn=before_it_runs,
         )

@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use engine::{Equipment, Output, Port};
 use engine_control::{Command, Event};
 
-use crate::network::Network;
 use crate::rings::{Notice, NoticeSender};
-use crate::sockets::{SocketPair, SocketTable};
+use crate::road::Outlet;
+use crate::sockets::SocketPair;
 
-/// The [`Output`] of a shard that runs on real sockets.
-pub(crate) struct Carrier<N> {
-    pub(crate) network: N,
-    pub(crate) sockets: SocketTable,
+/// The [`Output`] of a shard that runs on a real network.
+pub(crate) struct Carrier<O> {
+    pub(crate) outlet: O,
     notices: NoticeSender,
     /// Sockets that came with the command in progress and found no place: they go home with the
     /// event that answers it.
@@ -22,16 +21,9 @@ pub(crate) struct Carrier<N> {
     refused: u64,
 }
 
-impl<N: Network> Carrier<N> {
-    pub(crate) fn new(network: N, sockets: SocketTable, notices: NoticeSender) -> Self {
-        Self {
-            network,
-            sockets,
-            notices,
-            unplaced: SocketPair::default(),
-            retired: None,
-            refused: 0,
-        }
+impl<O: Outlet> Carrier<O> {
+    pub(crate) fn new(outlet: O, notices: NoticeSender) -> Self {
+        Self { outlet, notices, unplaced: SocketPair::default(), retired: None, refused: 0 }
     }
 
     /// Whether the answer to one more command has room.
@@ -41,7 +33,7 @@ impl<N: Network> Carrier<N> {
 
     /// Takes in the sockets that came with a command.
     pub(crate) fn take_sockets(&mut self, slot: u32, sockets: SocketPair) {
-        self.unplaced = self.sockets.insert(slot, sockets);
+        self.unplaced = self.outlet.insert(slot, sockets);
     }
 
     /// Counts a datagram of ours that the network refused after it was sent.
@@ -52,9 +44,9 @@ impl<N: Network> Carrier<N> {
     /// Hands everything to the kernel and wakes the control plane if there is news; returns how
     /// many datagrams were refused since the last time.
     pub(crate) fn finish_tick(&mut self) -> u64 {
-        self.network.flush();
+        self.outlet.flush();
         self.notices.wake();
-        std::mem::take(&mut self.refused) + self.network.take_refused()
+        std::mem::take(&mut self.refused) + self.outlet.take_refused()
     }
 
     /// The sockets that nobody needs once this event is told.
@@ -69,33 +61,18 @@ impl<N: Network> Carrier<N> {
         };
         // What is queued still names the descriptors; the control plane closes them as soon as
         // it sees the event.
-        self.network.flush();
-        self.sockets.remove(slot)
+        self.outlet.flush();
+        self.outlet.remove(slot)
     }
 }
 
-impl<N: Network> Output for Carrier<N> {
+impl<O: Outlet> Output for Carrier<O> {
     fn send(&mut self, slot: u32, port: Port, to: SocketAddr, parts: [&[u8]; 2]) {
-        let Some(socket) = self.sockets.get(slot, port) else {
-            self.refused += 1;
-            return;
-        };
-        let to = (socket.connected_to() != Some(to)).then(|| in_family(to, self.sockets.is_ipv6()));
-        self.network.send(socket.fd(), to, parts);
+        self.outlet.send(slot, port, to, parts);
     }
 
     fn latch(&mut self, slot: u32, port: Port, source: Option<SocketAddr>) {
-        let is_ipv6 = self.sockets.is_ipv6();
-        // What is queued was addressed by the old state of the socket.
-        self.network.flush();
-        let Some(socket) = self.sockets.get_mut(slot, port) else { return };
-        let done = match source {
-            Some(source) => socket.admit_only(source, in_family(source, is_ipv6)),
-            None => socket.admit_anyone(),
-        };
-        // Where the address has no route the socket stays as it is: dearer, and the shard's own
-        // check of the source goes on.
-        self.refused += u64::from(done.is_err());
+        self.outlet.latch(slot, port, source);
     }
 
     fn retire(&mut self, equipment: Box<Equipment>) {
@@ -108,14 +85,6 @@ impl<N: Network> Output for Carrier<N> {
     }
 }
 
-/// An address as a socket of this family takes it.
-fn in_family(address: SocketAddr, is_ipv6: bool) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if is_ipv6 => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
-        _ => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
@@ -125,8 +94,11 @@ mod tests {
 
     use super::*;
     use crate::batch::{Batch, Outcome};
+    use crate::network::Network;
     use crate::plain::Plain;
     use crate::rings::{ControlEnds, Shared, rings};
+    use crate::road::Road;
+    use crate::socket_road::{SocketOutlet, SocketRoad};
     use crate::sockets::{Gave, SocketPlan};
     use crate::uring::Uring;
 
@@ -139,19 +111,20 @@ mod tests {
 
     /// A carrier with one session, and where its RTP socket listens.
     struct Bench<N> {
-        carrier: Carrier<N>,
+        carrier: Carrier<SocketOutlet<N>>,
         control: ControlEnds,
         here: SocketAddr,
         batch: Batch,
     }
 
-    impl<N: Network> Bench<N> {
-        fn new(mut network: N) -> Self {
-            network.adopt().unwrap();
+    impl<N: Network + Send + 'static> Bench<N> {
+        fn new(network: N) -> Self {
+            let mut road = SocketRoad { network, plan: PLAN };
+            road.adopt().unwrap();
             let limits = Limits { sessions_max: 8, ..Limits::default() };
             let (control, ends) = rings(&limits, &Arc::new(Shared::new().unwrap()));
-            let table = SocketTable::new(PLAN, limits.sessions_max);
-            let mut carrier = Carrier::new(network, table, ends.notices);
+            let (_, outlet) = road.open(limits.sessions_max);
+            let mut carrier = Carrier::new(outlet, ends.notices);
             // A port of our choice, as in earnest: the kernel takes one of its own choice away
             // when the socket is disconnected.
             let (free, here) = endpoint();
@@ -165,9 +138,9 @@ mod tests {
         fn read_all(&mut self) -> Vec<(Vec<u8>, Option<SocketAddr>)> {
             let mut all = Vec::new();
             loop {
-                let socket = self.carrier.sockets.get(SLOT, Port::Rtp).unwrap();
+                let socket = self.carrier.outlet.sockets.get(SLOT, Port::Rtp).unwrap();
                 self.batch.fill(std::iter::once(socket.read(SLOT, Port::Rtp)));
-                self.carrier.network.receive(&mut self.batch);
+                self.carrier.outlet.network.receive(&mut self.batch);
                 let gave = match self.batch.outcome(0) {
                     Outcome::Received(r) => {
                         all.push((r.bytes.to_vec(), r.source));
@@ -176,7 +149,7 @@ mod tests {
                     Outcome::Empty => Gave::Nothing,
                     Outcome::Refused => Gave::Error,
                 };
-                let socket = self.carrier.sockets.get_mut(SLOT, Port::Rtp).unwrap();
+                let socket = self.carrier.outlet.sockets.get_mut(SLOT, Port::Rtp).unwrap();
                 socket.after_read(gave, socket.connected_to());
                 if gave == Gave::Nothing {
                     break;
@@ -193,7 +166,11 @@ mod tests {
         (socket, address)
     }
 
-    fn a_latched_socket_shuts_strangers_out_until_it_is_opened_again<N: Network>(network: N) {
+    fn a_latched_socket_shuts_strangers_out_until_it_is_opened_again<
+        N: Network + Send + 'static,
+    >(
+        network: N,
+    ) {
         let mut bench = Bench::new(network);
         let ((phone, phone_at), (stranger, stranger_at)) = (endpoint(), endpoint());
         stranger.send_to(b"early", bench.here).unwrap();
@@ -223,7 +200,7 @@ mod tests {
     fn each_datagram_goes_where_it_was_addressed_whatever_the_latch() {
         let mut bench = Bench::new(Uring::new().unwrap());
         let ((first, first_at), (second, second_at)) = (endpoint(), endpoint());
-        let send = |carrier: &mut Carrier<Uring>, to, text: &[u8]| {
+        let send = |carrier: &mut Carrier<SocketOutlet<Uring>>, to, text: &[u8]| {
             carrier.send(SLOT, Port::Rtp, to, [text, b"."]);
         };
         send(&mut bench.carrier, first_at, b"one");
@@ -256,7 +233,7 @@ mod tests {
         let notice = bench.control.notices.pop().unwrap();
         drop(notice.sockets.rtp.expect("the socket came home"));
         assert_eq!(phone.recv(&mut [0; 8]).unwrap(), 3, "said before the event was told");
-        assert!(bench.carrier.sockets.get(SLOT, Port::Rtp).is_none());
+        assert!(bench.carrier.outlet.sockets.get(SLOT, Port::Rtp).is_none());
     }
 
     #[test]
@@ -268,13 +245,9 @@ mod tests {
         let command = Command::CloseSession { session };
         bench.carrier.event(Event::Refused { command, refusal: Refusal::Occupied });
         assert!(bench.control.notices.pop().unwrap().sockets.rtp.is_some());
-        assert!(bench.carrier.sockets.get(SLOT, Port::Rtp).is_some(), "the tenant keeps its own");
-    }
-
-    #[test]
-    fn an_ipv6_socket_is_given_ipv4_addresses_mapped() {
-        let v4 = SocketAddr::from(([192, 0, 2, 7], 5000));
-        assert_eq!(in_family(v4, true), "[::ffff:192.0.2.7]:5000".parse().unwrap());
-        assert_eq!(in_family(v4, false), v4);
+        assert!(
+            bench.carrier.outlet.sockets.get(SLOT, Port::Rtp).is_some(),
+            "the tenant keeps its own"
+        );
     }
 }

@@ -15,6 +15,17 @@ pub enum DriverChoice {
     IoUring,
     /// `recv` and `send`.
     Plain,
+    /// One steered socket for each shard and frames of our own, or no start.
+    Packet,
+    /// The same where the system allows it, else as `Auto`, with a warning.
+    PacketOrSockets,
+}
+
+impl DriverChoice {
+    /// Whether streams have no sockets of their own.
+    pub(crate) fn is_steered(self) -> bool {
+        matches!(self, Self::Packet | Self::PacketOrSockets)
+    }
 }
 
 /// Everything an engine needs to know to start. Checked by [`crate::Engine::start`].

@@ -20,13 +20,13 @@ use crate::clock::EngineClock;
 use crate::config::{DriverChoice, EngineConfig};
 use crate::failure::StartFailure;
 use crate::host;
-use crate::network::Network;
-use crate::plain::Plain;
+use crate::packet::PacketKeeper;
 use crate::plan::MemoryPlan;
 use crate::rings::{ControlEnds, Notice, Order, ShardEnds, Shared, rings};
+use crate::road::Road;
+use crate::roads::Roads;
 use crate::sockets::{SocketPair, SocketPlan};
 use crate::thread::{ShardThread, ThreadPlan, settle};
-use crate::uring::Uring;
 
 /// How long after all shards are ready the engine's clock starts: their threads wake up by then.
 const START_LEAD: Duration = Duration::from_millis(20);
@@ -40,7 +40,10 @@ pub struct Engine {
     config: EngineConfig,
     driver: &'static str,
     clock: EngineClock,
-    sockets: SocketPlan,
+    /// Opens the sockets of streams; none where all are steered into one of each shard.
+    sockets: Option<SocketPlan>,
+    /// Ends the steering when it is dropped, after the shards.
+    packets: Option<PacketKeeper>,
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     tenants: HashMap<SessionKey, Tenant>,
@@ -75,10 +78,18 @@ impl Engine {
     ///
     /// Only then the engine's clock starts ([`Instant::START`] is the same for all shards), so
     /// that no tick is late because of the start.
-    pub fn start(config: EngineConfig) -> Result<Self, StartFailure> {
+    pub fn start(mut config: EngineConfig) -> Result<Self, StartFailure> {
         check(&config)?;
-        let networks = networks(&config)?;
-        let driver = if networks.is_some() { "io_uring" } else { "plain" };
+        let sockets = SocketPlan {
+            bind: config.bind,
+            receive_buffer_bytes: config.receive_buffer_bytes,
+            rtp_stamps: config.arrival_timestamps,
+        };
+        let roads = Roads::build(&config, sockets)?;
+        let driver = roads.driver();
+        if roads.has_sockets() && config.driver.is_steered() {
+            config.driver = DriverChoice::Auto;
+        }
         let shared = Arc::new(Shared::new().map_err(|error| StartFailure::Thread {
             shard: 0,
             call: "eventfd",
@@ -88,11 +99,8 @@ impl Engine {
             driver,
             // Set anew as soon as the shards are ready.
             clock: EngineClock::starting_in(START_LEAD),
-            sockets: SocketPlan {
-                bind: config.bind,
-                receive_buffer_bytes: config.receive_buffer_bytes,
-                rtp_stamps: config.arrival_timestamps,
-            },
+            sockets: roads.has_sockets().then_some(sockets),
+            packets: None,
             shared,
             shards: Vec::with_capacity(config.shards.len()),
             tenants: HashMap::new(),
@@ -101,12 +109,12 @@ impl Engine {
             refused_overload: 0,
             config,
         };
-        engine.start_shards(networks)?;
+        engine.start_shards(roads)?;
         tracing::info!(driver, shards = engine.shards.len(), "media engine started");
         Ok(engine)
     }
 
-    /// Which driver carries the packets: `io_uring` or `plain`.
+    /// Which driver carries the packets: `io_uring`, `plain` or `packet`.
     pub fn driver(&self) -> &'static str {
         self.driver
     }
@@ -293,16 +301,15 @@ impl Engine {
         drop(self);
     }
 
-    fn start_shards(&mut self, networks: Option<Vec<Uring>>) -> Result<(), StartFailure> {
-        let mut networks = networks.map(Vec::into_iter);
-        let mut starting = Vec::new();
-        for index in 0..self.config.shards.len() {
-            let network = networks.as_mut().and_then(Iterator::next);
-            starting.push(match network {
-                Some(ring) => self.start_shard(index as u8, ring)?,
-                None => self.start_shard(index as u8, Plain::new())?,
-            });
-        }
+    fn start_shards(&mut self, roads: Roads) -> Result<(), StartFailure> {
+        let starting = match roads {
+            Roads::Plain(roads) => self.start_each(roads)?,
+            Roads::Uring(roads) => self.start_each(roads)?,
+            Roads::Packet(keeper, roads) => {
+                self.packets = Some(keeper);
+                self.start_each(roads)?
+            }
+        };
         for (shard, Starting { ready, .. }) in (0..).zip(&starting) {
             match ready.recv() {
                 Ok(Ok(taps)) => self.taps.extend(taps.map(|taps| *taps)),
@@ -318,11 +325,11 @@ impl Engine {
         Ok(())
     }
 
-    fn start_shard<N: Network + Send + 'static>(
-        &mut self,
-        index: u8,
-        network: N,
-    ) -> Result<Starting, StartFailure> {
+    fn start_each<R: Road>(&mut self, roads: Vec<R>) -> Result<Vec<Starting>, StartFailure> {
+        (0..).zip(roads).map(|(index, road)| self.start_shard(index, road)).collect()
+    }
+
+    fn start_shard<R: Road>(&mut self, index: u8, road: R) -> Result<Starting, StartFailure> {
         let limits = self.config.limits.clone();
         let (ends, shard_ends) = rings(&limits, &self.shared);
         let handle = |thread| ShardHandle {
@@ -339,14 +346,13 @@ impl Engine {
             limits: limits.clone(),
             kernels: self.config.kernels,
             seed: self.config.seed.wrapping_add(u64::from(index)),
-            sockets: self.sockets,
         };
         let (report, ready) = mpsc::channel();
         let (start, started) = mpsc::channel();
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
-            .spawn(move || shard_main(&plan, network, shard_ends, shared, &report, &started))
+            .spawn(move || shard_main(&plan, road, shard_ends, shared, &report, &started))
             .map_err(|error| StartFailure::Thread { shard: index, call: "clone", error })?;
         self.shards.push(handle(thread));
         Ok(Starting { ready, start })
@@ -395,7 +401,8 @@ impl Engine {
                 }
                 // It was multiplexed until now: the port above was closed, and is wanted again.
                 let port = self.config.ports.rtp_port(*session) + 1;
-                let rtcp = self.sockets.open(Port::Rtcp, port).map_err(|_| Refusal::NoPort)?;
+                let Some(sockets) = self.sockets else { return Ok(SocketPair::default()) };
+                let rtcp = sockets.open(Port::Rtcp, port).map_err(|_| Refusal::NoPort)?;
                 *has_rtcp_socket = true;
                 Ok(SocketPair { rtp: None, rtcp: Some(rtcp) })
             }
@@ -449,22 +456,21 @@ struct Starting {
     start: mpsc::Sender<EngineClock>,
 }
 
-fn shard_main<N: Network>(
+fn shard_main<R: Road>(
     plan: &ThreadPlan,
-    mut network: N,
+    mut road: R,
     ends: ShardEnds,
     shared: Arc<Shared>,
     ready: &mpsc::Sender<Ready>,
     start: &mpsc::Receiver<EngineClock>,
 ) {
-    let settled = settle(plan)
-        .and_then(|()| network.adopt().map_err(|error| ("io_uring_register(ENABLE)", error)));
+    let settled = settle(plan).and_then(|()| road.adopt());
     // Nobody listens where the start has failed already: then no clock will come, either.
     if let Err(failed) = settled {
         let _ = ready.send(Err(failed));
         return;
     }
-    let mut thread = ShardThread::new(plan, network, ends, shared);
+    let mut thread = ShardThread::new(plan, road, ends, shared);
     let _ = ready.send(Ok(thread.take_tap_reader()));
     if let Ok(clock) = start.recv() {
         thread.run(clock);
@@ -484,41 +490,20 @@ fn check(config: &EngineConfig) -> Result<(), StartFailure> {
     if sessions_max > sessions_with_ports {
         return Err(StartFailure::Ports { sessions_max, sessions_with_ports });
     }
-    host::allow_sockets(shards as u64, sessions_max).map_err(
-        |(needed, allowed, sessions_max)| StartFailure::Files { needed, allowed, sessions_max },
-    )?;
+    if config.driver != DriverChoice::Packet {
+        host::allow_sockets(shards as u64, sessions_max).map_err(
+            |(needed, allowed, sessions_max)| StartFailure::Files { needed, allowed, sessions_max },
+        )?;
+    }
     let any_port = SocketAddr::new(config.bind, 0);
     Socket::new(Domain::for_address(any_port), Type::DGRAM, None)
         .and_then(|socket| socket.bind(&SockAddr::from(any_port)))
         .map_err(|error| StartFailure::Bind { address: config.bind, error })
 }
 
-/// A ring for each shard, or `None` for the plain driver.
-fn networks(config: &EngineConfig) -> Result<Option<Vec<Uring>>, StartFailure> {
-    if config.driver == DriverChoice::Plain {
-        return Ok(None);
-    }
-    let ring = |index| {
-        Uring::new().map_err(|(call, error)| StartFailure::IoUring {
-            shard: index as u8,
-            call,
-            error,
-        })
-    };
-    let rings = Uring::probe()
-        .map_err(|(call, error)| StartFailure::IoUring { shard: 0, call, error })
-        .and_then(|()| (0..config.shards.len()).map(ring).collect::<Result<Vec<_>, _>>());
-    match rings {
-        Ok(rings) => Ok(Some(rings)),
-        Err(failure) if config.driver == DriverChoice::Auto => {
-            tracing::warn!(%failure, "using the plain driver");
-            Ok(None)
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
-fn open_pair(sockets: SocketPlan, rtp_port: u16) -> io::Result<SocketPair> {
+/// A session's sockets; none where packets are steered.
+fn open_pair(sockets: Option<SocketPlan>, rtp_port: u16) -> io::Result<SocketPair> {
+    let Some(sockets) = sockets else { return Ok(SocketPair::default()) };
     let rtp = sockets.open(Port::Rtp, rtp_port)?;
     let rtcp = sockets.open(Port::Rtcp, rtp_port + 1)?;
     Ok(SocketPair { rtp: Some(rtp), rtcp: Some(rtcp) })
@@ -529,6 +514,8 @@ mod tests {
     use engine_control::{Limits, PortPlan};
 
     use super::*;
+    use crate::plain::Plain;
+    use crate::socket_road::SocketRoad;
 
     fn config(first_port: u16) -> EngineConfig {
         let limits = Limits { sessions_max: 1, rooms_max: 1, taps_max: 1, ..Limits::default() };
@@ -559,7 +546,10 @@ mod tests {
             limits: config.limits,
             kernels: config.kernels,
             seed: 0,
-            sockets: SocketPlan {
+        };
+        let road = SocketRoad {
+            network: Plain::new(),
+            plan: SocketPlan {
                 bind: config.bind,
                 receive_buffer_bytes: config.receive_buffer_bytes,
                 rtp_stamps: config.arrival_timestamps,
@@ -568,7 +558,7 @@ mod tests {
         let (report, ready) = mpsc::channel();
         let (start, started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            shard_main(&plan, Plain::new(), ends, shared, &report, &started);
+            shard_main(&plan, road, ends, shared, &report, &started);
         });
         assert!(matches!(ready.recv(), Ok(Ok(Some(_)))));
         assert!(!thread.is_finished(), "it waits");

@@ -44,6 +44,13 @@ pub enum StartFailure {
         /// What the system said.
         error: io::Error,
     },
+    /// The packet road was asked for and does not work here.
+    Packet {
+        /// Which call failed.
+        call: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A shard's thread could not be set up.
     Thread {
         /// Which shard.
@@ -82,6 +89,11 @@ impl fmt::Display for StartFailure {
             Self::IoUring { shard, call, error } => {
                 write!(f, "io_uring does not work for shard {shard}: {call}: {error}")
             }
+            Self::Packet { call, error } => write!(
+                f,
+                "the packet driver does not work here: {call}: {error} (it needs Linux 5.9 and the \
+                 capabilities CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW)"
+            ),
             Self::Thread { shard, call, error } => {
                 write!(f, "the thread of shard {shard} could not be set up: {call}: {error}")
             }
@@ -93,9 +105,10 @@ impl fmt::Display for StartFailure {
 impl std::error::Error for StartFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Bind { error, .. } | Self::IoUring { error, .. } | Self::Thread { error, .. } => {
-                Some(error)
-            }
+            Self::Bind { error, .. }
+            | Self::IoUring { error, .. }
+            | Self::Packet { error, .. }
+            | Self::Thread { error, .. } => Some(error),
             _ => None,
         }
     }

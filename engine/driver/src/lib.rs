@@ -7,10 +7,13 @@
 //! closed on the control plane's side and travel beside them.
 //!
 //! After its start a shard's thread never allocates, frees, locks or logs, and makes no system
-//! call but those of its packets, its clock, and one wake-up of the control plane per tick.
+//! call but those of its packets, its clock, and wake-ups: of the control plane once per tick, and of
+//! the thread that knows the routes for an address that is new.
 //!
-//! Two drivers carry the packets behind one private trait: `io_uring` (chunks of one-shot
-//! operations that complete inline; nothing is ever left pending) and plain `recv`/`send`.
+//! Two roads lead to the network, behind one private trait: a socket for each stream, served by
+//! `io_uring` (chunks of one-shot operations that complete inline; nothing is ever left pending)
+//! or by plain `recv` and `send`; and the packet road, where one steered socket receives for all
+//! streams of a shard and frames of our own go out.
 
 mod batch;
 mod carrier;
@@ -22,9 +25,14 @@ mod failure;
 mod fault;
 mod host;
 mod network;
+mod option;
+mod packet;
 mod plain;
 mod plan;
 mod rings;
+mod road;
+mod roads;
+mod socket_road;
 mod sockets;
 mod thread;
 mod uring;

@@ -7,6 +7,7 @@ use engine_control::Limits;
 
 use crate::batch::Batch;
 use crate::config::EngineConfig;
+use crate::packet;
 use crate::rings;
 use crate::sockets::SocketTable;
 use crate::uring::Uring;
@@ -35,7 +36,9 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     pub(crate) fn of(config: &EngineConfig) -> Self {
         let limits: &Limits = &config.limits;
-        let sockets = 2 * limits.sessions_max as usize;
+        let is_steered = config.driver.is_steered();
+        let sockets = if is_steered { 0 } else { 2 * limits.sessions_max as usize };
+        let queues = if is_steered { limits.sessions_max as usize } else { sockets };
         let part = |name, bytes, reserved| MemoryPart {
             name,
             bytes: bytes * config.shards.len(),
@@ -46,11 +49,11 @@ impl MemoryPlan {
                 part("sessions and rooms", Shard::memory_bytes(limits), true),
                 part("command and event rings", rings::memory_bytes(limits), true),
                 part("socket tables", SocketTable::memory_bytes(limits.sessions_max), true),
-                part("packet buffers", Batch::memory_bytes() + Uring::memory_bytes(), true),
+                part("packet buffers", packet_buffers(config), true),
                 part("kernel: sockets, all in use", sockets * KERNEL_SOCKET_BYTES, false),
                 part(
                     "kernel: receive queues, all full",
-                    sockets * 2 * config.receive_buffer_bytes,
+                    queues * 2 * config.receive_buffer_bytes,
                     false,
                 ),
             ],
@@ -60,6 +63,14 @@ impl MemoryPlan {
     /// Bytes reserved at start.
     fn reserved_bytes(&self) -> usize {
         self.parts.iter().filter(|part| part.reserved).map(|part| part.bytes).sum()
+    }
+}
+
+fn packet_buffers(config: &EngineConfig) -> usize {
+    if config.driver.is_steered() {
+        packet::memory_bytes(config.limits.sessions_max)
+    } else {
+        Batch::memory_bytes() + Uring::memory_bytes()
     }
 }
 

@@ -9,6 +9,7 @@ use rustix::net::{connect, connect_unspec};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::batch::Read;
+use crate::option;
 
 /// Opens media sockets.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,7 @@ impl SocketPlan {
         socket.bind(&SockAddr::from(address))?;
         let socket = OwnedFd::from(socket);
         if self.stamps(which) {
-            enable_stamps(socket.as_fd())?;
+            option::set(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
         }
         Ok(socket)
     }
@@ -44,21 +45,6 @@ impl SocketPlan {
             Port::Rtcp => true,
         }
     }
-}
-
-fn enable_stamps(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the option's value is one integer, which outlives the call.
-    let returned = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_TIMESTAMPNS,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if returned == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The sockets of a session, on their way.

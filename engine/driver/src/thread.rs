@@ -1,36 +1,20 @@
-//! The loop of one shard's thread, the same for both drivers.
+//! The loop of one shard's thread, the same for all drivers.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use engine::{Datagram, Port, Shard};
+use engine::Shard;
 use engine_control::{COMMANDS_PER_TICK, Command, Limits, TapReader};
-use media::{Demux, demux};
 use media_kernels::Kernels;
-use media_units::{Arrival, Instant, PERIOD, PHASES};
+use media_units::Instant;
 use rtrb::Consumer;
 
-use crate::batch::{Batch, Outcome, Read, Received};
 use crate::carrier::Carrier;
 use crate::clock::{EngineClock, StampClock};
 use crate::host;
-use crate::network::{CHUNK, Network};
 use crate::rings::{Order, ShardEnds, Shared};
-use crate::sockets::{Gave, SocketPlan, SocketTable};
-
-/// Most times that the sockets of one tick are gone through: bounds what one sender can make a
-/// shard do.
-const PASSES_MAX: usize = 8;
-
-/// Every so many visits a socket is read twice, to find a backlog (20 ms each: 320 ms).
-const PROBE_VISITS: u64 = 16;
-
-/// Every so many ticks an RTCP socket is read (1 s). Its datagrams carry their time of arrival.
-const RTCP_TICKS: u64 = 200;
-
-/// So many reads ahead the memory is asked for where a packet will go.
-const AHEAD: usize = 4;
+use crate::road::{Inlet, Outlet, Road};
 
 /// What a shard's thread is started with.
 pub(crate) struct ThreadPlan {
@@ -40,7 +24,6 @@ pub(crate) struct ThreadPlan {
     pub(crate) limits: Limits,
     pub(crate) kernels: Kernels,
     pub(crate) seed: u64,
-    pub(crate) sockets: SocketPlan,
 }
 
 /// Ties the calling thread to its core and its priority.
@@ -59,38 +42,29 @@ pub(crate) fn settle(plan: &ThreadPlan) -> Result<(), (&'static str, io::Error)>
 }
 
 /// One shard with everything that carries it.
-pub(crate) struct ShardThread<N> {
+pub(crate) struct ShardThread<R: Road> {
     shard: Shard,
-    carrier: Carrier<N>,
+    carrier: Carrier<R::Outlet>,
+    inlet: R::Inlet,
     orders: Consumer<Order>,
     /// Where the control plane looks how it is.
     load: Arc<AtomicU64>,
     shared: Arc<Shared>,
-    batch: Batch,
-    /// Sockets to be read now, and once more after all of these: at most two reads of each RTP
-    /// socket and one of each RTCP socket.
-    reads: Vec<(u32, Port)>,
-    again: Vec<(u32, Port)>,
-    slots: u32,
     ticks: u64,
 }
 
-impl<N: Network> ShardThread<N> {
+impl<R: Road> ShardThread<R> {
     /// Reserves everything. Called on the shard's own thread, so that its memory is near its core.
-    pub(crate) fn new(plan: &ThreadPlan, network: N, ends: ShardEnds, shared: Arc<Shared>) -> Self {
-        let slots = plan.limits.sessions_max;
-        let sockets = SocketTable::new(plan.sockets, slots);
+    pub(crate) fn new(plan: &ThreadPlan, road: R, ends: ShardEnds, shared: Arc<Shared>) -> Self {
+        let (inlet, outlet) = road.open(plan.limits.sessions_max);
         let shard = Shard::new(plan.index, &plan.limits, plan.kernels, plan.seed);
         Self {
             shard,
-            carrier: Carrier::new(network, sockets, ends.notices),
+            carrier: Carrier::new(outlet, ends.notices),
+            inlet,
             orders: ends.orders,
             load: ends.load,
             shared,
-            batch: Batch::new(),
-            reads: Vec::with_capacity(3 * slots as usize),
-            again: Vec::with_capacity(3 * slots as usize),
-            slots,
             ticks: 0,
         }
     }
@@ -138,117 +112,14 @@ impl<N: Network> ShardThread<N> {
     /// it sends: read, mix, send, and on to the next group.
     fn tick(&mut self, now: Instant) {
         let stamps = StampClock::at(now);
-        self.list_rtcp_reads();
+        self.inlet.begin_tick(self.ticks);
         self.shard.begin_tick(now);
         loop {
-            self.list_reads();
-            self.read_sockets(now, stamps);
+            self.inlet.read(&mut self.shard, &mut self.carrier, now, stamps);
             if !self.shard.run_group(now, &mut self.carrier) {
                 break;
             }
-            self.carrier.network.flush();
+            self.carrier.outlet.flush();
         }
     }
-
-    /// Reads the sockets of the list until none of them has more, within bounds.
-    fn read_sockets(&mut self, now: Instant, stamps: StampClock) {
-        for _ in 0..PASSES_MAX {
-            if self.reads.is_empty() {
-                break;
-            }
-            self.again.clear();
-            self.read_all(now, stamps);
-            std::mem::swap(&mut self.reads, &mut self.again);
-        }
-        self.reads.clear();
-    }
-
-    /// Lists the RTCP sockets whose turn it is.
-    fn list_rtcp_reads(&mut self) {
-        let first = (self.ticks % RTCP_TICKS) as u32;
-        let staggered = (first..self.slots).step_by(RTCP_TICKS as usize);
-        self.reads.extend(staggered.map(|slot| (slot, Port::Rtcp)));
-    }
-
-    /// Adds the RTP sockets of the coming group.
-    fn list_reads(&mut self) {
-        let Self { reads, shard, carrier, ticks, .. } = self;
-        for &slot in shard.group() {
-            let visit = u64::from(slot) + *ticks / PHASES;
-            if let Some(socket) = carrier.sockets.get_mut(slot, Port::Rtp) {
-                let times = socket.begin_visit(visit.is_multiple_of(PROBE_VISITS));
-                reads.extend(std::iter::repeat_n((slot, Port::Rtp), times));
-            }
-        }
-    }
-
-    /// Reads every socket of `reads` once; those worth another read are put into `again`.
-    fn read_all(&mut self, now: Instant, stamps: StampClock) {
-        let reads = std::mem::take(&mut self.reads);
-        for chunk in reads.chunks(CHUNK) {
-            let sockets = &self.carrier.sockets;
-            let present = |&(slot, port)| Some(sockets.get(slot, port)?.read(slot, port));
-            self.batch.fill(chunk.iter().filter_map(present));
-            self.shard.prefetch(self.batch.reads().iter().map(|read| read.slot));
-            self.carrier.network.receive(&mut self.batch);
-            for index in 0..self.batch.reads().len() {
-                if let Some(read) = self.batch.reads().get(index + AHEAD) {
-                    self.shard.prefetch_place(read.slot);
-                }
-                self.take(index, now, stamps);
-            }
-        }
-        self.reads = reads;
-    }
-
-    /// Hands the outcome of one read to the shard.
-    fn take(&mut self, index: usize, now: Instant, stamps: StampClock) {
-        let read = self.batch.reads()[index];
-        let gave = match self.batch.outcome(index) {
-            Outcome::Received(received) => {
-                let is_packet = demux(received.bytes) == Demux::Rtp;
-                if let Some(datagram) = datagram(read, received, now, stamps) {
-                    self.shard.receive(datagram, &mut self.carrier);
-                }
-                if is_packet { Gave::Packet } else { Gave::Other }
-            }
-            Outcome::Empty => Gave::Nothing,
-            Outcome::Refused => {
-                self.carrier.count_refused();
-                Gave::Error
-            }
-        };
-        let Read { slot, port, connected_to, .. } = read;
-        if let Some(socket) = self.carrier.sockets.get_mut(slot, port)
-            && socket.after_read(gave, connected_to)
-        {
-            self.again.push((slot, port));
-        }
-    }
-}
-
-/// What was received, as the shard takes it. A connected socket does not name the source. `None`
-/// would be an address that is neither IPv4 nor IPv6: such sockets are never opened.
-///
-/// Without a stamp a packet came at any time since its socket's last turn, a period ago. Where
-/// stamps are only spared that is said so; where there are none, the middle is taken for exact: to
-/// take the end would make playout wait for that much lateness.
-fn datagram(
-    read: Read,
-    received: Received<'_>,
-    now: Instant,
-    stamps: StampClock,
-) -> Option<Datagram<'_>> {
-    Some(Datagram {
-        slot: read.slot,
-        port: read.port,
-        source: received.source.or(read.connected_to)?,
-        arrival: match received.stamp_unix_nanos {
-            Some(stamp) => Arrival::At(stamps.instant(stamp)),
-            None if read.stamps => Arrival::By(now),
-            None => Arrival::At(now - PERIOD / 2),
-        },
-        bytes: received.bytes,
-        truncated: received.truncated,
-    })
 }

@@ -1,5 +1,5 @@
-//! A system that forbids `io_uring`, as containers do: a seccomp filter on the test's own thread,
-//! which the engine's start and its threads inherit.
+//! A system that forbids `io_uring` or `bpf`, as containers do: a seccomp filter on the test's own
+//! thread, which the engine's start and its threads inherit.
 
 mod phone;
 
@@ -7,8 +7,8 @@ use engine_control::Route;
 use engine_driver::{DriverChoice, Engine, StartFailure};
 use phone::{config, dial, until};
 
-/// Makes `io_uring_setup` fail with `EPERM` on the calling thread for ever.
-fn forbid_io_uring() {
+/// Makes a system call fail with `EPERM` on the calling thread for ever.
+fn forbid(call: libc::c_long) {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let mut program = [
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0), // The system call's number.
@@ -16,7 +16,7 @@ fn forbid_io_uring() {
             code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
             jt: 0,
             jf: 1,
-            k: libc::SYS_io_uring_setup as u32,
+            k: call as u32,
         },
         statement(libc::BPF_RET, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
         statement(libc::BPF_RET, libc::SECCOMP_RET_ALLOW),
@@ -37,7 +37,7 @@ fn without_io_uring_the_plain_driver_takes_over_unless_forbidden() {
     assert_eq!(engine.driver(), "io_uring");
     engine.stop();
 
-    forbid_io_uring();
+    forbid(libc::SYS_io_uring_setup);
     let mut engine = Engine::start(config(DriverChoice::Auto, 1, 2)).unwrap();
     assert_eq!(engine.driver(), "plain");
     let (_, mut phone) = dial(&mut engine, Route::Echo, 1, 0x55);
@@ -52,4 +52,22 @@ fn without_io_uring_the_plain_driver_takes_over_unless_forbidden() {
         panic!("{failure}");
     };
     assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+}
+
+#[test]
+fn without_bpf_streams_get_sockets_unless_forbidden() {
+    forbid(libc::SYS_bpf);
+    let mut engine = Engine::start(config(DriverChoice::PacketOrSockets, 1, 2)).unwrap();
+    assert_eq!(engine.driver(), "io_uring");
+    let (_, mut phone) = dial(&mut engine, Route::Echo, 1, 0x55);
+    until("an echo", || {
+        phone.speak();
+        phone.heard(0x55) > 0
+    });
+    engine.stop();
+
+    let failure = Engine::start(config(DriverChoice::Packet, 1, 2)).unwrap_err();
+    assert!(matches!(failure, StartFailure::Packet { .. }), "{failure}");
+    let text = failure.to_string();
+    assert!(text.contains("the packet driver") && text.contains("CAP_BPF"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! Engines on real sockets of the loopback address, with both drivers.
+//! Engines on real sockets of the loopback address, with every driver.
 
 mod phone;
 
@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use engine_control::{Command, Event, Limits, Refusal, RoomKey, Route, RtcpTransport};
 use engine_driver::{DriverChoice, Engine, EngineConfig, StartFailure};
-use phone::{DRIVERS, Phone, config, dial, engine, hang_up, media, open, until, wait_for};
+use phone::{
+    Phone, SOCKET_DRIVERS, config, dial, drivers, engine, hang_up, media, open, until, wait_for,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 const CODE: u8 = 0x55;
@@ -23,7 +25,7 @@ fn hear_echo(phone: &mut Phone) {
 
 #[test]
 fn what_is_said_to_an_echo_session_comes_back() {
-    for driver in DRIVERS {
+    for driver in drivers() {
         let mut engine = engine(driver, 1, 4);
         let (session, mut phone) = dial(&mut engine, Route::Echo, 1, CODE);
         hear_echo(&mut phone);
@@ -45,7 +47,7 @@ fn what_is_said_to_an_echo_session_comes_back() {
 
 #[test]
 fn a_stranger_is_never_heard_and_the_latched_source_is() {
-    for driver in DRIVERS {
+    for driver in drivers() {
         let mut engine = engine(driver, 1, 4);
         let (_, mut phone) = dial(&mut engine, Route::Echo, 1, CODE);
         hear_echo(&mut phone);
@@ -62,8 +64,8 @@ fn a_stranger_is_never_heard_and_the_latched_source_is() {
 }
 
 #[test]
-fn both_drivers_stamp_arrivals_where_asked() {
-    for driver in DRIVERS {
+fn every_driver_stamps_arrivals_where_asked() {
+    for driver in drivers() {
         let config = EngineConfig { arrival_timestamps: true, ..config(driver, 1, 4) };
         let mut engine = Engine::start(config).unwrap();
         let (_, mut phone) = dial(&mut engine, Route::Echo, 1, CODE);
@@ -73,7 +75,7 @@ fn both_drivers_stamp_arrivals_where_asked() {
 
 #[test]
 fn two_shards_run_side_by_side() {
-    for driver in DRIVERS {
+    for driver in drivers() {
         let mut engine = engine(driver, 2, 4);
         let (first, mut first_phone) = dial(&mut engine, Route::Echo, 1, 0x11);
         let (second, mut second_phone) = dial(&mut engine, Route::Echo, 2, 0x22);
@@ -118,7 +120,7 @@ fn a_shard_without_time_is_given_nothing_new_and_tells_how_it_is() {
 
 #[test]
 fn a_port_of_another_program_is_passed_over() {
-    for driver in DRIVERS {
+    for driver in SOCKET_DRIVERS {
         let config = config(driver, 1, 4);
         let taken: Vec<UdpSocket> = [0, 3] // The RTP port of slot 0, the RTCP port of slot 1.
             .map(|offset| UdpSocket::bind((config.bind, config.ports.first + offset)).unwrap())
@@ -138,7 +140,7 @@ fn a_port_of_another_program_is_passed_over() {
 
 #[test]
 fn a_slot_and_its_ports_are_used_again_after_the_end() {
-    for driver in DRIVERS {
+    for driver in drivers() {
         let mut engine = engine(driver, 1, 1);
         for ssrc in 1..=3 {
             let (session, mut phone) = dial(&mut engine, Route::Echo, ssrc, CODE);
@@ -193,7 +195,7 @@ fn the_rtcp_port_is_open_only_while_rtcp_needs_it() {
 
 #[test]
 fn a_session_that_its_shard_refuses_is_given_back() {
-    for driver in DRIVERS {
+    for driver in drivers() {
         let mut engine = engine(driver, 1, 1);
         let session = engine.reserve(None).unwrap();
         let rtp = (Ipv4Addr::LOCALHOST, engine.rtp_port(session));
@@ -241,7 +243,7 @@ fn a_full_command_ring_gives_the_command_back() {
 
 #[test]
 fn stopping_ends_the_threads_and_frees_the_ports() {
-    for driver in DRIVERS {
+    for driver in SOCKET_DRIVERS {
         let mut engine = engine(driver, 2, 2);
         let (session, _phone) = dial(&mut engine, Route::Echo, 1, CODE);
         wait_for(&mut engine, |event| matches!(event, Event::SessionOpened { .. }).then_some(()));

@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use engine_control::{Command, Route, ShardReport};
-use phone::{DRIVERS, Phone, dial, engine, until, wait_for};
+use phone::{Phone, dial, drivers, engine, until, wait_for};
 
 const SHARDS: u16 = 2;
 const SESSIONS: usize = 150;
@@ -66,7 +66,7 @@ fn disarm() {
 
 #[test]
 fn a_shard_never_allocates_nor_frees_while_sessions_come_talk_and_go() {
-    for driver in DRIVERS {
+    for driver in drivers() {
         let mut engine = engine(driver, SHARDS, SESSIONS as u16);
         arm();
         let room = engine.reserve_room().unwrap();

@@ -148,9 +148,13 @@ impl Shards {
                     ("auto", DriverChoice::Auto),
                     ("io_uring", DriverChoice::IoUring),
                     ("plain", DriverChoice::Plain),
+                    ("packet", DriverChoice::Packet),
+                    ("packet-or-sockets", DriverChoice::PacketOrSockets),
                 ],
                 "How packets are moved. `auto`: by io_uring where the kernel allows it, else by \
-                 plain system calls.",
+                 plain system calls. `packet`: without a socket for each stream (docs/fast-road.md; \
+                 needs CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW), or no start; `packet-or-sockets`: \
+                 the same where it is possible, else as `auto`.",
             ),
             realtime: section.flag(
                 "realtime",

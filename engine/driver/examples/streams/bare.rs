@@ -21,7 +21,8 @@ pub(crate) struct Bare {
 impl Bare {
     /// Starts the loop with one phone for each of its sockets.
     pub(crate) fn start(streams: u32, realtime: bool) -> (Self, Vec<Phone>) {
-        let (phones, sockets): (Vec<_>, Vec<_>) = (0..streams).map(pair).unzip();
+        let phones = Phone::sockets(streams, Ipv4Addr::LOCALHOST.into(), None);
+        let (phones, sockets): (Vec<_>, Vec<_>) = (0..).zip(phones).map(pair).unzip();
         let (frames, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (counter, stopped) = (Arc::clone(&frames), Arc::clone(&stop));
         let work = move || {
@@ -47,12 +48,12 @@ impl Bare {
     }
 }
 
-fn pair(index: u32) -> (Phone, UdpSocket) {
+fn pair((index, phone): (u32, UdpSocket)) -> (Phone, UdpSocket) {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     socket.set_nonblocking(true).expect("non-blocking");
     SockRef::from(&socket).set_recv_buffer_size(16 * 1024).expect("receive buffer");
     let here: SocketAddr = socket.local_addr().expect("bound");
-    let phone = Phone::calling(here, index);
+    let phone = Phone::calling(phone, here, index);
     socket.connect(phone.address()).expect("connected");
     (phone, socket)
 }

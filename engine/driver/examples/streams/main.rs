@@ -2,7 +2,10 @@
 //! core, and prints the shard's CPU time per stream and frame.
 //!
 //! `cargo run --release -p engine-driver --example streams -- [streams] [room size, 0: echo]
-//! [io_uring|plain|bare] [seconds] [stamps] [realtime]`
+//! [io_uring|plain|packet|bare] [seconds] [stamps] [realtime] [veth NAMESPACE HERE THERE]`
+//!
+//! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
+//! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
 //!
 //! `bare` puts nothing but `recv` and `send` on connected sockets in the shard's place: what the
 //! kernel asks of anyone. Compare in one run, as a ratio; the machine's noise is in both.
@@ -11,7 +14,7 @@ mod bare;
 mod phone;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use engine_control::{
@@ -39,6 +42,9 @@ struct Plan {
     seconds: u32,
     arrival_timestamps: bool,
     realtime: bool,
+    here: IpAddr,
+    there: IpAddr,
+    namespace: Option<String>,
 }
 
 fn main() {
@@ -75,6 +81,7 @@ fn start(plan: &Plan) -> Engine {
         driver: plan.driver,
         realtime: plan.realtime,
         arrival_timestamps: plan.arrival_timestamps,
+        bind: plan.here,
         ..EngineConfig::new(PortPlan { first: FIRST_PORT, block: 16384 })
     })
     .unwrap_or_else(|failure| panic!("{failure}"))
@@ -82,18 +89,19 @@ fn start(plan: &Plan) -> Engine {
 
 fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
     let mut room = None;
-    let dial = |index| {
+    let sockets = Phone::sockets(plan.streams, plan.there, plan.namespace.clone());
+    let dial = |(index, socket)| {
         if plan.room_size > 0 && index % plan.room_size == 0 {
             room = Some(open_room(engine));
         }
         let session = engine.reserve(room.map(RoomKey::shard)).expect("a free slot");
-        let media = SocketAddr::from((Ipv4Addr::LOCALHOST, engine.rtp_port(session)));
-        let phone = Phone::calling(media, index);
+        let media = SocketAddr::from((plan.here, engine.rtp_port(session)));
+        let phone = Phone::calling(socket, media, index);
         let route = room.map_or(Route::Echo, Route::Room);
         open_session(engine, session, phone.address(), route, index);
         phone
     };
-    (0..plan.streams).map(dial).collect()
+    (0..).zip(sockets).map(dial).collect()
 }
 
 /// CPU time per stream-frame (one packet in and one out), second by second.
@@ -125,14 +133,27 @@ fn arguments() -> Plan {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default| words.get(at).and_then(|w| w.parse().ok()).unwrap_or(default);
     let has = |word: &str| words.iter().any(|w| w == word);
+    let veth = words.iter().position(|w| w == "veth");
+    let after_veth = |offset: usize| -> Option<&String> { words.get(veth? + offset) };
+    let address = |offset| {
+        let word = after_veth(offset);
+        word.map_or(Ipv4Addr::LOCALHOST.into(), |w| w.parse().expect("an address"))
+    };
     Plan {
         streams: number(0, 2000),
         room_size: number(1, 0),
-        driver: if has("plain") { DriverChoice::Plain } else { DriverChoice::IoUring },
+        driver: match () {
+            () if has("plain") => DriverChoice::Plain,
+            () if has("packet") => DriverChoice::Packet,
+            () => DriverChoice::IoUring,
+        },
         bare: has("bare"),
         seconds: number(3, 10),
         arrival_timestamps: has("stamps"),
         realtime: has("realtime"),
+        here: address(2),
+        there: address(3),
+        namespace: after_veth(1).cloned(),
     }
 }
 

@@ -1,9 +1,12 @@
 //! The phones: one socket each, one packet in 20 ms.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use socket2::SockRef;
 
@@ -23,8 +26,7 @@ pub(crate) struct Phone {
 
 impl Phone {
     /// A phone that sends to `media`.
-    pub(crate) fn calling(media: SocketAddr, index: u32) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    pub(crate) fn calling(socket: UdpSocket, media: SocketAddr, index: u32) -> Self {
         socket.set_nonblocking(true).expect("non-blocking");
         SockRef::from(&socket).set_recv_buffer_size(16 * 1024).expect("receive buffer");
         socket.connect(media).expect("connected");
@@ -37,6 +39,25 @@ impl Phone {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.socket.local_addr().expect("bound")
+    }
+
+    /// Sockets for so many phones, in a network namespace of their own where one is named.
+    pub(crate) fn sockets(
+        count: u32,
+        address: IpAddr,
+        namespace: Option<String>,
+    ) -> Vec<UdpSocket> {
+        let bind = move || {
+            if let Some(namespace) = namespace {
+                let file = File::open(format!("/run/netns/{namespace}")).expect("the namespace");
+                let kind = Some(LinkNameSpaceType::Network);
+                move_into_link_name_space(file.as_fd(), kind).expect("the right to enter it");
+            }
+            let socket = |_| UdpSocket::bind((address, 0)).expect("a free port");
+            (0..count).map(socket).collect()
+        };
+        // A thread that enters a namespace stays there.
+        std::thread::spawn(bind).join().expect("sockets")
     }
 
     fn turn(&mut self, round: u32, talks: bool, now_us: u64) {

@@ -13,8 +13,18 @@ use engine_control::{
 use engine_driver::{DriverChoice, Engine, EngineConfig};
 use media_units::{Law, RtpTimestamp, SequenceNumber, Ssrc};
 
-/// Both drivers.
-pub(crate) const DRIVERS: [DriverChoice; 2] = [DriverChoice::IoUring, DriverChoice::Plain];
+/// The drivers that give each stream its sockets.
+pub(crate) const SOCKET_DRIVERS: [DriverChoice; 2] = [DriverChoice::IoUring, DriverChoice::Plain];
+
+/// Every driver that this process has the right to.
+pub(crate) fn drivers() -> Vec<DriverChoice> {
+    let mut drivers = SOCKET_DRIVERS.to_vec();
+    match Engine::start(config(DriverChoice::Packet, 1, 1)) {
+        Ok(_) => drivers.push(DriverChoice::Packet),
+        Err(failure) => eprintln!("not tested here: {failure}"),
+    }
+    drivers
+}
 
 /// Where tests look for ports: below those that the system gives away.
 const FIRST_PORT: u16 = 16_384;

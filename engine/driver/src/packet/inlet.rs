@@ -1,0 +1,236 @@
+//! One socket for all streams of a shard, read many datagrams at a time.
+
+use std::mem::{self, MaybeUninit};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr;
+
+use engine::{Datagram, Port, Shard};
+use libc::{c_int, cmsghdr, iovec, mmsghdr, msghdr, sockaddr_storage, socklen_t, timespec};
+use media_units::{Arrival, Instant, PERIOD, PHASES};
+use socket2::{SockAddr, SockAddrStorage, Socket};
+
+use super::outlet::PacketOutlet;
+use super::{BATCH, Failure};
+use crate::carrier::Carrier;
+use crate::clock::StampClock;
+use crate::network::RECEIVE_BYTES_MAX;
+use crate::option;
+use crate::road::Inlet;
+
+/// Most datagrams of each session that one tick takes: bounds what a flood can make a shard do.
+const PER_SESSION_MAX: usize = 8;
+
+/// So many datagrams ahead the memory is asked for where a packet will go.
+const AHEAD: usize = 4;
+
+/// Asks the kernel to say where each datagram was sent to, and when it came.
+pub(crate) fn prepare(socket: &Socket, stamps: bool, buffer_bytes: usize) -> Result<(), Failure> {
+    // Beyond the limit for ordinary programs, as no stream has a buffer of its own.
+    let bytes = i32::try_from(buffer_bytes).unwrap_or(i32::MAX / 2);
+    option::set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
+        .map_err(|error| ("setsockopt(SO_RCVBUFFORCE)", error))?;
+    let is_ipv6 = socket.domain().map_err(|error| ("getsockopt", error))? == socket2::Domain::IPV6;
+    if is_ipv6 {
+        option::set(socket, libc::SOL_IPV6, libc::IPV6_RECVORIGDSTADDR, 1)
+            .map_err(|error| ("setsockopt(IPV6_RECVORIGDSTADDR)", error))?;
+    }
+    option::set(socket, libc::SOL_IP, libc::IP_RECVORIGDSTADDR, 1)
+        .map_err(|error| ("setsockopt(IP_RECVORIGDSTADDR)", error))?;
+    if stamps {
+        option::set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+            .map_err(|error| ("setsockopt(SO_TIMESTAMPNS)", error))?;
+    }
+    Ok(())
+}
+
+/// The way in of one shard.
+pub(crate) struct PacketInlet {
+    socket: OwnedFd,
+    first_port: u16,
+    sessions_max: u32,
+    stamps: bool,
+    places: Box<[Place]>,
+    /// Each points to its place.
+    headers: Box<[mmsghdr]>,
+    /// Whether the present tick has read what waited.
+    is_read: bool,
+}
+
+/// The memory of one datagram. Not a power of two in size, for the sake of the cache sets.
+#[repr(C, align(64))]
+struct Place {
+    vector: iovec,
+    name: sockaddr_storage,
+    control: [u64; CONTROL_WORDS],
+    bytes: [u8; RECEIVE_BYTES_MAX],
+}
+
+/// Room for a time stamp and a destination, each with its header.
+const CONTROL_WORDS: usize = 12;
+
+/// Bytes that an inlet reserves.
+pub(crate) const fn memory_bytes() -> usize {
+    BATCH * (size_of::<Place>() + size_of::<mmsghdr>())
+}
+
+impl PacketInlet {
+    pub(crate) fn new(socket: OwnedFd, first_port: u16, sessions_max: u32, stamps: bool) -> Self {
+        let mut places: Box<[Place]> = (0..BATCH)
+            // SAFETY: integers, null pointers and bytes: all zeros is a valid place.
+            .map(|_| unsafe { MaybeUninit::<Place>::zeroed().assume_init() })
+            .collect();
+        let headers = places.iter_mut().map(Place::header).collect();
+        Self { socket, first_port, sessions_max, stamps, places, headers, is_read: false }
+    }
+
+    /// Reads up to a batch; how many datagrams came.
+    fn receive(&mut self) -> usize {
+        for header in &mut self.headers {
+            header.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as socklen_t;
+            header.msg_hdr.msg_controllen = size_of::<[u64; CONTROL_WORDS]>() as _;
+        }
+        let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+        // SAFETY: each header points to a place of this inlet, which outlives the call.
+        let received = unsafe {
+            libc::recvmmsg(
+                self.socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                self.headers.len() as u32,
+                flags as _,
+                ptr::null_mut(),
+            )
+        };
+        usize::try_from(received).unwrap_or(0)
+    }
+
+    /// Whose port a datagram was sent to, where it is one of this shard's.
+    fn recipient(&self, index: usize) -> Option<(u32, Port)> {
+        let header = &self.headers[index].msg_hdr;
+        let offset = destination_port(header)?.checked_sub(self.first_port)?;
+        let slot = u32::from(offset / 2);
+        let port = if offset.is_multiple_of(2) { Port::Rtp } else { Port::Rtcp };
+        (slot < self.sessions_max).then_some((slot, port))
+    }
+
+    fn datagram(&self, index: usize, now: Instant, stamps: StampClock) -> Option<Datagram<'_>> {
+        let (slot, port) = self.recipient(index)?;
+        let (header, place) = (&self.headers[index], &self.places[index]);
+        let length = header.msg_len as usize;
+        let arrival = match stamp_unix_nanos(&header.msg_hdr).filter(|_| self.stamps) {
+            Some(stamp) => stamps.instant(stamp),
+            // At any time since the last tick: the middle is taken.
+            None => now - PERIOD / (2 * PHASES as u32),
+        };
+        Some(Datagram {
+            slot,
+            port,
+            source: place.source(header.msg_hdr.msg_namelen)?,
+            arrival: Arrival::At(arrival),
+            bytes: &place.bytes[..length.min(RECEIVE_BYTES_MAX)],
+            truncated: length > RECEIVE_BYTES_MAX,
+        })
+    }
+}
+
+impl Inlet<PacketOutlet> for PacketInlet {
+    fn begin_tick(&mut self, _tick: u64) {
+        self.is_read = false;
+    }
+
+    /// Everything that waits is read before the first group: it is of all groups.
+    fn read(
+        &mut self,
+        shard: &mut Shard,
+        carrier: &mut Carrier<PacketOutlet>,
+        now: Instant,
+        stamps: StampClock,
+    ) {
+        if mem::replace(&mut self.is_read, true) {
+            return;
+        }
+        for _ in 0..(PER_SESSION_MAX * self.sessions_max as usize).div_ceil(BATCH) {
+            let received = self.receive();
+            for index in 0..received {
+                if index + AHEAD < received
+                    && let Some((slot, _)) = self.recipient(index + AHEAD)
+                {
+                    shard.prefetch_place(slot);
+                }
+                if let Some(datagram) = self.datagram(index, now, stamps) {
+                    shard.receive(datagram, carrier);
+                }
+            }
+            if received < BATCH {
+                break;
+            }
+        }
+    }
+}
+
+impl Place {
+    /// The header that makes the kernel write here.
+    fn header(&mut self) -> mmsghdr {
+        self.vector =
+            iovec { iov_base: self.bytes.as_mut_ptr().cast(), iov_len: RECEIVE_BYTES_MAX };
+        // SAFETY: integers and null pointers: all zeros is a valid header.
+        let mut header: mmsghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+        header.msg_hdr.msg_iov = &raw mut self.vector;
+        header.msg_hdr.msg_iovlen = 1;
+        header.msg_hdr.msg_name = ptr::from_mut(&mut self.name).cast();
+        header.msg_hdr.msg_control = self.control.as_mut_ptr().cast();
+        header
+    }
+
+    /// Who sent it, IPv4 also where an IPv6 socket saw it mapped.
+    fn source(&self, length: socklen_t) -> Option<SocketAddr> {
+        socket_address(&self.name, length)
+    }
+}
+
+fn socket_address(name: &sockaddr_storage, length: socklen_t) -> Option<SocketAddr> {
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: `sockaddr_storage` is one of the platform's address types.
+    *unsafe { storage.view_as::<sockaddr_storage>() } = *name;
+    // SAFETY: the kernel wrote an address of `length` bytes into the zeroed storage.
+    let address = unsafe { SockAddr::new(storage, length) }.as_socket()?;
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+}
+
+/// The control message of this kind, where the kernel wrote one with a whole `T`.
+fn control<T: Copy>(header: &msghdr, level: c_int, kind: c_int) -> Option<T> {
+    // SAFETY: the header is one that the kernel filled, its control buffer aligned and alive.
+    let mut message: *const cmsghdr = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !message.is_null() {
+        // SAFETY: the kernel's macros gave a whole control message header inside the buffer.
+        let found = unsafe { &*message };
+        // SAFETY: the length of a `T` is only computed.
+        let whole = unsafe { libc::CMSG_LEN(size_of::<T>() as u32) } as usize;
+        if (found.cmsg_level, found.cmsg_type) == (level, kind) && found.cmsg_len as usize >= whole
+        {
+            // SAFETY: the message's length says that a whole `T` follows its header.
+            return Some(unsafe { ptr::read_unaligned(libc::CMSG_DATA(message).cast::<T>()) });
+        }
+        // SAFETY: as for the first one.
+        message = unsafe { libc::CMSG_NXTHDR(header, message) };
+    }
+    None
+}
+
+fn stamp_unix_nanos(header: &msghdr) -> Option<u64> {
+    let time: timespec = control(header, libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS)?;
+    Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// The port that a datagram was sent to, whatever socket it came to.
+fn destination_port(header: &msghdr) -> Option<u16> {
+    let v4 =
+        || Some(control::<libc::sockaddr_in>(header, libc::SOL_IP, libc::IP_ORIGDSTADDR)?.sin_port);
+    let v6 = || {
+        Some(
+            control::<libc::sockaddr_in6>(header, libc::SOL_IPV6, libc::IPV6_ORIGDSTADDR)?
+                .sin6_port,
+        )
+    };
+    v4().or_else(v6).map(u16::from_be)
+}
