@@ -176,13 +176,17 @@ impl<S: Storage> Keeper<S> {
         self.recordings.insert(id, recording);
     }
 
-    /// Encodes what came: plain sound here, what a codec works on by as many threads as there are.
+    /// Encodes what a codec works on, by as many threads as there are. Plain sound waits until the
+    /// journal is told, so that it is in the cache then; but not the last of a recording.
     fn encode(&mut self, touched: &mut [Recording<S::File>]) {
         let (mut coded, plain): (Vec<_>, Vec<_>) = touched
             .iter_mut()
             .partition(|recording| matches!(recording.format(), Format::Opus | Format::Flac));
         for recording in plain {
-            recording.advance(&mut self.bench);
+            recording.is_due = !recording.is_over;
+            if recording.is_over {
+                recording.advance(&mut self.bench);
+            }
         }
         if coded.len() > 1 {
             coded.par_iter_mut().for_each_init(Bench::new, |bench, one| one.advance(bench));
@@ -195,13 +199,19 @@ impl<S: Storage> Keeper<S> {
 
     /// Makes the journal hold everything new.
     fn tell_journal(&mut self, now: Duration) -> io::Result<()> {
-        let finishing = self.finishing.iter_mut().map(|one| &mut one.recording);
-        let all = self.recordings.values_mut().chain(finishing);
-        let mut fresh: Vec<_> = all.filter_map(|one| one.is_fresh().then_some(one)).collect();
+        let Self { recordings, finishing, storage, journal, bench, .. } = self;
+        let finishing = finishing.iter_mut().map(|one| &mut one.recording);
+        let all = recordings.values_mut().chain(finishing);
+        let mut fresh: Vec<_> =
+            all.filter_map(|one| (one.is_due || one.is_fresh()).then_some(one)).collect();
         let mut next = fresh.iter_mut();
-        self.journal.write(&mut self.storage, now, |segment, commit| {
-            let recording = next.next();
-            recording.map(|recording| recording.tell_journal(segment, commit)).is_some()
+        journal.write(storage, now, |segment, commit| {
+            let Some(recording) = next.next() else { return false };
+            if std::mem::take(&mut recording.is_due) {
+                recording.advance(bench);
+            }
+            recording.tell_journal(segment, commit);
+            true
         })?;
         fresh.into_iter().for_each(Recording::was_told);
         Ok(())

@@ -49,6 +49,8 @@ pub(crate) struct Recording<F> {
     next_number: u32,
     /// Whether the end has come, after which nothing does.
     pub(crate) is_over: bool,
+    /// Whether what came is still to be encoded.
+    pub(crate) is_due: bool,
     pub(crate) was_started: bool,
     pub(crate) is_interrupted: bool,
     /// Why a file was refused the last time.
@@ -88,6 +90,7 @@ impl<F> Recording<F> {
             document: None,
             next_number,
             is_over: false,
+            is_due: false,
             was_started: false,
             is_interrupted: false,
             refused: None,

@@ -205,7 +205,7 @@ impl<F> SoundFile<F> {
 
 /// Puts the planes side by side; one alone stays where it is.
 fn interleave(planes: &[Vec<i16>], out: &mut Vec<i16>) {
-    out.clear();
+    // What is there is written over: only what is longer needs to be made.
     match planes {
         [] | [_] => {}
         [left, right] => {
