@@ -90,6 +90,7 @@ impl Shard {
             }
             Command::SendDigits { session, digits, cadence } => {
                 self.sessions[session.slot() as usize].send_digits(&digits, cadence);
+                output.event(Event::DigitsTaken { session });
             }
             Command::Prompt { session, prompt } => {
                 self.sessions[session.slot() as usize].prompt(Some(prompt), output);

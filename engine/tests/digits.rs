@@ -295,6 +295,11 @@ fn more_digits_than_may_wait_are_refused() {
     let session = rig.dial(0, Route::Idle, None);
     let many = "1".repeat(Digits::MAX);
     send_digits(&mut rig, session, &many, Cadence::DEFAULT);
+    let taken = rig.taken.events.pop();
+    assert!(
+        matches!(taken, Some(Event::DigitsTaken { session: of }) if of == session),
+        "{taken:?}"
+    );
     rig.forget();
     send_digits(&mut rig, session, &many, Cadence::DEFAULT);
     let refused = rig.taken.events.pop();

@@ -2,6 +2,7 @@
 //! recorder. Whatever happens outside of a shard happens here, one thing after the other.
 
 mod answers;
+mod presses;
 mod recordings;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio::time::{self, Interval};
 
 use crate::api::Ask;
 use crate::control::answers::Asker;
+use crate::control::presses::Presses;
 use crate::failure::Failure;
 use crate::recording::Keeper;
 use crate::survey::Survey;
@@ -34,6 +36,7 @@ pub(crate) struct Control {
     world: World,
     keeper: Keeper,
     survey: Survey<Asker>,
+    presses: Presses,
     asks: mpsc::Receiver<Ask>,
     /// Readable when shards have facts.
     facts: AsyncFd<OwnedFd>,
@@ -86,6 +89,7 @@ impl Control {
             world,
             keeper,
             survey: Survey::new(),
+            presses: Presses::default(),
             asks,
             facts,
             signals: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
@@ -184,6 +188,7 @@ impl Control {
         while let Some(event) = self.world.engine.next_event() {
             if let Some(event) = self.survey.take(event) {
                 log(&event);
+                self.presses.note(&event);
                 self.world.note_tap(&event);
                 self.front.engine_event(now, event, &mut self.world);
             }

@@ -90,6 +90,19 @@ class Digits(WithCalls):
                 self.assertAlmostEqual(phone.level(frequency), expected, delta=expected / 20)
             phone.hang_up()
 
+    def test_more_keys_than_may_wait_are_refused_and_those_that_wait_are_not(self):
+        with Phone(self.server) as phone:
+            # While it holds, keys wait.
+            phone.call("3206", body=phone.description(direction="sendonly"))
+            refused = lambda: self.server.metrics()["mixminus_digits_refused_total"]
+            before = refused()
+            self.assertEqual(self.press("3206", {"digits": "1" * 32})[0], 204)
+            for more in ("2", "3" * 32):
+                status, answer = self.press("3206", {"digits": more})
+                self.assertEqual((status, json.loads(answer)["error"]), (503, "keys_waiting"))
+            self.assertEqual(refused() - before, 2)
+            phone.hang_up()
+
     def test_keys_that_cannot_be_pressed_are_refused(self):
         with Phone(self.server) as phone:
             phone.call("3205")

@@ -1,5 +1,6 @@
 """The process: how it starts, refuses to start, and stops."""
 
+import ctypes
 import json
 import pathlib
 import re
@@ -150,6 +151,28 @@ class Recordings(unittest.TestCase):
                 phone.hang_up()
             self.assertTrue(server.get("/health")["recording_failure"])
 
+    def test_a_folder_without_rights_refuses_recordings_and_nothing_else_until_the_rights_are_there(self):
+        server = Server(rooms={"record": "always"})
+        self.addCleanup(server.close)
+        folder = server.folder / "recordings"
+        folder.mkdir(mode=0o555)
+        server.start(before_it_runs=bound_by_permissions)
+        with Phone(server) as one, Phone(server) as two:
+            self.assertEqual(two.invite("8000").status, 503)
+            two.acknowledge()
+            one.call("3000")
+            one.play(sound.tone(500, 1), seconds=1)
+            one.stop_playing()
+            self.assertFalse(server.get("/v1/rooms/3000")["recorded"])
+            one.hang_up()
+        self.assertRegex(server.get("/health")["recording_failure"], "recordings: permission denied")
+        self.assertIn("nothing can be recorded", server.output())
+        self.assertEqual(list(folder.iterdir()), [])
+        folder.chmod(0o755)
+        # It is tried again ten seconds after the last failure.
+        wait_until(lambda: is_recorded(server), "the recorder takes calls", 40)
+        self.assertNotIn("recording_failure", server.get("/health"))
+
     def test_a_full_disk_ends_recordings_and_nothing_else(self):
         server = Server(rooms={"record": "always"})
         self.addCleanup(server.close)
@@ -169,6 +192,22 @@ class Recordings(unittest.TestCase):
             one.hang_up()
             two.hang_up()
         server.wait_until_empty()
+
+
+def is_recorded(server):
+    """Whether the recorder takes a call now; ends it."""
+    with Phone(server) as phone:
+        is_taken = phone.invite("8000").status == 200
+        phone.acknowledge()
+        if is_taken:
+            phone.hang_up()
+        return is_taken
+
+
+def bound_by_permissions():
+    """For the child: also where it runs as root, it may only do what the permissions of files say."""
+    drop_from_bounding_set, dac_override = 24, 1
+    ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override, 0, 0, 0)
 
 
 def full_disk():

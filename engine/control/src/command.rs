@@ -155,7 +155,8 @@ pub enum Command {
         hears: Gain,
     },
     /// Presses keys for a session's endpoint, after those that wait already: as events where
-    /// negotiated (RFC 4733), as tones in its sound otherwise. Refused whole where they do not fit.
+    /// negotiated (RFC 4733), as tones in its sound otherwise. Refused whole where they do not fit;
+    /// else [`crate::Event::DigitsTaken`] follows.
     SendDigits {
         /// Which session.
         session: SessionKey,

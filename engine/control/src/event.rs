@@ -55,6 +55,12 @@ pub enum Event {
         /// How it came.
         source: DigitSource,
     },
+    /// Keys that were to be pressed wait in line: the answer to a
+    /// [`crate::Command::SendDigits`] that is not refused.
+    DigitsTaken {
+        /// Which session.
+        session: SessionKey,
+    },
     /// The endpoint began to speak.
     TalkStarted {
         /// Which session.

@@ -23,6 +23,8 @@ pub(crate) enum Trouble {
     Gain,
     /// The keys to be pressed cannot be read.
     Keys,
+    /// So many keys wait for it that these have no room.
+    KeysWaiting,
     /// No recording of that identity, or no such file of it.
     NoRecording,
     /// How something is to be recorded cannot be read.
@@ -78,7 +80,9 @@ impl Trouble {
                 StatusCode::BAD_REQUEST
             }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy | Self::Stopping | Self::NotRecordable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopping | Self::NotRecordable | Self::KeysWaiting => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -118,6 +122,11 @@ impl Trouble {
                 "the keys to be pressed cannot be read",
                 "{\"digits\":\"12#\",\"duration_ms\":100,\"gap_ms\":80,\"volume\":10}: up to 32 of 0-9 * # A-D, \
                  40 to 8000 ms each, 3 to 36 dB below 0 dBm0; all but digits may be left out",
+            ),
+            Self::KeysWaiting => (
+                "keys_waiting",
+                "so many keys wait for the participant that these have no room",
+                "the same request, once some are pressed: 32 may wait",
             ),
             Self::NoRecording => (
                 "no_recording",

@@ -202,10 +202,11 @@ async fn amplify(
 }
 
 /// Presses keys for a participant, after those that wait already: as events (RFC 4733) where it takes
-/// them, else as tones in what it hears.
+/// them, else as tones in what it hears. 503 where more would wait than may (32).
 #[utoipa::path(post, path = "/v1/participants/{id}/digits", params(("id" = u64, description = "The participant's id")),
     request_body = WrittenKeys,
-    responses((status = 204), (status = 400, body = Refused), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 400, body = Refused), (status = 404, body = Refused), (status = 503, body = Refused),
+    (status = 504, body = Refused)))]
 async fn press(
     State(control): State<Queue>,
     Path(id): Path<String>,

@@ -43,11 +43,11 @@ impl Control {
                 let id = ParticipantId::new(id);
                 let KeyPresses { digits, cadence } = keys;
                 let done = self.front.send_digits(id, digits, cadence, &mut self.world);
-                let trouble = |refusal| match refusal {
-                    DigitsRefusal::NotFound => Trouble::NoParticipant,
-                    DigitsRefusal::Busy => Trouble::Busy,
-                };
-                tell(reply, done.map_err(trouble));
+                match done {
+                    Ok(session) => self.presses.add(session, reply),
+                    Err(DigitsRefusal::NotFound) => tell(reply, Err(Trouble::NoParticipant)),
+                    Err(DigitsRefusal::Busy) => tell(reply, Err(Trouble::Busy)),
+                }
             }
             Ask::Kick(id, reply) => {
                 let done = self.front.kick(now, ParticipantId::new(id), &mut self.world);

@@ -1,6 +1,6 @@
 //! What the API sees and does.
 
-use engine_control::{Command, Refusal};
+use engine_control::{Command, Refusal, SessionKey};
 use media_units::{Cadence, Digits, Instant};
 
 use super::FrontEnd;
@@ -74,20 +74,23 @@ impl FrontEnd {
     }
 
     /// Presses keys for a participant: as events where negotiated (RFC 4733), as tones otherwise.
+    /// Whether they fit behind those that wait is known to the shard of the session returned: it tells
+    /// by [`engine_control::Event::DigitsTaken`], or by a refusal.
     pub fn send_digits(
         &mut self,
         participant: ParticipantId,
         digits: Digits,
         cadence: Cadence,
         out: &mut dyn Outside,
-    ) -> Result<(), DigitsRefusal> {
+    ) -> Result<SessionKey, DigitsRefusal> {
         let media = self.calls.get(&participant).and_then(|call| call.media.as_ref());
         let media = media.filter(|media| media.is_open).ok_or(DigitsRefusal::NotFound)?;
-        let command = Command::SendDigits { session: media.session, digits, cadence };
-        out.command(command).map_err(|refusal| match refusal {
-            Refusal::Gone => DigitsRefusal::NotFound,
-            _ => DigitsRefusal::Busy,
-        })
+        let session = media.session;
+        match out.command(Command::SendDigits { session, digits, cadence }) {
+            Ok(()) => Ok(session),
+            Err(Refusal::Gone) => Err(DigitsRefusal::NotFound),
+            Err(_) => Err(DigitsRefusal::Busy),
+        }
     }
 
     /// Ends a participant's call.

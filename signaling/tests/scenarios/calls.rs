@@ -287,7 +287,7 @@ fn digits_are_sent_to_a_participant_by_its_session() {
     let (participant, session) = (world.participant().participant, world.participant().session);
     let digits = Digits::parse("12#").unwrap();
     let World { front, outside, .. } = &mut world;
-    assert_eq!(front.send_digits(participant, digits, Cadence::DEFAULT, outside), Ok(()));
+    assert_eq!(front.send_digits(participant, digits, Cadence::DEFAULT, outside), Ok(session));
     let sent = outside.commands.last();
     let Some(Command::SendDigits { session: to, digits: sent, .. }) = sent else {
         panic!("{sent:?}")
