@@ -133,6 +133,13 @@ impl OwnStreams {
         }
     }
 
+    /// Sends nothing on a stream for a while, or goes on.
+    pub fn hold(&mut self, place: usize, is_held: bool) {
+        if let Some(Own { direction: Some(direction), .. }) = self.0.get_mut(place) {
+            *direction = if is_held { Direction::Inactive } else { Direction::SendOnly };
+        }
+    }
+
     /// The next offer.
     pub fn offer(&self, local: &Local, capabilities: &Capabilities) -> String {
         let lines = self.0.iter().map(|stream| {

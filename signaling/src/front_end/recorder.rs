@@ -258,7 +258,7 @@ impl FrontEnd {
         {
             recorded.received.retain(|_, stream| stream.session != session);
         } else {
-            self.forget_session_sent(id);
+            return self.line_failed(now, id, session, out);
         }
         self.hang_up(now, id, Ending::EngineFailed, out);
     }

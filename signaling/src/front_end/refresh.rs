@@ -129,7 +129,10 @@ impl FrontEnd {
             200..=299 => self.refresh_accepted(now, id, transaction, invite, response, out),
             // The caller no longer knows the dialog (RFC 5057 section 5.1).
             408 | 481 => self.hang_up(now, id, Ending::SessionExpired, out),
-            code => self.refresh_refused(now, id, code, &response.headers, out),
+            code => {
+                self.refresh_refused(now, id, code, &response.headers, out);
+                self.offer_is_over(now, id, out);
+            }
         }
     }
 
@@ -174,7 +177,7 @@ impl FrontEnd {
         self.acknowledge(id, sequence, out);
         if self.is_sending(id) {
             self.take_recorder_answer(now, id, response, out);
-            return self.tell_recorder_again(now, id, out);
+            return self.offer_is_over(now, id, out);
         }
         self.take_answer(now, id, &response.headers, response.body(), out);
     }
