@@ -86,7 +86,8 @@ impl FrontEnd {
     fn follow_parts(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
         let Some(call) = self.calls.get(&id) else { return };
         let toward = call.dialog.flow().remote;
-        let Some(sent) = self.sending(id).and_then(|sending| self.sent.get(&sending.subject)) else {
+        let Some(sent) = self.sending(id).and_then(|sending| self.sent.get(&sending.subject))
+        else {
             return;
         };
         let parts = sent.parts().to_vec();
@@ -255,12 +256,7 @@ impl FrontEnd {
 
     /// An offer to a recorder is over, whatever came of it: what has changed meanwhile is told, and
     /// what is not taken is recorded here.
-    pub(super) fn offer_is_over(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        out: &mut dyn Outside,
-    ) {
+    pub(super) fn offer_is_over(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
         if let Some(subject) = self.sending(id).map(|sending| sending.subject.clone()) {
             self.tell_recorder(now, &subject, out);
             self.cover(&subject, out);
@@ -376,7 +372,8 @@ impl FrontEnd {
         id: ParticipantId,
         out: &mut dyn Outside,
     ) {
-        let Some(calling) = self.sending_mut(id).and_then(|sending| sending.calling.as_mut()) else {
+        let Some(calling) = self.sending_mut(id).and_then(|sending| sending.calling.as_mut())
+        else {
             return;
         };
         let (transaction, is_provisional) = (calling.transaction, calling.is_provisional);
@@ -385,7 +382,8 @@ impl FrontEnd {
             self.endpoint.abandon(now, transaction, out);
             return self.recorder_unanswered(now, id, out);
         }
-        let Some(calling) = self.sending_mut(id).and_then(|sending| sending.calling.as_mut()) else {
+        let Some(calling) = self.sending_mut(id).and_then(|sending| sending.calling.as_mut())
+        else {
             return;
         };
         if std::mem::replace(&mut calling.is_given_up, true) {

@@ -175,9 +175,9 @@ impl FrontEnd {
     ) {
         let Some(call) = self.calls.get(&id) else { return };
         let Some(media) = &call.media else { return };
-        let (says, hears) = media.agreed.map_or((true, true), |agreed| {
-            (agreed.direction.receives(), agreed.direction.sends())
-        });
+        let (says, hears) = media
+            .agreed
+            .map_or((true, true), |agreed| (agreed.direction.receives(), agreed.direction.sends()));
         let since = timestamp(out.since_1970(now));
         let caller = Person {
             who: Some(id),
@@ -212,11 +212,15 @@ impl FrontEnd {
         let is_taken = |point| sending.is_some_and(|sending| sending.carries(point));
         let mut wanted = sent.tracks();
         wanted.retain(|track| !is_taken(track.point));
-        let of_call = |id| self.calls.get(id).map(|call| (&call.caller.user, call.dialog.call_id()));
+        let of_call =
+            |id| self.calls.get(id).map(|call| (&call.caller.user, call.dialog.call_id()));
         let start = |tracks| match subject {
-            Subject::Room(name) => {
-                RecordingStart { subject: name.clone(), room: Some(name.clone()), call_id: None, tracks }
-            }
+            Subject::Room(name) => RecordingStart {
+                subject: name.clone(),
+                room: Some(name.clone()),
+                call_id: None,
+                tracks,
+            },
             Subject::Call(id) => {
                 let (user, call_id) = of_call(id).unzip();
                 let subject = user.cloned().unwrap_or_default();

@@ -46,8 +46,7 @@ pub(crate) struct Calling {
 
 impl Sending {
     pub(crate) fn new(subject: Subject, session_id: u64) -> Self {
-        let address =
-            MediaAddress { address: std::net::Ipv4Addr::UNSPECIFIED.into(), rtp_port: 0 };
+        let address = MediaAddress { address: std::net::Ipv4Addr::UNSPECIFIED.into(), rtp_port: 0 };
         let direction = Direction::SendOnly;
         Self {
             subject,

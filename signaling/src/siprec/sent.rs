@@ -131,7 +131,8 @@ impl Sent {
             return false;
         };
         let person = self.people.remove(place);
-        let presence = Presence { disassociate_time: Some(at.to_owned()), ..self.presence(&person) };
+        let presence =
+            Presence { disassociate_time: Some(at.to_owned()), ..self.presence(&person) };
         self.gone.push(participant(&person, presence));
         self.is_stale = true;
         true
@@ -167,7 +168,8 @@ impl Sent {
         let mut own = parts.iter().filter(|part| part.person.is_some()).count();
         let mut is_anyone_beyond = false;
         for person in people.iter() {
-            if let Some(known) = parts.iter_mut().find(|it| it.person.as_ref() == Some(&person.id)) {
+            if let Some(known) = parts.iter_mut().find(|it| it.person.as_ref() == Some(&person.id))
+            {
                 known.is_active = person.says;
             } else if own < parts_max {
                 own += 1;

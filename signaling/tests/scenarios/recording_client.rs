@@ -71,8 +71,9 @@ fn lines(sdp: &str) -> Vec<(u16, &str, &str)> {
 
 /// Takes every stream that the offer has, each at a port of its own: 7000 and up.
 fn answer(invite: &Sent) -> String {
-    let mut sdp = "v=0\r\no=srs 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n"
-        .to_owned();
+    let mut sdp =
+        "v=0\r\no=srs 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n"
+            .to_owned();
     let (offer, _) = parts(invite);
     for (place, (port, direction, label)) in lines(&offer).into_iter().enumerate() {
         let own = if port == 0 { 0 } else { 7000 + 2 * place };
@@ -474,11 +475,19 @@ fn a_room_is_sent_on_demand_and_no_longer_than_that() {
     world.silent();
     assert_eq!(parts(&invite).1.participants.len(), 1);
     accept(&mut world, &invite);
-    world.front.end_sending(world.now, &Subject::Room("99".to_owned()), &mut world.outside).unwrap();
+    world
+        .front
+        .end_sending(world.now, &Subject::Room("99".to_owned()), &mut world.outside)
+        .unwrap();
     let bye = world.only();
     assert_eq!(bye.method(), "BYE");
     refuse(&mut world, &bye, "200 OK");
-    assert!(world.front.end_sending(world.now, &Subject::Room("99".to_owned()), &mut world.outside).is_err());
+    assert!(
+        world
+            .front
+            .end_sending(world.now, &Subject::Room("99".to_owned()), &mut world.outside)
+            .is_err()
+    );
     world.silent();
     hang_up(&mut world, &mut anna);
     world.leaves_nothing_behind();
