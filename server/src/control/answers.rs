@@ -63,7 +63,7 @@ impl Control {
                     Subject::Call(_) => Trouble::NoParticipant,
                 };
                 let done = if begin {
-                    self.front.begin_sending(now, subject, &mut self.world)
+                    self.front.begin_sending(now, &subject, &mut self.world)
                 } else {
                     self.front.end_sending(now, &subject, &mut self.world)
                 };

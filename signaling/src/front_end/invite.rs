@@ -315,6 +315,7 @@ impl FrontEnd {
         if call.media.as_ref().is_some_and(|media| media.is_offering) {
             self.take_answer(now, id, &ack.headers, ack.body(), out);
         }
+        self.offer_is_over(now, id, out);
     }
 }
 

@@ -5,6 +5,7 @@
 use engine_control::{Command, RemoteMedia, Route, SessionKey};
 use media_units::Instant;
 use signaling_sdp::{OfferedStreams, SdpRefusal};
+use signaling_siprec::Refusal as BodyRefusal;
 use sipx_sip::Request;
 
 use super::invite::{caller, is_reachable, new_call, with_session_timer};
@@ -134,7 +135,11 @@ impl FrontEnd {
         flow: Peer,
         out: &mut dyn Outside,
     ) -> Result<Option<String>, Refusal> {
-        let Bodies { description, metadata } = bodies;
+        let Bodies { description, metadata, wants_metadata } = bodies;
+        if wants_metadata {
+            // It is not ours to give.
+            return Err(Refusal::Body(BodyRefusal::PartType));
+        }
         let mut known = recorded.metadata.clone();
         if let Some(metadata) = metadata {
             known.update(metadata).map_err(Refusal::Body)?;
@@ -197,7 +202,6 @@ impl FrontEnd {
             .collect();
         for place in gone {
             if let Some(stream) = recorded.received.remove(&place) {
-                recorded.retired.extend(stream.track.as_ref().map(|track| track.point));
                 self.close_stream(now, &stream, out);
             }
         }
@@ -312,7 +316,8 @@ impl FrontEnd {
 }
 
 /// Lets the tracks of a recording follow its streams and who speaks on them: whoever speaks on a
-/// stream that was another's has a track of its own.
+/// stream that was another's has a track of its own. The track of a stream that is gone ends with
+/// its session.
 fn follow_tracks(recorded: &mut RecordedSession, out: &mut dyn Outside) {
     let Some(recording) = recorded.recording else { return };
     let changes = recorded.track_changes();
@@ -320,9 +325,6 @@ fn follow_tracks(recorded: &mut RecordedSession, out: &mut dyn Outside) {
         if let Some(point) = ended {
             out.end_track(recording, *point);
         }
-    }
-    for point in std::mem::take(&mut recorded.retired) {
-        out.end_track(recording, point);
     }
     for (_, (place, track)) in changes {
         let is_begun = out.add_track(recording, track.clone()).is_ok();

@@ -15,6 +15,7 @@ use crate::counters::Ending;
 use crate::dialog::{Dialog, answered_sequence, sequence};
 use crate::endpoint::TransactionId;
 use crate::outside::Outside;
+use crate::refusal::Refusal;
 use crate::reply::{ALLOW, push};
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
@@ -287,37 +288,75 @@ impl FrontEnd {
         let subject = sending.subject.clone();
         let agreed = answer.and_then(|sdp| sending.streams.accept_answer(&sdp, &capabilities).ok());
         let Some(agreed) = agreed else { return self.end(now, id, Ending::BadAnswer, out) };
+        if let Some(sent) = self.sent.get_mut(&subject) {
+            sent.confirmed();
+        }
+        if !self.follow_agreement(now, id, &agreed, out) {
+            self.end(now, id, Ending::BadAnswer, out);
+        }
+    }
+
+    /// Sends each part where the recorder wants it. Whether there is one that it takes.
+    fn follow_agreement(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        agreed: &[Option<RemoteMedia>],
+        out: &mut dyn Outside,
+    ) -> bool {
+        let Some(sending) = self.sending_mut(id) else { return false };
+        let subject = sending.subject.clone();
         let is_taken = |line: &Line| agreed.get(line.place).is_some_and(Option::is_some);
         let refused = sending.remove(is_taken);
         let lines = sending.lines.clone();
         for line in refused {
             self.close_line(now, line, out);
         }
-        if lines.is_empty() {
-            return self.end(now, id, Ending::BadAnswer, out);
-        }
-        let Some(sent) = self.sent.get_mut(&subject) else { return };
-        sent.confirmed();
-        let parts = sent.parts().to_vec();
-        for line in lines {
+        let parts = self.sent.get(&subject).map(|sent| sent.parts().to_vec()).unwrap_or_default();
+        for line in &lines {
             let media = agreed.get(line.place).copied().flatten();
             // What is gone by now is no longer offered next time.
             let is_there = parts.iter().any(|part| part.point == line.point);
-            let Some(media) = media.filter(|_| is_there) else { continue };
-            if !self.open_line(id, line, media, out) {
-                return self.end(now, id, Ending::EngineFailed, out);
+            if let Some(media) = media.filter(|_| is_there) {
+                self.open_line(id, *line, media, out);
             }
         }
+        !lines.is_empty()
     }
 
-    /// Opens the session of a line, or tells the engine of what has changed about it.
+    /// A recorder asks for something inside of its dialog: for all metadata, which it is then told,
+    /// or for a pause of some streams, and their going on. The answer, where there was an offer.
+    pub(super) fn recorder_asks(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        request: &Request,
+        out: &mut dyn Outside,
+    ) -> Result<Option<String>, Refusal> {
+        let bodies = Bodies::read(&request.headers, request.body())?;
+        let capabilities = self.sending_capabilities();
+        let sending = self.sending_mut(id).ok_or(Refusal::NoDialog)?;
+        let subject = sending.subject.clone();
+        if let Some(sent) = self.sent.get_mut(&subject) {
+            sent.is_stale |= bodies.wants_metadata;
+        }
+        let Some(offer) = bodies.description else { return Ok(None) };
+        let sending = self.sending_mut(id).ok_or(Refusal::NoDialog)?;
+        let agreed =
+            sending.streams.take_offer(&offer, &capabilities).map_err(Refusal::Description)?;
+        self.follow_agreement(now, id, &agreed, out);
+        Ok(self.sending_mut(id).map(Sending::answer))
+    }
+
+    /// Opens the session of a line, or tells the engine of what has changed about it. Where its ring is
+    /// full, the line is as it was: what was to be opened is recorded here until the next offer.
     fn open_line(
         &mut self,
         id: ParticipantId,
         line: Line,
         media: RemoteMedia,
         out: &mut dyn Outside,
-    ) -> bool {
+    ) {
         let session = line.session;
         let command = if line.is_open {
             Command::UpdateSession { session, media: Box::new(media) }
@@ -330,7 +369,6 @@ impl FrontEnd {
         if let Some(line) = lines.into_iter().flatten().find(|line| line.session == session) {
             line.is_open |= is_done;
         }
-        is_done
     }
 
     /// The engine could not open a line's session after all, whose slot is given back already:

@@ -21,13 +21,13 @@ impl FrontEnd {
     pub fn begin_sending(
         &mut self,
         now: Instant,
-        subject: Subject,
+        subject: &Subject,
         out: &mut dyn Outside,
     ) -> Result<(), NotFound> {
         if self.config.siprec.send_to.is_empty() {
             return Err(NotFound);
         }
-        let (room, members) = match &subject {
+        let (room, members) = match subject {
             Subject::Room(name) => {
                 let room = self.focus.get(name).ok_or(NotFound)?;
                 (Some(room.key), room.members.iter().copied().collect())
@@ -42,7 +42,7 @@ impl FrontEnd {
         if members.is_empty() {
             return Err(NotFound);
         }
-        if self.sent.contains_key(&subject) {
+        if self.sent.contains_key(subject) {
             return Ok(());
         }
         let session = Session {
@@ -52,11 +52,11 @@ impl FrontEnd {
         };
         self.sent.insert(subject.clone(), Sent::new(session, room));
         for id in members {
-            self.note_arrival(now, &subject, id, out);
+            self.note_arrival(now, subject, id, out);
         }
-        self.share_out(now, &subject, out);
-        self.try_recorder(now, &subject, out);
-        self.cover(&subject, out);
+        self.share_out(now, subject, out);
+        self.try_recorder(now, subject, out);
+        self.cover(subject, out);
         Ok(())
     }
 
@@ -101,11 +101,11 @@ impl FrontEnd {
                 self.has_changed(now, &room, out);
             } else if is_room_sent {
                 // It is there: somebody has just joined it.
-                let _ = self.begin_sending(now, room, out);
+                let _ = self.begin_sending(now, &room, out);
             }
         }
         if is_sent {
-            let _ = self.begin_sending(now, Subject::Call(id), out);
+            let _ = self.begin_sending(now, &Subject::Call(id), out);
         }
     }
 
@@ -202,7 +202,9 @@ impl FrontEnd {
         });
         let Some(sent) = self.sent.get_mut(subject) else { return };
         sent.arrive(caller);
-        server.into_iter().for_each(|server| sent.arrive(server));
+        if let Some(server) = server {
+            sent.arrive(server);
+        }
     }
 
     /// Records here what no recorder takes, for as long as that is so.

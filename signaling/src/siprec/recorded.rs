@@ -24,8 +24,6 @@ pub(crate) struct RecordedSession {
     /// All that was said about who is in which stream.
     pub metadata: Metadata,
     pub recording: Option<RecordingId>,
-    /// What was tapped of streams that are gone.
-    pub retired: Vec<TapPoint>,
     /// The last description that we sent.
     described: String,
 }
@@ -54,7 +52,6 @@ impl RecordedSession {
             received: BTreeMap::new(),
             metadata: Metadata::default(),
             recording: None,
-            retired: Vec::new(),
             described: String::new(),
         }
     }

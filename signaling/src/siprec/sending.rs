@@ -96,13 +96,23 @@ impl Sending {
         self.lines.iter().any(|line| line.is_open && line.point == point)
     }
 
-    /// Our offer, with a new version where it says something new (RFC 3264 section 8).
+    /// Our offer.
     pub(crate) fn offer(&mut self, capabilities: &Capabilities) -> String {
-        let same_version = self.streams.offer(&self.local, capabilities);
+        self.describe(|streams, local| streams.offer(local, capabilities))
+    }
+
+    /// Our answer to the last offer of the recorder's.
+    pub(crate) fn answer(&mut self) -> String {
+        self.describe(OwnStreams::answer)
+    }
+
+    /// A description with a new version where it says something new (RFC 3264 section 8).
+    fn describe(&mut self, write: impl Fn(&OwnStreams, &Local) -> String) -> String {
+        let same_version = write(&self.streams, &self.local);
         if !self.described.is_empty() && same_version != self.described {
             self.local.version += 1;
         }
-        self.described = self.streams.offer(&self.local, capabilities);
+        self.described = write(&self.streams, &self.local);
         self.described.clone()
     }
 }

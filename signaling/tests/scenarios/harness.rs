@@ -215,6 +215,9 @@ impl Surroundings {
             Event::SessionClosed { session, .. } => {
                 assert!(self.open_sessions.remove(session), "{session} was open");
                 assert!(self.session_slots.give_back(session.slot(), session.generation()));
+                for recording in &mut self.recordings {
+                    recording.tracks.retain(|track| track.point.session() != Some(*session));
+                }
             }
             Event::RoomClosed { room } => {
                 assert!(self.open_rooms.remove(room), "{room} was open");

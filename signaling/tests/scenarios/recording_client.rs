@@ -316,7 +316,7 @@ fn a_call_is_sent_as_what_its_caller_says_and_what_it_hears() {
     let mut bert = Phone::calling("conf99").named("bert");
     join(&mut world, &mut bert);
     let call = Subject::Call(world.participant().participant);
-    world.front.begin_sending(world.now, call.clone(), &mut world.outside).unwrap();
+    world.front.begin_sending(world.now, &call, &mut world.outside).unwrap();
     let invite = world.only();
     accept(&mut world, &invite);
     assert_eq!(carried(&world).len(), 2);
@@ -466,7 +466,7 @@ fn a_room_is_sent_on_demand_and_no_longer_than_that() {
     assert!(join(&mut world, &mut anna).is_empty(), "it is not one of those that always are");
     let send = |world: &mut World, name: &str| {
         let room = Subject::Room(name.to_owned());
-        world.front.begin_sending(world.now, room, &mut world.outside)
+        world.front.begin_sending(world.now, &room, &mut world.outside)
     };
     assert!(send(&mut world, "98").is_err());
     send(&mut world, "99").unwrap();
@@ -513,5 +513,74 @@ fn a_server_that_stops_says_bye_to_recorders_and_calls_no_other() {
             refuse(&mut world, bye, "200 OK");
         }
     }
+    world.leaves_nothing_behind();
+}
+
+/// A request of the recorder's inside of the dialog that its 200 made.
+fn from_recorder(
+    world: &mut World,
+    invite: &Sent,
+    request: (&str, u32),
+    body: (&str, &str),
+) -> Vec<Sent> {
+    let (method, sequence) = request;
+    let (content_type, body) = body;
+    let tag = invite.header("From").split_once("tag=").unwrap().1;
+    let text = format!(
+        "{method} sip:recording-client@203.0.113.1 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP {FIRST};branch=z9hG4bK{method}{sequence}\r\nMax-Forwards: 70\r\n\
+         From: <sip:srs@{FIRST}>;tag=srs\r\nTo: <sip:x@y>;tag={tag}\r\nCall-ID: {}\r\n\
+         CSeq: {sequence} {method}\r\nContact: <sip:srs@{FIRST}>;+sip.srs\r\n\
+         Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{body}",
+        invite.header("Call-ID"),
+        body.len()
+    );
+    world.send_from(udp(FIRST), text);
+    world.take()
+}
+
+#[test]
+fn a_recorder_may_pause_its_streams_and_go_on() {
+    let mut world = world();
+    let mut anna = phone("anna");
+    let invite = join(&mut world, &mut anna).remove(0);
+    accept(&mut world, &invite);
+    let sdp = "application/sdp";
+    let paused = answer(&invite).replace("recvonly", "inactive");
+    let sent = from_recorder(&mut world, &invite, ("INVITE", 1), (sdp, &paused));
+    assert_eq!(sent[0].status(), 200, "{sent:#?}");
+    assert!(sent[0].body().contains("a=inactive") && sent[0].body().contains("a=label:1"));
+    assert_eq!(world.outside.media().direction, Direction::Inactive);
+    assert!(recorded(&world).is_empty(), "it is as the recorder wants it");
+    assert!(from_recorder(&mut world, &invite, ("ACK", 1), ("", "")).is_empty());
+    let sent = from_recorder(&mut world, &invite, ("UPDATE", 2), (sdp, &answer(&invite)));
+    assert!(sent[0].body().contains("a=sendonly"), "{}", sent[0].text);
+    assert_eq!(world.outside.media().direction, Direction::SendOnly);
+    // What cannot be agreed on changes nothing.
+    for wrong in [String::new(), answer(&invite).replace("m=audio", "m=video"), "v=0".to_owned()] {
+        let sequence = 3 + wrong.len() as u32;
+        let sent = from_recorder(&mut world, &invite, ("INVITE", sequence), (sdp, &wrong));
+        assert!(sent[0].status() >= 400, "{}", sent[0].text);
+        from_recorder(&mut world, &invite, ("ACK", sequence), ("", ""));
+    }
+    assert_eq!(carried(&world), said(&world));
+    let bye = hang_up(&mut world, &mut anna);
+    refuse(&mut world, &bye[0], "200 OK");
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_recorder_that_asks_for_all_metadata_is_told() {
+    let mut world = world();
+    let mut anna = phone("anna");
+    let invite = join(&mut world, &mut anna).remove(0);
+    accept(&mut world, &invite);
+    let wish = ("application/rs-metadata-request", "<requestsnapshot/>");
+    let sent = from_recorder(&mut world, &invite, ("UPDATE", 1), wish);
+    assert_eq!((sent[0].status(), sent[1].method()), (200, "INVITE"), "{sent:#?}");
+    assert_eq!(parts(&sent[1]).1.participants.len(), 1);
+    accept(&mut world, &sent[1]);
+    let bye = hang_up(&mut world, &mut anna);
+    refuse(&mut world, &bye[0], "200 OK");
     world.leaves_nothing_behind();
 }
