@@ -76,6 +76,7 @@ impl FrontEnd {
             return Err(NOT_NOW);
         };
         recorded.recording = Some(recording);
+        tell_recording(&mut recorded, out);
         let sdp = recorded.answer();
         let reply = Reply::new(200).in_dialog(dialog.contact()).describing(sdp);
         let reply = with_session_timer(reply, session_timer);
@@ -153,6 +154,7 @@ impl FrontEnd {
         }
         recorded.set_metadata(known);
         follow_tracks(recorded, out);
+        tell_recording(recorded, out);
         Ok(is_offer.then(|| recorded.answer()))
     }
 
@@ -312,6 +314,14 @@ impl FrontEnd {
         for (_, stream) in std::mem::take(&mut recorded.received) {
             self.close_stream(now, &stream, out);
         }
+    }
+}
+
+/// Lets a recording know what is said about the communication sessions.
+fn tell_recording(recorded: &mut RecordedSession, out: &mut dyn Outside) {
+    let Some(recording) = recorded.recording else { return };
+    for (name, value) in recorded.new_tags() {
+        out.tag_recording(recording, name, value);
     }
 }
 
