@@ -1,6 +1,7 @@
 //! The whole front end: three verbs (`receive`, `expire`, `engine_event`), and what the API needs.
 
 mod admin;
+mod awareness;
 mod ending;
 mod in_dialog;
 mod invite;
@@ -69,6 +70,8 @@ pub struct FrontEnd {
     recording_sessions: usize,
     /// Our rooms and calls that are sent to recorders of others.
     sent: BTreeMap<Subject, Sent>,
+    /// Calls whose endpoints want to know whether they are recorded.
+    record_aware: BTreeSet<ParticipantId>,
     /// Whose dialogs go over which connection.
     flows: HashMap<Peer, BTreeSet<ParticipantId>>,
     focus: Focus,
@@ -106,6 +109,7 @@ impl FrontEnd {
             by_stream: HashMap::new(),
             recording_sessions: 0,
             sent: BTreeMap::new(),
+            record_aware: BTreeSet::new(),
             flows: HashMap::new(),
             focus: Focus::default(),
             timers: Timers::new(),
@@ -212,6 +216,7 @@ impl FrontEnd {
     pub fn entries(&self) -> usize {
         let tables = [self.calls.len(), self.by_tag.len(), self.by_session.len(), self.flows.len()];
         let streams = self.by_stream.len() + self.recording_sessions + self.sent.len();
+        let streams = streams + self.record_aware.len();
         let queues = [streams, self.focus.len(), self.timers.len(), self.unsent.len()];
         self.endpoint.entries() + tables.iter().chain(&queues).sum::<usize>()
     }

@@ -57,6 +57,7 @@ impl FrontEnd {
         self.share_out(now, subject, out);
         self.try_recorder(now, subject, out);
         self.cover(subject, out);
+        self.tell_members(now, subject, out);
         Ok(())
     }
 
@@ -74,6 +75,7 @@ impl FrontEnd {
         if let Some(id) = sent.call {
             self.hang_up(now, id, Ending::Removed, out);
         }
+        self.tell_members(now, subject, out);
         Ok(())
     }
 
@@ -99,6 +101,7 @@ impl FrontEnd {
             if self.sent.contains_key(&room) {
                 self.note_arrival(now, &room, id, out);
                 self.has_changed(now, &room, out);
+                self.tell_sent(now, id, out);
             } else if is_room_sent {
                 // It is there: somebody has just joined it.
                 let _ = self.begin_sending(now, &room, out);
