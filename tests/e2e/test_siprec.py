@@ -8,7 +8,7 @@ import wave
 import sipp
 import sound
 from kamailio import Kamailio
-from phone import Phone
+from phone import CRLF, Phone
 from recording_client import EDGE, RecordingClient, Stream
 from server import HOST, Server, free_port, wait_until
 
@@ -252,6 +252,26 @@ class Client(unittest.TestCase):
             server.wait_until_empty()
             (track,) = finished(server, 1)
             self.assertGreater(loudest(track, 500)[0], HEARD)
+
+
+class Awareness(unittest.TestCase):
+    def test_an_endpoint_that_wants_to_know_is_told_that_its_room_is_recorded(self):
+        with Server(rooms={"record": "always"}) as server, Phone(server, "anna") as anna:
+            response = anna.invite("3100", extra=["Supported: record-aware"])
+            self.assertIn("a=record:off", response.body)
+            anna.acknowledge()
+            invite = anna.receive()
+            self.assertEqual(invite.method, "INVITE")
+            self.assertIn("a=record:on", invite.body)
+            copied = [f"{name}: {value}" for name in ("Via", "From", "To", "Call-ID", "CSeq") for value in invite.all(name)]
+            body = anna.description()
+            anna.send(CRLF.join([
+                "SIP/2.0 200 OK", *copied, f"Contact: <sip:anna@{HOST}:{anna.port}>", "Content-Type: application/sdp",
+                f"Content-Length: {len(body)}", "", body,
+            ]))
+            self.assertEqual(anna.receive().method, "ACK")
+            anna.hang_up()
+            server.wait_until_empty()
 
 
 if __name__ == "__main__":
