@@ -128,6 +128,14 @@ pub enum Note {
         /// What it is to say.
         label: String,
     },
+    /// Something else that is to be known, by its name: among the tags of the metadata, where the
+    /// last word counts.
+    Tag {
+        /// What it is.
+        name: String,
+        /// What is to be known.
+        value: String,
+    },
     /// Nothing is kept from here on.
     Paused,
     /// The recording goes on.

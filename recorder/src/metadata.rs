@@ -185,7 +185,7 @@ impl Metadata {
             subject: account.about.subject.clone(),
             room: account.about.room.clone(),
             call_id: account.about.call_id.clone(),
-            tags: account.about.tags.clone(),
+            tags: tags(account, &notes),
             started: Utc::from_unix_nanos(clock.origin_unix_nanos).rfc3339(),
             ended: Utc::from_unix_nanos(ended).rfc3339(),
             clock_rate: clock.rate,
@@ -201,7 +201,11 @@ impl Metadata {
                 .collect(),
             participants: participants(account),
             spans: clock.spans(&notes, samples),
-            events: notes.into_iter().map(|(at, note)| clock.happening(*at, note)).collect(),
+            events: notes
+                .into_iter()
+                .filter(|(_, note)| !matches!(note, Note::Tag { .. }))
+                .map(|(at, note)| clock.happening(*at, note))
+                .collect(),
             events_omitted: account.notes_omitted,
         }
     }
@@ -233,6 +237,16 @@ fn files(account: &Account, sealed: &[Sealed]) -> Vec<FileEntry> {
         peaks: file.peaks.clone(),
     };
     account.files.iter().zip(sealed).map(entry).collect()
+}
+
+/// What was told at the beginning, and the last word of what was told later.
+fn tags(account: &Account, notes: &[&(u64, Note)]) -> BTreeMap<String, String> {
+    let mut tags = account.about.tags.clone();
+    tags.extend(notes.iter().filter_map(|(_, note)| match note {
+        Note::Tag { name, value } => Some((name.clone(), value.clone())),
+        _ => None,
+    }));
+    tags
 }
 
 /// Everybody, once, in the order in which they were told.
@@ -394,6 +408,18 @@ mod tests {
             account.add(Fact::Track(TrackFacts { label, kind, participant, file, channel: 0 }));
         }
         account
+    }
+
+    #[test]
+    fn the_last_word_of_a_tag_counts_and_is_no_event() {
+        let mut account = account(&[8000]);
+        for (at, value) in [(1, "one"), (3, "three"), (2, "two")] {
+            let note = Note::Tag { name: "which".into(), value: value.into() };
+            account.add(Fact::Note { unix_nanos: STARTED + at, note });
+        }
+        let metadata = Metadata::of(&account, &[]);
+        assert_eq!(metadata.tags, BTreeMap::from([("which".to_owned(), "three".to_owned())]));
+        assert!(!metadata.events.iter().any(|event| matches!(event.note, Note::Tag { .. })));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) use recordings::{Act, Of, Recording, RecordingState, RecordingWish};
 pub(crate) use routes::{document, router};
 pub(crate) use serve::{Limits, serve};
 
-use signaling::Gains;
+use signaling::{Gains, Subject};
 use tokio::sync::{mpsc, oneshot};
 
 /// Where an answer goes.
@@ -50,8 +50,8 @@ pub(crate) enum Ask {
     Kick(u64, Reply<()>),
     /// End all calls of a room.
     EndRoom(String, Reply<()>),
-    /// Begin or end the sending of a room to a recorder.
-    Send(String, bool, Reply<()>),
+    /// Begin or end the sending of a room or a call to a recorder.
+    Send(Subject, bool, Reply<()>),
     /// The recordings that go on.
     Recordings(Reply<Vec<Recording>>),
     /// Begin a recording.

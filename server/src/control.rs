@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use engine_control::{Command, Event, Shedding};
 use media_units::Instant;
-use signaling::FrontEnd;
+use signaling::{FrontEnd, ParticipantId};
 use signaling_transport::Incoming;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -165,6 +165,14 @@ impl Control {
     fn tell_keeper(&mut self) {
         while let Some(fact) = self.front.next_fact() {
             self.keeper.take(fact, |id| self.front.participant(id), &mut self.world);
+        }
+        if self.keeper.take_change() {
+            let now = self.world.engine.now();
+            let aware: Vec<ParticipantId> = self.front.record_aware().collect();
+            for id in aware {
+                let state = self.keeper.state_of(id);
+                self.front.set_recorded(now, id, state, &mut self.world);
+            }
         }
     }
 

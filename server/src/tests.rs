@@ -325,7 +325,7 @@ fn every_documented_route_is_served() {
                 served += 1;
             }
         }
-        assert_eq!(served, 26);
+        assert_eq!(served, 28);
     });
 }
 

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint};
 use engine_driver::Engine;
 use recorder_shelf::Shelf;
+use recorder_writer::Note;
 use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 use signaling_transport::Transport;
 
-use crate::recording::{Keeping, Prompts, Recorder, Recordings};
+use crate::recording::{Desk, Keeping, Prompts, Recorder, Recordings};
 use crate::system::local_address_toward;
 
 /// Everything around the front end.
@@ -86,6 +87,10 @@ impl Outside for World {
 
     fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
         self.tap(recording, track)
+    }
+
+    fn tag_recording(&mut self, recording: RecordingId, name: &str, value: String) {
+        self.note(recording, Note::Tag { name: name.to_owned(), value });
     }
 
     fn end_track(&mut self, recording: RecordingId, point: TapPoint) {

@@ -14,7 +14,7 @@ use crate::counters::Ending;
 use crate::dialog::Dialog;
 use crate::endpoint::TransactionId;
 use crate::keypad::Keypad;
-use crate::recording::Recorded;
+use crate::recording::{RecordState, Recorded};
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
 use crate::siprec::Siprec;
@@ -47,6 +47,8 @@ pub(crate) struct Call {
     pub talking: bool,
     pub keypad: Keypad,
     pub recording: Recorded,
+    /// Whether it is recorded here, as far as its endpoint is to be told.
+    pub recorded_here: RecordState,
     /// Where it is a recording session: then it has no media of its own.
     pub siprec: Option<Siprec>,
 }
@@ -139,6 +141,9 @@ pub(crate) struct Media {
     pub agreed: Option<RemoteMedia>,
     /// The last description that we sent.
     described: String,
+    /// Whether it is recorded, where the endpoint wants to know; and as it was told last.
+    recorded: Option<RecordState>,
+    told: Option<RecordState>,
 }
 
 impl Call {
@@ -166,6 +171,8 @@ impl Media {
             negotiation: None,
             agreed: None,
             described: String::new(),
+            recorded: None,
+            told: None,
         }
     }
 
@@ -194,6 +201,34 @@ impl Media {
         self.described.clone()
     }
 
+    /// The endpoint wants to know whether it is recorded; it is so now.
+    pub(crate) fn set_recorded(&mut self, state: RecordState) {
+        self.recorded = Some(state);
+    }
+
+    /// Whether the endpoint was told of it in a description, and it is not so any more.
+    pub(crate) fn is_recording_untold(&self) -> bool {
+        self.told.is_some() && self.told != self.recorded
+    }
+
+    /// An offer that changes nothing but what is said of recording, with its version.
+    pub(crate) fn tell_recorded(&mut self) -> String {
+        let origin = |local: &Local| format!(" {} {} IN ", local.session_id, local.version);
+        let before = origin(&self.local);
+        self.local.version += 1;
+        let described = self.described.replacen(&before, &origin(&self.local), 1);
+        self.described = self.with_recorded(described);
+        self.told = self.recorded;
+        self.described.clone()
+    }
+
+    fn with_recorded(&self, description: String) -> String {
+        match self.recorded {
+            Some(state) => state.told_in(&description),
+            None => description,
+        }
+    }
+
     /// Reads an offer of the endpoint's.
     pub(crate) fn read_offer(&self, offer: &[u8]) -> Result<Negotiation, SdpRefusal> {
         match &self.negotiation {
@@ -212,10 +247,11 @@ impl Media {
 
     /// A description with a new version where it says something new (RFC 3264 section 8).
     fn describe(&mut self, write: impl Fn(&Local) -> String) -> String {
-        let same_version = write(&self.local);
+        self.told = self.recorded;
+        let same_version = self.with_recorded(write(&self.local));
         if !self.described.is_empty() && same_version != self.described {
             self.local.version += 1;
-            self.described = write(&self.local);
+            self.described = self.with_recorded(write(&self.local));
         } else {
             self.described = same_version;
         }

@@ -57,6 +57,13 @@ pub enum Fact {
         /// `0`-`9`, `*`, `#`, `A`-`D`.
         digit: char,
     },
+    /// A participant is sent to a recorder of others, or is no more (RFC 7866).
+    Sent {
+        /// Who.
+        participant: ParticipantId,
+        /// Whether it is sent now.
+        on: bool,
+    },
     /// A participant that may asked for a recording to begin or to end.
     RecordingAsked {
         /// Who.

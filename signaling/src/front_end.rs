@@ -1,6 +1,7 @@
 //! The whole front end: three verbs (`receive`, `expire`, `engine_event`), and what the API needs.
 
 mod admin;
+mod awareness;
 mod ending;
 mod in_dialog;
 mod invite;
@@ -10,6 +11,7 @@ mod recorder;
 mod recording_client;
 mod refresh;
 mod requests;
+mod sending;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -35,7 +37,7 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::salvage::{diagnosis, salvage};
 use crate::session_timer::Policy;
-use crate::siprec::sent::SentRoom;
+use crate::siprec::sent::{Sent, Subject};
 use crate::timers::Timers;
 use crate::via::{self, ReturnPath};
 use crate::view::ParticipantId;
@@ -66,8 +68,10 @@ pub struct FrontEnd {
     by_stream: HashMap<SessionKey, ParticipantId>,
     /// How many recording sessions others make with us.
     recording_sessions: usize,
-    /// Our rooms that are sent to recorders of others.
-    sent_rooms: BTreeMap<String, SentRoom>,
+    /// Our rooms and calls that are sent to recorders of others.
+    sent: BTreeMap<Subject, Sent>,
+    /// Calls whose endpoints want to know whether they are recorded.
+    record_aware: BTreeSet<ParticipantId>,
     /// Whose dialogs go over which connection.
     flows: HashMap<Peer, BTreeSet<ParticipantId>>,
     focus: Focus,
@@ -104,7 +108,8 @@ impl FrontEnd {
             by_session: HashMap::new(),
             by_stream: HashMap::new(),
             recording_sessions: 0,
-            sent_rooms: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            record_aware: BTreeSet::new(),
             flows: HashMap::new(),
             focus: Focus::default(),
             timers: Timers::new(),
@@ -210,7 +215,8 @@ impl FrontEnd {
     /// transaction has expired. Whatever remains then is a leak.
     pub fn entries(&self) -> usize {
         let tables = [self.calls.len(), self.by_tag.len(), self.by_session.len(), self.flows.len()];
-        let streams = self.by_stream.len() + self.recording_sessions + self.sent_rooms.len();
+        let streams = self.by_stream.len() + self.recording_sessions + self.sent.len();
+        let streams = streams + self.record_aware.len();
         let queues = [streams, self.focus.len(), self.timers.len(), self.unsent.len()];
         self.endpoint.entries() + tables.iter().chain(&queues).sum::<usize>()
     }

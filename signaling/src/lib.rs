@@ -39,7 +39,9 @@ pub use fact::Fact;
 pub use front_end::FrontEnd;
 pub use outside::{Carrier, Outside, Peer};
 pub use policy::{EndpointRule, Network, NotANetwork, RoomRule};
-pub use recording::{Recorded, RecordedParticipant, RecordedTrack, RecordingId, RecordingStart};
+pub use recording::{
+    RecordState, Recorded, RecordedParticipant, RecordedTrack, RecordingId, RecordingStart,
+};
 pub use routing::{Destination, DialPlan, Pattern, PlanError, Service};
-pub use siprec::{NotARecorder, RecorderAddress, SiprecConfig};
+pub use siprec::{NotARecorder, RecorderAddress, SiprecConfig, Subject};
 pub use view::{DigitsRefusal, Gains, NotFound, ParticipantId, ParticipantView, RoomView};

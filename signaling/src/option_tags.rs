@@ -3,7 +3,10 @@
 use sipx_sip::{HeaderName, Headers, Request};
 
 /// The extensions that we have, for `Require`.
-const KNOWN: [&str; 2] = ["100rel", "timer"];
+const KNOWN: [&str; 3] = ["100rel", "timer", RECORD_AWARE];
+
+/// An endpoint that wants to know whether it is recorded (RFC 7866 section 6.1.1).
+pub(crate) const RECORD_AWARE: &str = "record-aware";
 
 /// Whether a header of this name lists `tag`.
 pub(crate) fn lists(headers: &Headers, name: &HeaderName, tag: &str) -> bool {

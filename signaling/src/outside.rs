@@ -74,6 +74,11 @@ pub trait Outside {
     /// Adds a track to a recording. It is silent up to now, and all are of one shard.
     fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal>;
 
+    /// Adds to what is known about a recording, by a name; the last word counts.
+    fn tag_recording(&mut self, recording: RecordingId, name: &str, value: String) {
+        let _ = (recording, name, value);
+    }
+
     /// Ends one track; it is silent from now on.
     fn end_track(&mut self, recording: RecordingId, point: TapPoint);
 

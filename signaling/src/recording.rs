@@ -31,6 +31,46 @@ impl fmt::Display for RecordingId {
     }
 }
 
+/// Whether a call is recorded, as its endpoint is told (RFC 7866 section 6.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum RecordState {
+    /// It is not.
+    #[default]
+    Off,
+    /// It is, but nothing is kept at present.
+    Paused,
+    /// It is.
+    On,
+}
+
+impl RecordState {
+    /// A description that says it, in place of what it said before: an attribute of the session.
+    pub(crate) fn told_in(self, description: &str) -> String {
+        let mut lines: Vec<&str> = description.split_inclusive('\n').collect();
+        lines.retain(|line| !line.starts_with("a=record:"));
+        let state = match self {
+            Self::Off => "a=record:off\r\n",
+            Self::Paused => "a=record:paused\r\n",
+            Self::On => "a=record:on\r\n",
+        };
+        let media = lines.iter().position(|line| line.starts_with("m=")).unwrap_or(lines.len());
+        lines.insert(media, state);
+        lines.concat()
+    }
+}
+
+/// What a description wants of recording (RFC 7866 section 6.2): that it begins, or that it ends.
+pub(crate) fn preferred(description: &[u8]) -> Option<bool> {
+    let preference = description
+        .split(|b| *b == b'\n')
+        .find_map(|line| line.strip_prefix(b"a=recordpref:").map(<[u8]>::trim_ascii))?;
+    match preference {
+        b"on" => Some(true),
+        b"off" => Some(false),
+        _ => None,
+    }
+}
+
 /// What one call has to do with recordings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Recorded {
@@ -47,7 +87,8 @@ impl Recorded {
     pub(crate) fn of(rights: &Rights, invite: &Request) -> Result<Self, Refusal> {
         let Rights { may_record, is_recorded: always, .. } = *rights;
         // Anyone can write a header: those who may not are not heard.
-        let asked = if may_record { asked(invite)? } else { None };
+        let wish = |header: Option<bool>| header.or_else(|| preferred(invite.body()));
+        let asked = if may_record { wish(asked(invite)?) } else { None };
         Ok(Self { may_record, always, asked })
     }
 }

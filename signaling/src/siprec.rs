@@ -1,8 +1,10 @@
 //! Recording sessions (RFC 7866): those that others make with us as their recorder, and those
 //! that we make with recorders of others.
 
+mod address;
 pub(crate) mod body;
 pub(crate) mod recorded;
+pub(crate) mod sending;
 pub(crate) mod sent;
 
 use std::time::Duration;
@@ -14,8 +16,10 @@ use crate::option_tags::lists;
 use crate::outside::{Carrier, Peer};
 use crate::{Network, Pattern};
 use recorded::RecordedSession;
-use sent::Sending;
-pub use sent::{NotARecorder, RecorderAddress};
+use sending::Sending;
+
+pub use address::{NotARecorder, RecorderAddress};
+pub use sent::Subject;
 
 /// What makes a request one of a recording session.
 const TAG: &str = "siprec";
@@ -33,10 +37,14 @@ pub struct SiprecConfig {
     pub sessions_max: usize,
     /// Streams of one recording session; those beyond are refused in their places.
     pub streams_max: usize,
-    /// The recorders that our rooms are sent to: the first that answers.
+    /// The recorders that our rooms and calls are sent to: the first that answers.
     pub send_to: Vec<RecorderAddress>,
     /// Rooms that are always sent.
     pub rooms: Vec<Pattern>,
+    /// Dialled numbers whose calls are always sent, each by itself.
+    pub calls: Vec<Pattern>,
+    /// Participants of one room that are sent in a stream of their own; others in its mix.
+    pub send_streams_max: usize,
     /// How long a recorder may take to answer before the next is called.
     pub answer_timeout: Duration,
 }
@@ -49,6 +57,8 @@ impl Default for SiprecConfig {
             streams_max: 8,
             send_to: Vec::new(),
             rooms: Vec::new(),
+            calls: Vec::new(),
+            send_streams_max: 16,
             answer_timeout: Duration::from_secs(4),
         }
     }

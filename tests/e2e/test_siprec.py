@@ -1,13 +1,14 @@
 """Recording sessions (SIPREC): this server as the recorder of others, as a client of a recorder, and
-against itself: two processes, one of which records the room of the other."""
+against itself: two processes, one of which records the rooms and calls of the other."""
 
+import json
 import unittest
 import wave
 
 import sipp
 import sound
 from kamailio import Kamailio
-from phone import Phone
+from phone import CRLF, Phone
 from recording_client import EDGE, RecordingClient, Stream
 from server import HOST, Server, free_port, wait_until
 
@@ -33,6 +34,31 @@ def levels(file, *frequencies):
     samples = memoryview(octets).cast("h")
     middle = samples[len(samples) // 3:len(samples) * 2 // 3].tolist()
     return [sound.level_of(middle, frequency, rate) for frequency in frequencies]
+
+
+def loudest(file, *frequencies):
+    """The largest amplitudes in any quarter of a second of a finished recording."""
+    with wave.open(str(file)) as recording:
+        rate, count = recording.getframerate(), recording.getnframes()
+        octets = recording.readframes(count)
+    samples = memoryview(octets).cast("h").tolist()
+    windows = [samples[at:at + rate // 4] for at in range(0, len(samples), rate // 4)]
+    return [max((sound.level_of(window, frequency, rate) for window in windows), default=0) for frequency in frequencies]
+
+
+def tracks_of(server):
+    """Labels of the tracks of the recordings that go on."""
+    return [label for one in server.get("/v1/recordings")["going"] for label in one["tracks"]]
+
+
+def speakers(server):
+    """Label and address of who speaks of each track, from the metadata of all recordings."""
+    found = []
+    for file in (server.folder / "recordings").rglob("*.json"):
+        account = json.loads(file.read_text())
+        uris = {one["id"]: one["uri"] for one in account["participants"]}
+        found += [(track["label"], uris.get(track["participant"])) for track in account["tracks"]]
+    return sorted(found)
 
 
 def finished(server, count):
@@ -116,28 +142,82 @@ class Recorder(unittest.TestCase):
 
 
 class Client(unittest.TestCase):
-    def test_a_room_of_ours_is_recorded_by_another_of_us(self):
+    def test_each_in_a_room_of_ours_is_a_track_of_its_own_at_another_of_us(self):
         with Server(siprec=ANYONE) as recorder:
             gone = f"sip:{HOST}:{free_port()}"
             send_to = {"send_to": [gone, f"sip:recorder@{HOST}:{recorder.port}"], "rooms": ["3*"],
-                       "answer_timeout": "500ms"}
+                       "answer_timeout": "2s"}
             with Server(siprec=send_to, sip=IMPATIENT) as server, Phone(server, "anna") as anna, Phone(server, "bert") as bert:
                 anna.call("3100")
+                anna.play(sound.tone(700, 1), seconds=1)
+                anna.stop_playing()
                 bert.call("3100")
-                sessions = lambda: recorder.metrics()["mixminus_siprec_sessions"] == 1
-                wait_until(sessions, "the second recorder of the list has the room")
-                anna.play(sound.tone(500, 1), seconds=2.5)
-                bert.play(sound.tone(900, 1), seconds=2.5)
+                streams = lambda: len(tracks_of(recorder)) == 2
+                wait_until(streams, "the second recorder of the list has both")
+                nothing_here = lambda: server.metrics()["mixminus_recordings"] == 0
+                wait_until(nothing_here, "what it has is no longer recorded here")
+                anna.play(sound.tone(500, 1), seconds=1.5)
+                bert.play(sound.tone(900, 1), seconds=1.5)
                 anna.stop_playing()
                 bert.stop_playing()
                 anna.hang_up()
                 bert.hang_up()
                 server.wait_until_empty()
                 recorder.wait_until_empty()
-                self.assertEqual(files(server), [], "nothing is recorded where it is sent")
-            # While one was alone in the room the stream was hers, and a track of its own.
-            tracks = [levels(file, 500, 900) for file in finished(recorder, 1)]
-            self.assertTrue(any(min(track) > HEARD / 2 for track in tracks), tracks)
+                here = [loudest(file, 700, 500, 900) for file in finished(server, 1)]
+                names = [f"sip:{name}@{HOST}" for name in ("anna", "bert")]
+                tracks = [loudest(file, 500, 900) for file in finished(recorder, 2)]
+                self.assertEqual(speakers(recorder), [("1", names[0]), ("2", names[1])])
+            self.assertGreater(max(early for early, *_ in here), HEARD, "said before a recorder answered")
+            self.assertLess(max(late for _, *late in here for late in late), UNHEARD, "said later: not kept twice")
+            self.assertEqual(len(tracks), 2)
+            for own, other in [sorted(track, reverse=True) for track in tracks]:
+                self.assertGreater(own, HEARD)
+                self.assertLess(other, UNHEARD)
+            self.assertNotEqual(tracks[0][0] > tracks[0][1], tracks[1][0] > tracks[1][1])
+
+    def test_a_single_call_is_sent_with_both_of_its_sides(self):
+        with Server(siprec=ANYONE) as recorder:
+            send_to = {"send_to": [f"sip:recorder@{HOST}:{recorder.port};transport=tcp"], "calls": ["echo"]}
+            with Server(siprec=send_to) as server, Phone(server, "anna") as anna:
+                anna.call("echo")
+                wait_until(lambda: len(tracks_of(recorder)) == 2, "the recorder has both sides")
+                anna.play(sound.tone(500, 1), seconds=2)
+                anna.stop_playing()
+                anna.hang_up()
+                server.wait_until_empty()
+                recorder.wait_until_empty()
+            for file in finished(recorder, 2):
+                self.assertGreater(loudest(file, 500)[0], HEARD)
+            expected = [("1", f"sip:anna@{HOST}"), ("2", f"sip:echo@{HOST}:{server.port}")]
+            self.assertEqual(speakers(recorder), expected)
+
+    def test_what_is_said_after_a_recorder_is_lost_goes_to_the_next_and_then_is_recorded_here(self):
+        with Server(siprec=ANYONE) as first, Server(siprec=ANYONE) as second:
+            send_to = {"send_to": [f"sip:{HOST}:{recorder.port}" for recorder in (first, second)], "rooms": ["3*"]}
+            with Server(siprec=send_to, sip=IMPATIENT, rooms={"record": "always"}) as server, Phone(server, "anna") as anna:
+                anna.call("3100")
+                for recorder, frequency in ((first, 500), (second, 700)):
+                    wait_until(lambda: len(tracks_of(recorder)) == 1, "a recorder has the room")
+                    wait_until(lambda: server.metrics()["mixminus_recordings"] == 1, "only the room's own recording is left")
+                    anna.play(sound.tone(frequency, 1), seconds=1)
+                    anna.stop_playing()
+                    recorder.terminate()
+                gone = lambda: server.metrics()["mixminus_siprec_recorders_gone_total"] == 1
+                wait_until(gone, "no recorder is left")
+                wait_until(lambda: server.metrics()["mixminus_recordings"] == 2, "it is recorded beside the room's own recording")
+                anna.play(sound.tone(900, 1), seconds=1)
+                anna.stop_playing()
+                anna.hang_up()
+                server.wait_until_empty()
+                for recorder, frequency in ((first, 500), (second, 700)):
+                    (track,) = files(recorder)
+                    self.assertGreater(loudest(track, frequency)[0], HEARD)
+                wait_until(lambda: server.metrics()["mixminus_recordings"] == 0, "all are complete")
+                here = [loudest(file, 500, 700, 900) for file in files(server)]
+            of_room = [one for one in here if min(one) > HEARD]
+            after = [one for one in here if one[2] > HEARD > max(one[:2])]
+            self.assertEqual((len(of_room), len(after)), (1, 1), here)
 
     def test_a_room_is_sent_through_a_real_proxy(self):
         with Server(siprec=ANYONE) as recorder, Kamailio(recorder) as proxy:
@@ -156,7 +236,7 @@ class Client(unittest.TestCase):
                 # BYE finds its way by the route of the dialog, too.
                 server.wait_until_empty()
                 recorder.wait_until_empty()
-            self.assertTrue(any(levels(file, 500)[0] > HEARD / 2 for file in finished(recorder, 1)))
+            self.assertTrue(any(loudest(file, 500)[0] > HEARD for file in finished(recorder, 2)))
 
     def test_a_room_is_recorded_here_where_no_recorder_is_left(self):
         send_to = {"send_to": [f"sip:{HOST}:{free_port()}"], "answer_timeout": "500ms"}
@@ -170,8 +250,28 @@ class Client(unittest.TestCase):
             anna.stop_playing()
             anna.hang_up()
             server.wait_until_empty()
-            (mix,) = finished(server, 1)
-            self.assertGreater(levels(mix, 500)[0], HEARD)
+            (track,) = finished(server, 1)
+            self.assertGreater(loudest(track, 500)[0], HEARD)
+
+
+class Awareness(unittest.TestCase):
+    def test_an_endpoint_that_wants_to_know_is_told_that_its_room_is_recorded(self):
+        with Server(rooms={"record": "always"}) as server, Phone(server, "anna") as anna:
+            response = anna.invite("3100", extra=["Supported: record-aware"])
+            self.assertIn("a=record:off", response.body)
+            anna.acknowledge()
+            invite = anna.receive()
+            self.assertEqual(invite.method, "INVITE")
+            self.assertIn("a=record:on", invite.body)
+            copied = [f"{name}: {value}" for name in ("Via", "From", "To", "Call-ID", "CSeq") for value in invite.all(name)]
+            body = anna.description()
+            anna.send(CRLF.join([
+                "SIP/2.0 200 OK", *copied, f"Contact: <sip:anna@{HOST}:{anna.port}>", "Content-Type: application/sdp",
+                f"Content-Length: {len(body)}", "", body,
+            ]))
+            self.assertEqual(anna.receive().method, "ACK")
+            anna.hang_up()
+            server.wait_until_empty()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use recorder_shelf::Shelf;
+use signaling::{ParticipantId, Subject};
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
@@ -31,7 +32,8 @@ fn routes() -> OpenApiRouter<Queue> {
     OpenApiRouter::with_openapi(Head::openapi())
         .routes(routes!(rooms))
         .routes(routes!(room, end_room))
-        .routes(routes!(send_room, end_sending))
+        .routes(routes!(send_room, end_sending_room))
+        .routes(routes!(send_call, end_sending_call))
         .routes(routes!(room_participants))
         .routes(routes!(participants))
         .routes(routes!(participant, kick))
@@ -101,24 +103,48 @@ async fn end_room(
 }
 
 /// Sends a room to the recorders of `siprec.send_to` (RFC 7866), if it is not sent already. Where
-/// none of them takes it, it is recorded here. 404 where there is no such room, or no recorder.
+/// none of them takes it, it is recorded here. 404 where nobody is in such a room, or where there is
+/// no recorder.
 #[utoipa::path(put, path = "/v1/rooms/{name}/siprec", params(("name" = String, description = "The room's name")),
     responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
 async fn send_room(
     State(control): State<Queue>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Trouble> {
-    done(control.ask(|reply| Ask::Send(name, true, reply)).await)
+    done(control.ask(|reply| Ask::Send(Subject::Room(name), true, reply)).await)
 }
 
 /// Ends the sending of a room to a recorder. 404 where it is not sent.
 #[utoipa::path(delete, path = "/v1/rooms/{name}/siprec", params(("name" = String, description = "The room's name")),
     responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
-async fn end_sending(
+async fn end_sending_room(
     State(control): State<Queue>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Trouble> {
-    done(control.ask(|reply| Ask::Send(name, false, reply)).await)
+    done(control.ask(|reply| Ask::Send(Subject::Room(name), false, reply)).await)
+}
+
+/// Sends one call to the recorders of `siprec.send_to`, if it is not sent already: what its caller
+/// says, and what it hears. 404 where there is no such participant, or no recorder.
+#[utoipa::path(put, path = "/v1/participants/{id}/siprec", params(("id" = u64, description = "The participant's id")),
+    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn send_call(
+    State(control): State<Queue>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Trouble> {
+    let call = Subject::Call(ParticipantId::new(number(&id)?));
+    done(control.ask(|reply| Ask::Send(call, true, reply)).await)
+}
+
+/// Ends the sending of one call to a recorder. 404 where it is not sent.
+#[utoipa::path(delete, path = "/v1/participants/{id}/siprec", params(("id" = u64, description = "The participant's id")),
+    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+async fn end_sending_call(
+    State(control): State<Queue>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Trouble> {
+    let call = Subject::Call(ParticipantId::new(number(&id)?));
+    done(control.ask(|reply| Ask::Send(call, false, reply)).await)
 }
 
 /// Who is in a room, with their media.

@@ -37,8 +37,9 @@ pub(super) fn siprec(section: &mut Section<'_, '_>) -> SiprecConfig {
         send_to: section.parsed_list(
             "send_to",
             "addresses of recorders without names, for example [\"sip:srs@192.0.2.7:5060;transport=tcp\"]",
-            "The recorders that rooms are sent to. The first is called first; where it refuses, does \
-             not answer or hangs up, the next; where none is left the room is recorded here.",
+            "The recorders that rooms and calls are sent to. The first is called first; where it refuses, \
+             does not answer or hangs up, the next. What is said while none has answered, and where \
+             none is left, is recorded here.",
             |text| text.parse().map_err(|_| "no address of a recorder".to_owned()),
         ),
         rooms: section.parsed_list(
@@ -48,6 +49,20 @@ pub(super) fn siprec(section: &mut Section<'_, '_>) -> SiprecConfig {
              asks for it.",
             |text| text.parse().map_err(|error: PlanError| error.to_string()),
         ),
+        calls: section.parsed_list(
+            "calls",
+            "numbers, prefixes with a star, or ranges, as in [dial]",
+            "Dialled numbers whose calls are sent, each by itself: what the caller says, and what it \
+             hears. Other calls are sent when the API asks for it.",
+            |text| text.parse().map_err(|error: PlanError| error.to_string()),
+        ),
+        send_streams_max: section.count(
+            "send_streams_max",
+            16,
+            2..=31,
+            "Participants of one room that are sent in a stream of their own. Those beyond are in the \
+             room's mix, which is one stream more. Each stream needs a media session.",
+        ) as usize,
         answer_timeout: section.duration(
             "answer_timeout",
             Duration::from_secs(4),

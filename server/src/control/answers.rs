@@ -2,7 +2,7 @@
 
 use engine_control::SessionKey;
 use media_units::{Gain, Instant};
-use signaling::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView};
+use signaling::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView, Subject};
 
 use super::Control;
 use crate::api::{
@@ -57,13 +57,17 @@ impl Control {
                 let done = self.front.end_room(now, &name, &mut self.world);
                 tell(reply, done.map_err(|NotFound| Trouble::NoRoom));
             }
-            Ask::Send(name, begin, reply) => {
-                let done = if begin {
-                    self.front.send_room(now, &name, &mut self.world)
-                } else {
-                    self.front.end_sending(now, &name, &mut self.world)
+            Ask::Send(subject, begin, reply) => {
+                let missing = match subject {
+                    Subject::Room(_) => Trouble::NoRoom,
+                    Subject::Call(_) => Trouble::NoParticipant,
                 };
-                tell(reply, done.map_err(|NotFound| Trouble::NoRoom));
+                let done = if begin {
+                    self.front.begin_sending(now, &subject, &mut self.world)
+                } else {
+                    self.front.end_sending(now, &subject, &mut self.world)
+                };
+                tell(reply, done.map_err(|NotFound| missing));
             }
             Ask::Recordings(reply) => tell(reply, Ok(self.recordings_going(now))),
             Ask::Record(of, wish, reply) => tell(reply, self.record(now, of, &wish)),

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine_control::{Refusal, RoomKey, SessionKey, TapPoint};
 use recorder_writer::{Note, TrackKind};
 use signaling::{
-    Fact, ParticipantId, ParticipantView, Pattern, RecordedParticipant, RecordedTrack, RecordingId,
+    Fact, ParticipantId, ParticipantView, Pattern, RecordState, RecordedParticipant, RecordedTrack, RecordingId,
     RecordingStart,
 };
 
@@ -91,6 +91,8 @@ pub(crate) struct Keeper {
     rooms: BTreeMap<String, Room>,
     people: BTreeMap<ParticipantId, Person>,
     paused: BTreeSet<RecordingId>,
+    /// Whether somebody is recorded now who was not, or the other way round, since it was asked last.
+    has_changed: bool,
 }
 
 /// A room.
@@ -114,6 +116,8 @@ struct Person {
     view: ParticipantView,
     /// The recording of this call by itself.
     recording: Option<RecordingId>,
+    /// Whether it is sent to a recorder elsewhere.
+    is_sent: bool,
     /// The last keys, as many as `Rules::keys` has.
     typed: String,
 }
@@ -121,7 +125,7 @@ struct Person {
 impl Keeper {
     pub(crate) fn new(rules: Rules) -> Self {
         let (rooms, people, paused) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { rules, rooms, people, paused }
+        Self { rules, rooms, people, paused, has_changed: false }
     }
 
     /// Whether a room is recorded now.
@@ -170,6 +174,7 @@ impl Keeper {
                 self.people.remove(&participant);
             }
             Fact::RecordingAsked { participant, on } => self.asked(participant, on, desk),
+            Fact::Sent { participant, on } => self.sent(participant, on, desk),
             Fact::Muted { participant, muted } => {
                 self.change(participant, |view| view.muted = muted);
                 self.tell(participant, desk, |id| muted_note(id, muted));
@@ -227,6 +232,7 @@ impl Keeper {
         let id = desk.begin(start, &keeping).map_err(|_| NotKept::Refused)?;
         let kept = Kept { id, own_tracks };
         room.recording = Some(kept.clone());
+        self.has_changed = true;
         let members =
             self.people.values().filter(|person| person.view.room.as_deref() == Some(name));
         for person in members {
@@ -260,6 +266,7 @@ impl Keeper {
         let keeping = Keeping { ends_with_tracks: true, ..keeping };
         let id = desk.begin(start, &keeping).map_err(|_| NotKept::Refused)?;
         person.recording = Some(id);
+        self.has_changed = true;
         include(&person.view, &Kept { id, own_tracks: Vec::new() }, desk);
         Ok(id)
     }
@@ -274,6 +281,7 @@ impl Keeper {
     pub(crate) fn pause(&mut self, recording: RecordingId, paused: bool, desk: &mut impl Desk) {
         let is_new =
             if paused { self.paused.insert(recording) } else { self.paused.remove(&recording) };
+        self.has_changed |= is_new;
         if is_new {
             desk.note(recording, if paused { Note::Paused } else { Note::Resumed });
         }
@@ -282,6 +290,7 @@ impl Keeper {
     /// A recording is over.
     pub(crate) fn forget(&mut self, recording: RecordingId) {
         self.paused.remove(&recording);
+        self.has_changed = true;
         for room in self.rooms.values_mut() {
             room.recording.take_if(|kept| kept.id == recording);
         }
@@ -293,10 +302,35 @@ impl Keeper {
     /// Lets everyone who is recorded at present hear the beep.
     pub(crate) fn beep(&self, desk: &mut impl Desk) {
         for person in self.people.values() {
-            if self.recordings_of(person).any(|id| !self.paused.contains(&id)) {
+            let is_kept = self.recordings_of(person).any(|id| !self.paused.contains(&id));
+            if is_kept || person.is_sent {
                 desk.notify(person.view.session, Notice::Beep);
             }
         }
+    }
+
+    /// Whether somebody is recorded, as far as that is to be told.
+    pub(crate) fn state_of(&self, participant: ParticipantId) -> RecordState {
+        let person = self.people.get(&participant);
+        let recordings = person.into_iter().flat_map(|person| self.recordings_of(person));
+        let states = recordings.map(|id| {
+            if self.paused.contains(&id) { RecordState::Paused } else { RecordState::On }
+        });
+        states.max().unwrap_or_default()
+    }
+
+    /// Whether [`Self::state_of`] may have changed for somebody since this was asked last.
+    pub(crate) fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
+    /// Somebody is sent to a recorder elsewhere, and hears of it as of a recording here.
+    fn sent(&mut self, participant: ParticipantId, on: bool, desk: &mut impl Desk) {
+        let Some(person) = self.people.get_mut(&participant) else { return };
+        if on && !person.is_sent {
+            desk.notify(person.view.session, Notice::Announcement);
+        }
+        person.is_sent = on;
     }
 
     fn occasion(&self, room: &str) -> Occasion {
@@ -306,11 +340,12 @@ impl Keeper {
 
     fn joined(&mut self, view: ParticipantView, desk: &mut impl Desk) {
         let (participant, recording) = (view.participant, view.recording);
+        self.has_changed = true;
         let room = view.room.as_ref().and_then(|name| self.rooms.get(name));
         if let Some(kept) = room.and_then(|room| room.recording.as_ref()) {
             include(&view, kept, desk);
         }
-        self.people.insert(participant, Person { view, recording: None, typed: String::new() });
+        self.people.insert(participant, Person { view, recording: None, is_sent: false, typed: String::new() });
         if recording.always {
             let _ = self.record_call(participant, None, desk);
         }

@@ -133,13 +133,17 @@ impl OwnStreams {
         }
     }
 
+    /// Sends nothing on a stream for a while, or goes on.
+    pub fn hold(&mut self, place: usize, is_held: bool) {
+        if let Some(Own { direction: Some(direction), .. }) = self.0.get_mut(place) {
+            *direction = if is_held { Direction::Inactive } else { Direction::SendOnly };
+        }
+    }
+
     /// The next offer.
     pub fn offer(&self, local: &Local, capabilities: &Capabilities) -> String {
         let lines = self.0.iter().map(|stream| {
-            let Some(direction) = stream.direction else {
-                let (media, proto) = ("audio".to_owned(), "RTP/AVP".to_owned());
-                return RefusedStream { media, proto, formats: "0".to_owned() }.line();
-            };
+            let Some(direction) = stream.direction else { return no_stream() };
             let line = match &stream.agreed {
                 Some(agreed) => agreed.offer_line(stream.address, direction, capabilities),
                 None => Negotiation::first_line(stream.address, direction, capabilities),
@@ -175,13 +179,66 @@ impl OwnStreams {
         for (stream, agreed) in self.0.iter_mut().zip(agreed) {
             stream.agreed = agreed;
         }
-        let sends = |agreed: &Negotiation| {
-            let mut media = agreed.media();
-            media.direction = media.direction.restricted_to(Direction::SendOnly);
-            media
-        };
-        Ok(self.0.iter().map(|stream| stream.agreed.as_ref().map(sends)).collect())
+        Ok(self.agreed())
     }
+
+    /// Reads an offer of the endpoint's about our streams, which pauses some or goes on with them: for
+    /// each place what is agreed on now. Nothing changes where it is refused.
+    pub fn take_offer(
+        &mut self,
+        offer: &[u8],
+        capabilities: &Capabilities,
+    ) -> Result<Vec<Option<RemoteMedia>>, SdpRefusal> {
+        let session = parse(offer)?;
+        if session.medias.len() != self.0.len() {
+            return Err(SdpRefusal::NoAudio);
+        }
+        let nothing = Formats::default();
+        let agreed = self.0.iter().zip(&session.medias).map(|(stream, media)| {
+            let known = stream.agreed.as_ref().map_or(&nothing, Negotiation::known);
+            match stream.direction {
+                Some(_) if media.port != 0 => agree(&session, media, capabilities, known).map(Some),
+                _ => Ok(None),
+            }
+        });
+        let agreed = agreed.collect::<Result<Vec<_>, SdpRefusal>>()?;
+        if agreed.iter().all(Option::is_none) {
+            return Err(SdpRefusal::NoAudio);
+        }
+        for (stream, agreed) in self.0.iter_mut().zip(agreed) {
+            stream.agreed = agreed;
+        }
+        Ok(self.agreed())
+    }
+
+    /// The answer to the last offer of the endpoint's.
+    pub fn answer(&self, local: &Local) -> String {
+        let lines = self.0.iter().map(|stream| {
+            let taken = stream.agreed.as_ref().zip(stream.direction);
+            let line = taken.map(|(agreed, direction)| {
+                let line = agreed.answer_line(stream.address, direction);
+                labelled(connected(line, stream.address, local), &stream.label)
+            });
+            line.unwrap_or_else(no_stream)
+        });
+        describe(local, lines.collect())
+    }
+
+    fn agreed(&self) -> Vec<Option<RemoteMedia>> {
+        let sends = |stream: &Own| {
+            let mut media = stream.agreed.as_ref()?.media();
+            let limit = stream.direction?.restricted_to(Direction::SendOnly);
+            media.direction = media.direction.restricted_to(limit);
+            Some(media)
+        };
+        self.0.iter().map(sends).collect()
+    }
+}
+
+/// The line of a place where there is no stream.
+fn no_stream() -> Media {
+    let (media, proto) = ("audio".to_owned(), "RTP/AVP".to_owned());
+    RefusedStream { media, proto, formats: "0".to_owned() }.line()
 }
 
 fn label(media: &Media) -> String {

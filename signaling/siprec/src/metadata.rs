@@ -110,6 +110,20 @@ impl Metadata {
         Ok(())
     }
 
+    /// What is said about the communication sessions, by name, each in the order of the sessions.
+    pub fn words(&self) -> [(&'static str, String); 4] {
+        let joined = |words: fn(&Session) -> Vec<&String>| {
+            let all: Vec<&str> = self.sessions.iter().flat_map(words).map(String::as_str).collect();
+            all.join(" ")
+        };
+        [
+            ("siprec.session_id", joined(|session| vec![&session.id])),
+            ("siprec.sip_session_id", joined(|session| session.sip_session_ids.iter().collect())),
+            ("siprec.start_time", joined(|session| session.start_time.iter().collect())),
+            ("siprec.stop_time", joined(|session| session.stop_time.iter().collect())),
+        ]
+    }
+
     /// Who alone sends the stream of this label. `None` where nobody does, or several: then the
     /// stream is a mix.
     pub fn sender(&self, label: &str) -> Option<&Participant> {

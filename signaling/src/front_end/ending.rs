@@ -85,6 +85,7 @@ impl FrontEnd {
         self.release(now, id, out);
         let Some(call) = self.calls.remove(&id) else { return };
         self.endpoint.counters.count_ending(ending);
+        self.record_aware.remove(&id);
         self.by_tag.remove(call.dialog.local_tag());
         self.forget_flow(id, call.dialog.flow());
         for deadline in call.deadlines.into_iter().flatten() {

@@ -67,10 +67,6 @@ impl FrontEnd {
         if call.ringing.is_some() {
             return Err(self.unfinished());
         }
-        if self.is_sending(id) {
-            // What a recorder gets is ours to offer.
-            return Err(Refusal::Description(SdpRefusal::NoAudio));
-        }
         if call.is_offering() {
             return Err(Refusal::Glare);
         }
@@ -78,10 +74,12 @@ impl FrontEnd {
             return Err(Refusal::NotAcceptable);
         }
         let session_timer = self.policy().negotiate(request)?;
+        // Whoever changes a recording session offers (RFC 7866 section 7.1.1).
+        let no_offer = Refusal::Description(SdpRefusal::NoAudio);
         let sdp = if self.is_recorded(id) {
-            let answer = self.take_bodies(now, id, request, out)?;
-            // Recording clients offer (RFC 7866 section 7.1.1).
-            answer.ok_or(Refusal::Description(SdpRefusal::NoAudio))?
+            self.take_bodies(now, id, request, out)?.ok_or(no_offer)?
+        } else if self.is_sending(id) {
+            self.recorder_asks(now, id, request, out)?.ok_or(no_offer)?
         } else {
             match description(&request.headers, request.body())? {
                 Some(offer) => self.take_offer(now, id, &offer, out)?,
@@ -106,19 +104,22 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
         let request = &asked.request;
-        let is_recorded = self.is_recorded(id);
-        let offer = if is_recorded { None } else { description(&request.headers, request.body())? };
+        let (is_recorded, is_sending) = (self.is_recorded(id), self.is_sending(id));
+        let is_call = !is_recorded && !is_sending;
+        let offer = if is_call { description(&request.headers, request.body())? } else { None };
         let session_timer = self.policy().negotiate(request)?;
         let call = self.calls.get(&id).ok_or(Refusal::NoDialog)?;
         if offer.is_some() && call.ringing.is_some() {
             return Err(self.unfinished());
         }
-        if offer.is_some() && call.is_offering() {
+        let has_offer = offer.is_some() || (is_sending && !request.body().is_empty());
+        if has_offer && call.is_offering() {
             return Err(Refusal::Glare);
         }
         let answer = match offer {
             Some(offer) => Some(self.take_offer(now, id, &offer, out)?),
             None if is_recorded => self.take_bodies(now, id, request, out)?,
+            None if is_sending => self.recorder_asks(now, id, request, out)?,
             None => None,
         };
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;
@@ -135,6 +136,7 @@ impl FrontEnd {
         if is_answered {
             self.session_refreshed(now, id);
         }
+        self.offer_is_over(now, id, out);
         Ok(())
     }
 

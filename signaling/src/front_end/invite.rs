@@ -16,10 +16,10 @@ use crate::counters::Dropped;
 use crate::dialog::{Dialog, sequence};
 use crate::endpoint::TransactionId;
 use crate::keypad::Keypad;
-use crate::option_tags::{accepts_sdp, lists, names};
+use crate::option_tags::{RECORD_AWARE, accepts_sdp, lists, names};
 use crate::outside::{Carrier, Outside, Peer};
 use crate::reach::is_behind_nat;
-use crate::recording::Recorded;
+use crate::recording::{RecordState, Recorded};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::routing::Destination;
@@ -71,6 +71,10 @@ impl FrontEnd {
         let (session, route, local) = self.reserve(now, id, &destination, toward, out)?;
         let mut media = Media::new(session, route, local, capabilities);
         media.negotiation = negotiation;
+        if names(&request.headers, RECORD_AWARE) {
+            media.set_recorded(RecordState::Off);
+            self.record_aware.insert(id);
+        }
         let ringing = Ringing {
             transaction,
             invite: asked.request.clone(),
@@ -315,6 +319,8 @@ impl FrontEnd {
         if call.media.as_ref().is_some_and(|media| media.is_offering) {
             self.take_answer(now, id, &ack.headers, ack.body(), out);
         }
+        self.offer_is_over(now, id, out);
+        self.tell_recorded(now, id, out);
     }
 }
 
@@ -356,6 +362,7 @@ pub(super) fn new_call(
         talking: false,
         keypad: Keypad::default(),
         recording: Recorded::default(),
+        recorded_here: RecordState::default(),
         siprec: None,
     }
 }

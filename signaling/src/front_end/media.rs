@@ -148,6 +148,7 @@ impl FrontEnd {
             if held != was_held {
                 self.facts.push_back(Fact::Held { participant: id, held });
             }
+            self.flow_changed(now, id, out);
             return Ok(());
         }
         let open = session_open(&mut self.random, agreed, media.route);
@@ -162,10 +163,7 @@ impl FrontEnd {
         if gains != Gains::default() {
             self.oblige(now, Duty::SetGain(session, gains), out);
         }
-        if let Some(Destination::Room(name)) = self.calls.get(&id).map(|call| &call.destination) {
-            let name = name.clone();
-            self.joined_room(now, id, &name, out);
-        }
+        self.joined(now, id, out);
         self.record(id, session, out)
     }
 
@@ -215,9 +213,7 @@ impl FrontEnd {
         if media.is_open {
             self.facts.push_back(Fact::Left { participant: id });
             self.oblige(now, Duty::CloseSession(media.session), out);
-            if let Destination::Room(name) = &destination {
-                self.left_room(now, id, name, out);
-            }
+            self.left(now, id, &destination, out);
         } else {
             out.abandon_media(media.session);
         }

@@ -27,6 +27,7 @@ impl FrontEnd {
         let call = self.calls.get(&id).ok_or(Refusal::NoDialog)?;
         let media = call.media.as_ref().ok_or(Refusal::NoDialog)?;
         let negotiation = media.read_offer(offer).map_err(Refusal::Description)?;
+        self.note_preference(id, offer);
         self.connect(now, id, negotiation.media(), out)
             .map_err(|_| Refusal::Unfinished(BUSY_SECONDS))?;
         let call = self.calls.get_mut(&id).ok_or(Refusal::NoDialog)?;

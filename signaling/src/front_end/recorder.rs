@@ -5,6 +5,7 @@
 use engine_control::{Command, RemoteMedia, Route, SessionKey};
 use media_units::Instant;
 use signaling_sdp::{OfferedStreams, SdpRefusal};
+use signaling_siprec::Refusal as BodyRefusal;
 use sipx_sip::Request;
 
 use super::invite::{caller, is_reachable, new_call, with_session_timer};
@@ -75,6 +76,7 @@ impl FrontEnd {
             return Err(NOT_NOW);
         };
         recorded.recording = Some(recording);
+        tell_recording(&mut recorded, out);
         let sdp = recorded.answer();
         let reply = Reply::new(200).in_dialog(dialog.contact()).describing(sdp);
         let reply = with_session_timer(reply, session_timer);
@@ -134,7 +136,11 @@ impl FrontEnd {
         flow: Peer,
         out: &mut dyn Outside,
     ) -> Result<Option<String>, Refusal> {
-        let Bodies { description, metadata } = bodies;
+        let Bodies { description, metadata, wants_metadata } = bodies;
+        if wants_metadata {
+            // It is not ours to give.
+            return Err(Refusal::Body(BodyRefusal::PartType));
+        }
         let mut known = recorded.metadata.clone();
         if let Some(metadata) = metadata {
             known.update(metadata).map_err(Refusal::Body)?;
@@ -148,6 +154,7 @@ impl FrontEnd {
         }
         recorded.set_metadata(known);
         follow_tracks(recorded, out);
+        tell_recording(recorded, out);
         Ok(is_offer.then(|| recorded.answer()))
     }
 
@@ -197,7 +204,6 @@ impl FrontEnd {
             .collect();
         for place in gone {
             if let Some(stream) = recorded.received.remove(&place) {
-                recorded.retired.extend(stream.track.as_ref().map(|track| track.point));
                 self.close_stream(now, &stream, out);
             }
         }
@@ -258,7 +264,7 @@ impl FrontEnd {
         {
             recorded.received.retain(|_, stream| stream.session != session);
         } else {
-            self.forget_session_sent(id);
+            return self.line_failed(now, id, session, out);
         }
         self.hang_up(now, id, Ending::EngineFailed, out);
     }
@@ -311,8 +317,17 @@ impl FrontEnd {
     }
 }
 
+/// Lets a recording know what is said about the communication sessions.
+fn tell_recording(recorded: &mut RecordedSession, out: &mut dyn Outside) {
+    let Some(recording) = recorded.recording else { return };
+    for (name, value) in recorded.new_tags() {
+        out.tag_recording(recording, name, value);
+    }
+}
+
 /// Lets the tracks of a recording follow its streams and who speaks on them: whoever speaks on a
-/// stream that was another's has a track of its own.
+/// stream that was another's has a track of its own. The track of a stream that is gone ends with
+/// its session.
 fn follow_tracks(recorded: &mut RecordedSession, out: &mut dyn Outside) {
     let Some(recording) = recorded.recording else { return };
     let changes = recorded.track_changes();
@@ -320,9 +335,6 @@ fn follow_tracks(recorded: &mut RecordedSession, out: &mut dyn Outside) {
         if let Some(point) = ended {
             out.end_track(recording, *point);
         }
-    }
-    for point in std::mem::take(&mut recorded.retired) {
-        out.end_track(recording, point);
     }
     for (_, (place, track)) in changes {
         let is_begun = out.add_track(recording, track.clone()).is_ok();

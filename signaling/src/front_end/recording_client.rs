@@ -1,11 +1,10 @@
-//! Rooms that are sent to a recorder of others (RFC 7866 sections 6.1, 7.1 and 8.1): one INVITE with
-//! an offer and metadata for each room, a new one whenever somebody comes or goes, BYE at its end.
-//! A recorder that fails is followed by the next of the list, and the last by our own recording.
+//! Dialogs with recorders of others (RFC 7866 sections 6.1, 7.1 and 8.1): an INVITE with an offer
+//! and metadata for each room or call that is sent, a new one whenever something has changed, BYE at
+//! the end. A recorder that fails is followed by the next of the list.
 
-use engine_control::{Command, Route, TapPoint};
+use engine_control::{Command, RemoteMedia, Route, SessionKey};
 use media_units::Instant;
 use signaling_sdp::Capabilities;
-use signaling_siprec::{Presence, Session, identifier, timestamp};
 use sipx_sip::{Header, HeaderName, Method, Request, Response};
 
 use super::FrontEnd;
@@ -15,15 +14,16 @@ use crate::call::{CallTimer, Caller, Refresh};
 use crate::counters::Ending;
 use crate::dialog::{Dialog, answered_sequence, sequence};
 use crate::endpoint::TransactionId;
-use crate::outside::{Outside, Peer};
-use crate::recording::{RecordedTrack, RecordingStart};
+use crate::outside::Outside;
+use crate::refusal::Refusal;
 use crate::reply::{ALLOW, push};
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
 use crate::siprec::body::Bodies;
-use crate::siprec::sent::{Calling, Sending, SentRoom, bodies};
+use crate::siprec::sending::{Calling, Line, Sending, bodies};
+use crate::siprec::sent::Subject;
 use crate::siprec::{RecorderAddress, Siprec, client_contact};
-use crate::view::{NotFound, ParticipantId};
+use crate::view::ParticipantId;
 
 /// The user part of our addresses.
 const USER: &str = "recording-client";
@@ -32,189 +32,31 @@ const USER: &str = "recording-client";
 const FIRST_SEQUENCE_MAX: u32 = 1 << 16;
 
 impl FrontEnd {
-    /// Begins to send a room to the configured recorders. Nothing happens where it is sent
-    /// already. Not found: no such room, or no recorder.
-    pub fn send_room(
-        &mut self,
-        now: Instant,
-        name: &str,
-        out: &mut dyn Outside,
-    ) -> Result<(), NotFound> {
-        let room = self.focus.get(name).ok_or(NotFound)?;
-        if self.config.siprec.send_to.is_empty() {
-            return Err(NotFound);
+    /// Calls the recorder whose turn it is, if one is left.
+    pub(super) fn try_recorder(&mut self, now: Instant, subject: &Subject, out: &mut dyn Outside) {
+        let Some(sent) = self.sent.get(subject).filter(|_| !self.is_stopping) else { return };
+        match self.config.siprec.send_to.get(sent.recorder).cloned() {
+            Some(recorder) => self.call_recorder(now, subject, &recorder, out),
+            None => self.endpoint.counters.recorders_gone += 1,
         }
-        if self.sent_rooms.contains_key(name) {
-            return Ok(());
-        }
-        let (key, members) = (room.key, room.members.clone());
-        let session = Session {
-            id: identifier(self.random.u128()),
-            start_time: Some(timestamp(out.since_1970(now))),
-            ..Session::default()
-        };
-        let stream = identifier(self.random.u128());
-        let sent = SentRoom {
-            key,
-            recorder: 0,
-            call: None,
-            is_stale: false,
-            session,
-            stream,
-            people: std::collections::BTreeMap::new(),
-            identifiers: std::collections::BTreeMap::new(),
-            own_recording: None,
-        };
-        self.sent_rooms.insert(name.to_owned(), sent);
-        let joined = |id: &ParticipantId| {
-            let media = self.calls.get(id).and_then(|call| call.media.as_ref());
-            media.is_some_and(|media| media.is_open)
-        };
-        let joined: Vec<ParticipantId> = members.into_iter().filter(joined).collect();
-        for id in joined {
-            self.note_arrival(now, name, id, out);
-        }
-        self.try_recorder(now, name, out);
-        Ok(())
-    }
-
-    /// Ends the sending of a room.
-    pub fn end_sending(
-        &mut self,
-        now: Instant,
-        name: &str,
-        out: &mut dyn Outside,
-    ) -> Result<(), NotFound> {
-        let sent = self.sent_rooms.remove(name).ok_or(NotFound)?;
-        if let Some(recording) = sent.own_recording {
-            out.end_recording(recording);
-        }
-        if let Some(id) = sent.call {
-            self.hang_up(now, id, Ending::Removed, out);
-        }
-        Ok(())
-    }
-
-    /// Rooms that are sent: name, and the address of the recorder; none where the room is
-    /// recorded here for want of one.
-    pub fn sent_rooms(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.sent_rooms.iter().map(|(name, sent)| {
-            let recorder = self.config.siprec.send_to.get(sent.recorder);
-            (name.as_str(), recorder.filter(|_| sent.call.is_some()).map(RecorderAddress::text))
-        })
-    }
-
-    /// Somebody joined a room.
-    pub(super) fn joined_room(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        name: &str,
-        out: &mut dyn Outside,
-    ) {
-        if self.sent_rooms.contains_key(name) {
-            self.note_arrival(now, name, id, out);
-            return self.tell_recorder(now, name, out);
-        }
-        let is_wanted = self.config.siprec.rooms.iter().any(|pattern| pattern.matches(name));
-        if is_wanted && !self.config.siprec.send_to.is_empty() {
-            // It is there: somebody has just joined it.
-            let _ = self.send_room(now, name, out);
-        }
-    }
-
-    /// Somebody left a room, which may be the end of it.
-    pub(super) fn left_room(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        name: &str,
-        out: &mut dyn Outside,
-    ) {
-        let Some(sent) = self.sent_rooms.get_mut(name) else { return };
-        sent.identifiers.remove(&id);
-        if sent.people.remove(&id).is_none() {
-            return;
-        }
-        if sent.people.is_empty() {
-            let _ = self.end_sending(now, name, out);
-        } else {
-            sent.is_stale = true;
-            self.tell_recorder(now, name, out);
-        }
-    }
-
-    fn note_arrival(&mut self, now: Instant, name: &str, id: ParticipantId, out: &dyn Outside) {
-        let identifier = identifier(self.random.u128());
-        let Some(sent) = self.sent_rooms.get_mut(name) else { return };
-        let presence = Presence {
-            session: sent.session.id.clone(),
-            associate_time: Some(timestamp(out.since_1970(now))),
-            disassociate_time: None,
-        };
-        sent.people.insert(id, presence);
-        sent.identifiers.insert(id, identifier);
-        sent.is_stale = true;
-    }
-
-    /// Calls the recorder whose turn it is, or records here where none is left.
-    fn try_recorder(&mut self, now: Instant, name: &str, out: &mut dyn Outside) {
-        loop {
-            let Some(sent) = self.sent_rooms.get(name).filter(|_| !self.is_stopping) else {
-                return;
-            };
-            let Some(recorder) = self.config.siprec.send_to.get(sent.recorder).cloned() else {
-                return self.record_here(name, out);
-            };
-            let (shard, peer) = (sent.key.shard(), recorder.peer());
-            if let Ok((session, address)) = out.open_media(Some(shard), peer.remote) {
-                let session_id = self.random.u64() >> 2;
-                let sending = Sending::new(name.to_owned(), session, address, session_id);
-                return self.call_recorder(now, sending, &recorder.uri(), peer, out);
-            }
-            self.next_recorder(name);
-        }
-    }
-
-    fn next_recorder(&mut self, name: &str) {
-        if let Some(sent) = self.sent_rooms.get_mut(name) {
-            sent.recorder += 1;
-            sent.call = None;
-        }
-    }
-
-    fn record_here(&mut self, name: &str, out: &mut dyn Outside) {
-        let Some(sent) = self.sent_rooms.get_mut(name) else { return };
-        let track = RecordedTrack {
-            point: TapPoint::Room(sent.key),
-            label: "mix".to_owned(),
-            participant: None,
-        };
-        let start = RecordingStart {
-            subject: name.to_owned(),
-            room: Some(name.to_owned()),
-            call_id: None,
-            tracks: vec![track],
-        };
-        self.endpoint.counters.recorders_gone += 1;
-        sent.own_recording = out.begin_recording(start).ok();
     }
 
     fn call_recorder(
         &mut self,
         now: Instant,
-        sending: Sending,
-        target: &sipx_sip::Uri,
-        peer: Peer,
+        subject: &Subject,
+        recorder: &RecorderAddress,
         out: &mut dyn Outside,
     ) {
+        let peer = recorder.peer();
         let address = self.local_address(peer, out);
         let us = format!("sip:{USER}@{address}");
         let call_id = format!("{}@{}", self.random.token(), address.ip());
         let first = self.random.below(FIRST_SEQUENCE_MAX);
         let contact = client_contact(&us, peer);
         let tag = self.random.token();
-        let dialog = Dialog::calling(target, &us, call_id, tag, first, contact, peer);
+        let target = recorder.uri();
+        let dialog = Dialog::calling(&target, &us, call_id, tag, first, contact, peer);
         let caller = Caller {
             uri: us,
             user: USER.to_owned(),
@@ -224,18 +66,57 @@ impl FrontEnd {
         };
         self.admitted += 1;
         let id = ParticipantId::new(self.admitted);
-        let room = sending.room.clone();
-        if let Some(session) = sending.session {
-            self.by_stream.insert(session, id);
-        }
         let mut call = new_call(dialog, Destination::Record, caller, None, None, None);
+        let sending = Sending::new(subject.clone(), self.random.u64() >> 2);
         call.siprec = Some(Siprec::Client(Box::new(sending)));
         self.insert(id, call);
-        if let Some(sent) = self.sent_rooms.get_mut(&room) {
+        if let Some(sent) = self.sent.get_mut(subject) {
             sent.call = Some(id);
+        }
+        self.follow_parts(now, id, out);
+        if self.sending(id).is_some_and(|sending| sending.lines.is_empty()) {
+            // No media session is left: nothing could be sent.
+            return self.forget(now, id, Ending::EngineFailed, out);
         }
         self.set_timer(id, CallTimer::Ring, now + self.config.siprec.answer_timeout);
         self.offer_to_recorder(now, id, out);
+    }
+
+    /// Gives every part of what is sent a line and a media session, and takes back those of parts
+    /// that are gone. A part for which there is none is recorded here.
+    fn follow_parts(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let toward = call.dialog.flow().remote;
+        let Some(sent) = self.sending(id).and_then(|sending| self.sent.get(&sending.subject))
+        else {
+            return;
+        };
+        let parts = sent.parts().to_vec();
+        let Some(sending) = self.sending_mut(id) else { return };
+        let gone = sending.remove(|line| parts.iter().any(|part| part.point == line.point));
+        let new = sending.hold(parts);
+        for line in gone {
+            self.close_line(now, line, out);
+        }
+        for part in new {
+            let Ok((session, address)) = out.open_media(Some(part.point.shard()), toward) else {
+                continue;
+            };
+            if self.sending_mut(id).is_some_and(|sending| sending.add(&part, session, address)) {
+                self.by_stream.insert(session, id);
+            } else {
+                out.abandon_media(session);
+            }
+        }
+    }
+
+    fn close_line(&mut self, now: Instant, line: Line, out: &mut dyn Outside) {
+        self.by_stream.remove(&line.session);
+        if line.is_open {
+            self.oblige(now, Duty::CloseSession(line.session), out);
+        } else {
+            out.abandon_media(line.session);
+        }
     }
 
     /// Sends an INVITE with our offer and all metadata: the first, or a later one.
@@ -245,15 +126,11 @@ impl FrontEnd {
         id: ParticipantId,
         out: &mut dyn Outside,
     ) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let Some(Siprec::Client(sending)) = &call.siprec else { return };
-        let Some(sent) = self.sent_rooms.get_mut(&sending.room) else { return };
-        sent.is_stale = false;
-        let who = |id| {
-            let caller = &self.calls.get(&id)?.caller;
-            Some((caller.uri.clone(), caller.display_name.clone()))
-        };
-        let metadata = sent.metadata(who);
+        self.follow_parts(now, id, out);
+        let Some(sending) = self.sending(id) else { return };
+        let subject = sending.subject.clone();
+        let Some(sent) = self.sent.get_mut(&subject) else { return };
+        let metadata = sent.offered();
         let boundary = self.random.token();
         let capabilities = self.sending_capabilities();
         let policy = self.policy();
@@ -299,9 +176,9 @@ impl FrontEnd {
         }
     }
 
-    /// Tells the recorder of who is in the room now, as soon as it may be told.
-    fn tell_recorder(&mut self, now: Instant, name: &str, out: &mut dyn Outside) {
-        let Some(sent) = self.sent_rooms.get(name).filter(|sent| sent.is_stale) else { return };
+    /// Tells the recorder of what has changed, as soon as it may be told.
+    pub(super) fn tell_recorder(&mut self, now: Instant, subject: &Subject, out: &mut dyn Outside) {
+        let Some(sent) = self.sent.get(subject).filter(|sent| sent.is_stale) else { return };
         let Some(id) = sent.call else { return };
         let is_free = self.calls.get(&id).is_some_and(|call| {
             call.confirmed && call.refresh.is_none() && call.unacknowledged.is_none()
@@ -317,16 +194,19 @@ impl FrontEnd {
         id: ParticipantId,
         transaction: TransactionId,
     ) -> bool {
-        let call = self.calls.get(&id);
-        call.and_then(|call| call.siprec.as_ref()).is_some_and(|siprec| match siprec {
-            Siprec::Client(sending) => {
-                sending.calling.as_ref().is_some_and(|it| it.transaction == transaction)
-            }
-            Siprec::Recorder(_) => false,
-        })
+        let calling = self.sending(id).and_then(|sending| sending.calling.as_ref());
+        calling.is_some_and(|calling| calling.transaction == transaction)
     }
 
-    fn sending(&mut self, id: ParticipantId) -> Option<&mut Sending> {
+    /// Our side of a dialog with a recorder, where a call is one.
+    pub(super) fn sending(&self, id: ParticipantId) -> Option<&Sending> {
+        match self.calls.get(&id)?.siprec.as_ref()? {
+            Siprec::Client(sending) => Some(sending),
+            Siprec::Recorder(_) => None,
+        }
+    }
+
+    fn sending_mut(&mut self, id: ParticipantId) -> Option<&mut Sending> {
         match self.calls.get_mut(&id)?.siprec.as_mut()? {
             Siprec::Client(sending) => Some(sending),
             Siprec::Recorder(_) => None,
@@ -341,7 +221,7 @@ impl FrontEnd {
         response: &Response,
         out: &mut dyn Outside,
     ) {
-        let Some(sending) = self.sending(id) else { return };
+        let Some(sending) = self.sending_mut(id) else { return };
         if response.status.is_provisional() {
             if let Some(calling) = &mut sending.calling
                 && !std::mem::replace(&mut calling.is_provisional, true)
@@ -367,24 +247,20 @@ impl FrontEnd {
         }
         self.adopt_timer(now, id, response);
         self.take_recorder_answer(now, id, response, out);
-        self.tell_recorder_again(now, id, out);
+        self.offer_is_over(now, id, out);
     }
 
     /// Whether a call is our side of a dialog with a recorder.
     pub(super) fn is_sending(&self, id: ParticipantId) -> bool {
-        let call = self.calls.get(&id);
-        call.is_some_and(|call| matches!(call.siprec, Some(Siprec::Client(_))))
+        self.sending(id).is_some()
     }
 
-    /// Tells a recorder what has changed while it was being told.
-    pub(super) fn tell_recorder_again(
-        &mut self,
-        now: Instant,
-        id: ParticipantId,
-        out: &mut dyn Outside,
-    ) {
-        if let Some(name) = self.sending(id).map(|sending| sending.room.clone()) {
-            self.tell_recorder(now, &name, out);
+    /// An offer to a recorder is over, whatever came of it: what has changed meanwhile is told, and
+    /// what is not taken is recorded here.
+    pub(super) fn offer_is_over(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
+        if let Some(subject) = self.sending(id).map(|sending| sending.subject.clone()) {
+            self.tell_recorder(now, &subject, out);
+            self.cover(&subject, out);
         }
     }
 
@@ -396,8 +272,8 @@ impl FrontEnd {
         self.session_refreshed(now, id);
     }
 
-    /// What a recorder answers to an offer: the room's mix goes where it says. One that takes
-    /// nothing is none.
+    /// What a recorder answers to an offer: each part goes where it says. One that takes nothing is
+    /// none.
     pub(super) fn take_recorder_answer(
         &mut self,
         now: Instant,
@@ -408,37 +284,109 @@ impl FrontEnd {
         let capabilities = self.sending_capabilities();
         let bodies = Bodies::read(&response.headers, response.body());
         let answer = bodies.ok().and_then(|bodies| bodies.description);
-        let Some(sending) = self.sending(id) else { return };
+        let Some(sending) = self.sending_mut(id) else { return };
+        let subject = sending.subject.clone();
         let agreed = answer.and_then(|sdp| sending.streams.accept_answer(&sdp, &capabilities).ok());
-        let agreed = agreed.and_then(|streams| streams.into_iter().next().flatten());
-        let (session, is_open, room) = (sending.session, sending.is_open, sending.room.clone());
-        let key = self.sent_rooms.get(&room).map(|sent| sent.key);
-        let (Some(media), Some(session), Some(key)) = (agreed, session, key) else {
-            return self.end(now, id, Ending::BadAnswer, out);
-        };
-        let command = if is_open {
-            Command::UpdateSession { session, media: Box::new(media) }
-        } else {
-            let open = session_open(&mut self.random, media, Route::Room(key));
-            Command::OpenSession { session, open }
-        };
-        if out.command(command).is_err() {
-            return self.end(now, id, Ending::EngineFailed, out);
+        let Some(agreed) = agreed else { return self.end(now, id, Ending::BadAnswer, out) };
+        if let Some(sent) = self.sent.get_mut(&subject) {
+            sent.confirmed();
         }
-        if !is_open {
-            // It hears everyone, and nobody hears it.
-            self.oblige(now, Duty::MuteSession(session, true), out);
-        }
-        if let Some(sending) = self.sending(id) {
-            sending.is_open = true;
+        if !self.follow_agreement(now, id, &agreed, out) {
+            self.end(now, id, Ending::BadAnswer, out);
         }
     }
 
-    /// The session of a dialog with a recorder is given back already.
-    pub(super) fn forget_session_sent(&mut self, id: ParticipantId) {
-        if let Some(sending) = self.sending(id) {
-            sending.session = None;
+    /// Sends each part where the recorder wants it. Whether there is one that it takes.
+    fn follow_agreement(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        agreed: &[Option<RemoteMedia>],
+        out: &mut dyn Outside,
+    ) -> bool {
+        let Some(sending) = self.sending_mut(id) else { return false };
+        let subject = sending.subject.clone();
+        let is_taken = |line: &Line| agreed.get(line.place).is_some_and(Option::is_some);
+        let refused = sending.remove(is_taken);
+        let lines = sending.lines.clone();
+        for line in refused {
+            self.close_line(now, line, out);
         }
+        let parts = self.sent.get(&subject).map(|sent| sent.parts().to_vec()).unwrap_or_default();
+        for line in &lines {
+            let media = agreed.get(line.place).copied().flatten();
+            // What is gone by now is no longer offered next time.
+            let is_there = parts.iter().any(|part| part.point == line.point);
+            if let Some(media) = media.filter(|_| is_there) {
+                self.open_line(id, *line, media, out);
+            }
+        }
+        !lines.is_empty()
+    }
+
+    /// A recorder asks for something inside of its dialog: for all metadata, which it is then told,
+    /// or for a pause of some streams, and their going on. The answer, where there was an offer.
+    pub(super) fn recorder_asks(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        request: &Request,
+        out: &mut dyn Outside,
+    ) -> Result<Option<String>, Refusal> {
+        let bodies = Bodies::read(&request.headers, request.body())?;
+        let capabilities = self.sending_capabilities();
+        let sending = self.sending_mut(id).ok_or(Refusal::NoDialog)?;
+        let subject = sending.subject.clone();
+        if let Some(sent) = self.sent.get_mut(&subject) {
+            sent.is_stale |= bodies.wants_metadata;
+        }
+        let Some(offer) = bodies.description else { return Ok(None) };
+        let sending = self.sending_mut(id).ok_or(Refusal::NoDialog)?;
+        let agreed =
+            sending.streams.take_offer(&offer, &capabilities).map_err(Refusal::Description)?;
+        self.follow_agreement(now, id, &agreed, out);
+        Ok(self.sending_mut(id).map(Sending::answer))
+    }
+
+    /// Opens the session of a line, or tells the engine of what has changed about it. Where its ring is
+    /// full, the line is as it was: what was to be opened is recorded here until the next offer.
+    fn open_line(
+        &mut self,
+        id: ParticipantId,
+        line: Line,
+        media: RemoteMedia,
+        out: &mut dyn Outside,
+    ) {
+        let session = line.session;
+        let command = if line.is_open {
+            Command::UpdateSession { session, media: Box::new(media) }
+        } else {
+            let open = session_open(&mut self.random, media, Route::Monitor(line.point));
+            Command::OpenSession { session, open }
+        };
+        let is_done = out.command(command).is_ok();
+        let lines = self.sending_mut(id).map(|sending| &mut sending.lines);
+        if let Some(line) = lines.into_iter().flatten().find(|line| line.session == session) {
+            line.is_open |= is_done;
+        }
+    }
+
+    /// The engine could not open a line's session after all, whose slot is given back already:
+    /// what it was to carry is recorded here, until the next offer.
+    pub(super) fn line_failed(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        session: SessionKey,
+        out: &mut dyn Outside,
+    ) {
+        let Some(sending) = self.sending_mut(id) else { return };
+        sending.remove(|line| line.session != session);
+        if sending.lines.is_empty() {
+            return self.hang_up(now, id, Ending::EngineFailed, out);
+        }
+        let subject = sending.subject.clone();
+        self.cover(&subject, out);
     }
 
     /// Nobody answered our first INVITE.
@@ -448,7 +396,7 @@ impl FrontEnd {
         id: ParticipantId,
         out: &mut dyn Outside,
     ) {
-        if let Some(sending) = self.sending(id) {
+        if let Some(sending) = self.sending_mut(id) {
             sending.calling = None;
         }
         self.forget(now, id, Ending::Refused, out);
@@ -462,7 +410,8 @@ impl FrontEnd {
         id: ParticipantId,
         out: &mut dyn Outside,
     ) {
-        let Some(calling) = self.sending(id).and_then(|sending| sending.calling.as_mut()) else {
+        let Some(calling) = self.sending_mut(id).and_then(|sending| sending.calling.as_mut())
+        else {
             return;
         };
         let (transaction, is_provisional) = (calling.transaction, calling.is_provisional);
@@ -471,7 +420,8 @@ impl FrontEnd {
             self.endpoint.abandon(now, transaction, out);
             return self.recorder_unanswered(now, id, out);
         }
-        let Some(calling) = self.sending(id).and_then(|sending| sending.calling.as_mut()) else {
+        let Some(calling) = self.sending_mut(id).and_then(|sending| sending.calling.as_mut())
+        else {
             return;
         };
         if std::mem::replace(&mut calling.is_given_up, true) {
@@ -493,29 +443,25 @@ impl FrontEnd {
         self.endpoint.request(now, cancel, to, id, out);
     }
 
-    /// Gives back the session of a dialog with a recorder, and calls the next recorder if the
-    /// room is to be sent on.
+    /// Gives back the sessions of a dialog with a recorder, and calls the next recorder if what it
+    /// got is to be sent on.
     pub(super) fn release_sending(
         &mut self,
         now: Instant,
         id: ParticipantId,
         out: &mut dyn Outside,
     ) {
-        let Some(sending) = self.sending(id) else { return };
-        let (session, is_open) = (sending.session.take(), std::mem::take(&mut sending.is_open));
-        let room = sending.room.clone();
-        if let Some(session) = session {
-            self.by_stream.remove(&session);
-            if is_open {
-                self.oblige(now, Duty::CloseSession(session), out);
-            } else {
-                out.abandon_media(session);
-            }
+        let Some(sending) = self.sending_mut(id) else { return };
+        let subject = sending.subject.clone();
+        for line in sending.remove(|_| false) {
+            self.close_line(now, line, out);
         }
-        let is_current = self.sent_rooms.get(&room).is_some_and(|sent| sent.call == Some(id));
-        if is_current {
-            self.next_recorder(&room);
-            self.try_recorder(now, &room, out);
+        let sent = self.sent.get_mut(&subject).filter(|sent| sent.call == Some(id));
+        if let Some(sent) = sent {
+            sent.recorder += 1;
+            sent.call = None;
+            self.try_recorder(now, &subject, out);
+            self.cover(&subject, out);
         }
     }
 }

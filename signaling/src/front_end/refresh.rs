@@ -41,7 +41,9 @@ impl FrontEnd {
     /// INVITE that offers what we described last.
     pub(super) fn refresh(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let Some(timer) = call.session_timer.filter(|_| call.ending.is_none()) else { return };
+        if call.session_timer.is_none() || call.ending.is_some() {
+            return;
+        }
         if call.refresh.is_some() || call.unacknowledged.is_some() {
             return self.set_timer(id, CallTimer::Refresh, now + BUSY_WAIT);
         }
@@ -49,17 +51,31 @@ impl FrontEnd {
             return self.offer_to_recorder(now, id, out);
         }
         let Some(media) = call.media.as_ref() else { return };
-        let is_update = call.dialog.allows_update();
-        let method = if is_update { Method::Update } else { Method::Invite };
-        let offer = (!is_update).then(|| media.repeat());
+        let offer = (!call.dialog.allows_update()).then(|| media.repeat());
+        self.send_refresh(now, id, offer, out);
+    }
+
+    /// Sends a session refresh request: an INVITE where it has an offer, else an UPDATE.
+    pub(super) fn send_refresh(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        offer: Option<String>,
+        out: &mut dyn Outside,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let timer = call.session_timer;
+        let method = if offer.is_some() { Method::Invite } else { Method::Update };
         let (mut request, to) = call.dialog.request(&method);
         let contact = call.dialog.contact().to_owned();
         let headers = &mut request.headers;
         push(headers, HeaderName::Contact, contact);
         push(headers, HeaderName::Allow, ALLOW);
         push(headers, HeaderName::Supported, "timer");
-        push(headers, HeaderName::SessionExpires, timer.in_refresh());
-        push(headers, HeaderName::MinSe, self.config.min_se.as_secs().max(90).to_string());
+        if let Some(timer) = timer {
+            push(headers, HeaderName::SessionExpires, timer.in_refresh());
+            push(headers, HeaderName::MinSe, self.config.min_se.as_secs().max(90).to_string());
+        }
         let invite = offer.as_ref().and_then(|_| crate::dialog::sequence(&request));
         if let Some(offer) = offer {
             push(&mut request.headers, HeaderName::ContentType, SDP);
@@ -129,7 +145,10 @@ impl FrontEnd {
             200..=299 => self.refresh_accepted(now, id, transaction, invite, response, out),
             // The caller no longer knows the dialog (RFC 5057 section 5.1).
             408 | 481 => self.hang_up(now, id, Ending::SessionExpired, out),
-            code => self.refresh_refused(now, id, code, &response.headers, out),
+            code => {
+                self.refresh_refused(now, id, code, &response.headers, out);
+                self.offer_is_over(now, id, out);
+            }
         }
     }
 
@@ -174,9 +193,10 @@ impl FrontEnd {
         self.acknowledge(id, sequence, out);
         if self.is_sending(id) {
             self.take_recorder_answer(now, id, response, out);
-            return self.tell_recorder_again(now, id, out);
+            return self.offer_is_over(now, id, out);
         }
         self.take_answer(now, id, &response.headers, response.body(), out);
+        self.tell_recorded(now, id, out);
     }
 
     /// Tries again where that helps. Where it does not the session runs out in its time, unless

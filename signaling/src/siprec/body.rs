@@ -14,11 +14,16 @@ pub(crate) const FORMATS: &str = "application/sdp, application/rs-metadata+xml, 
 /// The type of metadata; the second is that of drafts before the RFC.
 const METADATA: [&str; 2] = ["application/rs-metadata+xml", "application/rs-metadata"];
 
+/// The type by which a recorder asks for it.
+const METADATA_REQUEST: &str = "application/rs-metadata-request";
+
 /// The bodies of one message.
 #[derive(Debug, Default)]
 pub(crate) struct Bodies {
     pub description: Option<Bytes>,
     pub metadata: Option<Metadata>,
+    /// Whether a recorder asks for all metadata (RFC 7866 section 8.2).
+    pub wants_metadata: bool,
 }
 
 impl Bodies {
@@ -50,6 +55,10 @@ impl Bodies {
     }
 
     fn take(&mut self, part: multipart::Part) -> Result<(), Refusal> {
+        if part.content_type == METADATA_REQUEST {
+            self.wants_metadata = true;
+            return Ok(());
+        }
         let is_metadata = METADATA.contains(&part.content_type.as_str());
         if part.is_encoded || !(is_metadata || part.content_type == SDP) {
             let reason =

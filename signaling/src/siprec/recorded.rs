@@ -24,8 +24,8 @@ pub(crate) struct RecordedSession {
     /// All that was said about who is in which stream.
     pub metadata: Metadata,
     pub recording: Option<RecordingId>,
-    /// What was tapped of streams that are gone.
-    pub retired: Vec<TapPoint>,
+    /// What the recording knows about the communication sessions.
+    tagged: BTreeMap<&'static str, String>,
     /// The last description that we sent.
     described: String,
 }
@@ -54,7 +54,7 @@ impl RecordedSession {
             received: BTreeMap::new(),
             metadata: Metadata::default(),
             recording: None,
-            retired: Vec::new(),
+            tagged: BTreeMap::new(),
             described: String::new(),
         }
     }
@@ -78,6 +78,19 @@ impl RecordedSession {
         for stream in self.received.values_mut() {
             stream.is_mix |= self.metadata.senders(&stream.label).nth(1).is_some();
         }
+    }
+
+    /// What the recording does not know yet about the communication sessions: their identifiers and
+    /// times as they were written, in the order of the sessions. What is no longer said stays.
+    pub(crate) fn new_tags(&mut self) -> Vec<(&'static str, String)> {
+        let mut tags = Vec::new();
+        for (name, words) in self.metadata.words() {
+            if !words.is_empty() && self.tagged.get(name) != Some(&words) {
+                self.tagged.insert(name, words.clone());
+                tags.push((name, words));
+            }
+        }
+        tags
     }
 
     /// The tracks of all its streams, from now on recorded.

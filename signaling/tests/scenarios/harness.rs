@@ -1,6 +1,6 @@
 //! Phones and a world around the front end. Nothing here sleeps: time is moved by hand.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Surroundings {
     pub open_sessions: BTreeSet<SessionKey>,
     pub open_rooms: BTreeSet<RoomKey>,
     pub recordings: Vec<RecordingStart>,
+    /// What is known about each recording beside, by name.
+    pub tags: BTreeMap<(RecordingId, String), String>,
     /// Toward which addresses media was opened.
     pub toward: Vec<SocketAddr>,
     /// The engine's ring is full.
@@ -90,6 +92,7 @@ impl World {
             open_sessions: BTreeSet::new(),
             open_rooms: BTreeSet::new(),
             recordings: Vec::new(),
+            tags: BTreeMap::new(),
             toward: Vec::new(),
             is_busy: false,
             cannot_record: false,
@@ -215,6 +218,9 @@ impl Surroundings {
             Event::SessionClosed { session, .. } => {
                 assert!(self.open_sessions.remove(session), "{session} was open");
                 assert!(self.session_slots.give_back(session.slot(), session.generation()));
+                for recording in &mut self.recordings {
+                    recording.tracks.retain(|track| track.point.session() != Some(*session));
+                }
             }
             Event::RoomClosed { room } => {
                 assert!(self.open_rooms.remove(room), "{room} was open");
@@ -302,6 +308,10 @@ impl Outside for Surroundings {
         }
         self.tracks_of(recording).push(track);
         Ok(())
+    }
+
+    fn tag_recording(&mut self, recording: RecordingId, name: &str, value: String) {
+        self.tags.insert((recording, name.to_owned()), value);
     }
 
     fn end_track(&mut self, recording: RecordingId, point: TapPoint) {

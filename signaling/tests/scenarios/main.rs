@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod awareness;
 mod calls;
 mod codecs;
 mod faults;

@@ -404,3 +404,36 @@ fn a_shard_that_refuses_a_stream_or_its_tap_ends_the_session() {
         world.leaves_nothing_behind();
     }
 }
+
+#[test]
+fn identifiers_and_times_of_the_communication_session_are_told_to_the_recording() {
+    let mut world = recorder();
+    let mut client = client();
+    let with = |mode: &str, session: &str| {
+        metadata(mode, &[("anna", "X", "96"), ("bert", "Y", "97")])
+            .replace("<session session_id='S'/>", session)
+    };
+    let first = "<session session_id='S'><sipSessionID>ab;remote=cd</sipSessionID>\
+                 <start-time>2026-11-21T07:00:00Z</start-time></session>";
+    send(&mut world, &mut client, "INVITE", &both(&offer(&TWO), &with("complete", first)));
+    let tags = |world: &World| -> Vec<(String, String)> {
+        let tags = world.outside.tags.iter();
+        tags.map(|((_, name), value)| (name.clone(), value.clone())).collect()
+    };
+    let expected = |stop: Option<&str>| {
+        let mut tags = vec![
+            ("siprec.session_id".to_owned(), "S".to_owned()),
+            ("siprec.sip_session_id".to_owned(), "ab;remote=cd".to_owned()),
+            ("siprec.start_time".to_owned(), "2026-11-21T07:00:00Z".to_owned()),
+        ];
+        tags.extend(stop.map(|stop| ("siprec.stop_time".to_owned(), stop.to_owned())));
+        tags
+    };
+    assert_eq!(tags(&world), expected(None));
+    // The end is told, and nothing else any more: the rest stays.
+    let last = "<session session_id='S'><stop-time>2026-11-21T08:00:00Z</stop-time></session>";
+    send(&mut world, &mut client, "UPDATE", &both("", &with("complete", last)));
+    assert_eq!(tags(&world), expected(Some("2026-11-21T08:00:00Z")));
+    client.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}

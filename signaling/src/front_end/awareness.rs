@@ -1,0 +1,98 @@
+//! Calls whose endpoints want to know whether they are recorded (RFC 7866 section 6): each of our
+//! descriptions says it, and a change of it is told by an INVITE that changes nothing else.
+
+use media_units::Instant;
+
+use super::FrontEnd;
+use crate::fact::Fact;
+use crate::outside::Outside;
+use crate::recording::{RecordState, preferred};
+use crate::routing::Destination;
+use crate::siprec::sent::Subject;
+use crate::view::ParticipantId;
+
+impl FrontEnd {
+    /// The calls whose endpoints want to know whether they are recorded.
+    pub fn record_aware(&self) -> impl Iterator<Item = ParticipantId> {
+        self.record_aware.iter().copied()
+    }
+
+    /// Whether a call is recorded here now.
+    pub fn set_recorded(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        state: RecordState,
+        out: &mut dyn Outside,
+    ) {
+        if let Some(call) = self.calls.get_mut(&participant) {
+            call.recorded_here = state;
+            self.tell_recorded(now, participant, out);
+        }
+    }
+
+    /// Tells an endpoint that wants to know whether its call is recorded, where that has changed and
+    /// as soon as it may be told.
+    pub(super) fn tell_recorded(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
+        if !self.record_aware.contains(&id) {
+            return;
+        }
+        let is_sent = self.is_sent(id);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let is_busy = call.refresh.is_some() || call.unacknowledged.is_some() || call.is_offering();
+        let is_there = call.confirmed && call.ending.is_none();
+        let state = if is_sent { RecordState::On } else { call.recorded_here };
+        let Some(media) = &mut call.media else { return };
+        media.set_recorded(state);
+        if is_there && !is_busy && media.is_recording_untold() {
+            let offer = media.tell_recorded();
+            self.send_refresh(now, id, Some(offer), out);
+        }
+    }
+
+    /// What is sent began or ends to be: its members are told.
+    pub(super) fn tell_members(&mut self, now: Instant, subject: &Subject, out: &mut dyn Outside) {
+        let members: Vec<ParticipantId> = match subject {
+            Subject::Room(name) => {
+                let room = self.focus.get(name);
+                room.map(|room| room.members.iter().copied().collect()).unwrap_or_default()
+            }
+            Subject::Call(id) => vec![*id],
+        };
+        for participant in members {
+            self.tell_sent(now, participant, out);
+        }
+    }
+
+    /// Tells one of them, and whoever keeps an eye on the calls.
+    pub(super) fn tell_sent(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        out: &mut dyn Outside,
+    ) {
+        let on = self.is_sent(participant);
+        self.facts.push_back(Fact::Sent { participant, on });
+        self.tell_recorded(now, participant, out);
+    }
+
+    /// Whether a call is sent to a recorder, by itself or with its room.
+    fn is_sent(&self, id: ParticipantId) -> bool {
+        let room = match self.calls.get(&id).map(|call| &call.destination) {
+            Some(Destination::Room(name)) => Some(Subject::Room(name.clone())),
+            _ => None,
+        };
+        self.sent.contains_key(&Subject::Call(id))
+            || room.is_some_and(|room| self.sent.contains_key(&room))
+    }
+
+    /// An endpoint that may says by an offer that it wants to be recorded, or not to be.
+    pub(super) fn note_preference(&mut self, participant: ParticipantId, offer: &[u8]) {
+        let Some(call) = self.calls.get_mut(&participant) else { return };
+        let Some(on) = preferred(offer).filter(|_| call.recording.may_record) else { return };
+        if call.recording.asked != Some(on) {
+            call.recording.asked = Some(on);
+            self.facts.push_back(Fact::RecordingAsked { participant, on });
+        }
+    }
+}

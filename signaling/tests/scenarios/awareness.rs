@@ -1,0 +1,166 @@
+//! Endpoints that want to know whether they are recorded (RFC 7866 section 6).
+
+use signaling::{EndpointRule, Fact, ParticipantId, RecordState, Subject};
+
+use crate::harness::{OFFER, Phone, Sent, World, response_to};
+
+fn aware(user: &str) -> Phone {
+    Phone::calling(user).with("Supported: record-aware")
+}
+
+/// What a description says of recording.
+fn said(message: &Sent) -> Option<&str> {
+    message.body().lines().find_map(|line| line.strip_prefix("a=record:"))
+}
+
+/// Version of a description.
+fn version(message: &Sent) -> u64 {
+    message.body().lines().nth(1).unwrap().split(' ').nth(2).unwrap().parse().unwrap()
+}
+
+fn set(world: &mut World, id: ParticipantId, state: RecordState) {
+    world.front.set_recorded(world.now, id, state, &mut world.outside);
+}
+
+/// Answers an INVITE of ours: what was sent then.
+fn accept(world: &mut World, invite: &Sent, direction: &str) -> Vec<Sent> {
+    let answer = format!("{OFFER}a={direction}\r\n");
+    let contact = "Contact: <sip:alice@192.0.2.10:5060>\r\n";
+    world.send(response_to(invite, "200 OK", contact, &answer));
+    world.take()
+}
+
+#[test]
+fn who_wants_to_know_is_told_in_the_answer_and_of_every_change() {
+    let mut world = World::new();
+    let mut phone = aware("conf1");
+    let answer = phone.connect(&mut world);
+    assert_eq!(said(&answer), Some("off"));
+    let id = world.participant().participant;
+    assert_eq!(world.front.record_aware().collect::<Vec<_>>(), [id]);
+    let mut last = answer;
+    for (state, expected) in
+        [(RecordState::On, "on"), (RecordState::Paused, "paused"), (RecordState::Off, "off")]
+    {
+        set(&mut world, id, state);
+        let invite = world.only();
+        assert_eq!((invite.method(), said(&invite)), ("INVITE", Some(expected)));
+        assert_eq!(version(&invite), version(&last) + 1);
+        let changed = |message: &Sent| -> Vec<String> {
+            let lines = message.body().lines().skip(2).map(str::to_owned);
+            lines.filter(|line| !line.starts_with("a=record:")).collect()
+        };
+        assert_eq!(changed(&invite), changed(&last), "nothing else is new");
+        let sent = accept(&mut world, &invite, "sendrecv");
+        assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["ACK"]);
+        set(&mut world, id, state);
+        world.silent();
+        last = invite;
+    }
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_change_while_another_is_told_is_told_afterwards_and_a_refusal_is_no_end() {
+    let mut world = World::new();
+    let mut phone = aware("conf1");
+    phone.connect(&mut world);
+    let id = world.participant().participant;
+    set(&mut world, id, RecordState::On);
+    let invite = world.only();
+    set(&mut world, id, RecordState::Paused);
+    set(&mut world, id, RecordState::Off);
+    world.silent();
+    let sent = accept(&mut world, &invite, "sendrecv");
+    assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["ACK", "INVITE"]);
+    assert_eq!(said(&sent[1]), Some("off"));
+    world.send(response_to(&sent[1], "488 Not Acceptable Here", "", ""));
+    assert_eq!(world.only().method(), "ACK");
+    assert_eq!(world.front.calls(), 1);
+    // Its own offer is answered with how it is now.
+    world.front.set_recorded(world.now, id, RecordState::On, &mut world.outside);
+    let invite = world.only();
+    accept(&mut world, &invite, "sendrecv");
+    let offer = phone.invite(OFFER);
+    let answer = world.ask(offer);
+    assert_eq!(said(&answer), Some("on"));
+    let ack = phone.ack("");
+    world.send(ack);
+    world.silent();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn who_does_not_ask_hears_nothing_of_it() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    let answer = phone.connect(&mut world);
+    assert_eq!(said(&answer), None);
+    let id = world.participant().participant;
+    assert_eq!(world.front.record_aware().count(), 0);
+    set(&mut world, id, RecordState::On);
+    world.silent();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_call_that_is_sent_to_a_recorder_elsewhere_is_recorded() {
+    let mut world = World::with(|config| {
+        config.siprec.send_to = vec!["sip:198.51.100.1".parse().unwrap()];
+        config.siprec.rooms = vec!["1".parse().unwrap()];
+    });
+    let mut phone = aware("conf1");
+    let invite = phone.invite(OFFER);
+    world.send(invite);
+    let sent = world.take();
+    let answer = sent.iter().find(|sent| sent.status() == 200).unwrap();
+    assert_eq!(said(answer), Some("on"));
+    phone.learn(answer);
+    let ack = phone.ack("");
+    world.send(ack);
+    world.silent();
+    let id = world.participant().participant;
+    assert!(world.facts().contains(&Fact::Sent { participant: id, on: true }));
+    let room = Subject::Room("1".to_owned());
+    world.front.end_sending(world.now, &room, &mut world.outside).unwrap();
+    let told = world.take();
+    assert_eq!(said(told.last().unwrap()), Some("off"));
+    assert!(world.facts().contains(&Fact::Sent { participant: id, on: false }));
+    accept(&mut world, told.last().unwrap(), "sendrecv");
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_preference_is_a_wish_of_those_who_may_have_one() {
+    let wish = |may_record: bool| {
+        let mut world = World::with(|config| {
+            let (network, user, encodings) = (None, None, Vec::new());
+            let rule = EndpointRule { network, user, encodings, may_record, is_recorded: false };
+            config.endpoints = vec![rule];
+        });
+        let mut phone = aware("conf1");
+        let offer = |preference: &str| format!("{OFFER}a=recordpref:{preference}\r\n");
+        let invite = phone.invite(&offer("on"));
+        let answer = world.ask(invite);
+        phone.learn(&answer);
+        let ack = phone.ack("");
+        world.send(ack);
+        let asked = world.participant().recording.asked;
+        world.facts();
+        for _ in 0..2 {
+            let invite = phone.invite(&offer("off"));
+            world.ask(invite);
+            let ack = phone.ack("");
+            world.send(ack);
+        }
+        let facts = world.facts();
+        let wishes = facts.iter().filter(|fact| matches!(fact, Fact::RecordingAsked { .. }));
+        (asked, wishes.count())
+    };
+    assert_eq!(wish(true), (Some(true), 1));
+    assert_eq!(wish(false), (None, 0));
+}
