@@ -76,6 +76,8 @@ impl<S: Storage> Keeper<S> {
     pub(crate) fn new(config: &WriterConfig, mut storage: S, mut reporter: Reporter) -> Self {
         let repaired = repair::repair_all(&mut storage);
         let first = repair::next_segment(&storage);
+        // Segments that could not be replayed or removed may be replayed after a crash.
+        reporter.status.settled = first == 1;
         for outcome in repaired {
             match outcome {
                 Ok(metadata) => {
@@ -357,6 +359,7 @@ impl<S: Storage> Keeper<S> {
             self.journal.since = Some(now);
             return;
         }
+        self.reporter.status.settled = true;
         for recording in self.undurable.drain(..checkpoint.finished) {
             self.reporter.event(Event::Durable { recording: recording.id });
         }
