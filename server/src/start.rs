@@ -258,7 +258,8 @@ fn keeping(config: &Config) -> Keeping {
     Keeping {
         format: recording.format,
         rate: recording.rate,
-        stereo: recording.stereo,
+        arrangement: recording.layout,
+        channels: recording.channels,
         ends_with_tracks: true,
     }
 }

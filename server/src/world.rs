@@ -12,6 +12,7 @@ use recorder_shelf::Shelf;
 use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 use signaling_transport::Transport;
 
+use crate::config::Arrangement;
 use crate::recording::{Keeping, Prompts, Recorder, Recordings};
 use crate::system::local_address_toward;
 
@@ -80,7 +81,8 @@ impl Outside for World {
 
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
         // A file for each: streams of a recording session come and go.
-        let keeping = Keeping { stereo: false, ..self.recordings.usual().clone() };
+        let keeping =
+            Keeping { arrangement: Arrangement::Tracks, ..self.recordings.usual().clone() };
         self.keep(start, &keeping)
     }
 

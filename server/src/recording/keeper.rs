@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use engine_control::{Refusal, RoomKey, SessionKey, TapPoint};
 use recorder_writer::{Note, TrackKind};
@@ -60,6 +60,16 @@ pub(crate) trait Desk {
     /// Tells a recording what happened.
     fn note(&mut self, recording: RecordingId, note: Note);
 
+    /// Whether it keeps nothing at present, by the last note.
+    fn is_paused(&self, recording: RecordingId) -> bool;
+
+    /// Keeps nothing of one for a while, or goes on.
+    fn pause(&mut self, recording: RecordingId, paused: bool) {
+        if self.is_paused(recording) != paused {
+            self.note(recording, if paused { Note::Paused } else { Note::Resumed });
+        }
+    }
+
     /// Ends one.
     fn end(&mut self, recording: RecordingId);
 
@@ -76,8 +86,6 @@ pub(crate) enum NotKept {
     Never,
     /// It is recorded already.
     Already,
-    /// It is not recorded.
-    NotRecorded,
     /// A call has no such track.
     Track,
     /// The recorder or the engine has no room for it.
@@ -90,7 +98,6 @@ pub(crate) struct Keeper {
     rules: Rules,
     rooms: BTreeMap<String, Room>,
     people: BTreeMap<ParticipantId, Person>,
-    paused: BTreeSet<RecordingId>,
 }
 
 /// A room.
@@ -120,8 +127,7 @@ struct Person {
 
 impl Keeper {
     pub(crate) fn new(rules: Rules) -> Self {
-        let (rooms, people, paused) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { rules, rooms, people, paused }
+        Self { rules, rooms: BTreeMap::new(), people: BTreeMap::new() }
     }
 
     /// Whether a room is recorded now.
@@ -223,7 +229,7 @@ impl Keeper {
             call_id: None,
             tracks: mix.into_iter().collect(),
         };
-        let keeping = Keeping { stereo: false, ends_with_tracks: false, ..keeping };
+        let keeping = Keeping { ends_with_tracks: false, ..keeping };
         let id = desk.begin(start, &keeping).map_err(|_| NotKept::Refused)?;
         let kept = Kept { id, own_tracks };
         room.recording = Some(kept.clone());
@@ -270,18 +276,8 @@ impl Keeper {
         desk.end(recording);
     }
 
-    /// Keeps nothing of a recording for a while, or goes on.
-    pub(crate) fn pause(&mut self, recording: RecordingId, paused: bool, desk: &mut impl Desk) {
-        let is_new =
-            if paused { self.paused.insert(recording) } else { self.paused.remove(&recording) };
-        if is_new {
-            desk.note(recording, if paused { Note::Paused } else { Note::Resumed });
-        }
-    }
-
     /// A recording is over.
     pub(crate) fn forget(&mut self, recording: RecordingId) {
-        self.paused.remove(&recording);
         for room in self.rooms.values_mut() {
             room.recording.take_if(|kept| kept.id == recording);
         }
@@ -293,7 +289,7 @@ impl Keeper {
     /// Lets everyone who is recorded at present hear the beep.
     pub(crate) fn beep(&self, desk: &mut impl Desk) {
         for person in self.people.values() {
-            if self.recordings_of(person).any(|id| !self.paused.contains(&id)) {
+            if self.recordings_of(person).any(|id| !desk.is_paused(id)) {
                 desk.notify(person.view.session, Notice::Beep);
             }
         }
@@ -325,13 +321,18 @@ impl Keeper {
         let (room, own) = (person.view.room.clone(), person.recording);
         let of_room = room.as_ref().and_then(|name| self.rooms.get(name)?.recording.as_ref());
         let present = if room.is_some() { of_room.map(|kept| kept.id) } else { own };
-        let done = match (room, on) {
-            (Some(room), true) => self.record_room(&room, None, desk).map(|_| ()),
-            (None, true) => self.record_call(participant, None, desk).map(|_| ()),
-            (_, false) => present.map(|id| self.end(id, desk)).ok_or(NotKept::NotRecorded),
+        if !on {
+            if let Some(id) = present {
+                self.end(id, desk);
+            }
+            return;
+        }
+        let begun = match room {
+            Some(room) => self.record_room(&room, None, desk),
+            None => self.record_call(participant, None, desk),
         };
-        if let Err(reason) = done {
-            tracing::info!(%participant, on, ?reason, "a wish for a recording was not granted");
+        if let Err(reason) = begun {
+            tracing::info!(%participant, ?reason, "a wish for a recording was not granted");
         }
     }
 

@@ -5,6 +5,7 @@ use recorder_writer::Format;
 use signaling::{Gains, Recorded};
 
 use super::*;
+use crate::config::Arrangement;
 
 #[derive(Debug, Default)]
 struct FakeDesk {
@@ -33,6 +34,11 @@ impl Desk for FakeDesk {
         self.notes.push(note);
     }
 
+    fn is_paused(&self, _: RecordingId) -> bool {
+        let mut spans = self.notes.iter().rev();
+        spans.find(|note| matches!(note, Note::Paused | Note::Resumed)) == Some(&Note::Paused)
+    }
+
     fn end(&mut self, recording: RecordingId) {
         self.ended.push(recording);
     }
@@ -49,7 +55,13 @@ struct Bench {
 }
 
 fn wish(tracks: &[TrackKind]) -> Wish {
-    let keeping = Keeping { format: Format::Wav, rate: None, stereo: true, ends_with_tracks: true };
+    let keeping = Keeping {
+        format: Format::Wav,
+        rate: None,
+        arrangement: Arrangement::Stereo,
+        channels: 8,
+        ends_with_tracks: true,
+    };
     Wish { tracks: tracks.to_vec(), keeping }
 }
 
@@ -244,10 +256,10 @@ fn everyone_who_is_recorded_hears_the_beep_but_in_a_pause() {
     keeper.beep(desk);
     assert_eq!(desk.notices, [Notice::Beep]);
     let recording = RecordingId::new(1);
-    keeper.pause(recording, true, desk);
-    keeper.pause(recording, true, desk);
+    desk.pause(recording, true);
+    desk.pause(recording, true);
     keeper.beep(desk);
-    keeper.pause(recording, false, desk);
+    desk.pause(recording, false);
     assert_eq!(desk.notices.len(), 1);
     let spans: Vec<_> =
         desk.notes.iter().filter(|note| matches!(note, Note::Paused | Note::Resumed)).collect();
