@@ -211,7 +211,8 @@ class ByTheApi(WithCalls):
 class ByThoseWhoMay(unittest.TestCase):
     def test_keys_and_the_header_begin_and_end_the_recording_of_a_room(self):
         boss_may = {"[endpoint]": {"user": "boss", "may_record": True}}
-        with Server(recording={"keys": "*1"}, **boss_may) as server:
+        keys = {"keys": "*1", "pause_keys": "*2", "mark_keys": "*3"}
+        with Server(recording=keys, **boss_may) as server:
             is_recorded = lambda: server.get("/v1/rooms/3200")["recorded"]
             with Phone(server, "boss") as boss, Phone(server, "guest") as guest:
                 boss.call("3200")
@@ -225,6 +226,10 @@ class ByThoseWhoMay(unittest.TestCase):
                 for key in "*1":
                     boss.press(key)
                 wait_until(is_recorded, "the boss's keys begin it")
+                for key in "*3*2":
+                    boss.press(key)
+                state = lambda: server.get("/v1/recordings")["going"][0]["state"]
+                wait_until(lambda: state() == "paused", "the boss's keys let it pause")
                 boss.send(boss.request("INFO", boss.number, extra=["Record: off"]))
                 self.assertEqual(boss.response().status, 200)
                 wait_until(lambda: not is_recorded(), "the header ends it")
@@ -235,6 +240,7 @@ class ByThoseWhoMay(unittest.TestCase):
             recording = finished(server)
             _, _, octets = fetch(server, recording, recording["id"] + ".json")
             events = json.loads(octets)["events"]
+            self.assertIn(f"sip:boss@{HOST}", [event.get("label") for event in events])
             self.assertNotIn("*", json.dumps([event for event in events if event["event"] == "digit"]))
 
 

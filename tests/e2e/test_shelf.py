@@ -154,25 +154,44 @@ class AtRest(unittest.TestCase):
 
 
 class OfTheDisk(unittest.TestCase):
+    def setUp(self):
+        self.hook = Webhook()
+        self.addCleanup(self.hook.stop)
+        self.server = Server(**{"recording.webhook": self.hook.settings()})
+        self.addCleanup(self.server.close)
+        self.server.start(before_it_runs=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
+        self.hook.start()
+
+    def let_files_grow_to(self, octets):
+        resource.prlimit(self.server.process.pid, resource.RLIMIT_FSIZE, (octets, resource.RLIM_INFINITY))
+
+    def record_until_the_disk_refuses(self, ann):
+        ann.call("record")
+        ann.play(sound.tone(500, 1), seconds=8)
+        id = wait_until(lambda: self.server.get("/v1/recordings")["going"], "it goes on")[0]["id"]
+        self.let_files_grow_to(4096) # as on a full disk
+        self.assertTrue(self.hook.wait_for(id, "interrupted")["why"])
+        return id
+
     def test_a_disk_that_refuses_for_a_while_is_told(self):
-        with Webhook() as hook:
-            server = Server(**{"recording.webhook": hook.settings()})
-            self.addCleanup(server.close)
-            server.start(before_it_runs=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
-            hook.start()
-            with Phone(server, "ann") as ann:
-                ann.call("record")
-                ann.play(sound.tone(500, 1), seconds=8)
-                id = wait_until(lambda: server.get("/v1/recordings")["going"], "it goes on")[0]["id"]
-                # No file grows beyond this: as on a full disk.
-                resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-                self.assertTrue(hook.wait_for(id, "interrupted")["why"])
-                resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-                hook.wait_for(id, "continued")
-                ann.stop_playing()
-                ann.hang_up()
-            hook.wait_for(id, "finished")
-            self.assertEqual(hook.events(id), ["started", "interrupted", "continued", "finished"])
+        with Phone(self.server, "ann") as ann:
+            id = self.record_until_the_disk_refuses(ann)
+            self.let_files_grow_to(resource.RLIM_INFINITY)
+            self.hook.wait_for(id, "continued")
+            ann.stop_playing()
+            ann.hang_up()
+        self.hook.wait_for(id, "finished")
+        self.assertEqual(self.hook.events(id), ["started", "interrupted", "continued", "finished"])
+
+    def test_a_recording_that_could_not_be_completed_is_told_and_repaired_by_the_next_start(self):
+        with Phone(self.server, "ann") as ann:
+            id = self.record_until_the_disk_refuses(ann)
+            ann.stop_playing()
+            ann.hang_up()
+        restart(self.server)
+        self.assertTrue(self.hook.wait_for(id, "finished")["cut"])
+        self.assertEqual(self.hook.events(id), ["started", "interrupted", "failed", "finished"])
+        wait_until(lambda: self.server.get(f"/v1/recordings/{id}")["state"] == "cut", "it is there")
 
 
 class GivenUp(unittest.TestCase):

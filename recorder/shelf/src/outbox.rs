@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
@@ -99,13 +99,12 @@ fn left_in(folder: &Path) -> BTreeMap<u64, Message> {
     let Ok(found) = fs::read_dir(folder) else { return left };
     for file in found.flatten().map(|entry| entry.path()) {
         let number = file.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
-        let body = fs::read(&file).and_then(|body| match serde_json::from_slice(&body) {
-            Ok(serde_json::Value::Object(_)) => Ok(body),
-            _ => Err(io::ErrorKind::InvalidData.into()),
-        });
-        match (number, body) {
-            (Some(number), Ok(body)) => drop(left.insert(number, Message { body, file })),
-            _ => drop(gone(fs::remove_file(&file))),
+        let (Some(number), Ok(body)) = (number, fs::read(&file)) else { continue };
+        let message = Message { body, file };
+        if serde_json::from_slice::<Map<String, Value>>(&message.body).is_ok() {
+            left.insert(number, message);
+        } else {
+            message.remove();
         }
     }
     left

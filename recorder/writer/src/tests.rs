@@ -225,7 +225,10 @@ fn who_is_silent_at_first_has_a_file_of_the_rate_at_which_something_is_said_late
     rig.finish(recording, &[1]);
     let (spec, samples) = samples_of(&rig.memory, "day/r1-t1.wav");
     assert_eq!((spec.sample_rate, samples.len()), (16_000, 150 * 320));
-    assert_eq!((samples[100 * 320 - 1], &samples[100 * 320..]), (0, &[4000; 50 * 320][..]));
+    let (silence, speech) = samples.split_at(100 * 320);
+    assert!(
+        silence.iter().all(|&sample| sample == 0) && speech.iter().all(|&sample| sample == 4000)
+    );
 }
 
 #[test]

@@ -44,6 +44,10 @@ pub struct Recording {
     pub queue: u64,
     /// The keys that begin and end the recording of a room.
     pub keys: Option<String>,
+    /// The keys that let it pause and go on.
+    pub pause_keys: Option<String>,
+    /// The keys that mark a moment in it.
+    pub mark_keys: Option<String>,
     /// What those are told who are recorded: a WAV file.
     pub announcement: Option<PathBuf>,
     /// How often a beep tells them.
@@ -154,6 +158,14 @@ impl Recording {
                 "keys",
                 "The keys by which a member of a room who may (`[[endpoint]]`) begins its \
                  recording, and ends it when pressed again.",
+            ),
+            pause_keys: section.keys_or_off(
+                "pause_keys",
+                "The keys by which such a member lets it pause, and go on when pressed again.",
+            ),
+            mark_keys: section.keys_or_off(
+                "mark_keys",
+                "The keys by which such a member marks this moment in it; the mark's label is who it was.",
             ),
             announcement: section.parsed_or_off(
                 "announcement",

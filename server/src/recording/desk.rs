@@ -46,8 +46,15 @@ pub(crate) struct Recordings {
     taps: HashMap<TapPoint, Tap>,
     /// By the writer's numbers.
     going: BTreeMap<RecordingId, Going>,
-    /// Finished ones that the disk may not hold yet, and their names.
-    volatile: BTreeMap<recorder_writer::RecordingId, String>,
+    /// All that the writer has begun and the disk may not hold yet.
+    volatile: BTreeMap<recorder_writer::RecordingId, Volatile>,
+}
+
+/// What a crash may still change.
+#[derive(Debug)]
+struct Volatile {
+    name: String,
+    is_finished: bool,
 }
 
 #[derive(Debug)]
@@ -123,15 +130,16 @@ impl Recordings {
     /// disk does to those that go on.
     pub(crate) fn hand_over(&mut self, event: &Told, shelf: &Shelf) {
         match event {
-            Told::Finished { recording, metadata, .. } => {
-                let name = name(metadata);
-                self.volatile.insert(*recording, name.to_owned());
-                shelf.finished(name);
+            Told::Finished { recording, .. } => {
+                if let Some(one) = self.volatile.get_mut(recording) {
+                    one.is_finished = true;
+                    shelf.finished(&one.name);
+                }
             }
             Told::Durable { recording } => {
                 // One that was deleted meanwhile is unknown.
-                if let Some(name) = self.volatile.remove(recording) {
-                    shelf.durable(&name);
+                if let Some(one) = self.volatile.remove(recording) {
+                    shelf.durable(&one.name);
                 }
             }
             Told::Repaired { metadata } => {
@@ -141,6 +149,7 @@ impl Recordings {
             }
             Told::Failed { recording, kind } => {
                 self.announce_of(*recording, "failed", &kind.to_string(), shelf);
+                self.volatile.remove(recording);
             }
             Told::Interrupted { recording, kind } => {
                 self.announce_of(*recording, "interrupted", &kind.to_string(), shelf);
@@ -157,8 +166,8 @@ impl Recordings {
         why: &str,
         shelf: &Shelf,
     ) {
-        if let Some(going) = self.get(ours(written)) {
-            announce(shelf, event, &going.name, json!({ "why": why }));
+        if let Some(one) = self.volatile.get(&written) {
+            announce(shelf, event, &one.name, json!({ "why": why }));
         }
     }
 }
@@ -193,6 +202,8 @@ impl World {
         let detail = json!({ "subject": subject, "room": room, "call_id": call_id });
         announce(&self.shelf, "started", &name, detail);
         let id = ours(written);
+        let volatile = Volatile { name: name.clone(), is_finished: false };
+        self.recordings.volatile.insert(written, volatile);
         let tracks_begun = 0;
         let going =
             Going { written, name, about, began, paused: false, tracks: Vec::new(), tracks_begun };
@@ -323,8 +334,8 @@ impl World {
     /// Lets go of a finished recording that somebody is about to delete.
     pub(crate) fn release(&mut self, name: &str) {
         let mut volatile = self.recordings.volatile.iter();
-        let found = volatile.find(|(_, known)| *known == name).map(|(written, _)| *written);
-        if let Some(written) = found {
+        let found = volatile.find(|(_, one)| one.is_finished && one.name == name);
+        if let Some(written) = found.map(|(written, _)| *written) {
             self.recordings.volatile.remove(&written);
             self.tell_writer(|writer| writer.forget(written));
         }

@@ -23,12 +23,50 @@ pub(crate) struct Rules {
     pub(crate) rooms: Occasion,
     /// Rooms of such names; the first that matches decides.
     pub(crate) named: Vec<(Pattern, Occasion)>,
-    /// The keys that begin and end the recording of a room.
-    pub(crate) keys: Option<String>,
+    /// What members of a room who may do by keys.
+    pub(crate) keys: Keys,
     /// How a room is recorded where nothing else is asked for.
     pub(crate) room: Wish,
     /// How a call is recorded.
     pub(crate) call: Wish,
+}
+
+/// Keys, one after the other; none where nothing is done by them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keys {
+    /// Begin the recording, and end it.
+    pub(crate) record: Option<String>,
+    /// Keep nothing for a while, and go on.
+    pub(crate) pause: Option<String>,
+    /// Mark this moment.
+    pub(crate) mark: Option<String>,
+}
+
+/// What somebody wants who has pressed keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Record,
+    Pause,
+    Mark,
+}
+
+impl Keys {
+    fn all(&self) -> impl Iterator<Item = (&str, Wanted)> {
+        let Self { record, pause, mark } = self;
+        let all = [(record, Wanted::Record), (pause, Wanted::Pause), (mark, Wanted::Mark)];
+        all.into_iter().filter_map(|(keys, wanted)| Some((keys.as_deref()?, wanted)))
+    }
+
+    /// How many keys count.
+    fn longest(&self) -> usize {
+        self.all().map(|(keys, _)| keys.len()).max().unwrap_or_default()
+    }
+
+    /// What was typed last, where it means anything: of several the longest.
+    fn wanted(&self, typed: &str) -> Option<Wanted> {
+        let ends = self.all().filter(|(keys, _)| typed.ends_with(keys));
+        ends.max_by_key(|(keys, _)| keys.len()).map(|(_, wanted)| wanted)
+    }
 }
 
 /// What is to be kept, and how.
@@ -121,7 +159,7 @@ struct Person {
     view: ParticipantView,
     /// The recording of this call by itself.
     recording: Option<RecordingId>,
-    /// The last keys, as many as `Rules::keys` has.
+    /// The last keys, as many as count.
     typed: String,
 }
 
@@ -337,19 +375,28 @@ impl Keeper {
     }
 
     fn pressed(&mut self, participant: ParticipantId, digit: char, desk: &mut impl Desk) {
-        let Some(keys) = &self.rules.keys else { return };
+        let keys = &self.rules.keys;
         let Some(person) = self.people.get_mut(&participant) else { return };
         if !person.view.recording.may_record {
             return;
         }
         person.typed.push(digit);
-        if person.typed.len() > keys.len() {
+        if person.typed.len() > keys.longest() {
             person.typed.remove(0);
         }
-        let Some(room) = person.view.room.clone().filter(|_| person.typed == *keys) else { return };
+        let Some(room) = person.view.room.as_ref().and_then(|name| self.rooms.get(name)) else {
+            return;
+        };
+        let Some(wanted) = keys.wanted(&person.typed) else { return };
         person.typed.clear();
-        let is_recorded = self.records(&room);
-        self.asked(participant, !is_recorded, desk);
+        match (wanted, room.recording.as_ref().map(|kept| kept.id)) {
+            (Wanted::Record, recording) => self.asked(participant, recording.is_none(), desk),
+            (Wanted::Pause, Some(id)) => desk.pause(id, !desk.is_paused(id)),
+            (Wanted::Mark, Some(id)) => {
+                desk.note(id, Note::Mark { label: person.view.uri.clone() });
+            }
+            (Wanted::Pause | Wanted::Mark, None) => {}
+        }
     }
 
     fn change(&mut self, participant: ParticipantId, change: impl FnOnce(&mut ParticipantView)) {

@@ -93,7 +93,11 @@ impl Bench {
         let rules = Rules {
             rooms,
             named: vec![("secret".parse().unwrap(), Occasion::Never)],
-            keys: Some("*1".into()),
+            keys: Keys {
+                record: Some("*1".into()),
+                pause: Some("*2".into()),
+                mark: Some("**2".into()),
+            },
             room: wish(&[TrackKind::Mix]),
             call: wish(&[TrackKind::Received, TrackKind::Sent]),
         };
@@ -162,11 +166,28 @@ fn a_member_who_may_begins_and_ends_by_keys() {
 }
 
 #[test]
+fn a_member_who_may_lets_it_pause_and_marks_it_by_keys() {
+    let mut bench = Bench::new(Occasion::Always);
+    bench.open("3000");
+    bench.join(Some("3000"), may_record());
+    bench.press("*2");
+    assert!(bench.desk.is_paused(RecordingId::new(1)));
+    bench.press("*2**2");
+    assert!(!bench.desk.is_paused(RecordingId::new(1)));
+    let marks = || Note::Mark { label: "sip:alice@example.org".into() };
+    assert_eq!(bench.desk.notes.iter().filter(|note| **note == marks()).count(), 1);
+    bench.press("*1*2**2");
+    let notes = bench.desk.notes.iter();
+    let others = notes.filter(|note| matches!(note, Note::Paused | Note::Mark { .. }));
+    assert_eq!(others.count(), 2, "nothing is recorded any more");
+}
+
+#[test]
 fn a_member_who_may_not_only_presses_keys() {
     let mut bench = Bench::new(Occasion::OnDemand);
     bench.open("3000");
     bench.join(Some("3000"), Recorded::default());
-    bench.press("*1*1");
+    bench.press("*1*2**2*1");
     assert!(bench.desk.begun.is_empty());
 }
 
