@@ -169,6 +169,7 @@ class OfTheDisk(unittest.TestCase):
         ann.call("record")
         ann.play(sound.tone(500, 1), seconds=8)
         id = wait_until(lambda: self.server.get("/v1/recordings")["going"], "it goes on")[0]["id"]
+        wait_until(lambda: list((self.server.folder / "recordings").glob("*.part")), "its first file is there")
         self.let_files_grow_to(4096) # as on a full disk
         self.assertTrue(self.hook.wait_for(id, "interrupted")["why"])
         return id

@@ -87,9 +87,9 @@ impl Work {
             order = self.orders.recv() => match order {
                 Some(Order::Begin) => self.begin().await,
                 Some(Order::Finished(name)) => {
-                    if self.inside.refresh(&name) {
-                        self.inside.tell_finished(&name);
-                    }
+                    // Told before anybody can delete it, though sent after it can be fetched.
+                    self.inside.tell_finished(&name);
+                    self.inside.refresh(&name);
                 }
                 Some(Order::Durable(name)) => {
                     self.take_up(name);
