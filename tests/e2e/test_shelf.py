@@ -46,7 +46,8 @@ def restart(server, kill=False):
         server.process.kill()
         server.process.wait()
     else:
-        assert server.terminate() == 0, server.output()
+        # A disk that is busy takes its time.
+        assert server.terminate(90) == 0, server.output()
     server.log.close()
     server.start()
 
@@ -182,7 +183,10 @@ class OfTheDisk(unittest.TestCase):
             ann.stop_playing()
             ann.hang_up()
         self.hook.wait_for(id, "finished")
-        self.assertEqual(self.hook.events(id), ["started", "interrupted", "continued", "finished"])
+        # Where only a part of its files can be written at first, it may be refused once more.
+        first, *between, last = self.hook.events(id)
+        self.assertEqual((first, last), ("started", "finished"))
+        self.assertEqual(between, ["interrupted", "continued"] * (len(between) // 2))
 
     def test_a_recording_that_could_not_be_completed_is_told_and_repaired_by_the_next_start(self):
         with Phone(self.server, "ann") as ann:
@@ -191,7 +195,8 @@ class OfTheDisk(unittest.TestCase):
             ann.hang_up()
         restart(self.server)
         self.assertTrue(self.hook.wait_for(id, "finished")["cut"])
-        self.assertEqual(self.hook.events(id), ["started", "interrupted", "failed", "finished"])
+        events = self.hook.events(id)
+        self.assertEqual((events[0], events[-2:]), ("started", ["failed", "finished"]))
         wait_until(lambda: self.server.get(f"/v1/recordings/{id}")["state"] == "cut", "it is there")
 
 

@@ -378,8 +378,9 @@ impl<S: Storage> Keeper<S> {
     /// more, and the next start has nothing to repeat.
     pub(crate) fn stop(&mut self) {
         let is_whole = self.is_idle() && self.recordings.is_empty();
-        for one in std::mem::take(&mut self.finishing) {
-            fail(&one.recording, &mut self.reporter);
+        let finishing = std::mem::take(&mut self.finishing).into_iter().map(|one| one.recording);
+        for recording in finishing.chain(std::mem::take(&mut self.recordings).into_values()) {
+            fail(&recording, &mut self.reporter);
         }
         if is_whole && self.storage.sync_all().is_ok() {
             self.journal.clear(&mut self.storage);
