@@ -184,9 +184,9 @@ class OfTheDisk(unittest.TestCase):
             ann.hang_up()
         self.hook.wait_for(id, "finished")
         # Where only a part of its files can be written at first, it may be refused once more.
-        first, *between, last = self.hook.events(id)
-        self.assertEqual((first, last), ("started", "finished"))
-        self.assertEqual(between, ["interrupted", "continued"] * (len(between) // 2))
+        events = self.hook.events(id)
+        self.assertEqual(list(dict.fromkeys(events)), ["started", "interrupted", "continued", "finished"])
+        self.assertEqual(events[-2:], ["continued", "finished"])
 
     def test_a_recording_that_could_not_be_completed_is_told_and_repaired_by_the_next_start(self):
         with Phone(self.server, "ann") as ann:
