@@ -29,7 +29,7 @@ use signaling::{DialPlan, EndpointRule, Pattern, RoomRule, SiprecConfig};
 pub use documentation::markdown;
 pub use reader::Problem;
 use reader::{Read, Reader};
-pub use recording::{Occasion, Recording};
+pub use recording::{Arrangement, Occasion, Recording};
 pub use rooms::Rooms;
 pub use rtp::{Rtp, Shards};
 pub use services::{Api, Log};

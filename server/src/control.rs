@@ -205,10 +205,15 @@ impl Control {
     }
 
     fn look_after(&mut self, now: Instant) {
+        // Asked first: what was repaired is told before all is said to be.
+        let is_settled = self.world.recorder.is_settled();
         while let Some(event) = self.world.recorder.next_event() {
             if let Some(over) = self.world.note_written(&event) {
                 self.keeper.forget(over);
             }
+        }
+        if is_settled {
+            self.world.shelf.begin();
         }
         while let Some(event) = self.world.shelf.try_event() {
             tracing::info!(?event, "a finished recording");
@@ -254,10 +259,16 @@ impl Control {
         }
         let now = self.world.engine.now();
         self.take_facts(now);
-        let World { engine, recorder, shelf, .. } = self.world;
+        let World { engine, recorder, mut recordings, shelf, .. } = self.world;
         // The shards first: the taps end with them, and so do the recordings.
         engine.stop();
-        recorder.stop();
+        let (events, is_settled) = recorder.stop();
+        for event in &events {
+            recordings.hand_over(event, &shelf);
+        }
+        if is_settled {
+            shelf.begin();
+        }
         shelf.stop();
         tracing::info!("stopped");
     }

@@ -62,16 +62,18 @@ impl Snapshot {
     }
 
     fn server(&self, to: &mut Exposition) {
-        let mut gauge = |name, help, value: usize| {
-            to.family(name, Kind::Gauge, &[], help).sample(&[], value);
-        };
-        gauge("mixminus_calls", "Calls at present.", self.calls);
+        gauge(to, "mixminus_calls", "Calls at present.", self.calls);
         let help = "SIP transactions at present.";
-        gauge("mixminus_sip_transactions", help, self.transactions);
+        gauge(to, "mixminus_sip_transactions", help, self.transactions);
         let help = "Recording sessions (SIPREC) that others make with us at present.";
-        gauge("mixminus_siprec_sessions", help, self.recording_sessions);
+        gauge(to, "mixminus_siprec_sessions", help, self.recording_sessions);
         let draining = usize::from(self.draining);
-        gauge("mixminus_draining", "1 while the server ends its calls in order to stop.", draining);
+        gauge(
+            to,
+            "mixminus_draining",
+            "1 while the server ends its calls in order to stop.",
+            draining,
+        );
     }
 
     fn shards(&self, to: &mut Exposition) {
@@ -286,14 +288,12 @@ impl Snapshot {
         let help = "TCP connections that the server closed, by cause.";
         by(to, "mixminus_sip_tcp_closed_total", &["cause"], help, closed);
         let help = "TCP connections at present.";
-        to.family("mixminus_sip_tcp_connections", Kind::Gauge, &[], help)
-            .sample(&[], self.tcp_connections);
+        gauge(to, "mixminus_sip_tcp_connections", help, self.tcp_connections);
     }
 
     fn recorder(&self, to: &mut Exposition) {
         let status = &self.recorder;
-        to.family("mixminus_recordings", Kind::Gauge, &[], "Recordings going on.")
-            .sample(&[], status.active);
+        gauge(to, "mixminus_recordings", "Recordings going on.", status.active);
         let ended = [("finished", status.finished), ("failed", status.failed)];
         let help = "Recordings that ended, by whether their file is complete.";
         by(to, "mixminus_recordings_ended_total", &["outcome"], help, ended);
@@ -313,22 +313,22 @@ impl Snapshot {
         let help = "How often the disk was asked to hold recordings.";
         counter(to, "mixminus_recording_syncs_total", help, status.syncs);
         let help = "Octets of recordings that wait for the disk.";
-        to.family("mixminus_recording_queue_bytes", Kind::Gauge, &[], help)
-            .sample(&[], status.queue_bytes);
+        gauge(to, "mixminus_recording_queue_bytes", help, status.queue_bytes);
         let help = "Octets of the recordings' journal on the disk.";
-        to.family("mixminus_recording_journal_bytes", Kind::Gauge, &[], help)
-            .sample(&[], status.journal_bytes);
+        gauge(to, "mixminus_recording_journal_bytes", help, status.journal_bytes);
     }
 
     fn shelf(&self, to: &mut Exposition) {
         let status = &self.shelf;
-        let mut gauge = |name, help, value: u64| {
-            to.family(name, Kind::Gauge, &[], help).sample(&[], value);
-        };
-        gauge("mixminus_recordings_kept", "Finished recordings that are here.", status.recordings);
-        gauge("mixminus_recordings_kept_bytes", "Octets that they take.", status.bytes);
+        gauge(
+            to,
+            "mixminus_recordings_kept",
+            "Finished recordings that are here.",
+            status.recordings,
+        );
+        gauge(to, "mixminus_recordings_kept_bytes", "Octets that they take.", status.bytes);
         let help = "Of them, those that are still to be encrypted or uploaded.";
-        gauge("mixminus_recordings_waiting", help, status.waiting);
+        gauge(to, "mixminus_recordings_waiting", help, status.waiting);
         let done = [
             ("encrypted", status.encrypted),
             ("uploaded", status.uploaded),
@@ -355,11 +355,9 @@ impl Snapshot {
         to.family("process_cpu_seconds_total", Kind::Counter, &[], help)
             .sample(&[], seconds(process.cpu));
         let help = "Memory of the server that is in RAM.";
-        to.family("process_resident_memory_bytes", Kind::Gauge, &[], help)
-            .sample(&[], process.resident_bytes);
+        gauge(to, "process_resident_memory_bytes", help, process.resident_bytes);
         let help = "When the server started, in seconds since 1970.";
-        to.family("process_start_time_seconds", Kind::Gauge, &[], help)
-            .sample(&[], seconds(process.started));
+        gauge(to, "process_start_time_seconds", help, seconds(process.started));
     }
 }
 
@@ -370,6 +368,10 @@ fn seconds(duration: Duration) -> f64 {
 
 fn counter(to: &mut Exposition, name: &'static str, help: &'static str, value: u64) {
     to.family(name, Kind::Counter, &[], help).sample(&[], value);
+}
+
+fn gauge(to: &mut Exposition, name: &'static str, help: &'static str, value: impl Display) {
+    to.family(name, Kind::Gauge, &[], help).sample(&[], value);
 }
 
 /// One counter for each value of one label.

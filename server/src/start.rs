@@ -18,7 +18,7 @@ use crate::config::{Config, Occasion};
 use crate::control::Control;
 use crate::failure::Failure;
 use crate::placement::Placement;
-use crate::recording::{Keeper, Keeping, Prompts, Recorder, Recordings, Rules, Wish};
+use crate::recording::{Keeper, Keeping, Keys, Prompts, Recorder, Recordings, Rules, Wish};
 use crate::system::{cores_allowed, since_1970, stay_on, step_back, unguessable};
 use crate::welcome::{Facts, welcome};
 use crate::world::{OwnAddress, World};
@@ -247,7 +247,11 @@ fn rules(config: &Config) -> Rules {
     Rules {
         rooms: config.rooms.record,
         named: config.named_occasions.clone(),
-        keys: recording.keys.clone(),
+        keys: Keys {
+            record: recording.keys.clone(),
+            pause: recording.pause_keys.clone(),
+            mark: recording.mark_keys.clone(),
+        },
         room: wish(&recording.room_tracks),
         call: wish(&recording.call_tracks),
     }
@@ -258,7 +262,8 @@ fn keeping(config: &Config) -> Keeping {
     Keeping {
         format: recording.format,
         rate: recording.rate,
-        stereo: recording.stereo,
+        arrangement: recording.layout,
+        channels: recording.channels,
         ends_with_tracks: true,
     }
 }

@@ -13,6 +13,7 @@ use recorder_writer::Note;
 use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 use signaling_transport::Transport;
 
+use crate::config::Arrangement;
 use crate::recording::{Desk, Keeping, Prompts, Recorder, Recordings};
 use crate::system::local_address_toward;
 
@@ -81,7 +82,8 @@ impl Outside for World {
 
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
         // A file for each: streams of a recording session come and go.
-        let keeping = Keeping { stereo: false, ..self.recordings.usual().clone() };
+        let keeping =
+            Keeping { arrangement: Arrangement::Tracks, ..self.recordings.usual().clone() };
         self.keep(start, &keeping)
     }
 

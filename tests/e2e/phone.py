@@ -61,6 +61,8 @@ class Phone:
         self.heard = bytearray()
         self.events = []
         self.playing = None
+        # What is sent is said to be this: PCMU.
+        self.payload_type = 0
 
     def __enter__(self):
         return self
@@ -181,11 +183,15 @@ class Phone:
         ssrc, sequence, timestamp = (random.getrandbits(bits) for bits in (32, 16, 32))
         start = time.monotonic()
         for n in range(int(seconds * 50)):
-            at = n * sound.FRAME % (len(octets) - sound.FRAME + 1)
-            header = struct.pack(">BBHII", 0x80, 0, (sequence + n) & 0xFFFF, (timestamp + 160 * n) & 0xFFFFFFFF, ssrc)
+            header = struct.pack(">BBHII", 0x80, self.payload_type, (sequence + n) & 0xFFFF, (timestamp + 160 * n) & 0xFFFFFFFF, ssrc)
             if n not in lost:
-                self.rtp.sendto(header + octets[at:at + sound.FRAME], self.remote_media)
+                self.rtp.sendto(header + self.frame(octets, n), self.remote_media)
             self.listen(start + (n + 1) / 50)
+
+    def frame(self, octets, n):
+        """What the packet of that number brings."""
+        at = n * sound.FRAME % (len(octets) - sound.FRAME + 1)
+        return octets[at:at + sound.FRAME]
 
     def press(self, digit, payload_type=101):
         """One key as telephone events (RFC 4733): 100 ms, its end sent three times."""

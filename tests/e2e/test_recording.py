@@ -1,60 +1,14 @@
 """Recordings under control: by the API, by keys, by a header; what is kept, and how it is fetched."""
 
-import io
 import json
-import struct
 import tempfile
 import time
 import unittest
-import urllib.error
-import urllib.request
-import wave
 
 import sound
 from phone import Phone
+from recordings import fetch, file_of, finished, level, packets, samples
 from server import HOST, Server, WithCalls, wait_until
-
-
-def finished(server, id=None):
-    """The recording of this id, or the newest, once it is finished."""
-    def look():
-        found = [one for one in server.get("/v1/recordings")["recordings"] if id in (None, one["id"])]
-        return found[0] if found and found[0]["state"] == "finished" else None
-    return wait_until(look, f"{id or 'a recording'} is finished")
-
-
-def fetch(server, recording, name, part=None):
-    """A file of a recording: status, headers, octets."""
-    asked = urllib.request.Request(f"{server.api}/v1/recordings/{recording['id']}/files/{name}")
-    if part:
-        asked.add_header("Range", part)
-    try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:
-            return answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as refused:
-        with refused:
-            return refused.code, refused.headers, refused.read()
-
-
-def file_of(recording, ending):
-    """The name of the one file that ends so."""
-    names = [file["name"] for file in recording["files"] if file["name"].endswith(ending)]
-    assert len(names) == 1, recording
-    return names[0]
-
-
-def samples(octets):
-    """The samples of each audio channel, and their rate."""
-    with wave.open(io.BytesIO(octets)) as file:
-        channels = file.getnchannels()
-        flat = struct.unpack(f"<{file.getnframes() * channels}h", file.readframes(file.getnframes()))
-        return [flat[at::channels] for at in range(channels)], file.getframerate()
-
-
-def level(track, rate, frequency):
-    """How loud a tone is in the middle of a track."""
-    middle = len(track) // 2
-    return sound.level_of(track[middle - rate // 2:middle + rate // 2], frequency, rate)
 
 
 class ByTheApi(WithCalls):
@@ -162,6 +116,82 @@ class ByTheApi(WithCalls):
             status, _, octets = fetch(self.server, recording, file_of(recording, ending))
             self.assertEqual((status, octets[:4]), (200, magic))
             self.assertGreater(len(octets), 5000 if ending == ".pcapng" else 500)
+            if ending == ".pcapng":
+                # The header of RTP and what was said, as it was sent.
+                told = [packet for packet in packets(octets) if len(packet) == 12 + sound.FRAME]
+                self.assertGreaterEqual(len(told), 90)
+                said = [joe.frame(sound.tone(500, 1), n) for n in range(100)]
+                heard = [packet[12:] for packet in told]
+                self.assertIn(heard, [said[first:first + len(heard)] for first in range(100)])
+                self.assertEqual({packet[:2] for packet in told}, {b"\x80\x00"})
+
+    def test_one_file_has_an_audio_channel_for_each_track_and_one_too_many_is_not_lost(self):
+        tones = {"ann": 500, "bob": 800, "eve": 1100}
+        phones = {name: Phone(self.server, name) for name in tones}
+        with phones["ann"], phones["bob"], phones["eve"]:
+            for phone in phones.values():
+                phone.call("3103")
+            wish = {"tracks": ["received"], "layout": "multichannel", "channels": 2}
+            begun = self.order("POST", "/v1/rooms/3103/recordings", wish, 201)
+            for name, phone in phones.items():
+                phone.play(sound.tone(tones[name], 1), seconds=3)
+            for phone in phones.values():
+                phone.stop_playing()
+            self.order("POST", f"/v1/recordings/{begun['id']}/stop")
+            for phone in phones.values():
+                phone.hang_up()
+        recording = finished(self.server, begun["id"])
+        told = json.loads(fetch(self.server, recording, recording["id"] + ".json")[2])
+        self.assertEqual(told["layout"], {"multichannel": 2})
+        files = {file["name"]: samples(fetch(self.server, recording, file["name"])[2]) for file in told["files"]}
+        self.assertEqual(sorted(len(channels) for channels, _ in files.values()), [1, 2])
+        self.assertEqual(len({len(channel) for channels, _ in files.values() for channel in channels}), 1)
+        callers = {who["id"]: who["uri"].split(":")[1].split("@")[0] for who in told["participants"]}
+        self.assertEqual(len(told["tracks"]), 3)
+        for track in told["tracks"]:
+            channels, rate = files[track["file"]]
+            loud = [name for name in tones if level(channels[track["channel"]], rate, tones[name]) > 3000]
+            self.assertEqual(loud, [callers[track["participant"]]])
+
+    def test_a_file_has_the_rate_of_its_track_or_the_one_that_is_chosen(self):
+        with Phone(self.server, "narrow") as narrow, Phone(self.server, "wide") as wide:
+            narrow.call("3104")
+            wide.call("3104", body=wide.description("9 101"))
+            wide.payload_type = 9
+            for wish, expected in [({}, {"narrow": 8000, "wide": 16000}), ({"rate": 48000}, {"narrow": 48000, "wide": 48000})]:
+                wish = {"tracks": ["received"], **wish}
+                begun = self.order("POST", "/v1/rooms/3104/recordings", wish, 201)
+                for phone in (narrow, wide):
+                    phone.play(sound.tone(500, 1), seconds=1)
+                for phone in (narrow, wide):
+                    phone.stop_playing()
+                self.order("POST", f"/v1/recordings/{begun['id']}/stop")
+                recording = finished(self.server, begun["id"])
+                told = json.loads(fetch(self.server, recording, recording["id"] + ".json")[2])
+                callers = {who["id"]: who["uri"].split(":")[1].split("@")[0] for who in told["participants"]}
+                rates = {callers[track["participant"]]: samples(fetch(self.server, recording, track["file"])[2])[1]
+                         for track in told["tracks"]}
+                self.assertEqual(rates, expected)
+            for phone in (narrow, wide):
+                phone.hang_up()
+
+    def test_a_participants_recording_is_marked_and_stopped_while_the_call_goes_on(self):
+        with Phone(self.server, "sue") as sue:
+            sue.call("echo")
+            who = self.server.participants()[0]["id"]
+            begun = self.order("POST", f"/v1/participants/{who}/recordings", {"layout": "tracks"}, 201)
+            self.order("POST", f"/v1/participants/{who}/recordings", status=409)
+            sue.play(sound.tone(500, 1), seconds=1)
+            self.order("POST", f"/v1/recordings/{begun['id']}/marks", {"label": "here"})
+            sue.stop_playing()
+            self.order("POST", f"/v1/recordings/{begun['id']}/stop")
+            recording = finished(self.server, begun["id"])
+            self.assertEqual(len(self.server.participants()), 1, "the call goes on")
+            sue.hang_up()
+        told = json.loads(fetch(self.server, recording, recording["id"] + ".json")[2])
+        self.assertIn("here", [event.get("label") for event in told["events"]])
+        self.assertEqual(sorted(track["kind"] for track in told["tracks"]), ["received", "sent"])
+        self.assertEqual(len(told["files"]), 2)
 
     def test_what_cannot_be_recorded_is_a_clear_error(self):
         self.order("POST", "/v1/rooms/nowhere/recordings", status=404)
@@ -169,7 +199,8 @@ class ByTheApi(WithCalls):
         self.order("POST", "/v1/recordings/none/stop", status=404)
         with Phone(self.server) as phone:
             phone.call("3102")
-            for wrong in ({"tracks": []}, {"tracks": ["video"]}, {"format": "mp3"}, {"rate": 44100}, {"colour": "red"}):
+            for wrong in ({"tracks": []}, {"tracks": ["video"]}, {"format": "mp3"}, {"rate": 44100}, {"colour": "red"},
+                          {"layout": "round"}, {"channels": 0}, {"channels": 65}):
                 refused = self.order("POST", "/v1/rooms/3102/recordings", wrong, 400)
                 self.assertEqual(refused["error"], "recording")
             who = self.server.participants("3102")[0]["id"]
@@ -180,7 +211,8 @@ class ByTheApi(WithCalls):
 class ByThoseWhoMay(unittest.TestCase):
     def test_keys_and_the_header_begin_and_end_the_recording_of_a_room(self):
         boss_may = {"[endpoint]": {"user": "boss", "may_record": True}}
-        with Server(recording={"keys": "*1"}, **boss_may) as server:
+        keys = {"keys": "*1", "pause_keys": "*2", "mark_keys": "*3"}
+        with Server(recording=keys, **boss_may) as server:
             is_recorded = lambda: server.get("/v1/rooms/3200")["recorded"]
             with Phone(server, "boss") as boss, Phone(server, "guest") as guest:
                 boss.call("3200")
@@ -194,6 +226,10 @@ class ByThoseWhoMay(unittest.TestCase):
                 for key in "*1":
                     boss.press(key)
                 wait_until(is_recorded, "the boss's keys begin it")
+                for key in "*3*2":
+                    boss.press(key)
+                state = lambda: server.get("/v1/recordings")["going"][0]["state"]
+                wait_until(lambda: state() == "paused", "the boss's keys let it pause")
                 boss.send(boss.request("INFO", boss.number, extra=["Record: off"]))
                 self.assertEqual(boss.response().status, 200)
                 wait_until(lambda: not is_recorded(), "the header ends it")
@@ -204,10 +240,86 @@ class ByThoseWhoMay(unittest.TestCase):
             recording = finished(server)
             _, _, octets = fetch(server, recording, recording["id"] + ".json")
             events = json.loads(octets)["events"]
+            self.assertIn(f"sip:boss@{HOST}", [event.get("label") for event in events])
             self.assertNotIn("*", json.dumps([event for event in events if event["event"] == "digit"]))
 
 
+    def test_the_header_of_an_invite_counts_where_it_comes_from_who_may(self):
+        boss_may = {"[endpoint]": {"user": "boss", "may_record": True}}
+        with Server(**boss_may) as server:
+            going = lambda: server.get("/v1/recordings")["going"]
+            with Phone(server, "guest") as guest, Phone(server, "boss") as boss:
+                self.invite(guest, "3201")
+                self.assertEqual(going(), [])
+                self.invite(boss, "3201")
+                wait_until(lambda: server.get("/v1/rooms/3201")["recorded"], "the room is recorded")
+                boss.hang_up()
+                guest.hang_up()
+            wait_until(lambda: not going(), "it ends with the room")
+            with Phone(server, "boss") as boss:
+                self.invite(boss, "echo")
+                wait_until(going, "the call is recorded")
+                self.assertEqual((going()[0]["tracks"], going()[0]["call_id"]), (["received", "sent"], boss.call_id))
+                boss.hang_up()
+
+    def invite(self, phone, number):
+        self.assertEqual(phone.invite(number, extra=["Record: on"]).status, 200)
+        phone.acknowledge()
+
+    def test_each_call_of_an_endpoint_that_is_always_recorded_is_and_a_room_that_never_is_is_not(self):
+        settings = {"[endpoint]": {"user": "desk", "record": True}, "rooms": {"record": "never"}, "recording": {"keys": "*1"}}
+        with Server(**settings) as server:
+            with Phone(server, "desk") as desk, Phone(server, "guest") as guest:
+                guest.call("3202")
+                self.assertEqual(server.get("/v1/recordings")["going"], [])
+                status, body = server.request("POST", "/v1/rooms/3202/recordings")
+                self.assertEqual((status, json.loads(body)["error"]), (403, "never_recorded"))
+                desk.call("3202")
+                desk.play(sound.tone(500, 1), seconds=1)
+                guest.play(sound.tone(800, 1), seconds=1)
+                for phone in (desk, guest):
+                    phone.stop_playing()
+                self.assertFalse(server.get("/v1/rooms/3202")["recorded"])
+                for phone in (desk, guest):
+                    phone.hang_up()
+            recording = finished(server)
+            told = json.loads(fetch(server, recording, recording["id"] + ".json")[2])
+            self.assertEqual((told["call_id"], told["layout"]), (desk.call_id, "stereo"))
+            (left, right), rate = samples(fetch(server, recording, file_of(recording, ".wav"))[2])
+            self.assertGreater(sound.level_of(left, 500, rate), 2 * sound.level_of(left, 800, rate))
+            self.assertGreater(sound.level_of(right, 800, rate), 2 * sound.level_of(right, 500, rate))
+
+
 class Told(unittest.TestCase):
+    def test_who_is_recorded_hears_a_beep_now_and_then_but_in_a_pause(self):
+        with Server(rooms={"record": "always"}, recording={"beep": "5s"}) as server:
+            with Phone(server, "one") as one, Phone(server, "two") as two:
+                one.call("3301")
+                two.call("3301")
+                for phone in (one, two):
+                    phone.play(sound.tone(500, 1), seconds=6.5)
+                for phone in (one, two):
+                    phone.stop_playing()
+                for phone in (one, two):
+                    self.assertIn(self.beeps(phone), (1, 2))
+                id = server.get("/v1/recordings")["going"][0]["id"]
+                self.assertEqual(server.request("POST", f"/v1/recordings/{id}/pause")[0], 204)
+                # A beep that has begun ends.
+                one.play(sound.tone(500, 1), seconds=0.5)
+                one.stop_playing()
+                one.heard.clear()
+                one.play(sound.tone(500, 1), seconds=5.5)
+                one.stop_playing()
+                self.assertEqual(self.beeps(one), 0)
+                for phone in (one, two):
+                    phone.hang_up()
+
+    def beeps(self, phone):
+        """How many there are in what was heard: parts of 0.1 s that are loud at 1,400 Hz, next to each other."""
+        part = sound.SAMPLE_RATE // 10
+        loud = [sound.level(phone.heard[at:at + part], 1400) > 1000 for at in range(0, len(phone.heard), part)]
+        return sum(is_loud and not before for before, is_loud in zip([False, *loud], loud))
+
     def test_who_begins_to_be_recorded_hears_the_announcement_and_then_the_room(self):
         with tempfile.NamedTemporaryFile(suffix=".wav") as announcement:
             announcement.write(sound.wav([sound.decode(octet) for octet in sound.tone(1200, 1)]))

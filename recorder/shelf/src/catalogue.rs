@@ -2,7 +2,7 @@
 //! only what lists and rules need is held in memory; the rest is read when it is asked for. No file
 //! is touched while the catalogue is locked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::ops::Bound;
@@ -25,6 +25,8 @@ pub(crate) type Key = (String, String);
 pub(crate) struct Catalogue {
     recordings: BTreeMap<Key, Brief>,
     started: BTreeMap<String, String>,
+    /// Those whose files the writer still writes, or might write anew after a crash.
+    volatile: BTreeSet<String>,
     bytes: u64,
 }
 
@@ -64,14 +66,7 @@ impl Catalogue {
     /// Finds what is in the folder.
     pub(crate) fn open(config: &ShelfConfig) -> Self {
         let mut catalogue = Self::default();
-        let mut names = Vec::new();
-        // Whoever cannot record, or never has, takes calls all the same.
-        if let Err(error) = find_names(&config.folder, "", 0, &mut names)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "what was recorded before is not known");
-        }
-        for name in names {
+        for name in names(&config.folder) {
             let found = Found::read(config, &name);
             catalogue.put(&name, found);
         }
@@ -87,6 +82,15 @@ impl Catalogue {
             self.started.insert(name.to_owned(), started.clone());
             let brief = Brief { ended, bytes, settled, busy };
             self.recordings.insert((started, name.to_owned()), brief);
+        }
+    }
+
+    /// Leaves its files alone until the disk holds them.
+    pub(crate) fn set_volatile(&mut self, name: &str, volatile: bool) {
+        if volatile {
+            self.volatile.insert(name.to_owned());
+        } else {
+            self.volatile.remove(name);
         }
     }
 
@@ -122,10 +126,11 @@ impl Catalogue {
         }
     }
 
-    /// Those with which something is left to be done, oldest first.
+    /// Those with which something is left to be done and can be, oldest first.
     pub(crate) fn unsettled(&self) -> Vec<String> {
         let unsettled = self.recordings.iter().filter(|(_, brief)| !brief.settled);
-        unsettled.map(|((_, name), _)| name.clone()).collect()
+        let names = unsettled.map(|((_, name), _)| name);
+        names.filter(|name| !self.volatile.contains(*name)).cloned().collect()
     }
 
     /// How many there are, what they take, and with how many something is left to be done.
@@ -143,10 +148,10 @@ impl Catalogue {
 
     /// Those that the rule does not keep. They are busy from now on: they are to be removed.
     pub(crate) fn expire(&mut self, rule: Retention, now_unix_nanos: u64) -> Vec<(String, Expiry)> {
-        let kept = self.recordings.values().map(|brief| Kept {
+        let kept = self.recordings.iter().map(|((_, name), brief)| Kept {
             ended: &brief.ended,
             bytes: brief.bytes,
-            held: brief.busy || !brief.settled,
+            held: brief.busy || !brief.settled || self.volatile.contains(name),
         });
         let all: Vec<_> = kept.collect();
         let judged = rule.judge(now_unix_nanos, &all);
@@ -174,6 +179,18 @@ fn remove_file(folder: &Path, name: &str) -> io::Result<()> {
     let Some(path) = within(folder, name) else { return Ok(()) };
     gone(fs::remove_file(&path))?;
     sync_folder_of(&path)
+}
+
+/// The names of all recordings in the folder.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    // Whoever cannot record, or never has, takes calls all the same.
+    if let Err(error) = find_names(folder, "", 0, &mut names)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "what was recorded before is not known");
+    }
+    names
 }
 
 /// The names of metadata files, in folders within folders. Hidden ones and links are not ours.

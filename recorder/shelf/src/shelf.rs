@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -20,7 +21,7 @@ use crate::encrypt::Encrypter;
 use crate::mark::Mark;
 use crate::status::{Event, Status};
 use crate::upload::Storage;
-use crate::webhook::{self, Body, Hook};
+use crate::webhook::{self, Hook};
 use crate::work::{Order, Tools, Work};
 
 /// Recordings of one page at most.
@@ -28,6 +29,9 @@ pub const RECORDINGS_PER_PAGE_MAX: usize = 1000;
 
 /// Events that wait to be asked for.
 const EVENTS_MAX: usize = 1000;
+
+/// Messages to webhooks that wait for the thread to put them where they wait for each URL.
+const ANNOUNCEMENTS_MAX: usize = 1000;
 
 /// What webhooks are told of the metadata of a recording that is finished.
 const TOLD: [&str; 8] =
@@ -66,15 +70,15 @@ pub struct Opened {
 pub enum Refusal {
     /// There is no such recording, or no such file of it.
     Unknown,
-    /// It is being encrypted or uploaded at the moment.
+    /// It is being encrypted or uploaded at the moment, or what a crash has left is being repaired.
     Busy,
     /// The disk.
     Disk(io::ErrorKind),
 }
 
 impl Shelf {
-    /// Finds what is in the folder and starts the thread. Recordings that were left unencrypted or not
-    /// uploaded are taken up, whenever they are from.
+    /// Finds what is in the folder and starts the thread. Nothing is done to any recording, and nothing
+    /// is sent, before [`Shelf::begin`].
     pub fn open(config: &ShelfConfig) -> Result<Self, Failure> {
         // Whoever was first has decided; all that matters is that there is one.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -83,13 +87,15 @@ impl Shelf {
             storage: config.upload.as_ref().map(Storage::new).transpose()?,
             keep: config.upload.as_ref().is_none_or(|upload| upload.keep),
         };
-        let (senders, hooks) = hooks(config)?;
+        let hooks = hooks(config)?;
         let catalogue = Catalogue::open(config);
+        let (announcements, announced) = mpsc::channel(ANNOUNCEMENTS_MAX);
         let inside = Arc::new(Inside {
             config: config.clone(),
             catalogue: Mutex::new(catalogue),
             news: Mutex::default(),
-            hooks: senders,
+            announcements,
+            has_begun: AtomicBool::new(false),
         });
         let (orders, order_queue) = mpsc::unbounded_channel();
         let work = Work {
@@ -97,10 +103,13 @@ impl Shelf {
             tools: Arc::new(tools),
             retry: config.retry,
             orders: order_queue,
+            announced,
+            hooks,
+            outboxes: Vec::new(),
             due: std::collections::BTreeMap::new(),
         };
         let run = move || {
-            if let Err(error) = work.run(hooks) {
+            if let Err(error) = work.run() {
                 tracing::error!(%error, "recordings stay as they are");
             }
         };
@@ -144,7 +153,7 @@ impl Shelf {
         if !catalogue.has(name) {
             return Err(Refusal::Unknown);
         }
-        if catalogue.is_busy(name) {
+        if catalogue.is_busy(name) || !self.inside.has_begun() {
             return Err(Refusal::Busy);
         }
         catalogue.set_busy(name, true);
@@ -155,11 +164,34 @@ impl Shelf {
         Ok(())
     }
 
-    /// The metadata file of a recording is complete: it is put on the shelf, and what is to be done
-    /// with it begins. Returns at once.
+    /// What an earlier run has left in the folder is as it will stay: whatever a crash had cut is
+    /// repaired. Recordings that were left unencrypted or not uploaded are taken up, whenever they
+    /// are from, and so are messages to webhooks. Returns at once, and only the first time matters.
+    pub fn begin(&self) {
+        if !self.inside.has_begun.swap(true, Ordering::Relaxed) {
+            self.order(Order::Begin);
+        }
+    }
+
+    /// A recording of this name goes on: whatever is found of it is left alone until it is durable.
+    pub fn started(&self, name: &str) {
+        self.inside.catalogue().set_volatile(name, true);
+    }
+
+    /// The metadata file of a recording is complete: it is put on the shelf. Returns at once.
     pub fn finished(&self, name: &str) {
+        self.order(Order::Finished(name.to_owned()));
+    }
+
+    /// Nothing will be written to a finished recording any more, not even by a repair: what is to be
+    /// done with it begins. Returns at once.
+    pub fn durable(&self, name: &str) {
+        self.order(Order::Durable(name.to_owned()));
+    }
+
+    fn order(&self, order: Order) {
         // Without a thread it waits for the next start.
-        let _ = self.orders.send(Order::Finished(name.to_owned()));
+        let _ = self.orders.send(order);
     }
 
     /// Tells the webhooks of a state that the shelf does not know of itself: `event` is one word
@@ -179,10 +211,10 @@ impl Shelf {
         Status { recordings, bytes, waiting, ..self.inside.news().status }
     }
 
-    /// Ends the thread; what it was doing is repeated at the next start. Messages to webhooks that
-    /// wait are lost.
+    /// Ends the thread; what it was doing is repeated at the next start, when messages to webhooks
+    /// that wait are sent.
     pub fn stop(&self) {
-        let _ = self.orders.send(Order::Stop);
+        self.order(Order::Stop);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A fault of the thread has been told by its panic.
@@ -191,10 +223,9 @@ impl Shelf {
     }
 }
 
-/// The queues of messages to webhooks: where they are put in, and where they are taken out.
-fn hooks(config: &ShelfConfig) -> Result<(Vec<mpsc::Sender<Body>>, Vec<Hook>), Failure> {
+fn hooks(config: &ShelfConfig) -> Result<Vec<Hook>, Failure> {
     if config.webhooks.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Vec::new());
     }
     let client = webhook::client()?;
     let hooks = config.webhooks.iter().enumerate().map(|(index, webhook)| {
@@ -208,7 +239,8 @@ pub(crate) struct Inside {
     config: ShelfConfig,
     catalogue: Mutex<Catalogue>,
     news: Mutex<News>,
-    hooks: Vec<mpsc::Sender<Body>>,
+    announcements: mpsc::Sender<String>,
+    has_begun: AtomicBool,
 }
 
 #[derive(Default)]
@@ -230,6 +262,10 @@ impl Inside {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
+    }
+
     /// Everything about a recording, from its files.
     fn read(&self, name: &str) -> Option<Recording> {
         let document = Document::read(self.folder(), name)?;
@@ -244,12 +280,22 @@ impl Inside {
         here
     }
 
+    /// Looks anew at all that is in the folder: a repair has changed it.
+    pub(crate) fn refresh_all(&self) {
+        for name in catalogue::names(self.folder()) {
+            self.refresh(&name);
+        }
+    }
+
     /// Removes a recording that was made busy for that.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         let removed = catalogue::remove(self.folder(), name);
         let mut catalogue = self.catalogue();
         match removed {
-            Ok(()) => catalogue.forget(name),
+            Ok(()) => {
+                catalogue.forget(name);
+                catalogue.set_volatile(name, false);
+            }
             Err(_) => catalogue.set_busy(name, false),
         }
         removed
@@ -257,7 +303,7 @@ impl Inside {
 
     /// Gives up what the rule does not keep, and says what that was.
     pub(crate) fn retain(&self, now_unix_nanos: u64) -> Vec<(String, Expiry)> {
-        if self.config.retention == Retention::default() {
+        if self.config.retention == Retention::default() || !self.has_begun() {
             return Vec::new();
         }
         let expired = self.catalogue().expire(self.config.retention, now_unix_nanos);
@@ -302,7 +348,7 @@ impl Inside {
     }
 
     fn announce(&self, event: &str, name: &str, detail: Map<String, Value>) {
-        if self.hooks.is_empty() {
+        if self.config.webhooks.is_empty() {
             return;
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -311,11 +357,9 @@ impl Inside {
         if let Some(body) = body.as_object_mut() {
             body.extend(detail);
         }
-        let body: Body = body.to_string().into_bytes().into();
-        let full = self.hooks.iter().filter(|hook| hook.try_send(Arc::clone(&body)).is_err());
-        let full = full.count() as u64;
-        if full > 0 {
-            self.count(|status| status.unannounced += full);
+        if self.announcements.try_send(body.to_string()).is_err() {
+            let urls = self.config.webhooks.len() as u64;
+            self.count(|status| status.unannounced += urls);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Webhooks: each state of each recording as an HTTP POST of a JSON document.
 //!
 //! Messages to one URL go one after the other, in order. One that is not taken (any answer but
-//! 2xx) is sent again with growing pauses, and given up after [`ATTEMPTS_MAX`]. What waits is bounded;
-//! what has no room, or is given up, is counted. With a secret the header `X-Mixminus-Signature`
-//! is `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits.
+//! 2xx) is sent again with growing pauses, and given up after [`ATTEMPTS_MAX`]. What waits is bounded
+//! and on the disk ([`Outbox`]); what has no room, or is given up, is counted. With a secret the header
+//! `X-Mixminus-Signature` is `sha256=` and the HMAC-SHA256 of the body in hexadecimal digits.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,46 +16,47 @@ use sha2::Sha256;
 use tokio::sync::mpsc;
 
 use crate::config::{Failure, Retry, Webhook};
+use crate::outbox::{Message, Outbox};
 use crate::shelf::Inside;
 
-/// Messages that wait for one URL.
-const WAITING_MAX: usize = 1000;
 /// How often a message is sent before it is given up.
 const ATTEMPTS_MAX: u32 = 10;
 /// How long the other side may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const SIGNATURE: &str = "X-Mixminus-Signature";
 
-/// A message's body.
-pub(crate) type Body = Arc<[u8]>;
-
-/// One URL: the end of its queue where messages are taken out.
+/// One URL.
 pub(crate) struct Hook {
     client: Client,
     url: Url,
     secret: Option<String>,
     retry: Retry,
-    messages: mpsc::Receiver<Body>,
 }
 
 impl Hook {
-    /// The hook, and where messages to it are put in. None, where the URL is none of HTTP.
-    pub(crate) fn new(
-        webhook: &Webhook,
-        retry: Retry,
-        client: &Client,
-    ) -> Option<(mpsc::Sender<Body>, Self)> {
+    /// None, where the URL is none of HTTP.
+    pub(crate) fn new(webhook: &Webhook, retry: Retry, client: &Client) -> Option<Self> {
         let url: Url = webhook.url.parse().ok()?;
         let secret = webhook.secret.as_ref().map(|secret| secret.reveal().to_owned());
-        let (sender, messages) = mpsc::channel(WAITING_MAX);
-        let hook = Self { client: client.clone(), url, secret, retry, messages };
-        ["http", "https"].contains(&hook.url.scheme()).then_some((sender, hook))
+        let hook = Self { client: client.clone(), url, secret, retry };
+        ["http", "https"].contains(&hook.url.scheme()).then_some(hook)
+    }
+
+    /// Its queue, with what an earlier run has left in it.
+    pub(crate) fn outbox(&self, recordings: &Path) -> (Outbox, mpsc::Receiver<Message>) {
+        Outbox::open(recordings, self.url.as_str())
+    }
+
+    /// What tells its queue from those of others.
+    pub(crate) fn url(&self) -> &str {
+        self.url.as_str()
     }
 
     /// Sends messages until no more can come.
-    pub(crate) async fn run(mut self, inside: Arc<Inside>) {
-        while let Some(body) = self.messages.recv().await {
-            let taken = self.send(&body).await;
+    pub(crate) async fn run(self, mut messages: mpsc::Receiver<Message>, inside: Arc<Inside>) {
+        while let Some(message) = messages.recv().await {
+            let taken = self.send(&message.body).await;
+            message.remove();
             inside.count(|status| {
                 if taken {
                     status.announced += 1;
@@ -65,7 +67,7 @@ impl Hook {
         }
     }
 
-    async fn send(&self, body: &Body) -> bool {
+    async fn send(&self, body: &[u8]) -> bool {
         for attempt in 1..=ATTEMPTS_MAX {
             let mut request = self
                 .client

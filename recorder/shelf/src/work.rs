@@ -15,6 +15,7 @@ use crate::config::Retry;
 use crate::document::Document;
 use crate::encrypt::Encrypter;
 use crate::mark::Mark;
+use crate::outbox::{self, Outbox};
 use crate::shelf::Inside;
 use crate::status::Event;
 use crate::upload::{Storage, Trouble};
@@ -28,8 +29,12 @@ const ROUND: Duration = Duration::from_secs(60);
 
 /// What the thread is told.
 pub(crate) enum Order {
+    /// What an earlier run has left is as it will stay.
+    Begin,
     /// This one is on the shelf.
     Finished(String),
+    /// Nothing is written to this one any more.
+    Durable(String),
     /// End.
     Stop,
 }
@@ -48,43 +53,51 @@ pub(crate) struct Work {
     pub(crate) tools: Arc<Tools>,
     pub(crate) retry: Retry,
     pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    /// Messages for all webhooks.
+    pub(crate) announced: mpsc::Receiver<String>,
+    /// The webhooks, until they run.
+    pub(crate) hooks: Vec<Hook>,
+    /// Where messages wait for each of them, once they run.
+    pub(crate) outboxes: Vec<Outbox>,
     /// What is to be done, and when; the number says how often it failed.
     pub(crate) due: BTreeMap<String, (Instant, u32)>,
 }
 
 impl Work {
     /// Runs the thread until it is told to stop.
-    pub(crate) fn run(self, hooks: Vec<Hook>) -> std::io::Result<()> {
-        Builder::new_current_thread().enable_all().build()?.block_on(self.serve(hooks));
+    pub(crate) fn run(self) -> std::io::Result<()> {
+        Builder::new_current_thread().enable_all().build()?.block_on(self.serve());
         Ok(())
     }
 
-    async fn serve(mut self, hooks: Vec<Hook>) {
-        for hook in hooks {
-            tokio::spawn(hook.run(Arc::clone(&self.inside)));
-        }
-        for name in self.inside.catalogue().unsettled() {
-            self.due.insert(name, (Instant::now(), 0));
-        }
+    async fn serve(mut self) {
         let mut running = JoinSet::new();
         let mut round = interval(ROUND);
         while self.turn(&mut running, &mut round).await {}
+        while let Ok(body) = self.announced.try_recv() {
+            self.announce(&body);
+        }
     }
 
     /// Waits for one thing to happen; false for the order to stop.
     async fn turn(&mut self, running: &mut JoinSet<Done>, round: &mut Interval) -> bool {
         let next = self.start(running);
+        let is_open = !self.outboxes.is_empty();
         tokio::select! {
             order = self.orders.recv() => match order {
+                Some(Order::Begin) => self.begin().await,
                 Some(Order::Finished(name)) => {
-                    if self.inside.refresh(&name) {
-                        self.inside.tell_finished(&name);
-                        self.due.insert(name, (Instant::now(), 0));
-                    }
+                    // Told before anybody can delete it, though sent after it can be fetched.
+                    self.inside.tell_finished(&name);
+                    self.inside.refresh(&name);
+                }
+                Some(Order::Durable(name)) => {
+                    self.take_up(name);
                     self.retain();
                 }
                 Some(Order::Stop) | None => return false,
             },
+            Some(body) = self.announced.recv(), if is_open => self.announce(&body),
             Some(done) = running.join_next() => {
                 if let Ok(done) = done {
                     self.finish(done);
@@ -95,6 +108,41 @@ impl Work {
             _ = round.tick() => self.retain(),
         }
         true
+    }
+
+    /// Takes up what an earlier run has left.
+    async fn begin(&mut self) {
+        let inside = Arc::clone(&self.inside);
+        // A fault there has been told by its panic; what is known is worked on.
+        let _ = spawn_blocking(move || inside.refresh_all()).await;
+        outbox::keep_only(self.inside.folder(), self.hooks.iter().map(Hook::url));
+        for hook in self.hooks.drain(..) {
+            let (outbox, messages) = hook.outbox(self.inside.folder());
+            self.outboxes.push(outbox);
+            tokio::spawn(hook.run(messages, Arc::clone(&self.inside)));
+        }
+        for name in self.inside.catalogue().unsettled() {
+            self.due.insert(name, (Instant::now(), 0));
+        }
+        self.retain();
+    }
+
+    /// One that is there can be worked on.
+    fn take_up(&mut self, name: String) {
+        let mut catalogue = self.inside.catalogue();
+        catalogue.set_volatile(&name, false);
+        if catalogue.has(&name) {
+            self.due.insert(name, (Instant::now(), 0));
+        }
+    }
+
+    /// Puts a message where it waits for each URL.
+    fn announce(&mut self, body: &str) {
+        for outbox in &mut self.outboxes {
+            if !outbox.put(body.as_bytes()) {
+                self.inside.count(|status| status.unannounced += 1);
+            }
+        }
     }
 
     /// Starts what is due, as far as hands are free; says when the next is.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine_control::{TapContent, TapId, TapItem, TapReader};
-use media_units::Instant;
+use media_units::{Instant, RateClass};
 use recorder::account::Note;
 use recorder::portion::{Portion, What};
 
@@ -50,6 +50,8 @@ pub(crate) enum Change {
 pub(crate) struct TrackPortion {
     pub(crate) track: usize,
     pub(crate) portion: Portion,
+    /// The rate of its tap, as far as that has been silent.
+    pub(crate) class: Option<RateClass>,
     /// The first period after it, once its tap has ended.
     pub(crate) ended: Option<u64>,
 }
@@ -326,7 +328,7 @@ impl Gathering {
             let empty =
                 if inlet.told { Portion::default() } else { spare.pop().unwrap_or_default() };
             let portion = std::mem::replace(&mut inlet.portion, empty);
-            tracks.push(TrackPortion { track: inlet.track, portion, ended });
+            tracks.push(TrackPortion { track: inlet.track, portion, class: inlet.class, ended });
         }
         self.packet_bytes = 0;
         RecordingPortion {

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use engine_control::{SilenceCause, TapContent, TapId, TapItem};
-use media_units::Instant;
+use media_units::{Instant, RateClass};
 use recorder::GapCause;
 use recorder::portion::{Misplaced, Portion, What};
 use rustc_hash::FxBuildHasher;
@@ -21,6 +21,8 @@ pub(crate) struct Inlet {
     /// Which of its recording's tracks.
     pub(crate) track: usize,
     pub(crate) portion: Portion,
+    /// The rate of its tap, as far as that has been silent.
+    pub(crate) class: Option<RateClass>,
     /// No block before it has a place.
     next: u64,
     /// The first period after it, once it has ended.
@@ -35,8 +37,9 @@ pub(crate) struct Inlet {
 impl Inlet {
     /// The inlet of a new track.
     pub(crate) fn new(tap: TapId, recording: RecordingId, track: usize, portion: Portion) -> Self {
-        let (next, ended, told, is_paused, first) = (0, None, false, false, None);
-        Self { tap, recording, track, portion, next, ended, told, is_paused, first }
+        let (class, next, ended, first) = (None, 0, None, None);
+        let (told, is_paused) = (false, false);
+        Self { tap, recording, track, portion, class, next, ended, told, is_paused, first }
     }
 
     /// Nothing more comes.
@@ -53,11 +56,15 @@ impl Inlet {
                 return Ok(());
             }
             TapContent::Packet { .. } => return Ok(()),
-            TapContent::Block { .. } if paused.is_some() => (What::Silence(paused), &[][..]),
+            TapContent::Block { class, .. } if paused.is_some() => {
+                self.class = Some(class);
+                (What::Silence(paused), &[][..])
+            }
             TapContent::Block { class, concealed, samples } => {
                 (What::Sound { class, concealed }, samples)
             }
-            TapContent::Silence { cause, .. } => {
+            TapContent::Silence { class, cause } => {
+                self.class = Some(class);
                 (What::Silence(paused.or(cause_of(cause))), &[][..])
             }
         };
@@ -190,8 +197,6 @@ const fn cause_of(cause: SilenceCause) -> Option<GapCause> {
 
 #[cfg(test)]
 mod tests {
-    use media_units::RateClass;
-
     use super::*;
 
     fn said(intake: &mut Intake, tap: u32, period: u64) -> u64 {

@@ -76,6 +76,8 @@ impl<S: Storage> Keeper<S> {
     pub(crate) fn new(config: &WriterConfig, mut storage: S, mut reporter: Reporter) -> Self {
         let repaired = repair::repair_all(&mut storage);
         let first = repair::next_segment(&storage);
+        // Segments that could not be replayed or removed may be replayed after a crash.
+        reporter.status.settled = first == 1;
         for outcome in repaired {
             match outcome {
                 Ok(metadata) => {
@@ -367,6 +369,7 @@ impl<S: Storage> Keeper<S> {
             self.journal.since = Some(now);
             return;
         }
+        self.reporter.status.settled = true;
         for recording in self.undurable.drain(..checkpoint.finished) {
             self.reporter.event(Event::Durable { recording: recording.id });
         }
@@ -385,8 +388,9 @@ impl<S: Storage> Keeper<S> {
     /// more, and the next start has nothing to repeat.
     pub(crate) fn stop(&mut self) {
         let is_whole = self.is_idle() && self.recordings.is_empty();
-        for one in std::mem::take(&mut self.finishing) {
-            fail(&one.recording, &mut self.reporter);
+        let finishing = std::mem::take(&mut self.finishing).into_iter().map(|one| one.recording);
+        for recording in finishing.chain(std::mem::take(&mut self.recordings).into_values()) {
+            fail(&recording, &mut self.reporter);
         }
         if is_whole && self.storage.sync_all().is_ok() {
             self.journal.clear(&mut self.storage);

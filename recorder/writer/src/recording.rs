@@ -42,6 +42,8 @@ pub(crate) struct Recording<F> {
     periods: u64,
     tracks: Vec<Track>,
     files: Vec<SoundFile<F>>,
+    /// The file that tracks share, by the layout.
+    shared: Option<usize>,
     packets: Option<Growing<F>>,
     facts: Growing<F>,
     /// The metadata, once it is over.
@@ -85,6 +87,7 @@ impl<F> Recording<F> {
             periods: 0,
             tracks: Vec::new(),
             files: Vec::new(),
+            shared: None,
             packets: None,
             facts,
             document: None,
@@ -139,6 +142,7 @@ impl<F> Recording<F> {
                 track.end = end;
             }
             track.last = track.last.or(taken.ended);
+            track.class = taken.class.or(track.class);
             match track.place {
                 Place::Sound { file, voice } => {
                     self.files[file].voices[voice].waiting.take(&mut taken.portion);
@@ -158,20 +162,26 @@ impl<F> Recording<F> {
         if self.tracks.len() >= TRACKS_MAX {
             return;
         }
-        let channel = match (self.layout, start.channel) {
-            (Layout::PerTrack, _) => 0,
-            (_, Some(channel)) => channel,
-            (_, None) => {
-                let sounds = |track: &&Track| track.kind != TrackKind::Packets;
-                self.tracks.iter().filter(sounds).count() as u16
-            }
-        };
+        let sounds = |track: &&Track| track.kind != TrackKind::Packets;
+        let next = self.tracks.iter().filter(sounds).count() as u16;
+        let channel = start.channel.unwrap_or(next);
+        // For whom the shared file has no place, there is a file of its own.
+        let channel = (channel < self.shared_channels()).then_some(channel);
         let mut label = start.label.clone();
         if self.tracks.iter().any(|track| track.label == label) {
             label = format!("{label}-{}", self.tracks.len() + 1);
         }
         let start = TrackStart { label, ..start };
         self.tracks.push(Track::new(start, channel));
+    }
+
+    /// The audio channels of the file that tracks share; none, where each has its own.
+    fn shared_channels(&self) -> u16 {
+        match self.layout {
+            Layout::PerTrack => 0,
+            Layout::Stereo => 2,
+            Layout::Multichannel(channels) => channels,
+        }
     }
 
     fn take_packets(&mut self, packets: &[Packet]) {
@@ -252,20 +262,18 @@ impl<F> Recording<F> {
 
     /// Gives a file to each track whose rate is known by now.
     fn place_all(&mut self) {
-        let widest = self.tracks.iter().filter_map(|track| track.early.widest()).max();
+        let widest = self.tracks.iter().filter_map(Track::rate).max();
         for index in 0..self.tracks.len() {
             let track = &self.tracks[index];
-            if track.place != Place::Undecided || (track.first.is_none() && !self.is_over) {
+            let has_place = track.place != Place::Undecided || track.kind == TrackKind::Packets;
+            if has_place || (track.first.is_none() && !self.is_over) {
                 continue;
             }
-            let own = match self.layout {
-                Layout::PerTrack => track.early.widest(),
-                Layout::Stereo | Layout::Multichannel(_) => widest,
-            };
+            let own = if track.channel.is_some() { widest } else { track.rate() };
             let rate = self.rate.or(own).unwrap_or(RateClass::Narrow);
             let Some(file) = self.file_for(index, rate) else { continue };
             let track = &mut self.tracks[index];
-            let mut voice = Voice::new(track.channel);
+            let mut voice = Voice::new(track.channel.unwrap_or_default());
             voice.waiting.take(&mut std::mem::take(&mut track.early));
             self.files[file].voices.push(voice);
             track.place = Place::Sound { file, voice: self.files[file].voices.len() - 1 };
@@ -282,7 +290,7 @@ impl<F> Recording<F> {
             kind: track.kind,
             participant: track.participant.clone(),
             file: self.account.files.iter().position(named).unwrap_or_default() as u32,
-            channel: track.channel,
+            channel: track.channel.unwrap_or_default(),
         };
         self.tracks[index].number = Some(self.account.tracks.len() as u32);
         self.tell(Fact::Track(facts));
@@ -290,17 +298,14 @@ impl<F> Recording<F> {
 
     /// The file of a track; a new one where it has none yet.
     fn file_for(&mut self, track: usize, rate: RateClass) -> Option<usize> {
-        let channels = match self.layout {
-            Layout::PerTrack => 1,
-            Layout::Stereo => 2,
-            Layout::Multichannel(channels) => channels,
-        };
-        if self.layout != Layout::PerTrack && !self.files.is_empty() {
-            return Some(0);
+        let is_shared = self.tracks[track].channel.is_some();
+        if is_shared && self.shared.is_some() {
+            return self.shared;
         }
-        let stem = match self.layout {
-            Layout::PerTrack => self.stem_for(&self.tracks[track].label),
-            Layout::Stereo | Layout::Multichannel(_) => self.stem.clone(),
+        let (channels, stem) = if is_shared {
+            (self.shared_channels(), self.stem.clone())
+        } else {
+            (1, self.stem_for(&self.tracks[track].label))
         };
         let number = self.number(2);
         let file = SoundFile::new(&stem, self.format, rate, channels, number).ok()?;
@@ -312,7 +317,11 @@ impl<F> Recording<F> {
             peaks: Some(file.preview.name.clone()),
         }));
         self.files.push(file);
-        Some(self.files.len() - 1)
+        let place = self.files.len() - 1;
+        if is_shared {
+            self.shared = Some(place);
+        }
+        Some(place)
     }
 
     /// The name of a track's file without its ending, unlike those of all others.

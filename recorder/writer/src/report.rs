@@ -79,7 +79,7 @@ pub enum Event {
     },
 }
 
-/// The writer's numbers. All but `active`, `queue_bytes` and `journal_bytes` count from its start.
+/// The writer's numbers. All but `active`, `queue_bytes`, `journal_bytes` and `settled` count from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Status {
     /// Recordings going on.
@@ -110,6 +110,9 @@ pub struct Status {
     pub misplaced: u64,
     /// Events dropped because nobody took them.
     pub events_lost: u64,
+    /// Whether what an earlier run has left is as it will stay: nothing of it is written any more,
+    /// not even after a crash.
+    pub settled: bool,
     /// Why the disk refuses at present, whatever is recorded.
     pub refuses: Option<io::ErrorKind>,
 }

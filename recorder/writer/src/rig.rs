@@ -44,6 +44,7 @@ pub(crate) enum Said<'a> {
     Sound(RateClass, &'a [i16]),
     Concealed(&'a [i16]),
     Silence(SilenceCause),
+    SilenceOf(RateClass),
     Packet(&'a [u8]),
 }
 
@@ -151,6 +152,9 @@ impl Rig {
                 TapContent::Block { class: RateClass::Narrow, concealed: true, samples }
             }
             Said::Silence(cause) => TapContent::Silence { class: RateClass::Narrow, cause },
+            Said::SilenceOf(class) => {
+                TapContent::Silence { class, cause: SilenceCause::NothingReceived }
+            }
             Said::Packet(octets) => TapContent::Packet { source, on_rtcp_port: false, octets },
         };
         self.sink.push(&TapItem { tap: TapId(tap), period: self.period, at: self.at(), content });

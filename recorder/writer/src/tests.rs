@@ -61,6 +61,26 @@ fn two_taps_are_left_and_right() {
 }
 
 #[test]
+fn a_track_for_which_the_shared_file_has_no_channel_has_a_file_of_its_own() {
+    let mut rig = Rig::new();
+    let recording = rig.begin(Layout::Multichannel(2), Format::Wav);
+    for tap in 1..=3 {
+        rig.track(recording, tap);
+    }
+    rig.speak(&[1, 2, 3], 60);
+    rig.finish(recording, &[1, 2, 3]);
+    let metadata = metadata_of(&rig.memory, "day/r1");
+    let places = metadata.tracks.iter().map(|track| (track.file.as_str(), track.channel));
+    let (shared, own) = ("day/r1.wav", "day/r1-t3.wav");
+    assert_eq!(places.collect::<Vec<_>>(), [(shared, 0), (shared, 1), (own, 0)]);
+    let (spec, samples) = samples_of(&rig.memory, shared);
+    let side: Vec<i16> = samples.iter().copied().skip(1).step_by(2).collect();
+    assert_eq!((spec.channels, side), (2, said(2, 1000..1060)));
+    let (spec, samples) = samples_of(&rig.memory, own);
+    assert_eq!((spec.channels, samples), (1, said(3, 1000..1060)));
+}
+
+#[test]
 fn tracks_begin_at_the_same_sample_and_are_equally_long_whenever_they_join_and_leave() {
     for format in [Format::Wav, Format::Flac, Format::Opus] {
         let mut rig = Rig::new();
@@ -186,6 +206,28 @@ fn other_rates_are_brought_to_the_one_chosen() {
     let middle = &samples[20 * 640..21 * 640];
     assert!(
         middle.chunks(2).all(|frame| (frame[0] - 4000).abs() < 8 && (frame[1] + 4000).abs() < 8)
+    );
+}
+
+#[test]
+fn who_is_silent_at_first_has_a_file_of_the_rate_at_which_something_is_said_later() {
+    let mut rig = Rig::new();
+    let recording = rig.begin(Layout::PerTrack, Format::Wav);
+    rig.track(recording, 1);
+    for _ in 0..100 {
+        rig.say(1, &Said::SilenceOf(RateClass::Wide));
+        rig.pass();
+    }
+    for _ in 0..50 {
+        rig.say(1, &Said::Sound(RateClass::Wide, &[4000; 320]));
+        rig.pass();
+    }
+    rig.finish(recording, &[1]);
+    let (spec, samples) = samples_of(&rig.memory, "day/r1-t1.wav");
+    assert_eq!((spec.sample_rate, samples.len()), (16_000, 150 * 320));
+    let (silence, speech) = samples.split_at(100 * 320);
+    assert!(
+        silence.iter().all(|&sample| sample == 0) && speech.iter().all(|&sample| sample == 4000)
     );
 }
 

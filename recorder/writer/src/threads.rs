@@ -28,6 +28,8 @@ pub(crate) struct Counts {
     unwritten: AtomicU64,
     /// Whether the disk refuses, which the keeper has told.
     is_refused: AtomicBool,
+    /// Whether the last batch is on its way.
+    is_over: AtomicBool,
 }
 
 /// Empties the rings.
@@ -82,6 +84,7 @@ impl CollectorThread {
             if !goes_on {
                 self.collector.end_all();
                 self.hand_over(usize::MAX, now);
+                self.counts.is_over.store(true, Ordering::Relaxed);
                 return;
             }
             if now >= flush_at {
@@ -148,22 +151,25 @@ impl KeeperThread {
         let mut keeper = Keeper::new(config, storage, reporter);
         let mut ends_at = None;
         while ends_at.is_none_or(|end| started.elapsed() < end) {
-            let batch = if !keeper.is_ready() || ends_at.is_some() {
-                std::thread::sleep(RETRY_AFTER);
-                None
-            } else {
+            let batch = if keeper.is_ready() {
                 match self.batches.recv_timeout(RETRY_AFTER) {
-                    Ok(batch) => Some(batch),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => {
-                        if keeper.is_idle() {
-                            break;
-                        }
-                        ends_at = Some(started.elapsed() + STOP_PATIENCE);
-                        None
-                    }
+                    Err(RecvTimeoutError::Disconnected) if keeper.is_idle() => break,
+                    Err(RecvTimeoutError::Disconnected) => Err(()),
+                    received => Ok(received.ok()),
                 }
+            } else {
+                Err(())
             };
+            // Only the disk is waited for: not for ever, once no more can come.
+            if batch.is_ok() {
+                ends_at = None;
+            } else {
+                if counts.is_over.load(Ordering::Relaxed) {
+                    ends_at.get_or_insert(started.elapsed() + STOP_PATIENCE);
+                }
+                std::thread::sleep(RETRY_AFTER);
+            }
+            let batch = batch.ok().flatten();
             let bytes = batch.as_ref().map_or(0, |batch| batch.bytes);
             keeper.reporter.status.misplaced = counts.misplaced.load(Ordering::Relaxed);
             keeper.reporter.status.unwritten_periods = counts.unwritten.load(Ordering::Relaxed);
@@ -173,9 +179,6 @@ impl KeeperThread {
             for portion in keeper.spare.drain(..) {
                 // Where the collector is gone, its memory is needed no more.
                 let _ = self.returned.send(portion);
-            }
-            if ends_at.is_some() && keeper.is_idle() {
-                break;
             }
         }
         keeper.stop();

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use media_units::RateClass;
 use recorder::account::{Fact, Participant, TrackKind};
 use recorder::portion::{Portion, Run, What};
 use recorder::{Gap, GapCause};
@@ -25,11 +26,14 @@ pub(crate) struct Track {
     pub(crate) kind: TrackKind,
     pub(crate) label: String,
     pub(crate) participant: Option<Participant>,
-    pub(crate) channel: u16,
+    /// Its audio channel in the file that tracks share; none: it has a file of its own.
+    pub(crate) channel: Option<u16>,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) place: Place,
     /// What came before it had a place.
     pub(crate) early: Portion,
+    /// The rate of its tap, even where that is silent.
+    pub(crate) class: Option<RateClass>,
     pub(crate) first: Option<u64>,
     /// The first period that never came.
     pub(crate) end: u64,
@@ -43,7 +47,7 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    pub(crate) fn new(start: TrackStart, channel: u16) -> Self {
+    pub(crate) fn new(start: TrackStart, channel: Option<u16>) -> Self {
         Self {
             kind: start.kind,
             label: start.label,
@@ -52,6 +56,7 @@ impl Track {
             local: start.local,
             place: Place::Undecided,
             early: Portion::default(),
+            class: None,
             first: None,
             end: 0,
             last: None,
@@ -59,6 +64,11 @@ impl Track {
             accounted: None,
             is_last_told: false,
         }
+    }
+
+    /// Its own rate, as far as it is known: the highest that it begins with.
+    pub(crate) fn rate(&self) -> Option<RateClass> {
+        self.early.widest().or(self.class)
     }
 
     /// What is to be told of it up to the period `to`: where it begins and ends, and its gaps.
@@ -117,8 +127,6 @@ fn gaps<'a>(
 
 #[cfg(test)]
 mod tests {
-    use media_units::RateClass;
-
     use super::*;
 
     #[test]

@@ -93,7 +93,8 @@ pub struct TrackStart {
     pub label: String,
     /// Who is heard, where it is one person.
     pub participant: Option<Participant>,
-    /// The audio channel where several tracks share a file; none: the next.
+    /// The audio channel where several tracks share a file; none: the next. Beyond the layout's
+    /// channels a track has a file of its own.
     pub channel: Option<u16>,
     /// Where its packets are received (RTP), for a track of packets.
     pub local: Option<SocketAddr>,

@@ -136,8 +136,9 @@ impl Trouble {
             Self::Wish => (
                 "recording",
                 "how it is to be recorded cannot be read",
-                "{\"tracks\":[\"mix\",\"received\"],\"format\":\"wav\",\"rate\":16000,\"stereo\":true}: tracks of mix \
-                 (rooms only), received, sent, packets; wav, opus or flac; 8000, 16000 or 48000; each may be left out",
+                "{\"tracks\":[\"mix\",\"received\"],\"format\":\"wav\",\"rate\":16000,\"layout\":\"multichannel\",\"channels\":4}: \
+                 tracks of mix (rooms only), received, sent, packets; wav, opus or flac; 8000, 16000 or 48000; layout \
+                 stereo, tracks or multichannel; 1 to 64 channels; each may be left out",
             ),
             Self::Recorded => (
                 "recorded",
@@ -156,7 +157,7 @@ impl Trouble {
             ),
             Self::RecordingBusy => (
                 "recording_busy",
-                "the recording goes on, or is being encrypted or uploaded",
+                "the recording goes on, or is being encrypted, uploaded or repaired",
                 "the same request, later, or after POST .../stop",
             ),
             Self::Mark => (

@@ -21,6 +21,7 @@ use super::model::Page;
 use super::range::{Asked, asked};
 use super::routes::{checked, done, number};
 use super::{Ask, Queue, Trouble};
+use crate::config::Arrangement;
 use media_units::RateClass;
 
 /// Characters of a mark.
@@ -107,8 +108,12 @@ pub(crate) struct RecordingWish {
     /// Samples in a second, of all files: 8000, 16000 or 48000.
     #[schema(example = 16000)]
     pub(crate) rate: Option<u32>,
-    /// Whether two tracks are the two sides of one file.
-    pub(crate) stereo: Option<bool>,
+    /// Which tracks share a file: `stereo`, `tracks`, `multichannel`.
+    #[schema(inline)]
+    pub(crate) layout: Option<Arrangement>,
+    /// Audio channels of a room's file where `layout` is `multichannel`, from 1 to 64.
+    #[schema(minimum = 1, maximum = 64)]
+    pub(crate) channels: Option<u16>,
 }
 
 /// A mark in a recording.
@@ -153,6 +158,12 @@ impl RecordingWish {
         let Some(rate) = self.rate else { return Ok(None) };
         let class = RateClass::ALL.into_iter().find(|class| class.hertz() == rate);
         class.map(Some).ok_or(Trouble::Wish)
+    }
+
+    /// The audio channels, if a file can have so many.
+    pub(crate) fn channels(&self) -> Result<Option<u16>, Trouble> {
+        let fits = |channels: &u16| (1..=Format::Wav.channels_max()).contains(channels);
+        if self.channels.as_ref().is_none_or(fits) { Ok(self.channels) } else { Err(Trouble::Wish) }
     }
 
     /// The tracks, if there are any and each once.

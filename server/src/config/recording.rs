@@ -7,6 +7,8 @@ use media_units::RateClass;
 use recorder::naming::{Template, TemplateError};
 use recorder_shelf::ShelfConfig;
 use recorder_writer::{Format, SyncPolicy, TrackKind};
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::reader::Section;
 use super::shelf::shelf;
@@ -22,8 +24,10 @@ pub struct Recording {
     pub format: Format,
     /// The rate of all files; none: each at that of its tracks.
     pub rate: Option<RateClass>,
-    /// Whether two tracks are the two sides of one file.
-    pub stereo: bool,
+    /// Which tracks share a file.
+    pub layout: Arrangement,
+    /// Audio channels of the file that the tracks of a room share.
+    pub channels: u16,
     /// What is kept of a room.
     pub room_tracks: Vec<TrackKind>,
     /// What is kept of a call.
@@ -40,12 +44,28 @@ pub struct Recording {
     pub queue: u64,
     /// The keys that begin and end the recording of a room.
     pub keys: Option<String>,
+    /// The keys that let it pause and go on.
+    pub pause_keys: Option<String>,
+    /// The keys that mark a moment in it.
+    pub mark_keys: Option<String>,
     /// What those are told who are recorded: a WAV file.
     pub announcement: Option<PathBuf>,
     /// How often a beep tells them.
     pub beep: Option<Duration>,
     /// What becomes of finished ones.
     pub shelf: ShelfConfig,
+}
+
+/// Which tracks share a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrangement {
+    /// The two of a call; all others have their own.
+    Stereo,
+    /// None.
+    Tracks,
+    /// All for which it has audio channels.
+    Multichannel,
 }
 
 /// When a room is recorded.
@@ -78,12 +98,7 @@ impl Recording {
             "Where the files are written; made when the first recording begins. One server only.",
         );
         let (name, format, rate) = (section.template(), section.format(), section.rate());
-        let stereo = section.flag(
-            "stereo",
-            true,
-            "Whether a recording that begins with two tracks is one file, the first left and the \
-             second right; else, and else always, each track is a file.",
-        );
+        let (layout, channels) = (section.layout(), section.channels());
         let room_tracks = section.choices(
             "room_tracks",
             &ROOM_TRACKS,
@@ -98,7 +113,7 @@ impl Recording {
             "What is kept of a call that is recorded by itself.",
         );
         let rest = Self::limits(section, folder.clone());
-        Self { folder, name, format, rate, stereo, room_tracks, call_tracks, ..rest }
+        Self { folder, name, format, rate, layout, channels, room_tracks, call_tracks, ..rest }
     }
 
     /// The keys that say how much and how safe; the rest is made up.
@@ -144,6 +159,14 @@ impl Recording {
                 "The keys by which a member of a room who may (`[[endpoint]]`) begins its \
                  recording, and ends it when pressed again.",
             ),
+            pause_keys: section.keys_or_off(
+                "pause_keys",
+                "The keys by which such a member lets it pause, and go on when pressed again.",
+            ),
+            mark_keys: section.keys_or_off(
+                "mark_keys",
+                "The keys by which such a member marks this moment in it; the mark's label is who it was.",
+            ),
             announcement: section.parsed_or_off(
                 "announcement",
                 "the path of a WAV file of 16 bits",
@@ -161,7 +184,8 @@ impl Recording {
             name: Template::default(),
             format: Format::Wav,
             rate: None,
-            stereo: true,
+            layout: Arrangement::Stereo,
+            channels: 1,
             room_tracks: Vec::new(),
             call_tracks: Vec::new(),
         }
@@ -201,6 +225,32 @@ impl Section<'_, '_> {
             &[("wav", Format::Wav), ("opus", Format::Opus), ("flac", Format::Flac)],
             "What kind of files: WAV, Opus in Ogg, or FLAC. Packets always go to pcapng.",
         )
+    }
+
+    fn layout(&mut self) -> Arrangement {
+        self.choice(
+            "layout",
+            &[
+                ("stereo", Arrangement::Stereo),
+                ("tracks", Arrangement::Tracks),
+                ("multichannel", Arrangement::Multichannel),
+            ],
+            "Which tracks share a file. `stereo`: the two of a call, the first left and the second \
+             right; every other track has a file of its own. `tracks`: none. `multichannel`: all, an \
+             audio channel each, as far as there are channels; what comes later has a file of its \
+             own. Streams of recording sessions (SIPREC) have a file each.",
+        )
+    }
+
+    fn channels(&mut self) -> u16 {
+        let channels = self.count(
+            "channels",
+            8,
+            1..=u32::from(Format::Wav.channels_max()),
+            "Audio channels of a room's file where `layout` is `multichannel`; FLAC has 8 at most, \
+             Opus 32. A call's file has as many as the call has tracks.",
+        );
+        u16::try_from(channels).unwrap_or(u16::MAX)
     }
 
     fn rate(&mut self) -> Option<RateClass> {

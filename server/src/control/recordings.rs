@@ -38,7 +38,6 @@ impl Control {
             NotKept::Never => Trouble::NeverRecorded,
             NotKept::Already => Trouble::Recorded,
             NotKept::Track => Trouble::Wish,
-            NotKept::NotRecorded => Trouble::NoRecording,
             NotKept::Refused => Trouble::NotRecordable,
         })?;
         let going = self.world.recordings.get(id).ok_or(Trouble::NotRecordable)?;
@@ -49,7 +48,7 @@ impl Control {
         let id: RecordingId = self.world.recordings.named(name).ok_or(Trouble::NoRecording)?;
         match act {
             Act::Stop => self.keeper.end(id, &mut self.world),
-            Act::Pause(paused) => self.keeper.pause(id, paused, &mut self.world),
+            Act::Pause(paused) => self.world.pause(id, paused),
             Act::Mark(label) => self.world.note(id, Note::Mark { label }),
         }
         Ok(())
@@ -71,7 +70,8 @@ fn complete(wish: &RecordingWish, usual: &Wish) -> Result<Wish, Trouble> {
     let keeping = Keeping {
         format: wish.format()?.unwrap_or(usual.keeping.format),
         rate: wish.rate()?.or(usual.keeping.rate),
-        stereo: wish.stereo.unwrap_or(usual.keeping.stereo),
+        arrangement: wish.layout.unwrap_or(usual.keeping.arrangement),
+        channels: wish.channels()?.unwrap_or(usual.keeping.channels),
         ..usual.keeping.clone()
     };
     Ok(Wish { tracks: wish.tracks()?.unwrap_or_else(|| usual.tracks.clone()), keeping })
@@ -81,9 +81,9 @@ fn recording(going: &Going, now: Instant) -> Recording {
     Recording {
         id: going.name.clone(),
         state: if going.paused { RecordingState::Paused } else { RecordingState::Recording },
-        subject: going.subject.clone(),
-        room: going.room.clone(),
-        call_id: going.call_id.clone(),
+        subject: going.about.subject.clone(),
+        room: going.about.room.clone(),
+        call_id: going.about.call_id.clone(),
         seconds: (now.since(going.began).as_secs_f64() * 10.0).round() / 10.0,
         tracks: going.tracks.iter().map(|track| track.label.clone()).collect(),
         files: Vec::new(),

@@ -6,15 +6,18 @@ use std::collections::{BTreeMap, HashMap};
 
 use engine_control::{Command, Event, Prompt, Refusal, SessionKey, TapId, TapPoint};
 use media_units::{Instant, RateClass};
+use recorder::account::TRACKS_MAX;
 use recorder::naming::{Named, Template};
+use recorder_shelf::Shelf;
 use recorder_writer::{
-    About, Failure, Format, Layout, Note, Participant, RecordingStart as Written, TrackKind,
-    TrackStart,
+    About, Event as Told, Failure, Format, Layout, Note, Participant, RecordingStart as Written,
+    TrackKind, TrackStart,
 };
 use serde_json::{Value, json};
 use signaling::{Outside, RecordedParticipant, RecordedTrack, RecordingId, RecordingStart};
 
 use super::keeper::{Desk, Notice};
+use crate::config::Arrangement;
 use crate::world::World;
 
 /// How a recording is kept.
@@ -24,9 +27,11 @@ pub(crate) struct Keeping {
     pub(crate) format: Format,
     /// The rate of all files; none: each at that of its tracks.
     pub(crate) rate: Option<RateClass>,
-    /// Whether two tracks are the two sides of one file.
-    pub(crate) stereo: bool,
-    /// Whether it ends with the last of its tracks, or only when it is ended.
+    /// Which tracks share a file.
+    pub(crate) arrangement: Arrangement,
+    /// Audio channels of that file where tracks come later.
+    pub(crate) channels: u16,
+    /// Whether it ends with the last of its tracks, or only when it is ended: as others may come.
     pub(crate) ends_with_tracks: bool,
 }
 
@@ -39,9 +44,17 @@ pub(crate) struct Recordings {
     begun: u64,
     taps_begun: u32,
     taps: HashMap<TapPoint, Tap>,
+    /// By the writer's numbers.
     going: BTreeMap<RecordingId, Going>,
-    /// Finished ones that the disk may not hold yet, by their names.
-    volatile: HashMap<String, recorder_writer::RecordingId>,
+    /// All that the writer has begun and the disk may not hold yet.
+    volatile: BTreeMap<recorder_writer::RecordingId, Volatile>,
+}
+
+/// What a crash may still change.
+#[derive(Debug)]
+struct Volatile {
+    name: String,
+    is_finished: bool,
 }
 
 #[derive(Debug)]
@@ -57,17 +70,15 @@ pub(crate) struct Going {
     /// The name of its files, without their endings.
     pub(crate) name: String,
     /// What it is of.
-    pub(crate) subject: String,
-    /// The room, where it is of one.
-    pub(crate) room: Option<String>,
-    /// The call, where it is of one.
-    pub(crate) call_id: Option<String>,
+    pub(crate) about: About,
     /// When it began.
     pub(crate) began: Instant,
     /// Whether nothing is kept at present.
     pub(crate) paused: bool,
     /// What it taps.
     pub(crate) tracks: Vec<RecordedTrack>,
+    /// How many tracks it has had.
+    tracks_begun: usize,
 }
 
 impl Recordings {
@@ -79,7 +90,7 @@ impl Recordings {
             taps_begun: 0,
             taps: HashMap::new(),
             going: BTreeMap::new(),
-            volatile: HashMap::new(),
+            volatile: BTreeMap::new(),
         }
     }
 
@@ -103,9 +114,61 @@ impl Recordings {
         self.going().find(|(_, going)| going.name == name).map(|(id, _)| id)
     }
 
-    /// One that the writer has ended.
-    fn by_writer(&self, written: recorder_writer::RecordingId) -> Option<RecordingId> {
-        self.going().find(|(_, going)| going.written == written).map(|(id, _)| id)
+    /// A name for the next one.
+    fn name(&mut self, start: &RecordingStart, started_unix_nanos: u64) -> String {
+        self.begun += 1;
+        let caller = start.tracks.iter().find_map(|track| track.participant.as_ref());
+        self.names.name(&Named {
+            started_unix_nanos,
+            number: self.begun,
+            subject: &start.subject,
+            caller: caller.map_or("", |caller| user(&caller.uri)),
+        })
+    }
+
+    /// Hands to the shelf what the writer says of finished recordings, and tells webhooks what the
+    /// disk does to those that go on.
+    pub(crate) fn hand_over(&mut self, event: &Told, shelf: &Shelf) {
+        match event {
+            Told::Finished { recording, .. } => {
+                if let Some(one) = self.volatile.get_mut(recording) {
+                    one.is_finished = true;
+                    shelf.finished(&one.name);
+                }
+            }
+            Told::Durable { recording } => {
+                // One that was deleted meanwhile is unknown.
+                if let Some(one) = self.volatile.remove(recording) {
+                    shelf.durable(&one.name);
+                }
+            }
+            Told::Repaired { metadata } => {
+                let name = name(metadata);
+                shelf.finished(name);
+                shelf.durable(name);
+            }
+            Told::Failed { recording, kind } => {
+                self.announce_of(*recording, "failed", &kind.to_string(), shelf);
+                self.volatile.remove(recording);
+            }
+            Told::Interrupted { recording, kind } => {
+                self.announce_of(*recording, "interrupted", &kind.to_string(), shelf);
+            }
+            Told::Resumed { recording } => self.announce_of(*recording, "continued", "", shelf),
+            Told::Started { .. } | Told::Unrepaired { .. } => {}
+        }
+    }
+
+    fn announce_of(
+        &self,
+        written: recorder_writer::RecordingId,
+        event: &str,
+        why: &str,
+        shelf: &Shelf,
+    ) {
+        if let Some(one) = self.volatile.get(&written) {
+            announce(shelf, event, &one.name, json!({ "why": why }));
+        }
     }
 }
 
@@ -116,48 +179,34 @@ impl World {
         start: RecordingStart,
         keeping: &Keeping,
     ) -> Result<RecordingId, Refusal> {
+        let began = self.engine.now();
+        let name = self.recordings.name(&start, self.engine.wall().unix_nanos(began));
+        let layout = layout(keeping, &start.tracks);
         let RecordingStart { subject, room, call_id, tracks } = start;
-        let now = self.engine.now();
-        self.recordings.begun += 1;
-        let id = RecordingId::new(self.recordings.begun);
-        let caller = tracks.iter().find_map(|track| track.participant.as_ref());
-        let name = self.recordings.names.name(&Named {
-            started_unix_nanos: self.engine.wall().unix_nanos(now),
-            number: id.as_u64(),
-            subject: &subject,
-            caller: caller.map_or("", |caller| user(&caller.uri)),
-        });
-        let is_stereo = keeping.stereo && tracks.len() == 2 && !tracks.iter().any(is_packets);
-        let about = About {
-            subject: subject.clone(),
-            room: room.clone(),
-            call_id: call_id.clone(),
-            ..About::default()
-        };
-        let written = Written {
+        let about = About { subject, room, call_id, ..About::default() };
+        let Keeping { format, rate, ends_with_tracks, .. } = *keeping;
+        let to_write = Written {
             name: name.clone(),
-            layout: if is_stereo { Layout::Stereo } else { Layout::PerTrack },
-            format: keeping.format,
-            rate: keeping.rate,
-            ends_with_tracks: keeping.ends_with_tracks,
-            about,
+            layout,
+            format,
+            rate,
+            ends_with_tracks,
+            about: about.clone(),
         };
-        let begun = self.recorder.writer().and_then(|writer| writer.begin(written));
-        let written = begun.map_err(|failure| self.refuse(&subject, &failure))?;
+        let begun = self.recorder.writer().and_then(|writer| writer.begin(to_write));
+        let written = begun.map_err(|failure| self.refuse(&about.subject, &failure))?;
+        // It has no track yet, so it cannot be over before this.
+        self.shelf.started(&name);
+        let About { subject, room, call_id, .. } = &about;
         tracing::info!(recording = name, subject, call_id, "recording");
         let detail = json!({ "subject": subject, "room": room, "call_id": call_id });
-        self.announce("started", &name, detail);
-        let tapped = Vec::new();
-        let going = Going {
-            written,
-            name,
-            subject,
-            room,
-            call_id,
-            began: now,
-            paused: false,
-            tracks: tapped,
-        };
+        announce(&self.shelf, "started", &name, detail);
+        let id = ours(written);
+        let volatile = Volatile { name: name.clone(), is_finished: false };
+        self.recordings.volatile.insert(written, volatile);
+        let tracks_begun = 0;
+        let going =
+            Going { written, name, about, began, paused: false, tracks: Vec::new(), tracks_begun };
         self.recordings.going.insert(id, going);
         for track in tracks {
             if let Err(refusal) = self.tap(id, track) {
@@ -180,6 +229,9 @@ impl World {
     /// Adds a track to a recording: the writer hears of it before its first block.
     pub(crate) fn tap(&mut self, id: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
         let going = self.recordings.going.get_mut(&id).ok_or(Refusal::Gone)?;
+        if going.tracks_begun == TRACKS_MAX {
+            return Err(self.refuse(&track.label, &Failure::Full));
+        }
         let written = going.written;
         let known = self.recordings.taps.get(&track.point).map(|tap| tap.id);
         let tap = known.unwrap_or_else(|| {
@@ -211,6 +263,7 @@ impl World {
         users.users.push(id);
         if let Some(going) = self.recordings.going.get_mut(&id) {
             going.tracks.push(track);
+            going.tracks_begun += 1;
         }
         Ok(())
     }
@@ -266,62 +319,24 @@ impl World {
         }
     }
 
-    /// Takes what the writer says: which recording is over. What is finished goes to the shelf.
-    pub(crate) fn note_written(&mut self, event: &recorder_writer::Event) -> Option<RecordingId> {
-        use recorder_writer::Event as Told;
-        match event {
-            Told::Finished { recording, metadata, .. } => {
-                let name = name(metadata);
-                self.recordings.volatile.insert(name.to_owned(), *recording);
-                self.shelf.finished(name);
-                self.over(*recording)
-            }
-            Told::Failed { recording, kind } => {
-                self.announce_of(*recording, "failed", &kind.to_string());
-                self.over(*recording)
-            }
-            Told::Interrupted { recording, kind } => {
-                self.announce_of(*recording, "interrupted", &kind.to_string());
-                None
-            }
-            Told::Resumed { recording } => {
-                self.announce_of(*recording, "continued", "");
-                None
-            }
-            Told::Durable { recording } => {
-                self.recordings.volatile.retain(|_, written| written != recording);
-                None
-            }
-            Told::Repaired { metadata } => {
-                self.shelf.finished(name(metadata));
-                None
-            }
-            _ => None,
-        }
-    }
-
-    /// Tells webhooks what the disk did to a recording.
-    fn announce_of(&self, written: recorder_writer::RecordingId, event: &str, why: &str) {
-        let id = self.recordings.by_writer(written);
-        if let Some(going) = id.and_then(|id| self.recordings.get(id)) {
-            self.announce(event, &going.name, json!({ "why": why }));
-        }
-    }
-
-    fn announce(&self, event: &str, name: &str, detail: Value) {
-        let Value::Object(detail) = detail else { return };
-        self.shelf.announce(event, name, detail);
-    }
-
-    fn over(&mut self, written: recorder_writer::RecordingId) -> Option<RecordingId> {
-        let id = self.recordings.by_writer(written)?;
+    /// Takes what the writer says: which recording is over.
+    pub(crate) fn note_written(&mut self, event: &Told) -> Option<RecordingId> {
+        self.recordings.hand_over(event, &self.shelf);
+        let (Told::Finished { recording, .. } | Told::Failed { recording, .. }) = event else {
+            return None;
+        };
+        let id = ours(*recording);
+        self.recordings.get(id)?;
         self.end_kept(id);
         Some(id)
     }
 
     /// Lets go of a finished recording that somebody is about to delete.
     pub(crate) fn release(&mut self, name: &str) {
-        if let Some(written) = self.recordings.volatile.remove(name) {
+        let mut volatile = self.recordings.volatile.iter();
+        let found = volatile.find(|(_, one)| one.is_finished && one.name == name);
+        if let Some(written) = found.map(|(written, _)| *written) {
+            self.recordings.volatile.remove(&written);
             self.tell_writer(|writer| writer.forget(written));
         }
     }
@@ -356,10 +371,13 @@ impl Desk for World {
         let written = going.written;
         if let Some(event) = news {
             going.paused = event == "paused";
-            let name = going.name.clone();
-            self.announce(event, &name, json!({}));
+            announce(&self.shelf, event, &going.name, json!({}));
         }
         self.tell_writer(|writer| writer.tell(written, at, note));
+    }
+
+    fn is_paused(&self, recording: RecordingId) -> bool {
+        self.recordings.get(recording).is_some_and(|going| going.paused)
     }
 
     fn end(&mut self, recording: RecordingId) {
@@ -375,8 +393,29 @@ impl Desk for World {
     }
 }
 
-fn is_packets(track: &RecordedTrack) -> bool {
-    matches!(track.point, TapPoint::Packets(_))
+/// Our number of a recording: the writer's.
+fn ours(written: recorder_writer::RecordingId) -> RecordingId {
+    RecordingId::new(written.as_u64())
+}
+
+/// How tracks are laid out in files.
+fn layout(keeping: &Keeping, tracks: &[RecordedTrack]) -> Layout {
+    let sounds = tracks.iter().filter(|track| kind(track.point) != TrackKind::Packets).count();
+    let Keeping { format, arrangement, channels, ends_with_tracks, .. } = *keeping;
+    match arrangement {
+        Arrangement::Stereo if sounds == 2 && ends_with_tracks => Layout::Stereo,
+        Arrangement::Multichannel => {
+            let wanted = if ends_with_tracks { sounds as u16 } else { channels };
+            Layout::Multichannel(wanted.clamp(1, format.channels_max()))
+        }
+        Arrangement::Stereo | Arrangement::Tracks => Layout::PerTrack,
+    }
+}
+
+/// Tells webhooks of a recording that is not on the shelf.
+fn announce(shelf: &Shelf, event: &str, name: &str, detail: Value) {
+    let Value::Object(detail) = detail else { return };
+    shelf.announce(event, name, detail);
 }
 
 fn kind(point: TapPoint) -> TrackKind {

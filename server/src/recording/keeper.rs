@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use engine_control::{Refusal, RoomKey, SessionKey, TapPoint};
 use recorder_writer::{Note, TrackKind};
@@ -23,12 +23,50 @@ pub(crate) struct Rules {
     pub(crate) rooms: Occasion,
     /// Rooms of such names; the first that matches decides.
     pub(crate) named: Vec<(Pattern, Occasion)>,
-    /// The keys that begin and end the recording of a room.
-    pub(crate) keys: Option<String>,
+    /// What members of a room who may do by keys.
+    pub(crate) keys: Keys,
     /// How a room is recorded where nothing else is asked for.
     pub(crate) room: Wish,
     /// How a call is recorded.
     pub(crate) call: Wish,
+}
+
+/// Keys, one after the other; none where nothing is done by them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keys {
+    /// Begin the recording, and end it.
+    pub(crate) record: Option<String>,
+    /// Keep nothing for a while, and go on.
+    pub(crate) pause: Option<String>,
+    /// Mark this moment.
+    pub(crate) mark: Option<String>,
+}
+
+/// What somebody wants who has pressed keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Record,
+    Pause,
+    Mark,
+}
+
+impl Keys {
+    fn all(&self) -> impl Iterator<Item = (&str, Wanted)> {
+        let Self { record, pause, mark } = self;
+        let all = [(record, Wanted::Record), (pause, Wanted::Pause), (mark, Wanted::Mark)];
+        all.into_iter().filter_map(|(keys, wanted)| Some((keys.as_deref()?, wanted)))
+    }
+
+    /// How many keys count.
+    fn longest(&self) -> usize {
+        self.all().map(|(keys, _)| keys.len()).max().unwrap_or_default()
+    }
+
+    /// What was typed last, where it means anything: of several the longest.
+    fn wanted(&self, typed: &str) -> Option<Wanted> {
+        let ends = self.all().filter(|(keys, _)| typed.ends_with(keys));
+        ends.max_by_key(|(keys, _)| keys.len()).map(|(_, wanted)| wanted)
+    }
 }
 
 /// What is to be kept, and how.
@@ -60,6 +98,16 @@ pub(crate) trait Desk {
     /// Tells a recording what happened.
     fn note(&mut self, recording: RecordingId, note: Note);
 
+    /// Whether it keeps nothing at present, by the last note.
+    fn is_paused(&self, recording: RecordingId) -> bool;
+
+    /// Keeps nothing of one for a while, or goes on.
+    fn pause(&mut self, recording: RecordingId, paused: bool) {
+        if self.is_paused(recording) != paused {
+            self.note(recording, if paused { Note::Paused } else { Note::Resumed });
+        }
+    }
+
     /// Ends one.
     fn end(&mut self, recording: RecordingId);
 
@@ -76,8 +124,6 @@ pub(crate) enum NotKept {
     Never,
     /// It is recorded already.
     Already,
-    /// It is not recorded.
-    NotRecorded,
     /// A call has no such track.
     Track,
     /// The recorder or the engine has no room for it.
@@ -90,9 +136,12 @@ pub(crate) struct Keeper {
     rules: Rules,
     rooms: BTreeMap<String, Room>,
     people: BTreeMap<ParticipantId, Person>,
+<<<<<<< HEAD
     paused: BTreeSet<RecordingId>,
     /// Whether somebody is recorded now who was not, or the other way round, since it was asked last.
     has_changed: bool,
+=======
+>>>>>>> shelf
 }
 
 /// A room.
@@ -116,16 +165,24 @@ struct Person {
     view: ParticipantView,
     /// The recording of this call by itself.
     recording: Option<RecordingId>,
+<<<<<<< HEAD
     /// Whether it is sent to a recorder elsewhere.
     is_sent: bool,
     /// The last keys, as many as `Rules::keys` has.
+=======
+    /// The last keys, as many as count.
+>>>>>>> shelf
     typed: String,
 }
 
 impl Keeper {
     pub(crate) fn new(rules: Rules) -> Self {
+<<<<<<< HEAD
         let (rooms, people, paused) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         Self { rules, rooms, people, paused, has_changed: false }
+=======
+        Self { rules, rooms: BTreeMap::new(), people: BTreeMap::new() }
+>>>>>>> shelf
     }
 
     /// Whether a room is recorded now.
@@ -228,7 +285,7 @@ impl Keeper {
             call_id: None,
             tracks: mix.into_iter().collect(),
         };
-        let keeping = Keeping { stereo: false, ends_with_tracks: false, ..keeping };
+        let keeping = Keeping { ends_with_tracks: false, ..keeping };
         let id = desk.begin(start, &keeping).map_err(|_| NotKept::Refused)?;
         let kept = Kept { id, own_tracks };
         room.recording = Some(kept.clone());
@@ -277,6 +334,7 @@ impl Keeper {
         desk.end(recording);
     }
 
+<<<<<<< HEAD
     /// Keeps nothing of a recording for a while, or goes on.
     pub(crate) fn pause(&mut self, recording: RecordingId, paused: bool, desk: &mut impl Desk) {
         let is_new =
@@ -291,6 +349,10 @@ impl Keeper {
     pub(crate) fn forget(&mut self, recording: RecordingId) {
         self.paused.remove(&recording);
         self.has_changed = true;
+=======
+    /// A recording is over.
+    pub(crate) fn forget(&mut self, recording: RecordingId) {
+>>>>>>> shelf
         for room in self.rooms.values_mut() {
             room.recording.take_if(|kept| kept.id == recording);
         }
@@ -302,8 +364,12 @@ impl Keeper {
     /// Lets everyone who is recorded at present hear the beep.
     pub(crate) fn beep(&self, desk: &mut impl Desk) {
         for person in self.people.values() {
+<<<<<<< HEAD
             let is_kept = self.recordings_of(person).any(|id| !self.paused.contains(&id));
             if is_kept || person.is_sent {
+=======
+            if self.recordings_of(person).any(|id| !desk.is_paused(id)) {
+>>>>>>> shelf
                 desk.notify(person.view.session, Notice::Beep);
             }
         }
@@ -360,30 +426,44 @@ impl Keeper {
         let (room, own) = (person.view.room.clone(), person.recording);
         let of_room = room.as_ref().and_then(|name| self.rooms.get(name)?.recording.as_ref());
         let present = if room.is_some() { of_room.map(|kept| kept.id) } else { own };
-        let done = match (room, on) {
-            (Some(room), true) => self.record_room(&room, None, desk).map(|_| ()),
-            (None, true) => self.record_call(participant, None, desk).map(|_| ()),
-            (_, false) => present.map(|id| self.end(id, desk)).ok_or(NotKept::NotRecorded),
+        if !on {
+            if let Some(id) = present {
+                self.end(id, desk);
+            }
+            return;
+        }
+        let begun = match room {
+            Some(room) => self.record_room(&room, None, desk),
+            None => self.record_call(participant, None, desk),
         };
-        if let Err(reason) = done {
-            tracing::info!(%participant, on, ?reason, "a wish for a recording was not granted");
+        if let Err(reason) = begun {
+            tracing::info!(%participant, ?reason, "a wish for a recording was not granted");
         }
     }
 
     fn pressed(&mut self, participant: ParticipantId, digit: char, desk: &mut impl Desk) {
-        let Some(keys) = &self.rules.keys else { return };
+        let keys = &self.rules.keys;
         let Some(person) = self.people.get_mut(&participant) else { return };
         if !person.view.recording.may_record {
             return;
         }
         person.typed.push(digit);
-        if person.typed.len() > keys.len() {
+        if person.typed.len() > keys.longest() {
             person.typed.remove(0);
         }
-        let Some(room) = person.view.room.clone().filter(|_| person.typed == *keys) else { return };
+        let Some(room) = person.view.room.as_ref().and_then(|name| self.rooms.get(name)) else {
+            return;
+        };
+        let Some(wanted) = keys.wanted(&person.typed) else { return };
         person.typed.clear();
-        let is_recorded = self.records(&room);
-        self.asked(participant, !is_recorded, desk);
+        match (wanted, room.recording.as_ref().map(|kept| kept.id)) {
+            (Wanted::Record, recording) => self.asked(participant, recording.is_none(), desk),
+            (Wanted::Pause, Some(id)) => desk.pause(id, !desk.is_paused(id)),
+            (Wanted::Mark, Some(id)) => {
+                desk.note(id, Note::Mark { label: person.view.uri.clone() });
+            }
+            (Wanted::Pause | Wanted::Mark, None) => {}
+        }
     }
 
     fn change(&mut self, participant: ParticipantId, change: impl FnOnce(&mut ParticipantView)) {

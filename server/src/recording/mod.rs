@@ -7,6 +7,6 @@ mod prompts;
 mod recorder;
 
 pub(crate) use desk::{Going, Keeping, Recordings};
-pub(crate) use keeper::{Desk, Keeper, NotKept, Rules, Wish};
+pub(crate) use keeper::{Desk, Keeper, Keys, NotKept, Rules, Wish};
 pub(crate) use prompts::{BadPrompt, Prompts};
 pub(crate) use recorder::Recorder;

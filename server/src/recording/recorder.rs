@@ -19,6 +19,8 @@ pub(crate) struct Recorder {
     tried: Option<Instant>,
     refused: u64,
     failure: Option<String>,
+    /// Whether a repair may still write to what was recorded before.
+    owes_repair: bool,
 }
 
 impl Recorder {
@@ -26,8 +28,15 @@ impl Recorder {
     /// recorded there before: a crash may have left something to be repaired.
     pub(crate) fn new(config: WriterConfig, taps: Vec<TapReader>) -> Self {
         let was_used = was_used(&config.folder);
-        let mut recorder =
-            Self { config, taps, writer: None, tried: None, refused: 0, failure: None };
+        let mut recorder = Self {
+            config,
+            taps,
+            writer: None,
+            tried: None,
+            refused: 0,
+            failure: None,
+            owes_repair: was_used,
+        };
         if was_used {
             recorder.prepare();
         }
@@ -59,6 +68,16 @@ impl Recorder {
     pub(crate) fn writer(&mut self) -> Result<&Writer, Failure> {
         self.prepare();
         self.writer.as_ref().ok_or(Failure::Stopped)
+    }
+
+    /// Whether what was recorded before is as it will stay. Where it must be repaired and the writer
+    /// could not start, that is tried again.
+    pub(crate) fn is_settled(&mut self) -> bool {
+        if self.owes_repair {
+            self.prepare();
+            self.owes_repair = !self.status().settled;
+        }
+        !self.owes_repair
     }
 
     /// A recording could not begin.
@@ -93,17 +112,19 @@ impl Recorder {
         format!("{}: {kind}", self.config.folder.display())
     }
 
-    /// Ends all recordings and closes their files.
-    pub(crate) fn stop(mut self) {
-        let Some(writer) = self.writer.take() else { return };
+    /// Ends all recordings and closes their files. Returns what the writer had still to tell, and
+    /// whether what was recorded before is as it will stay.
+    pub(crate) fn stop(mut self) -> (Vec<Event>, bool) {
+        let Some(writer) = self.writer.take() else { return (Vec::new(), !self.owes_repair) };
         let (status, events) = writer.stop();
-        for event in events {
-            self.log(&event);
+        for event in &events {
+            self.log(event);
         }
         if status.finished + status.failed > 0 {
             let (finished, failed) = (status.finished, status.failed);
             tracing::info!(finished, failed, "all recordings are closed");
         }
+        (events, status.settled || !self.owes_repair)
     }
 
     fn log(&mut self, event: &Event) {

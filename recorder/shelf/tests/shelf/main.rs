@@ -26,6 +26,19 @@ fn config(folder: &Folder) -> ShelfConfig {
     ShelfConfig { retry, ..ShelfConfig::new(folder.path().to_owned()) }
 }
 
+/// A shelf that begins at once.
+fn open(config: &ShelfConfig) -> Shelf {
+    let shelf = Shelf::open(config).unwrap();
+    shelf.begin();
+    shelf
+}
+
+/// A recording is finished, and the disk holds it.
+fn finish(shelf: &Shelf, name: &str) {
+    shelf.finished(name);
+    shelf.durable(name);
+}
+
 fn names(page: &recorder_shelf::Page) -> Vec<&str> {
     page.recordings.iter().map(|recording| recording.name.as_str()).collect()
 }
@@ -40,12 +53,12 @@ fn recordings_are_listed_newest_first_by_page() {
     folder.write("foreign.json", b"{}");
     folder.write("growing.wav.part", b"not finished");
     folder.write(".hidden/x.json", b"{}");
-    let shelf = Shelf::open(&config(&folder)).unwrap();
+    let shelf = open(&config(&folder));
     let first = shelf.list(None, 2);
     assert_eq!(names(&first), ["2026/01/e", "d"]);
     // What comes or goes meanwhile moves nothing.
     folder.record("f", 6, b"sound");
-    shelf.finished("f");
+    finish(&shelf, "f");
     wait_until("the new one is there", || shelf.find("f").is_some());
     shelf.delete("d").unwrap();
     let second = shelf.list(first.next.as_deref(), 2);
@@ -63,7 +76,7 @@ fn a_recording_is_found_read_and_deleted_with_all_its_files_and_nothing_else() {
     let folder = Folder::new();
     folder.record("a", 1, b"0123456789");
     folder.record("ab", 2, b"another");
-    let shelf = Shelf::open(&config(&folder)).unwrap();
+    let shelf = open(&config(&folder));
     let recording = shelf.find("a").unwrap();
     let files: Vec<_> = recording.files.iter().map(|file| file.name.as_str()).collect();
     assert_eq!(files, ["a.json", "a.wav", "a.peaks.dat"]);
@@ -89,11 +102,11 @@ fn no_name_from_outside_leads_out_of_the_folder() {
     folder.record("inner/a", 1, b"sound");
     folder.write("inner/link.json", br#"{"started":"2026","files":[{"name":"../secret.json"}]}"#);
     std::os::unix::fs::symlink(folder.path().join("secret.json"), inner.join("s.json")).unwrap();
-    let shelf = Shelf::open(&config).unwrap();
+    let shelf = open(&config);
     for name in ["../secret", "s", "/etc/passwd", "a/../../secret", "", ".", "a\0"] {
         assert_eq!(shelf.find(name), None, "{name}");
         assert_eq!(shelf.delete(name), Err(Refusal::Unknown), "{name}");
-        shelf.finished(name);
+        finish(&shelf, name);
     }
     for file in ["../secret.json", "b.wav", "a", "/etc/passwd", ""] {
         assert_eq!(shelf.read("a", file).unwrap_err(), Refusal::Unknown, "{file}");
@@ -113,7 +126,7 @@ fn encrypted_recordings_are_plain_for_the_recipient_only() {
     let sound: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
     folder.record("a", 1, &sound);
     folder.write("a.wav.age.part", b"a crash left this");
-    let shelf = Shelf::open(&config).unwrap();
+    let shelf = open(&config);
     wait_until("it is encrypted", || shelf.status().encrypted == 1);
     wait_until("nothing waits", || shelf.status().waiting == 0);
     let recording = shelf.find("a").unwrap();
@@ -128,11 +141,65 @@ fn encrypted_recordings_are_plain_for_the_recipient_only() {
     assert!(age::decrypt(&age::x25519::Identity::generate(), &sealed).is_err());
     assert_eq!(shelf.try_event(), Some(Event::Encrypted { name: "a".into() }));
     shelf.stop();
-    let again = Shelf::open(&config).unwrap();
+    let again = open(&config);
     assert_eq!((again.status().waiting, again.status().encrypted), (0, 0));
     again.delete("a").unwrap();
     assert!(folder.files().is_empty());
     again.stop();
+}
+
+#[test]
+fn nothing_is_done_to_a_recording_before_the_disk_holds_it() {
+    let folder = Folder::new();
+    let recipients = vec![age::x25519::Identity::generate().to_public().to_string()];
+    let encryption = Some(Encryption { recipients });
+    let retention = Retention { age_max: Some(Duration::from_secs(1)), bytes_max: None };
+    let config = ShelfConfig { encryption, ..config(&folder) };
+    let plain = ["a.json", "a.peaks.dat", "a.wav"];
+    for config in [&config, &ShelfConfig { retention, encryption: None, ..config.clone() }] {
+        let shelf = Shelf::open(config).unwrap();
+        shelf.started("a");
+        folder.record("a", 1, b"sound");
+        // In whichever order they are told.
+        shelf.finished("a");
+        shelf.begin();
+        shelf.finished("a");
+        wait_until("it is there to be heard", || shelf.find("a").is_some());
+        shelf.stop();
+        assert_eq!(folder.files(), plain);
+    }
+    let shelf = Shelf::open(&config).unwrap();
+    shelf.started("a");
+    shelf.begin();
+    shelf.finished("a");
+    shelf.durable("a");
+    wait_until("then it is", || shelf.status().encrypted == 1);
+    shelf.stop();
+}
+
+#[test]
+fn what_an_earlier_run_has_left_is_not_touched_before_it_is_repaired() {
+    let folder = Folder::new();
+    folder.record("a", 1, b"sound");
+    let retention = Retention { age_max: Some(Duration::from_secs(1)), bytes_max: None };
+    let config = ShelfConfig { retention, ..config(&folder) };
+    let shelf = Shelf::open(&config).unwrap();
+    assert_eq!(names(&shelf.list(None, 10)), ["a"]);
+    assert_eq!(shelf.delete("a"), Err(Refusal::Busy));
+    // The repair makes another whole.
+    folder.record("b", 2, b"sound");
+    shelf.finished("b");
+    shelf.durable("b");
+    shelf.stop();
+    assert_eq!(folder.files().len(), 6);
+    let shelf = Shelf::open(&config).unwrap();
+    // And a third, of which nothing is told.
+    folder.record_at("c", "2999-01-01T00:00:00.000Z", b"sound");
+    shelf.begin();
+    wait_until("the old ones are gone", || shelf.status().expired == 2);
+    wait_until("the third is known", || names(&shelf.list(None, 10)) == ["c"]);
+    assert_eq!(shelf.delete("c"), Ok(()));
+    shelf.stop();
 }
 
 #[test]
@@ -142,11 +209,11 @@ fn the_oldest_are_given_up_when_there_is_too_much() {
         folder.record(&format!("r{day}"), day, &[0; 10_000]);
     }
     let retention = Retention { age_max: None, bytes_max: Some(25_000) };
-    let shelf = Shelf::open(&ShelfConfig { retention, ..config(&folder) }).unwrap();
+    let shelf = open(&ShelfConfig { retention, ..config(&folder) });
     wait_until("three are gone", || shelf.status().expired == 3);
     assert_eq!(names(&shelf.list(None, 10)), ["r5", "r4"]);
     folder.record("r6", 6, &[0; 10_000]);
-    shelf.finished("r6");
+    finish(&shelf, "r6");
     wait_until("a fourth is gone", || shelf.status().expired == 4);
     assert_eq!(names(&shelf.list(None, 10)), ["r6", "r5"]);
     assert!(shelf.status().bytes <= 25_000);
@@ -159,7 +226,7 @@ fn the_too_old_are_given_up() {
     folder.record("old", 1, b"sound");
     folder.record_at("new", "2999-01-01T00:00:00.000Z", b"sound");
     let retention = Retention { age_max: Some(Duration::from_secs(1)), bytes_max: None };
-    let shelf = Shelf::open(&ShelfConfig { retention, ..config(&folder) }).unwrap();
+    let shelf = open(&ShelfConfig { retention, ..config(&folder) });
     wait_until("the old one is gone", || shelf.status().expired == 1);
     assert_eq!(names(&shelf.list(None, 10)), ["new"]);
     shelf.stop();

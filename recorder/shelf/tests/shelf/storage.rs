@@ -1,11 +1,11 @@
 //! Uploads, to a server that is sometimes away.
 
 use recorder::Retention;
-use recorder_shelf::{Encryption, Event, Secret, Shelf, ShelfConfig, Upload};
+use recorder_shelf::{Encryption, Event, Secret, ShelfConfig, Upload};
 
 use crate::folder::Folder;
 use crate::storage_server::{ACCESS_KEY, BUCKET, SECRET_KEY, Script, StorageServer};
-use crate::{config, wait_until};
+use crate::{config, finish, open, wait_until};
 
 pub(crate) fn upload(url: &str) -> Upload {
     Upload {
@@ -26,10 +26,10 @@ fn with_upload(folder: &Folder, server: &StorageServer) -> ShelfConfig {
 #[test]
 fn what_is_finished_is_uploaded_with_the_metadata_last_and_stays() {
     let (folder, server) = (Folder::new(), StorageServer::start(Script::default()));
-    let shelf = Shelf::open(&with_upload(&folder, &server)).unwrap();
+    let shelf = open(&with_upload(&folder, &server));
     folder.record("2026/a b", 1, b"sound");
     folder.write("2026/a b.json", br#"{"started":"2026-01-01","files":[{"name":"2026/a b.wav"}]}"#);
-    shelf.finished("2026/a b");
+    finish(&shelf, "2026/a b");
     wait_until("it is uploaded", || shelf.status().uploaded == 1);
     assert_eq!(server.object("calls/2026/a b.wav").unwrap(), b"sound");
     assert!(server.object("calls/2026/a b.json").is_some());
@@ -49,12 +49,12 @@ fn a_server_that_is_away_is_waited_for_across_restarts_and_nothing_is_given_up()
     let retention = Retention { age_max: None, bytes_max: Some(0) };
     let config = ShelfConfig { retention, ..with_upload(&folder, &server) };
     folder.record("a", 1, b"sound");
-    let shelf = Shelf::open(&config).unwrap();
+    let shelf = open(&config);
     wait_until("it was tried", || shelf.status().failures >= 3);
     assert!(matches!(shelf.try_event(), Some(Event::Failed { failures: 1, .. })));
     assert_eq!((shelf.status().waiting, shelf.status().recordings), (1, 1));
     shelf.stop();
-    let shelf = Shelf::open(&config).unwrap();
+    let shelf = open(&config);
     wait_until("it was tried again", || shelf.status().failures >= 1);
     assert!(shelf.find("a").is_some(), "the only copy is kept whatever the rule says");
     server.script.lock().unwrap().away = false;
@@ -71,7 +71,7 @@ fn after_a_failure_in_the_middle_only_the_rest_is_uploaded() {
     let puts_fail = [false, true, true, false].into();
     let server = StorageServer::start(Script { puts_fail, ..Script::default() });
     folder.record("a", 1, b"sound");
-    let shelf = Shelf::open(&with_upload(&folder, &server)).unwrap();
+    let shelf = open(&with_upload(&folder, &server));
     wait_until("it is uploaded", || shelf.status().uploaded == 1);
     assert_eq!(shelf.status().failures, 2);
     let puts = server.script.lock().unwrap().puts.clone();
@@ -87,7 +87,7 @@ fn a_long_file_goes_in_parts_and_is_begun_anew_after_a_failure() {
     let server = StorageServer::start(Script { puts_fail, ..Script::default() });
     let sound: Vec<u8> = (0..(20_u32 << 20)).map(|n| (n >> 7) as u8 ^ n as u8).collect();
     folder.record("a", 1, &sound);
-    let shelf = Shelf::open(&with_upload(&folder, &server)).unwrap();
+    let shelf = open(&with_upload(&folder, &server));
     wait_until("it is uploaded", || shelf.status().uploaded == 1);
     assert_eq!(shelf.status().failures, 1);
     assert!(server.object("calls/a.wav").unwrap() == sound);
@@ -101,7 +101,7 @@ fn a_storage_that_refuses_gets_nothing_and_the_recording_stays() {
     let upload = Upload { secret_key: wrong, keep: false, ..upload(&server.url()) };
     let config = ShelfConfig { upload: Some(upload), ..config(&folder) };
     folder.record("a", 1, b"sound");
-    let shelf = Shelf::open(&config).unwrap();
+    let shelf = open(&config);
     wait_until("it was refused", || shelf.status().failures >= 2);
     assert_eq!((shelf.status().uploaded, server.object("calls/a.wav")), (0, None));
     assert_eq!(shelf.find("a").unwrap().files.len(), 3);
@@ -119,7 +119,7 @@ fn what_need_not_stay_goes_once_it_is_confirmed_and_only_ciphertext_leaves() {
         ..config(&folder)
     };
     folder.record("a", 1, b"sound");
-    let shelf = Shelf::open(&config).unwrap();
+    let shelf = open(&config);
     wait_until("it is gone", || shelf.status().recordings == 0);
     let status = shelf.status();
     assert_eq!((status.encrypted, status.uploaded), (1, 1));
@@ -135,7 +135,7 @@ fn what_the_storage_has_lost_is_not_confirmed_and_is_uploaded_again() {
     let folder = Folder::new();
     let server = StorageServer::start(Script { loses_content: true, ..Script::default() });
     folder.record("a", 1, b"sound");
-    let shelf = Shelf::open(&with_upload(&folder, &server)).unwrap();
+    let shelf = open(&with_upload(&folder, &server));
     wait_until("it is uploaded", || shelf.status().uploaded == 1);
     assert_eq!((shelf.status().failures, server.script.lock().unwrap().puts.len()), (1, 4));
     assert_eq!(server.object("calls/a.peaks.dat").unwrap(), b"peaks");

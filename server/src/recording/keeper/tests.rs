@@ -5,6 +5,7 @@ use recorder_writer::Format;
 use signaling::{Gains, Recorded};
 
 use super::*;
+use crate::config::Arrangement;
 
 #[derive(Debug, Default)]
 struct FakeDesk {
@@ -33,6 +34,11 @@ impl Desk for FakeDesk {
         self.notes.push(note);
     }
 
+    fn is_paused(&self, _: RecordingId) -> bool {
+        let mut spans = self.notes.iter().rev();
+        spans.find(|note| matches!(note, Note::Paused | Note::Resumed)) == Some(&Note::Paused)
+    }
+
     fn end(&mut self, recording: RecordingId) {
         self.ended.push(recording);
     }
@@ -49,7 +55,13 @@ struct Bench {
 }
 
 fn wish(tracks: &[TrackKind]) -> Wish {
-    let keeping = Keeping { format: Format::Wav, rate: None, stereo: true, ends_with_tracks: true };
+    let keeping = Keeping {
+        format: Format::Wav,
+        rate: None,
+        arrangement: Arrangement::Stereo,
+        channels: 8,
+        ends_with_tracks: true,
+    };
     Wish { tracks: tracks.to_vec(), keeping }
 }
 
@@ -81,7 +93,11 @@ impl Bench {
         let rules = Rules {
             rooms,
             named: vec![("secret".parse().unwrap(), Occasion::Never)],
-            keys: Some("*1".into()),
+            keys: Keys {
+                record: Some("*1".into()),
+                pause: Some("*2".into()),
+                mark: Some("**2".into()),
+            },
             room: wish(&[TrackKind::Mix]),
             call: wish(&[TrackKind::Received, TrackKind::Sent]),
         };
@@ -150,11 +166,28 @@ fn a_member_who_may_begins_and_ends_by_keys() {
 }
 
 #[test]
+fn a_member_who_may_lets_it_pause_and_marks_it_by_keys() {
+    let mut bench = Bench::new(Occasion::Always);
+    bench.open("3000");
+    bench.join(Some("3000"), may_record());
+    bench.press("*2");
+    assert!(bench.desk.is_paused(RecordingId::new(1)));
+    bench.press("*2**2");
+    assert!(!bench.desk.is_paused(RecordingId::new(1)));
+    let marks = || Note::Mark { label: "sip:alice@example.org".into() };
+    assert_eq!(bench.desk.notes.iter().filter(|note| **note == marks()).count(), 1);
+    bench.press("*1*2**2");
+    let notes = bench.desk.notes.iter();
+    let others = notes.filter(|note| matches!(note, Note::Paused | Note::Mark { .. }));
+    assert_eq!(others.count(), 2, "nothing is recorded any more");
+}
+
+#[test]
 fn a_member_who_may_not_only_presses_keys() {
     let mut bench = Bench::new(Occasion::OnDemand);
     bench.open("3000");
     bench.join(Some("3000"), Recorded::default());
-    bench.press("*1*1");
+    bench.press("*1*2**2*1");
     assert!(bench.desk.begun.is_empty());
 }
 
@@ -244,10 +277,10 @@ fn everyone_who_is_recorded_hears_the_beep_but_in_a_pause() {
     keeper.beep(desk);
     assert_eq!(desk.notices, [Notice::Beep]);
     let recording = RecordingId::new(1);
-    keeper.pause(recording, true, desk);
-    keeper.pause(recording, true, desk);
+    desk.pause(recording, true);
+    desk.pause(recording, true);
     keeper.beep(desk);
-    keeper.pause(recording, false, desk);
+    desk.pause(recording, false);
     assert_eq!(desk.notices.len(), 1);
     let spans: Vec<_> =
         desk.notes.iter().filter(|note| matches!(note, Note::Paused | Note::Resumed)).collect();
