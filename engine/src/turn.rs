@@ -18,12 +18,25 @@ use crate::mute::Fade;
 use crate::sender::{Packets, Payload};
 use crate::session::Session;
 use crate::taps::Carried;
-use crate::{Output, Port};
+use crate::{Decision, Output, Port, Said};
 
 impl Session {
+    /// Notes what it said in this turn.
+    fn note_said(&mut self, pulled: Pulled, energy: u64) {
+        let is_silent = pulled == Pulled::Played && energy == 0;
+        self.said = if is_silent { Said::Silent } else { pulled.into() };
+    }
+
+    /// Tells what became of its turn in a room.
+    pub(crate) fn tell_turn<O: Output>(&self, is_heard: bool, moment: &mut Moment<'_, O>) {
+        let (said, is_muted) = (self.said, self.muted);
+        moment.output.decided(self.slot(), Decision::Turn { said, is_muted, is_heard });
+    }
+
     /// Begins its turn. It rests where it had its turn in this period already, in another phase.
     pub(crate) fn begin_turn(&mut self, period: PeriodIndex) {
         self.rests = period < self.next_turn;
+        self.said = Said::Rested;
         self.next_turn = period + 1;
     }
 
@@ -40,6 +53,7 @@ impl Session {
         let may_be_heard = !self.muted || self.fades_out();
         self.soften(&moment.rules.kernels, block);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
+        self.note_said(pulled, energy);
         if self.received.is_watched() {
             self.carried = Some(if may_be_heard {
                 self.carries(pulled, energy, moment.period)
@@ -118,7 +132,9 @@ impl Session {
         self.was_skipped = true;
         self.fade = Fade::None;
         self.interrupt_suppression();
-        let is_sound = self.playout.pass_over(moment.now) == Pulled::Played;
+        let pulled = self.playout.pass_over(moment.now);
+        let is_sound = pulled == Pulled::Played;
+        self.said = if is_sound { Said::Skipped } else { pulled.into() };
         moment.totals.blocks_skipped += u64::from(is_sound);
     }
 
@@ -195,6 +211,7 @@ impl Session {
         } else if !is_sound {
             *frame = *silence(law);
         }
+        self.note_said(pulled, energy);
         self.measure(energy, &block.0, moment);
         pulled == Pulled::Played || !is_sound
     }

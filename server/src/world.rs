@@ -14,6 +14,7 @@ use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingSta
 use signaling_transport::Transport;
 
 use crate::config::Arrangement;
+use crate::flight::FlightLog;
 use crate::recording::{Desk, Keeping, Prompts, Recorder, Recordings};
 use crate::system::local_address_toward;
 
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) recordings: Recordings,
     pub(crate) prompts: Prompts,
     pub(crate) shelf: Shelf,
+    pub(crate) flights: FlightLog,
     /// Our address in session descriptions.
     pub(crate) media: OwnAddress,
     /// Our address in Contact and Via, but for its port.
