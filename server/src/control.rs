@@ -171,7 +171,7 @@ impl Control {
             let now = self.world.engine.now();
             let aware: Vec<ParticipantId> = self.front.record_aware().collect();
             for id in aware {
-                let state = self.keeper.state_of(id);
+                let state = self.keeper.state_of(id, &self.world);
                 self.front.set_recorded(now, id, state, &mut self.world);
             }
         }

@@ -80,6 +80,7 @@ fn fact(event: &Event) -> (u64, u64) {
             let digit = u64::from(*digit as u8) << 24 | *source as u64;
             (4 << 32 | digit | u64::from(*duration_ms) << 8, of(session))
         }
+        Event::DigitsTaken { session } => (15 << 32, of(session)),
         Event::TalkStarted { session } => (5 << 32, of(session)),
         Event::TalkStopped { session } => (6 << 32, of(session)),
         Event::MediaTimedOut { session } => (7 << 32, of(session)),

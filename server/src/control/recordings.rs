@@ -48,7 +48,7 @@ impl Control {
         let id: RecordingId = self.world.recordings.named(name).ok_or(Trouble::NoRecording)?;
         match act {
             Act::Stop => self.keeper.end(id, &mut self.world),
-            Act::Pause(paused) => self.world.pause(id, paused),
+            Act::Pause(paused) => self.keeper.pause(id, paused, &mut self.world),
             Act::Mark(label) => self.world.note(id, Note::Mark { label }),
         }
         Ok(())

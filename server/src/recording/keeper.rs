@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use engine_control::{Refusal, RoomKey, SessionKey, TapPoint};
 use recorder_writer::{Note, TrackKind};
 use signaling::{
-    Fact, ParticipantId, ParticipantView, Pattern, RecordState, RecordedParticipant, RecordedTrack, RecordingId,
-    RecordingStart,
+    Fact, ParticipantId, ParticipantView, Pattern, RecordState, RecordedParticipant, RecordedTrack,
+    RecordingId, RecordingStart,
 };
 
 use super::desk::{Keeping, participant};
@@ -136,12 +136,8 @@ pub(crate) struct Keeper {
     rules: Rules,
     rooms: BTreeMap<String, Room>,
     people: BTreeMap<ParticipantId, Person>,
-<<<<<<< HEAD
-    paused: BTreeSet<RecordingId>,
     /// Whether somebody is recorded now who was not, or the other way round, since it was asked last.
     has_changed: bool,
-=======
->>>>>>> shelf
 }
 
 /// A room.
@@ -165,24 +161,15 @@ struct Person {
     view: ParticipantView,
     /// The recording of this call by itself.
     recording: Option<RecordingId>,
-<<<<<<< HEAD
     /// Whether it is sent to a recorder elsewhere.
     is_sent: bool,
-    /// The last keys, as many as `Rules::keys` has.
-=======
     /// The last keys, as many as count.
->>>>>>> shelf
     typed: String,
 }
 
 impl Keeper {
     pub(crate) fn new(rules: Rules) -> Self {
-<<<<<<< HEAD
-        let (rooms, people, paused) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { rules, rooms, people, paused, has_changed: false }
-=======
-        Self { rules, rooms: BTreeMap::new(), people: BTreeMap::new() }
->>>>>>> shelf
+        Self { rules, rooms: BTreeMap::new(), people: BTreeMap::new(), has_changed: false }
     }
 
     /// Whether a room is recorded now.
@@ -334,25 +321,15 @@ impl Keeper {
         desk.end(recording);
     }
 
-<<<<<<< HEAD
     /// Keeps nothing of a recording for a while, or goes on.
     pub(crate) fn pause(&mut self, recording: RecordingId, paused: bool, desk: &mut impl Desk) {
-        let is_new =
-            if paused { self.paused.insert(recording) } else { self.paused.remove(&recording) };
-        self.has_changed |= is_new;
-        if is_new {
-            desk.note(recording, if paused { Note::Paused } else { Note::Resumed });
-        }
+        self.has_changed = true;
+        desk.pause(recording, paused);
     }
 
     /// A recording is over.
     pub(crate) fn forget(&mut self, recording: RecordingId) {
-        self.paused.remove(&recording);
         self.has_changed = true;
-=======
-    /// A recording is over.
-    pub(crate) fn forget(&mut self, recording: RecordingId) {
->>>>>>> shelf
         for room in self.rooms.values_mut() {
             room.recording.take_if(|kept| kept.id == recording);
         }
@@ -364,24 +341,19 @@ impl Keeper {
     /// Lets everyone who is recorded at present hear the beep.
     pub(crate) fn beep(&self, desk: &mut impl Desk) {
         for person in self.people.values() {
-<<<<<<< HEAD
-            let is_kept = self.recordings_of(person).any(|id| !self.paused.contains(&id));
+            let is_kept = self.recordings_of(person).any(|id| !desk.is_paused(id));
             if is_kept || person.is_sent {
-=======
-            if self.recordings_of(person).any(|id| !desk.is_paused(id)) {
->>>>>>> shelf
                 desk.notify(person.view.session, Notice::Beep);
             }
         }
     }
 
     /// Whether somebody is recorded, as far as that is to be told.
-    pub(crate) fn state_of(&self, participant: ParticipantId) -> RecordState {
+    pub(crate) fn state_of(&self, participant: ParticipantId, desk: &impl Desk) -> RecordState {
         let person = self.people.get(&participant);
         let recordings = person.into_iter().flat_map(|person| self.recordings_of(person));
-        let states = recordings.map(|id| {
-            if self.paused.contains(&id) { RecordState::Paused } else { RecordState::On }
-        });
+        let states = recordings
+            .map(|id| if desk.is_paused(id) { RecordState::Paused } else { RecordState::On });
         states.max().unwrap_or_default()
     }
 
@@ -411,7 +383,10 @@ impl Keeper {
         if let Some(kept) = room.and_then(|room| room.recording.as_ref()) {
             include(&view, kept, desk);
         }
-        self.people.insert(participant, Person { view, recording: None, is_sent: false, typed: String::new() });
+        self.people.insert(
+            participant,
+            Person { view, recording: None, is_sent: false, typed: String::new() },
+        );
         if recording.always {
             let _ = self.record_call(participant, None, desk);
         }
@@ -458,7 +433,7 @@ impl Keeper {
         person.typed.clear();
         match (wanted, room.recording.as_ref().map(|kept| kept.id)) {
             (Wanted::Record, recording) => self.asked(participant, recording.is_none(), desk),
-            (Wanted::Pause, Some(id)) => desk.pause(id, !desk.is_paused(id)),
+            (Wanted::Pause, Some(id)) => self.pause(id, !desk.is_paused(id), desk),
             (Wanted::Mark, Some(id)) => {
                 desk.note(id, Note::Mark { label: person.view.uri.clone() });
             }
