@@ -4,6 +4,7 @@
 //! `VoIP` metrics (7) tell how it sounds. Blocks of other types are skipped, and so is the rest
 //! of a packet whose lengths do not add up: what stands before and beside it is still good.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use media_units::{BurstGap, NtpTime, Ssrc, VoipMetrics};
@@ -158,8 +159,11 @@ pub(super) fn read_answer(octets: &[u8; ANSWER_BYTES]) -> LastReference {
 }
 
 fn read_metrics(octets: &[u8; METRICS_BYTES]) -> (Ssrc, VoipMetrics) {
-    let known = |at: usize| Some(octets[at]).filter(|value| *value != UNKNOWN);
-    let level = |at: usize| known(at).map(|value| value as i8);
+    // What is out of its range must be ignored (RFC 3611 sections 4.7.4 and 4.7.5).
+    let within = |at: usize, range: RangeInclusive<u8>| {
+        Some(octets[at]).filter(|value| range.contains(value))
+    };
+    let level = |at: usize| Some(octets[at] as i8).filter(|value| *value != UNKNOWN as i8);
     let half = |at: usize| u16::from_be_bytes([octets[at], octets[at + 1]]);
     let metrics = VoipMetrics {
         loss_rate: octets[4],
@@ -174,12 +178,12 @@ fn read_metrics(octets: &[u8; METRICS_BYTES]) -> (Ssrc, VoipMetrics) {
         end_system_delay_ms: half(14),
         signal_dbm: level(16),
         noise_dbm: level(17),
-        echo_return_loss_db: known(18),
+        echo_return_loss_db: within(18, 0..=UNKNOWN - 1),
         gap_minimum: octets[19],
-        r_factor: known(20),
-        external_r_factor: known(21),
-        mos_listening_tenths: known(22),
-        mos_conversational_tenths: known(23),
+        r_factor: within(20, 0..=100),
+        external_r_factor: within(21, 0..=100),
+        mos_listening_tenths: within(22, 10..=50),
+        mos_conversational_tenths: within(23, 10..=50),
         receiver_configuration: octets[24],
         playout_nominal_ms: half(26),
         playout_maximum_ms: half(28),
