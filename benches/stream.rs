@@ -10,6 +10,7 @@ use media::playout::{Playout, PlayoutLimits, Scratch};
 use media::reception::Reception;
 use media::rtcp::{COMPOUND_BYTES_MAX, Report, SenderInfo};
 use media::rtp::{HEADER_BYTES, RtpHeader, RtpView};
+use media::talk::TalkDetector;
 use media::{Random, demux};
 use media_kernels::Kernels;
 use media_units::{
@@ -143,6 +144,28 @@ fn reports(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Finding out who speaks: what is no voice, and is looked at until it is known.
+fn talk(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("talk");
+    let kernels = Kernels::detect();
+    let mut random = Random::new(1);
+    let noise: Vec<i16> = (0..BLOCK_SAMPLES * 50).map(|_| random.next_u32() as i16 / 8).collect();
+    let pulses: Vec<i16> = (0..BLOCK_SAMPLES as i32 * 50)
+        .map(|at| ((at % 64 - 32) * (at / 800 % 4 + 1) * 50) as i16)
+        .collect();
+    for (name, sound) in [("noise", noise), ("pulses_like_a_voice", pulses)] {
+        let mut detector = TalkDetector::new();
+        let mut blocks = sound.chunks_exact(BLOCK_SAMPLES).cycle();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let block = blocks.next().expect("endless");
+                detector.block(kernels.energy(block), black_box(block))
+            });
+        });
+    }
+    group.finish();
+}
+
 fn noise_suppression(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("noise_suppression");
     for class in RateClass::ALL {
@@ -162,5 +185,5 @@ fn noise_suppression(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, receive, playout, reports, noise_suppression);
+criterion_group!(benches, receive, playout, reports, talk, noise_suppression);
 criterion_main!(benches);

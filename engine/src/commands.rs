@@ -82,7 +82,7 @@ impl Shard {
                 self.route_session(session.slot(), route, now, output);
             }
             Command::MuteSession { session, muted } => {
-                self.sessions[session.slot() as usize].muted = muted;
+                self.sessions[session.slot() as usize].mute(muted);
                 self.revise_part(session.slot());
             }
             Command::SetGain { session, says, hears } => {

@@ -19,6 +19,7 @@ mod latch;
 mod load;
 mod moment;
 mod monitor;
+mod mute;
 mod output;
 mod prompts;
 mod quality;

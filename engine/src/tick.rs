@@ -168,8 +168,9 @@ impl<O: Output> Run<'_, O> {
                     are_ranked = true;
                 }
                 _ => {
+                    let says = part.says || session.fades_out();
                     let energy = self.play(part);
-                    if part.says {
+                    if says {
                         self.offer(position as u32, part, energy);
                     }
                 }
@@ -304,7 +305,7 @@ impl<O: Output> Run<'_, O> {
                 let groups = &mut rooms[room as usize].groups;
                 groups.go_alone(sessions, listener.member, once(speaker.member), period);
             }
-            let said = said.filter(|_| listener.hears && speaker.says);
+            let said = said.filter(|_| listener.hears);
             let (class, source) = (listener.format.class(), &mut sources[speaker.member as usize]);
             let heard = said.and_then(|said| mix.translate(said, class, period, source));
             moment.bench.contributors.clear();
@@ -319,7 +320,8 @@ impl<O: Output> Run<'_, O> {
         }
     }
 
-    /// Plays what one of two says. What it tells to be silence is not decoded.
+    /// Plays what one of two says, and returns it where the other may hear it. What it tells to be
+    /// silence is not decoded.
     fn say(&mut self, part: Part) -> Option<Said> {
         let Self { sessions, moment, .. } = self;
         let session = &mut sessions[part.member as usize];
@@ -329,8 +331,9 @@ impl<O: Output> Run<'_, O> {
             session.skip(moment);
             return None;
         }
+        let says = part.says || session.fades_out();
         let energy = self.play(part);
-        Some(self.mix.keep(part.format.class(), energy))
+        says.then(|| self.mix.keep(part.format.class(), energy))
     }
 
     /// Passes each one's frames to the other as they came.

@@ -14,6 +14,7 @@ use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, PeriodIndex};
 use mixer::{Frame, encode, silence};
 
 use crate::moment::Moment;
+use crate::mute::Fade;
 use crate::sender::{Packets, Payload};
 use crate::session::Session;
 use crate::taps::Carried;
@@ -36,9 +37,15 @@ impl Session {
         let pulled = self.pull(block, moment);
         let is_sound = self.count(pulled, moment);
         let is_sound = self.take_tones(is_sound, block, moment);
+        let may_be_heard = !self.muted || self.fades_out();
+        self.soften(&moment.rules.kernels, block);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
         if self.received.is_watched() {
-            self.carried = Some(self.carries(pulled, energy, moment.period));
+            self.carried = Some(if may_be_heard {
+                self.carries(pulled, energy, moment.period)
+            } else {
+                Carried::Silence(SilenceCause::Muted)
+            });
         }
         energy
     }
@@ -55,8 +62,7 @@ impl Session {
         }
         let energy = self.suppress(energy, block, moment);
         if !take(&mut self.waits) {
-            // The same loudness has more samples at a higher rate.
-            self.measure(energy * BLOCK_SAMPLES as u64 / block.len() as u64, moment);
+            self.measure(energy, block, moment);
         }
         energy
     }
@@ -110,6 +116,7 @@ impl Session {
     pub(crate) fn skip<O>(&mut self, moment: &mut Moment<'_, O>) {
         self.waits = false;
         self.was_skipped = true;
+        self.fade = Fade::None;
         self.interrupt_suppression();
         let is_sound = self.playout.pass_over(moment.now) == Pulled::Played;
         moment.totals.blocks_skipped += u64::from(is_sound);
@@ -136,11 +143,10 @@ impl Session {
         pulled
     }
 
-    /// What it said in this period, for those who listen to it: nothing that nobody may hear.
+    /// What it said in this period, for those who listen to it, where it is not muted.
     fn carries(&self, pulled: Pulled, energy: u64, period: PeriodIndex) -> Carried {
         let is_digit = self.in_digit && period <= self.digit_until;
         Carried::Silence(match pulled {
-            _ if self.muted => SilenceCause::Muted,
             _ if !self.media.direction.receives() => SilenceCause::Held,
             _ if energy > 0 => return Carried::Sound { concealed: pulled == Pulled::Concealed },
             _ if is_digit => SilenceCause::Digit,
@@ -179,15 +185,17 @@ impl Session {
         let (kernels, scratch) = (&moment.rules.kernels, &mut moment.bench.scratch);
         let pulled = self.playout.pull_frame(moment.now, law, kernels, scratch, frame);
         let is_sound = self.count(pulled, moment);
-        let mut energy = 0;
+        let (mut energy, mut block) = (0, Block::SILENCE);
         if pulled == Pulled::Played {
-            let mut block = Block::SILENCE;
             g711::decode(law, &moment.rules.kernels, frame, &mut block.0);
+            if self.soften(&moment.rules.kernels, &mut block.0) {
+                encode(moment.rules.kernels, law, &block.0, frame);
+            }
             energy = moment.rules.kernels.energy(&block.0);
         } else if !is_sound {
             *frame = *silence(law);
         }
-        self.measure(energy, moment);
+        self.measure(energy, &block.0, moment);
         pulled == Pulled::Played || !is_sound
     }
 
@@ -360,8 +368,8 @@ impl Session {
     }
 
     /// Follows who speaks.
-    fn measure<O: Output>(&mut self, energy: u64, moment: &mut Moment<'_, O>) {
-        let talk = self.talk.block(energy);
+    fn measure<O: Output>(&mut self, energy: u64, block: &[i16], moment: &mut Moment<'_, O>) {
+        let talk = self.talk.block(energy, block);
         self.tell_talk(talk, moment.output);
     }
 

@@ -67,11 +67,17 @@ fn mute_hold_tap_another_encoding_or_a_third_make_it_a_mix_and_back() {
         assert_eq!(rig.codes(0)[before..], [to_one; 5]);
         assert_eq!(rig.codes(1)[before..], [to_other; 5]);
     };
+    let fade = |rig: &mut Rig| {
+        rig.run(1);
+        rig.forget();
+    };
     expect(&mut rig, 0x90, UNTOUCHED);
 
     rig.command(Command::MuteSession { session: session(1), muted: true });
+    fade(&mut rig);
     expect(&mut rig, SILENCE, SILENCE);
     rig.command(Command::MuteSession { session: session(1), muted: false });
+    fade(&mut rig);
     expect(&mut rig, 0x90, UNTOUCHED);
 
     for point in [TapPoint::Room(room), TapPoint::Received(session(0))] {
@@ -149,12 +155,13 @@ fn two_encodings_are_mixed() {
 
 #[test]
 fn who_talks_is_noticed_in_a_relay() {
-    let (mut rig, _) = two_parties(Some(0x80), None);
+    let (mut rig, _) = two_parties(None, None);
+    rig.phone(0).hums = true;
     rig.run(20);
     let started =
         |event: &Event| matches!(event, Event::TalkStarted { session } if session.slot() == 0);
     assert_eq!(rig.taken.events.iter().filter(|event| started(event)).count(), 1);
-    rig.phone(0).code = None;
+    rig.phone(0).hums = false;
     rig.run(40);
     let stopped =
         |event: &Event| matches!(event, Event::TalkStopped { session } if session.slot() == 0);

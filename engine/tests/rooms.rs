@@ -90,6 +90,7 @@ fn muted_source_is_absent_from_every_sink_and_still_hears() {
     let (mut rig, _) = room_of_four();
     rig.run(rig::SETTLED);
     rig.command(Command::MuteSession { session: session(1), muted: true });
+    rig.run(1);
     rig.forget();
     rig.run(20);
     let [a, b, c] = SPEAKERS;
@@ -97,9 +98,65 @@ fn muted_source_is_absent_from_every_sink_and_still_hears() {
     assert_eq!(rig.codes(1), [sum(&[a, c]); 20]);
     assert_eq!(rig.codes(3), [sum(&[a, c]); 20]);
     rig.command(Command::MuteSession { session: session(1), muted: false });
+    rig.run(1);
     rig.forget();
     rig.run(20);
     assert_eq!(rig.codes(0), [sum(&[b, c]); 20]);
+}
+
+#[test]
+fn mute_begins_and_ends_within_5_ms_and_without_a_click() {
+    for members in [2, 3] {
+        for law in Law::ALL {
+            let mut rig = Rig::new();
+            let room = rig.open_room(0);
+            rig.dial(0, Route::Room(room), Some(SPEAKERS[0]));
+            rig.dial_with(1, Route::Room(room), None, |media| *media = rig::media(1, law));
+            if members > 2 {
+                rig.dial(2, Route::Room(room), None);
+            }
+            rig.run(rig::SETTLED);
+            rig.forget();
+            for muted in [true, false, true, false] {
+                rig.run(2);
+                rig.command(Command::MuteSession { session: session(0), muted });
+            }
+            rig.run(2);
+            let heard = heard_by(&rig, 1, law);
+            let level = i32::from(heard[0]);
+            let steps = heard.windows(2).map(|pair| i32::from(pair[1]) - i32::from(pair[0]));
+            let steepest = steps.map(i32::abs).max().unwrap();
+            assert!(steepest <= level.abs() / 16, "{members} {law:?}: {steepest} of {level}");
+            let [spoken, silent] = [0..320, 320 + 40..640].map(|range| &heard[range]);
+            assert!(spoken.iter().all(|&sample| i32::from(sample) == level), "as it is until then");
+            assert!(silent.iter().all(|&sample| i32::from(sample).abs() <= 8), "silent after 5 ms");
+            assert_eq!(heard[640 + 40..960], spoken[40..], "there again after 5 ms");
+        }
+    }
+}
+
+#[test]
+fn who_is_muted_and_let_in_again_within_a_period_is_heard_as_before() {
+    let (mut rig, _) = room_of_four();
+    rig.run(rig::SETTLED);
+    rig.forget();
+    for muted in [true, false] {
+        rig.command(Command::MuteSession { session: session(1), muted });
+    }
+    rig.run(5);
+    assert_eq!(rig.codes(0), [sum(&SPEAKERS[1..]); 5]);
+}
+
+/// All that a session was sent, as samples.
+fn heard_by(rig: &Rig, slot: u32, law: Law) -> Vec<i16> {
+    let packets = rig.taken.rtp(slot);
+    let codes: Vec<u8> = packets.iter().flat_map(|sent| sent.view().payload().to_vec()).collect();
+    let mut samples = vec![0; codes.len()];
+    match law {
+        Law::Mu => Kernels::SCALAR.decode_ulaw(&codes, &mut samples),
+        Law::A => Kernels::SCALAR.decode_alaw(&codes, &mut samples),
+    }
+    samples
 }
 
 #[test]

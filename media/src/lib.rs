@@ -18,6 +18,8 @@ pub mod reception;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;
+#[cfg(test)]
+mod spoken;
 pub mod talk;
 pub mod tone;
 

@@ -101,6 +101,8 @@ pub struct Phone {
     pub payload_type: u8,
     /// The code of every sample, or `None` where it sends nothing.
     pub code: Option<u8>,
+    /// It sounds like a voice instead: a hum of 250 Hz with all its overtones, that swells.
+    pub hums: bool,
 }
 
 impl Phone {
@@ -113,6 +115,7 @@ impl Phone {
             timestamp: RtpTimestamp(u32::MAX - 5000),
             payload_type: encoding.static_payload_type(),
             code,
+            hums: false,
         }
     }
 
@@ -131,6 +134,13 @@ impl Phone {
     }
 
     fn next(&mut self) -> Option<Vec<u8>> {
+        if self.hums {
+            let step = if self.sequence.0 / 10 % 2 == 0 { 500 } else { 100 };
+            let hum: [i16; BLOCK_SAMPLES] = std::array::from_fn(|at| (at as i16 % 32 - 16) * step);
+            let mut codes = [0; BLOCK_SAMPLES];
+            Kernels::SCALAR.encode_ulaw(&hum, &mut codes);
+            return Some(self.packet(&codes));
+        }
         if let Some(code) = self.code {
             return Some(self.packet(&[code; BLOCK_SAMPLES]));
         }

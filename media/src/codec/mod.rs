@@ -23,6 +23,7 @@ pub use opus::{OpusDecoder, OpusEncoder};
 use media_kernels::Kernels;
 use media_units::{Discard, Encoding, EncodingParameters, Law};
 
+use crate::comfort_noise::ComfortNoise;
 use crate::g711;
 
 /// Octets that the longest frame of any format takes: 60 ms of linear sound at 48 kHz.
@@ -149,6 +150,15 @@ impl Decoder {
         matches!(self, Self::Opus(_)) && OpusDecoder::has_redundancy(payload)
     }
 
+    /// How the pause behind the payload sounds, where that begins one in the format's own way (GSM):
+    /// what is missing then is meant.
+    pub fn pause_after(&self, payload: &[u8]) -> Option<ComfortNoise> {
+        match self {
+            Self::Gsm(decoder) => decoder.pause_after(payload),
+            _ => None,
+        }
+    }
+
     /// Invents what is missing by the format's own method, in multiples of 2.5 ms. False where the
     /// format has none: playout then invents from the samples it played.
     pub fn conceal(&mut self, samples: &mut [i16]) -> bool {
@@ -238,6 +248,9 @@ impl Encoder {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) use {gsm::tests::silence_descriptor, tests::voice};
 
 #[cfg(test)]
 mod continuity;

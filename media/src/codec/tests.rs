@@ -10,7 +10,7 @@ const KERNELS: Kernels = Kernels::SCALAR;
 
 /// Something like a voice: pulses at a pitch that moves, through two resonances, with breath
 /// and pauses. Integers only, so that it is the same everywhere.
-pub(super) fn voice(length: usize) -> Vec<i16> {
+pub(crate) fn voice(length: usize) -> Vec<i16> {
     let (mut seed, mut until_pulse) = (1_u32, 0);
     let mut past = [[0_i32; 2]; 2];
     let sample = |n: usize| {

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Random;
-use crate::codec::{Decoder, Encoder, FRAME_BYTES_MAX};
+use crate::codec::{Decoder, Encoder, FRAME_BYTES_MAX, silence_descriptor};
 use crate::rtp::{RtpHeader, RtpView};
 
 const LIMITS: PlayoutLimits = PlayoutLimits {
@@ -200,6 +200,30 @@ fn a_pause_that_was_described_is_filled_with_its_noise() {
     let loudest = tail.iter().map(|sample| sample.unsigned_abs()).max().unwrap();
     assert!((10..400).contains(&loudest), "about -60 dBov: {loudest}");
     // Sound goes on where the sender's clock stands.
+    line.sent = 70;
+    let pulls = line.run(20, |_| false);
+    assert_eq!(pulls.iter().filter(|&&pulled| pulled == Pulled::Played).count(), 20);
+}
+
+#[test]
+fn a_description_of_silence_in_gsm_begins_a_pause_that_is_filled_with_its_noise() {
+    let mut line = Line::new(Encoding::Gsm);
+    line.run(20, |_| false);
+    let speech = line.encode();
+    let packet = line.packet(20, &silence_descriptor(&speech));
+    let at = START + PERIOD * 20;
+    let view = RtpView::parse(&packet).unwrap();
+    let extended = ExtendedSequence(65_536 + 20);
+    let Line { playout, decoder, .. } = &mut line;
+    assert_eq!(playout.insert(&view, extended, Arrival::At(at), decoder), Ok(()));
+    let before = line.playout.report().blocks_concealed;
+    for index in 0..50_u32 {
+        let pulled = line.pull(at + PERIOD * index + Duration::from_millis(7));
+        assert!(index < 2 || pulled == Pulled::Noise, "{index} {pulled:?}");
+    }
+    assert_eq!(line.playout.report().blocks_concealed, before, "a pause is no loss");
+    let tail = &line.sound[line.sound.len() - 4000..];
+    assert!(tail.iter().any(|sample| *sample != 0));
     line.sent = 70;
     let pulls = line.run(20, |_| false);
     assert_eq!(pulls.iter().filter(|&&pulled| pulled == Pulled::Played).count(), 20);

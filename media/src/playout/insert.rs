@@ -39,6 +39,12 @@ impl Playout {
         if self.memory.is_some() {
             self.note_redundancy(extended.0.saturating_sub(before), payload, decoder);
         }
+        if let Some(noise) = decoder.pause_after(payload)
+            && extended.0 > before
+        {
+            self.silent = (position + length).max(self.end)..u64::MAX;
+            self.noise.describe(&noise);
+        }
         self.note_arrival(position, arrival);
         let whole = self.store(position, length, payload);
         self.limit_delay(position, length)?;

@@ -78,6 +78,19 @@ impl Filter {
         TO_44100.filter()
     }
 
+    /// For `up` results of `down` samples, in any ratio: half of the lower rate is the middle of the
+    /// transition.
+    pub(super) fn for_ratio(up: usize, down: usize) -> Self {
+        let lower = (up as f64 / down as f64).min(1.0);
+        let design = Design {
+            phases: up,
+            taps_per_phase: 48 * down.div_ceil(up),
+            cutoff: 0.5 * lower,
+            attenuation_db: 70.0,
+        };
+        design.filter()
+    }
+
     /// Taps of each phase: an even number.
     pub(super) const fn taps_per_phase(&self) -> usize {
         self.taps_per_phase

@@ -14,11 +14,14 @@
 //! its mirror image, above the pass band.
 
 mod filter;
+mod whole;
 
 use media_kernels::Kernels;
 use media_units::BLOCK_SAMPLES_MAX;
 
 use filter::{Filter, TAP_BITS};
+
+pub use whole::whole;
 
 /// The last samples of one stream, at its own rate.
 #[derive(Debug, Clone)]
@@ -117,7 +120,7 @@ impl Resampler {
             Conversion::None => out.copy_from_slice(block),
             Conversion::Up(times) => self.up(times, block.len(), out),
             Conversion::Down(times) => self.down(times, block.len(), out),
-            Conversion::Ratio { up, down } => self.by_ratio(up, down, block.len(), out),
+            Conversion::Ratio { up, down } => self.to_ratio(up, down, block.len(), out),
         }
     }
 
@@ -157,19 +160,30 @@ impl Resampler {
         narrow(sums, out);
     }
 
-    /// Sample by sample: each has its place between the source's samples.
-    fn by_ratio(&mut self, up: usize, down: usize, samples: usize, out: &mut [i16]) {
+    /// Each sample has its place between the source's samples.
+    fn to_ratio(&mut self, up: usize, down: usize, samples: usize, out: &mut [i16]) {
         let filter = if up > down { &self.to_48000 } else { &self.to_44100 };
         let taps = filter.taps_per_phase();
         let window = &self.window[HISTORY_SAMPLES + 1 - taps..HISTORY_SAMPLES + samples];
         let sums = &mut self.sums[..out.len()];
-        sums.fill(ROUND);
-        for (number, sum) in sums.iter_mut().enumerate() {
-            let (start, phase) = (number * down / up, number * down % up);
-            let window = &window[start..start + taps];
-            self.kernels.fir(window, filter.phase(phase), std::slice::from_mut(sum));
-        }
+        by_ratio(self.kernels, filter, (up, down), window, sums);
         narrow(sums, out);
+    }
+}
+
+/// Sample by sample, `up` results for `down` samples.
+fn by_ratio(
+    kernels: Kernels,
+    filter: &Filter,
+    (up, down): (usize, usize),
+    window: &[i16],
+    sums: &mut [i32],
+) {
+    sums.fill(ROUND);
+    for (number, sum) in sums.iter_mut().enumerate() {
+        let (start, phase) = (number * down / up, number * down % up);
+        let window = &window[start..start + filter.taps_per_phase()];
+        kernels.fir(window, filter.phase(phase), std::slice::from_mut(sum));
     }
 }
 

@@ -148,3 +148,54 @@ fn a_history_is_silent_again_after_silence() {
     history.keep(&[0; 160]);
     assert!(history.is_silent());
 }
+
+/// The level of a tone in the middle of a sound, and that of all else, both as amplitudes.
+fn tone_in(sound: &[i16], hertz: f64, rate: u32) -> (f64, f64) {
+    let middle = &sound[sound.len() / 10..sound.len() * 9 / 10];
+    let turn = std::f64::consts::TAU * hertz / f64::from(rate);
+    let mut sums = [0.0; 3];
+    for (at, &sample) in middle.iter().enumerate() {
+        let (sine, cosine) = (at as f64 * turn).sin_cos();
+        let sample = f64::from(sample);
+        sums = [sums[0] + sample * sine, sums[1] + sample * cosine, sums[2] + sample * sample];
+    }
+    let [sine, cosine, power] = sums.map(|sum| 2.0 * sum / middle.len() as f64);
+    let tone = sine.hypot(cosine);
+    (tone, (power - tone * tone).max(0.0).sqrt())
+}
+
+#[test]
+fn a_whole_recording_keeps_its_tones_and_its_length_at_every_rate() {
+    for from in [8000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000] {
+        for to in [8000, 16_000, 48_000] {
+            let tone = |hertz: f64| -> Vec<i16> {
+                let turn = std::f64::consts::TAU * hertz / f64::from(from);
+                (0..from).map(|at| (8000.0 * (f64::from(at) * turn).sin()) as i16).collect()
+            };
+            let brought = whole(Kernels::SCALAR, &tone(1000.0), from, to);
+            assert_eq!(brought.len() as u32, to, "{from} to {to}");
+            let (level, rest) = tone_in(&brought, 1000.0, to);
+            assert!((level - 8000.0).abs() < 40.0 && rest < 40.0, "{from} to {to}: {level} {rest}");
+            if from > to {
+                let high = f64::from(to) * 0.65;
+                if high < f64::from(from) * 0.45 {
+                    let brought = whole(Kernels::SCALAR, &tone(high), from, to);
+                    let (_, rest) = tone_in(&brought, 1000.0, to);
+                    assert!(rest < 16.0, "{from} to {to}: {rest} is left of what has no place");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_whole_recording_is_not_delayed() {
+    for (from, to) in [(8000, 48_000), (44_100, 16_000), (48_000, 8000)] {
+        let mut sound = vec![0; from as usize];
+        sound[from as usize / 2..][..from as usize / 1000].fill(10_000);
+        let brought = whole(Kernels::SCALAR, &sound, from, to);
+        let loudest = brought.iter().enumerate().max_by_key(|(_, sample)| **sample).unwrap().0;
+        let late = loudest as f64 / f64::from(to) - 0.5;
+        assert!((0.0..0.001).contains(&late), "{from} to {to}: {late}");
+    }
+}

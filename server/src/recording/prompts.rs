@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use engine_control::Renditions;
 use hound::{SampleFormat, WavReader};
+use media::resample::whole;
+use media_kernels::Kernels;
 use media_units::RateClass;
 
 use super::keeper::Notice;
@@ -79,46 +81,11 @@ fn read(path: &Path) -> Result<Renditions, BadPrompt> {
     let samples = samples.map_err(|error| bad(error.to_string()))?;
     // One channel: the mean of all.
     let channels = usize::from(spec.channels.max(1));
-    let mono: Vec<f64> = samples
-        .chunks_exact(channels)
-        .map(|frame| frame.iter().map(|&sample| f64::from(sample)).sum::<f64>() / channels as f64)
-        .collect();
-    Ok(Renditions::new(|class| at_rate(&mono, spec.sample_rate, class.hertz())))
-}
-
-/// Half the length of the filter, in periods of the lower rate.
-const LOBES: f64 = 16.0;
-
-/// Brings sound to another rate by a windowed sinc. It is done once, at start.
-fn at_rate(sound: &[f64], from: u32, to: u32) -> Vec<i16> {
-    let (from, to) = (f64::from(from), f64::from(to));
-    // The pass band ends a little below half of the lower rate.
-    let cutoff = 0.92 * from.min(to) / from;
-    let reach = LOBES / cutoff;
-    let count = (sound.len() as f64 * to / from).round() as usize;
-    let sample = |index: usize| {
-        let centre = index as f64 * from / to;
-        let first = (centre - reach).ceil().max(0.0) as usize;
-        let last = ((centre + reach).floor() as usize).min(sound.len().saturating_sub(1));
-        let sum: f64 = (first..=last)
-            .map(|place| {
-                let distance = place as f64 - centre;
-                sound[place] * cutoff * sinc(distance * cutoff) * window(distance / reach)
-            })
-            .sum();
-        sum.round().clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
+    let mean = |frame: &[i16]| {
+        frame.iter().map(|&sample| i64::from(sample)).sum::<i64>() / frame.len() as i64
     };
-    (0..count).map(sample).collect()
-}
-
-fn sinc(x: f64) -> f64 {
-    let angle = std::f64::consts::PI * x;
-    if angle.abs() < 1e-9 { 1.0 } else { angle.sin() / angle }
-}
-
-/// Hann's.
-fn window(x: f64) -> f64 {
-    0.5 + 0.5 * (std::f64::consts::PI * x.clamp(-1.0, 1.0)).cos()
+    let mono: Vec<i16> = samples.chunks_exact(channels).map(|frame| mean(frame) as i16).collect();
+    Ok(Renditions::new(|class| whole(Kernels::detect(), &mono, spec.sample_rate, class.hertz())))
 }
 
 fn beep(class: RateClass) -> Vec<i16> {
@@ -134,27 +101,6 @@ fn beep(class: RateClass) -> Vec<i16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tone_keeps_its_pitch_and_level_at_every_rate() {
-        for from in [8000, 16_000, 44_100] {
-            let tone = |index: u32, rate: u32| {
-                let at = f64::from(index) / f64::from(rate);
-                8000.0 * (std::f64::consts::TAU * 1000.0 * at).sin()
-            };
-            let sound: Vec<f64> = (0..from).map(|index| tone(index, from)).collect();
-            for class in RateClass::ALL {
-                let brought = at_rate(&sound, from, class.hertz());
-                assert_eq!(brought.len() as u32, class.hertz());
-                // The ends lack a half of the filter.
-                let rate = class.hertz();
-                let worst = (rate / 10..rate * 9 / 10)
-                    .map(|index| (f64::from(brought[index as usize]) - tone(index, rate)).abs())
-                    .fold(0.0, f64::max);
-                assert!(worst < 40.0, "{from} to {rate}: {worst}");
-            }
-        }
-    }
 
     #[test]
     fn a_beep_lasts_a_fifth_of_a_second_and_begins_softly() {

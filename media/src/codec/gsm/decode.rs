@@ -7,9 +7,13 @@ use super::arithmetic::multiply_rounded;
 use super::frame::{FRAME_OCTETS, Frame};
 use super::lattice::Lattice;
 use super::{Excitation, FRAME_SAMPLES, LAG_MAX, ORDER, SUBFRAME_SAMPLES, excitation};
+use crate::comfort_noise::{ComfortNoise, NoiseAnalyser};
 
 /// By how much the pulses of each frame fade, while frames are lost.
 const FADE: u8 = 4;
+
+/// Frames of noise that are listened to, to say how it sounds: 80 ms.
+const DESCRIBED_FRAMES: usize = 4;
 
 /// The coefficient of the de-emphasis.
 const DE_EMPHASIS: i16 = 28_180;
@@ -29,7 +33,7 @@ pub struct GsmDecoder {
     last: Frame,
     /// Whether the last frame was lost too.
     lost: bool,
-    /// Chooses the grid of invented frames.
+    /// Chooses the grid of invented frames, and the pulses of noise.
     seed: u32,
     invented: Invented,
 }
@@ -73,13 +77,54 @@ impl GsmDecoder {
         let octets = payload.as_chunks::<FRAME_OCTETS>().0;
         let blocks = samples.as_chunks_mut::<FRAME_SAMPLES>().0;
         for (octets, block) in octets.iter().zip(&mut *blocks) {
-            let frame = Frame::read(octets);
+            let mut frame = Frame::read(octets);
+            if frame.describes_silence() {
+                self.make_noise(&mut frame);
+            }
             self.last = frame;
             self.lost = false;
             self.invented = Invented::NONE;
             self.synthesize(&frame, block);
         }
         octets.len().min(blocks.len()) * FRAME_SAMPLES
+    }
+
+    /// How the pause behind this payload sounds, where its last frame describes silence: nothing
+    /// more is sent then, until somebody speaks (discontinuous transmission, GSM 06.31).
+    #[allow(clippy::unused_self)] // as those of other formats
+    pub fn pause_after(&self, payload: &[u8]) -> Option<ComfortNoise> {
+        let frame = Frame::read(payload.as_chunks::<FRAME_OCTETS>().0.last()?);
+        if !frame.describes_silence() {
+            return None;
+        }
+        let (mut decoder, mut noise) = (Self::default(), [0; FRAME_SAMPLES]);
+        let mut analyser = NoiseAnalyser::new();
+        for number in 0..=DESCRIBED_FRAMES {
+            let mut frame = frame;
+            decoder.make_noise(&mut frame);
+            decoder.synthesize(&frame, &mut noise);
+            // The first is where the filters begin.
+            if number > 0 {
+                analyser.observe(&noise);
+            }
+        }
+        Some(analyser.noise())
+    }
+
+    /// Makes a frame that can be heard of one that describes silence: loudness and spectrum are as
+    /// it says, the pulses are random and nothing repeats (GSM 06.12 section 6.1).
+    fn make_noise(&mut self, frame: &mut Frame) {
+        for subframe in &mut frame.subframes {
+            subframe.grid = self.random(4);
+            subframe.gain = 0;
+            subframe.pulses = subframe.pulses.map(|_| 1 + self.random(6));
+        }
+    }
+
+    /// A number below `bound`.
+    fn random(&mut self, bound: u32) -> u8 {
+        self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (((self.seed >> 16) * bound) >> 16) as u8
     }
 
     /// Invents what is lost.
@@ -103,9 +148,10 @@ impl GsmDecoder {
             self.last = Frame::SILENCE;
         }
         for subframe in &mut self.last.subframes {
-            self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            subframe.grid = (self.seed >> 30) as u8;
             subframe.peak = subframe.peak.saturating_sub(FADE);
+        }
+        for number in 0..self.last.subframes.len() {
+            self.last.subframes[number].grid = self.random(4);
         }
     }
 

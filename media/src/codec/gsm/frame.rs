@@ -49,6 +49,16 @@ impl Frame {
             && octets.first().is_some_and(|first| u32::from(first >> 4) == SIGNATURE)
     }
 
+    /// Whether it says how silence sounds, in place of speech: the 95 best protected bits of the
+    /// pulses are zero (GSM 06.12 section 5.2). No encoder makes a frame of speech like that.
+    pub(super) fn describes_silence(&self) -> bool {
+        self.subframes.iter().enumerate().all(|(number, subframe)| {
+            let whole = if number + 1 < SUBFRAMES { PULSES } else { 4 };
+            let (first, last) = subframe.pulses.split_at(whole);
+            first.iter().all(|&pulse| pulse < 2) && last.iter().all(|&pulse| pulse < 4)
+        })
+    }
+
     /// Reads the parameters.
     pub(super) fn read(octets: &[u8; FRAME_OCTETS]) -> Self {
         let mut bits = Reader { octets, next: 4 };

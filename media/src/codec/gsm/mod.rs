@@ -4,7 +4,8 @@
 //! reflection coefficients (the mouth). Written from the standard's sections 5.2 and 5.3, bit
 //! exact, in its 16-bit arithmetic. On the wire a frame is as in RFC 3551 section 4.5.8.1; a packet
 //! may hold several. Lost frames are invented as in EN 300 963 (GSM 06.11): the last frame again,
-//! then fading to silence in 320 ms.
+//! then fading to silence in 320 ms. Frames that describe silence (GSM 06.12, sent once before a
+//! pause in discontinuous transmission) are heard as the noise that they mean.
 
 mod arithmetic;
 mod decode;
@@ -35,4 +36,4 @@ type Excitation = [i16; LAG_MAX];
 const ORDER: usize = 8;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,3 +1,4 @@
+use super::frame::Frame;
 use super::*;
 use crate::codec::tests::{checksum, level_change_db, voice};
 
@@ -17,6 +18,60 @@ fn decode(payload: &[u8]) -> Vec<i16> {
 
 fn octets(samples: &[i16]) -> impl Iterator<Item = u8> {
     samples.iter().flat_map(|sample| sample.to_le_bytes())
+}
+
+/// A description of silence that has loudness and spectrum of this frame.
+pub(crate) fn silence_descriptor(octets: &[u8]) -> [u8; OCTETS] {
+    let mut frame = Frame::read(octets.try_into().unwrap());
+    for subframe in &mut frame.subframes {
+        *subframe = frame::Subframe { peak: subframe.peak, ..frame::Subframe::default() };
+    }
+    frame.write()
+}
+
+/// Noise below 1 kHz or so.
+fn room_noise(samples: usize) -> Vec<i16> {
+    let mut random = crate::Random::new(5);
+    let mut smooth = 0_i32;
+    let sample = |_| {
+        smooth += ((random.next_u32() as i16 as i32) / 64 - smooth) / 3;
+        smooth as i16
+    };
+    (0..samples).map(sample).collect()
+}
+
+fn power_db(samples: &[i16]) -> f64 {
+    let energy: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+    10.0 * (energy / samples.len() as f64).log10()
+}
+
+#[test]
+fn a_description_of_silence_is_heard_as_noise_of_its_loudness_and_the_pause_behind_it_too() {
+    let noise = room_noise(50 * FRAME_SAMPLES);
+    let frames = encode(&noise);
+    let described = silence_descriptor(&frames[30 * OCTETS..31 * OCTETS]);
+    let heard = decode(&described.repeat(20));
+    let expected = power_db(&noise);
+    assert!((power_db(&heard[FRAME_SAMPLES..]) - expected).abs() < 3.0, "{expected}");
+    let pause = GsmDecoder::default().pause_after(&described).unwrap();
+    let level = 90.3 - power_db(&heard[FRAME_SAMPLES..]);
+    assert!((f64::from(pause.level_dbov()) - level).abs() < 1.5, "{pause:?} {level}");
+    // 13 pulses in place, each time others: nothing hums.
+    assert_ne!(
+        heard[FRAME_SAMPLES..2 * FRAME_SAMPLES],
+        heard[2 * FRAME_SAMPLES..3 * FRAME_SAMPLES]
+    );
+}
+
+#[test]
+fn speech_and_silence_that_are_encoded_are_never_taken_for_a_description() {
+    let quiet: Vec<i16> = voice(16_000).iter().map(|sample| sample / 500).collect();
+    for samples in [voice(16_000), quiet, room_noise(16_000), vec![0; 16_000]] {
+        let frames = encode(&samples);
+        let decoder = GsmDecoder::default();
+        let described = |frame: &&[u8]| decoder.pause_after(frame).is_some();
+        assert_eq!(frames.chunks(OCTETS).filter(described).count(), 0);
+    }
 }
 
 #[test]
