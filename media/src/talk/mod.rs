@@ -41,7 +41,7 @@ const NOISE_STEPS: u16 = 256;
 /// How the noise estimate rises: 3 dB a second, in steps a block.
 const NOISE_RISE: u16 = 3 * NOISE_STEPS / 50;
 
-/// Loud blocks without a voice after which only each eighth is looked at: 320 ms.
+/// Loud blocks without a voice after which only each sixth is looked at: 320 ms.
 const EAGER_BLOCKS: u8 = 16;
 
 /// Every so many blocks while it speaks, and while a sound is known to be no voice, one is looked at.
@@ -51,7 +51,7 @@ const LOOK_EVERY: u8 = 6;
 const VOICELESS_LOOKS: u8 = 8;
 
 /// After so many blocks, 1.6 s, the loudness of speech must have moved by so much.
-const JUDGED_BLOCKS: u8 = 80;
+const JUDGED_BLOCKS: u8 = 13 * LOOK_EVERY;
 const MOVES_DB: u8 = 8;
 
 /// Of what is no voice, and louder than the noise, the noise takes up so much in each block.
