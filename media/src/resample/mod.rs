@@ -120,7 +120,7 @@ impl Resampler {
             Conversion::None => out.copy_from_slice(block),
             Conversion::Up(times) => self.up(times, block.len(), out),
             Conversion::Down(times) => self.down(times, block.len(), out),
-            Conversion::Ratio { up, down } => self.to_ratio(up, down, block.len(), out),
+            Conversion::Ratio { up, down } => self.fractional(up, down, block.len(), out),
         }
     }
 
@@ -161,7 +161,7 @@ impl Resampler {
     }
 
     /// Each sample has its place between the source's samples.
-    fn to_ratio(&mut self, up: usize, down: usize, samples: usize, out: &mut [i16]) {
+    fn fractional(&mut self, up: usize, down: usize, samples: usize, out: &mut [i16]) {
         let filter = if up > down { &self.to_48000 } else { &self.to_44100 };
         let taps = filter.taps_per_phase();
         let window = &self.window[HISTORY_SAMPLES + 1 - taps..HISTORY_SAMPLES + samples];

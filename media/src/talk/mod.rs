@@ -221,7 +221,7 @@ impl TalkDetector {
     fn go_on(&mut self, is_loud: bool, block: Option<(&[i16], u64)>) -> Option<Talk> {
         self.soft = if is_loud { 0 } else { self.soft + 1 };
         if self.soft == END_BLOCKS {
-            return self.end();
+            return Some(self.end());
         }
         self.blocks += 1;
         let [loudest, softest] = self.extremes;
@@ -239,7 +239,7 @@ impl TalkDetector {
             _ => {}
         }
         if self.voiceless == VOICELESS_LOOKS {
-            return self.end();
+            return Some(self.end());
         }
         if self.blocks < JUDGED_BLOCKS {
             return None;
@@ -248,16 +248,16 @@ impl TalkDetector {
         self.judge_anew();
         if block.is_some() && softest - loudest < MOVES_DB {
             self.steady_dbov = loudest;
-            return self.end();
+            return Some(self.end());
         }
         None
     }
 
-    fn end(&mut self) -> Option<Talk> {
+    fn end(&mut self) -> Talk {
         self.talking = false;
         self.blocks = 0;
         self.ear.forget();
-        Some(Talk::Stopped)
+        Talk::Stopped
     }
 
     fn judge_anew(&mut self) {
