@@ -135,7 +135,7 @@ impl Phone {
 
     fn next(&mut self) -> Option<Vec<u8>> {
         if self.hums {
-            let step = if self.sequence.0 / 10 % 2 == 0 { 500 } else { 100 };
+            let step = if (self.sequence.0 / 10).is_multiple_of(2) { 500 } else { 100 };
             let hum: [i16; BLOCK_SAMPLES] = std::array::from_fn(|at| (at as i16 % 32 - 16) * step);
             let mut codes = [0; BLOCK_SAMPLES];
             Kernels::SCALAR.encode_ulaw(&hum, &mut codes);

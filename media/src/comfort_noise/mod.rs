@@ -2,8 +2,8 @@
 //!
 //! [`ComfortNoise`] is the payload: a level and a spectrum. A receiver gives it to a
 //! [`NoiseGenerator`], which fills the pause. A sender asks a [`DiscontinuousSender`] about each
-//! packet; that finds out with a [`NoiseAnalyser`] how the pause sounds. Playout uses the analyser
-//! too: after a long loss it goes on with the noise that it last heard.
+//! packet; that finds out with a [`NoiseAnalyser`] how the pause sounds. So does GSM's decoder, of the
+//! noise that its own descriptions of silence mean.
 //!
 //! Plain arithmetic on `f32` in a fixed order, without functions of a mathematics library: the same
 //! input gives the same noise everywhere. Nothing here allocates.

@@ -26,7 +26,9 @@ fn hear(sound: &[i16], rate: usize) -> Changes {
 fn at_level(sound: &mut [f64], level_dbov: f64) {
     let power = sound.iter().map(|sample| sample * sample).sum::<f64>() / sound.len() as f64;
     let gain = FULL * 10_f64.powf(-level_dbov / 20.0) / power.sqrt();
-    sound.iter_mut().for_each(|sample| *sample *= gain);
+    for sample in sound {
+        *sample *= gain;
+    }
 }
 
 fn samples(sound: &[f64]) -> Vec<i16> {
@@ -63,7 +65,9 @@ fn phrases(count: usize, level_dbov: f64, from: usize) -> Vec<f64> {
     for (at, block) in sound.chunks_exact_mut(160).enumerate() {
         let spoken = at.checked_sub(100).map(|at| at % PHRASE).filter(|&at| at < SPOKEN);
         let gain = spoken.map_or(0.0, |at| 10_f64.powf(-SYLLABLES[at % 24] / 20.0));
-        block.iter_mut().for_each(|sample| *sample *= gain);
+        for sample in block {
+            *sample *= gain;
+        }
     }
     sound
 }
@@ -124,7 +128,9 @@ fn noise_is_no_talk_however_loud_and_however_it_wavers() {
                 at_level(&mut sound, level);
                 for block in sound.chunks_exact_mut(160) {
                     let gain = 10_f64.powf(-waver_db * unit(&mut random) / 20.0);
-                    block.iter_mut().for_each(|sample| *sample *= gain);
+                    for sample in block {
+                        *sample *= gain;
+                    }
                 }
                 assert_eq!(hear(&samples(&sound), 8000), [], "{keeps} {level} {waver_db}");
             }
