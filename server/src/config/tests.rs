@@ -121,6 +121,17 @@ fn playout_delays_end_where_the_playout_buffer_does() {
 }
 
 #[test]
+fn a_level_of_the_log_that_is_none_is_no_filter_either() {
+    for right in ["info", "OFF", "warn,signaling=debug", "mixminus[call]=trace"] {
+        Config::parse("f", &format!("[log]\nlevel = \"{right}\"")).unwrap();
+    }
+    for wrong in ["loud", "info,signaling", "signaling=loud"] {
+        let problems = refused(&format!("[log]\nlevel = \"{wrong}\""));
+        assert!(problems[0].starts_with("mixminus.toml:2: log.level = "), "{problems:?}");
+    }
+}
+
+#[test]
 fn keys_that_contradict_each_other_are_refused() {
     assert_eq!(
         refused("[rtp]\nplayout_delay_max = \"40ms\"\nplayout_delay_min = \"60ms\""),
