@@ -18,6 +18,16 @@ impl Clock {
         Self { tick: 1 }
     }
 
+    /// The clock whose next tick is this.
+    pub(crate) const fn at(tick: u64) -> Self {
+        Self { tick }
+    }
+
+    /// The next tick.
+    pub(crate) const fn tick(self) -> u64 {
+        self.tick
+    }
+
     /// When the next tick is due.
     pub(crate) const fn due(self) -> Instant {
         Instant::from_nanos(self.tick * TICK.as_nanos() as u64)

@@ -189,6 +189,8 @@ impl Shard {
         self.abdicate(slot);
         if let Route::Monitor(point) = self.sessions[slot as usize].route {
             self.end_monitoring(slot, point);
+            // What it is sent until it has come somewhere else is silence of its own.
+            self.sessions[slot as usize].route = Route::Idle;
         }
         let session = &self.sessions[slot as usize];
         if let Route::Room(room) = session.route {

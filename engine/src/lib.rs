@@ -12,8 +12,12 @@ mod bench;
 mod clock;
 mod commands;
 mod contributors;
+mod decision;
 mod digits;
 mod equipment;
+#[cfg(feature = "faults")]
+mod fault;
+pub mod flight;
 mod groups;
 mod latch;
 mod load;
@@ -35,6 +39,9 @@ mod taps;
 mod tick;
 mod turn;
 
+pub use decision::{Decision, Said};
 pub use equipment::Equipment;
+#[cfg(feature = "faults")]
+pub use fault::FAULTY_SSRC;
 pub use output::{Datagram, Output, Port};
 pub use shard::Shard;

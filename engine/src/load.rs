@@ -51,6 +51,26 @@ impl Load {
         }
     }
 
+    /// All that it knows between two ticks, as words.
+    pub(crate) fn words(&self) -> [u64; 4] {
+        [
+            self.ended.as_nanos(),
+            u64::from(self.most) << 32 | u64::from(self.pressure),
+            u64::from(self.settled) << 32 | u64::from(self.calm),
+            (self.shedding as u64) << 8 | (self.ticks % PHASES),
+        ]
+    }
+
+    /// Knows from now on what [`Load::words`] told.
+    pub(crate) fn resume(&mut self, [ended, pressures, periods, rest]: [u64; 4]) {
+        self.ended = Instant::from_nanos(ended);
+        (self.most, self.pressure) = ((pressures >> 32) as u32, pressures as u32);
+        (self.settled, self.calm) = ((periods >> 32) as u32, periods as u32);
+        let step = Shedding::ALL.get((rest >> 8) as usize).copied();
+        self.shedding = step.unwrap_or_default();
+        self.ticks = rest % PHASES;
+    }
+
     /// A tick begins. What made it late counts only where it was the tick before: that others had
     /// the core says nothing of what there is to do.
     pub(crate) fn begin(&mut self, due: Instant, now: Instant) {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use engine_control::Event;
 use media_units::Arrival;
 
-use crate::Equipment;
+use crate::{Decision, Equipment};
 
 /// Which socket of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,7 +17,7 @@ pub enum Port {
 }
 
 /// What arrived on a session's socket.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Datagram<'a> {
     /// The session's slot: sockets belong to slots, so no look-up is needed.
     pub slot: u32,
@@ -45,6 +45,11 @@ pub trait Output {
     /// Equipment that nobody needs any more: it goes home with the next fact, which is about its
     /// session.
     fn retire(&mut self, equipment: Box<Equipment>);
+
+    /// What was decided about a session, for whoever keeps a record of it.
+    fn decided(&mut self, slot: u32, decision: Decision) {
+        let _ = (slot, decision);
+    }
 
     /// A fact for the control plane. Never lost: the driver sizes the ring from the limits.
     fn event(&mut self, event: Event);

@@ -67,6 +67,8 @@ impl Session {
     ) -> Result<(), Discard> {
         moment.totals.rtp_received += 1;
         let packet = RtpView::parse(datagram.bytes)?;
+        #[cfg(feature = "faults")]
+        crate::fault::trap(packet.ssrc());
         let kind = self.admit(datagram, &packet, moment)?;
         if kind != Kind::Digit {
             self.copy_packet(datagram, moment);

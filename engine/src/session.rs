@@ -32,7 +32,7 @@ use crate::quality::{Quality, SECOND};
 use crate::roster::NO_ROOM;
 use crate::send::SendStream;
 use crate::taps::{Carried, Watch};
-use crate::{Output, Port};
+use crate::{Decision, Output, Port, Said};
 
 /// A session's place in the slab, with its present or last tenant.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub(crate) struct Session {
     pub(crate) has_noise: bool,
     /// It had its turn in this period before it came to this phase.
     pub(crate) rests: bool,
+    /// What it said in its last turn.
+    pub(crate) said: Said,
     /// The first period in which it had no turn yet.
     pub(crate) next_turn: PeriodIndex,
     /// Until then a digit may end by silence.
@@ -156,6 +158,7 @@ impl Session {
             has_tones: false,
             has_noise: false,
             rests: false,
+            said: Said::Rested,
             next_turn: 0,
             route: Route::Idle,
             received: Watch::default(),
@@ -212,6 +215,7 @@ impl Session {
         self.has_tones = false;
         self.has_noise = false;
         self.rests = false;
+        self.said = Said::Rested;
         self.next_turn = moment.period;
         self.route = open.route;
         self.received = Watch::default();
@@ -395,9 +399,10 @@ impl Session {
     }
 
     /// Counts a datagram of this session that was not used.
-    pub(crate) fn discard<O>(&mut self, reason: Discard, moment: &mut Moment<'_, O>) {
+    pub(crate) fn discard<O: Output>(&mut self, reason: Discard, moment: &mut Moment<'_, O>) {
         self.record.discards[reason as usize] += 1;
         moment.discard(reason);
+        moment.output.decided(self.slot(), Decision::Discarded(reason));
     }
 }
 

@@ -12,6 +12,7 @@ use mixer::{Mix, RoomState, Source};
 
 use crate::bench::Bench;
 use crate::clock::Clock;
+use crate::flight::Rest;
 use crate::groups::{Encoded, Groups};
 use crate::load::Load;
 use crate::moment::{Moment, Rules};
@@ -127,6 +128,22 @@ impl Shard {
     /// a shard is made before anyone knows when its time begins.
     pub fn set_wall(&mut self, wall: WallClock) {
         self.rules.wall = wall;
+    }
+
+    /// What is left of its past, where it is at rest: neither a session nor a room is open.
+    pub fn rest(&self) -> Option<Rest> {
+        let is_at_rest = self.totals.sessions == 0 && self.totals.rooms == 0;
+        let (tick, random) = (self.clock.tick(), self.random.state());
+        is_at_rest.then(|| Rest { tick, random, load: self.load.words() })
+    }
+
+    /// Goes on where another shard of the same limits was at rest. To be told before anything
+    /// else happens.
+    pub fn resume(&mut self, rest: &Rest) {
+        self.clock = Clock::at(rest.tick);
+        self.random = Random::resume(rest.random);
+        self.load.resume(rest.load);
+        self.rules.shed_complexity(self.load().shedding >= Shedding::Complexity);
     }
 
     /// Where all that its taps carry is read. Given once.

@@ -100,6 +100,10 @@ impl<O: Output> Run<'_, O> {
         self.mix.start(&Setting { sound, classes, has_gains, period }, state);
         self.listen(parts, sound.selection);
         self.mix.settle(&mut Members { parts, sources: self.sources });
+        for (position, part) in parts.iter().enumerate() {
+            let is_heard = self.mix.is_heard(position as u32);
+            self.sessions[part.member as usize].tell_turn(is_heard, &mut self.moment);
+        }
         self.name_contributors(parts, span);
         if let Some(class) = span.tap_class {
             self.give_whole(span.room, class);
@@ -304,6 +308,8 @@ impl<O: Output> Run<'_, O> {
                 let groups = &mut rooms[room as usize].groups;
                 groups.go_alone(sessions, listener.member, once(speaker.member), period);
             }
+            let is_heard = said.is_some() && speaker.says;
+            sessions[speaker.member as usize].tell_turn(is_heard, moment);
             let said = said.filter(|_| listener.hears && speaker.says);
             let (class, source) = (listener.format.class(), &mut sources[speaker.member as usize]);
             let heard = said.and_then(|said| mix.translate(said, class, period, source));
@@ -341,6 +347,7 @@ impl<O: Output> Run<'_, O> {
             let session = &mut self.sessions[member as usize];
             session.begin_turn(self.moment.period);
             is_there[side] = session.take_frame(&mut frames[side], &mut self.moment);
+            session.tell_turn(is_there[side], &mut self.moment);
         }
         for (side, &member) in members.iter().enumerate() {
             let other = 1 - side;

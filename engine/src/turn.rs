@@ -17,12 +17,25 @@ use crate::moment::Moment;
 use crate::sender::{Packets, Payload};
 use crate::session::Session;
 use crate::taps::Carried;
-use crate::{Output, Port};
+use crate::{Decision, Output, Port, Said};
 
 impl Session {
+    /// Notes what it said in this turn.
+    fn note_said(&mut self, pulled: Pulled, energy: u64) {
+        let is_silent = pulled == Pulled::Played && energy == 0;
+        self.said = if is_silent { Said::Silent } else { pulled.into() };
+    }
+
+    /// Tells what became of its turn in a room.
+    pub(crate) fn tell_turn<O: Output>(&self, is_heard: bool, moment: &mut Moment<'_, O>) {
+        let (said, is_muted) = (self.said, self.muted);
+        moment.output.decided(self.slot(), Decision::Turn { said, is_muted, is_heard });
+    }
+
     /// Begins its turn. It rests where it had its turn in this period already, in another phase.
     pub(crate) fn begin_turn(&mut self, period: PeriodIndex) {
         self.rests = period < self.next_turn;
+        self.said = Said::Rested;
         self.next_turn = period + 1;
     }
 
@@ -37,6 +50,7 @@ impl Session {
         let is_sound = self.count(pulled, moment);
         let is_sound = self.take_tones(is_sound, block, moment);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
+        self.note_said(pulled, energy);
         if self.received.is_watched() {
             self.carried = Some(self.carries(pulled, energy, moment.period));
         }
@@ -111,7 +125,9 @@ impl Session {
         self.waits = false;
         self.was_skipped = true;
         self.interrupt_suppression();
-        let is_sound = self.playout.pass_over(moment.now) == Pulled::Played;
+        let pulled = self.playout.pass_over(moment.now);
+        let is_sound = pulled == Pulled::Played;
+        self.said = if is_sound { Said::Skipped } else { pulled.into() };
         moment.totals.blocks_skipped += u64::from(is_sound);
     }
 
@@ -187,6 +203,7 @@ impl Session {
         } else if !is_sound {
             *frame = *silence(law);
         }
+        self.note_said(pulled, energy);
         self.measure(energy, moment);
         pulled == Pulled::Played || !is_sound
     }

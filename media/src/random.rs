@@ -12,6 +12,16 @@ impl Random {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def1 | 1)
     }
 
+    /// Where it stands, for [`Random::resume`].
+    pub const fn state(&self) -> u64 {
+        self.0
+    }
+
+    /// Goes on where [`Random::state`] was asked for.
+    pub const fn resume(state: u64) -> Self {
+        Self(state)
+    }
+
     /// The next number.
     pub const fn next_u32(&mut self) -> u32 {
         self.0 ^= self.0 >> 12;

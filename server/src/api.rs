@@ -17,7 +17,8 @@ mod serve;
 pub(crate) use agreed::Agreed;
 pub(crate) use answer::Trouble;
 pub(crate) use model::{
-    Health, KeyPresses, Media, Page, Participant, ParticipantPage, Room, RoomPage, ShardHealth,
+    Flight, Health, KeyPresses, Media, Page, Participant, ParticipantPage, Room, RoomPage,
+    ShardHealth,
 };
 pub(crate) use recordings::{Act, Of, Recording, RecordingState, RecordingWish};
 pub(crate) use routes::{document, router};
@@ -60,6 +61,8 @@ pub(crate) enum Ask {
     ActOnRecording(String, Act, Reply<()>),
     /// Let go of a finished recording, which is about to be deleted.
     ReleaseRecording(String, Reply<()>),
+    /// Write what a shard's flight recorder holds.
+    Flight(u8, Reply<Flight>),
     /// How the server is.
     Health(Reply<Health>),
     /// All metrics as text.

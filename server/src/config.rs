@@ -5,6 +5,7 @@
 
 mod codecs;
 mod documentation;
+mod flight;
 mod overload;
 mod reader;
 mod recording;
@@ -27,6 +28,7 @@ use engine_control::{OverloadRule, PortPlan};
 use signaling::{DialPlan, EndpointRule, Pattern, RoomRule, SiprecConfig};
 
 pub use documentation::markdown;
+pub use flight::Flight;
 pub use reader::Problem;
 use reader::{Read, Reader};
 pub use recording::{Occasion, Recording};
@@ -44,6 +46,8 @@ pub struct Config {
     pub rtp: Rtp,
     /// What is given up where time is short.
     pub overload: OverloadRule,
+    /// The flight recorder.
+    pub flight: Flight,
     /// Endpoints with payload formats of their own.
     pub endpoints: Vec<EndpointRule>,
     /// Rooms.
@@ -157,6 +161,7 @@ fn read(file: &str, text: &str) -> (Config, Read) {
     let rtp =
         reader.section("rtp", "Media: addresses, ports, codecs, threads, playout.", Rtp::read);
     let overload = reader.section("overload", overload::OVERLOAD, overload::overload);
+    let flight = reader.section("flight", flight::FLIGHT, Flight::read);
     let endpoints = reader.sections("endpoint", codecs::ENDPOINT, codecs::endpoint);
     let rooms = reader.section(
         "rooms",
@@ -172,6 +177,7 @@ fn read(file: &str, text: &str) -> (Config, Read) {
         sip,
         rtp,
         overload,
+        flight,
         endpoints: endpoints.into_iter().flatten().collect(),
         rooms,
         named_rooms: named_rooms.into_iter().map(|(rule, _)| rule).collect(),

@@ -23,6 +23,7 @@ use crate::api::Ask;
 use crate::control::answers::Asker;
 use crate::control::presses::Presses;
 use crate::failure::Failure;
+use crate::flight;
 use crate::recording::Keeper;
 use crate::survey::Survey;
 use crate::world::World;
@@ -209,10 +210,21 @@ impl Control {
             self.keeper.beep(&mut self.world);
             self.beep_at = self.beep_every.map(|every| now + every);
         }
+        let World { flights, engine, .. } = &mut self.world;
+        for flight in flights.take_late(engine) {
+            flight.write_aside(|written| flight::log(&written));
+        }
         let dead = self.world.engine.dead_shard();
         if let (Some(shard), None) = (dead, self.dead_shard) {
             tracing::error!(shard, "a shard's thread has ended: ending all calls and the server");
             self.dead_shard = dead;
+            // Before anything else: what is known of it is in the memory of this process.
+            let World { flights, engine, .. } = &mut self.world;
+            if let Some(flight) =
+                flights.take(engine, shard, "a fault: the shard's thread has ended")
+            {
+                flight::log(&flight.write());
+            }
             self.end_calls(now);
         }
     }

@@ -10,6 +10,7 @@ mod api;
 mod control;
 mod exposition;
 mod failure;
+mod flight;
 mod log;
 mod metrics;
 mod placement;
@@ -27,6 +28,7 @@ use std::io::{self, Write};
 
 use config::Config;
 pub use failure::Failure;
+pub use flight::replay_file as replay;
 use start::Server;
 
 /// Runs a server until SIGTERM or SIGINT, and ends its calls then. An error is why it could not

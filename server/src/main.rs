@@ -29,6 +29,12 @@ enum Command {
     },
     /// Prints the `OpenAPI` document of the HTTP API
     Openapi,
+    /// Runs a shard again from a file of its flight recorder, and tells what each participant heard and
+    /// why not (docs/flight-recorder.md); exits with 1 where it did not do the same again
+    Replay {
+        /// The file
+        file: PathBuf,
+    },
     /// Looks after recordings on the disk, while no server records there
     Recording {
         #[command(subcommand)]
@@ -68,6 +74,7 @@ fn main() -> ExitCode {
             println!("{}", mixminus::openapi());
             Ok(())
         }
+        Command::Replay { file } => mixminus::replay(&file).map(|told| print!("{told}")),
         Command::Recording { command: Recording::Verify { path } } => {
             tell(recorder_writer::verify(&path), "is fine", "nothing is recorded there")
         }

@@ -17,6 +17,7 @@ use crate::api;
 use crate::config::{Config, Occasion};
 use crate::control::Control;
 use crate::failure::Failure;
+use crate::flight::FlightLog;
 use crate::placement::Placement;
 use crate::recording::{Keeper, Keeping, Prompts, Recorder, Recordings, Rules, Wish};
 use crate::system::{cores_allowed, since_1970, stay_on, step_back, unguessable};
@@ -87,6 +88,7 @@ impl Server {
             recordings: Recordings::new(config.recording.name.clone(), keeping(config)),
             prompts,
             shelf,
+            flights: FlightLog::new(&config.flight),
         };
         let keeper = (Keeper::new(rules(config)), config.recording.beep);
         #[cfg(test)]
@@ -154,6 +156,7 @@ fn engine(config: &Config, placement: &Placement) -> Result<EngineConfig, Failur
         seed: unguessable(),
         receive_buffer_bytes: threads.receive_buffer as usize,
         arrival_timestamps: threads.arrival_timestamps,
+        flight: config.flight.recorder.clone(),
         ..EngineConfig::new(ports)
     })
 }

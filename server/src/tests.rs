@@ -318,6 +318,7 @@ fn every_documented_route_is_served() {
         for (path, methods) in document["paths"].as_object().unwrap() {
             for method in methods.as_object().unwrap().keys() {
                 let path = path.replace("{name}", "x").replace("{id}", "1").replace("{file}", "f");
+                let path = path.replace("{shard}", "9");
                 let (status, body) = ask(at.api, &method.to_uppercase(), &path).await;
                 let documented = &methods[method]["responses"][status.to_string()];
                 assert!(documented.is_object(), "{method} {path}: {status} {body}");
@@ -325,7 +326,7 @@ fn every_documented_route_is_served() {
                 served += 1;
             }
         }
-        assert_eq!(served, 26);
+        assert_eq!(served, 27);
     });
 }
 
@@ -370,7 +371,7 @@ fn a_shard_that_breaks_ends_every_call_by_bye_closes_the_recordings_and_is_a_fai
     let text = format!(
         "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n[rtp]\naddress = \"127.0.0.1\"\n\
          ports = \"9676-9803\"\nrealtime = false\nshards = 2\n[rooms]\nrecord = \"always\"\n\
-         [recording]\nfolder = {folder:?}\n[api]\nlisten = \"127.0.0.1:0\"\n"
+         [recording]\nfolder = {folder:?}\n[api]\nlisten = \"127.0.0.1:0\"\n[flight]\nkeep = \"nothing\"\n"
     );
     let config = Config::parse("test", &text).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -398,6 +399,64 @@ fn a_shard_that_breaks_ends_every_call_by_bye_closes_the_recordings_and_is_a_fai
     let closed = files_with(&folder, "json");
     std::fs::remove_dir_all(&folder).unwrap();
     assert_eq!(closed, 2, "what is said of a recording is written when its file is closed");
+}
+
+/// Sends so many packets of PCMU, 20 ms apart, to where the answer says.
+async fn speak(phone: &Phone, to: SocketAddr, ssrc: u32, packets: std::ops::Range<u16>) {
+    for number in packets {
+        let mut packet = [0x55; 172];
+        packet[..2].copy_from_slice(&[0x80, 0]);
+        packet[2..4].copy_from_slice(&number.to_be_bytes());
+        packet[4..8].copy_from_slice(&(u32::from(number) * 160).to_be_bytes());
+        packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        phone.socket.send_to(&packet, to).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn a_fault_in_a_live_server_happens_again_out_of_its_file() {
+    let folder = std::env::temp_dir().join(format!("mixminus-flight-{}", std::process::id()));
+    let text = format!(
+        "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n[rtp]\naddress = \"127.0.0.1\"\n\
+         ports = \"9804-9867\"\nrealtime = false\nshards = 1\n[api]\nlisten = \"127.0.0.1:0\"\n\
+         [flight]\nkeep = \"all\"\nfolder = {folder:?}\n"
+    );
+    let config = Config::parse("test", &text).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (outcome, asked) = runtime.block_on(async {
+        let server = Server::start(&config).unwrap();
+        let (api, sip) = (server.api.unwrap(), server.udp.unwrap());
+        let callers = async {
+            let ann = Phone::call(sip, "ann", "3001").await;
+            let bob = Phone::call(sip, "bob", "3001").await;
+            let media: SocketAddr = "127.0.0.1:9804".parse().unwrap();
+            speak(&ann, media, 7, 0..50).await;
+            let (status, asked) = ask(api, "POST", "/v1/shards/0/flight").await;
+            assert_eq!(status, 201, "{asked}");
+            assert_eq!(ask(api, "POST", "/v1/shards/9/flight").await.0, 404);
+            speak(&ann, media, engine::FAULTY_SSRC.0, 50..51).await;
+            for phone in [ann, bob] {
+                let bye = phone.receive("BYE ").await;
+                phone.answer(&bye).await;
+            }
+            asked
+        };
+        let (outcome, asked) = tokio::join!(tokio::time::timeout(PATIENCE, server.run()), callers);
+        (outcome.expect("it ends by itself"), asked)
+    });
+    assert!(matches!(outcome, Err(Failure::Shard { shard: 0 })), "{outcome:?}");
+    let asked: Value = serde_json::from_str(&asked).unwrap();
+    let healthy = crate::replay(Path::new(asked["file"].as_str().unwrap())).unwrap();
+    assert!(healthy.contains("bit for bit the same\n"), "{healthy}");
+    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let files =
+        files.filter(|path| !asked["file"].as_str().unwrap().ends_with(path.to_str().unwrap()));
+    let told: Vec<_> = files.map(|file| crate::replay(&file).unwrap()).collect();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let [told] = &told[..] else { panic!("{told:?}") };
+    assert!(told.contains("then the fault: a test sent a packet that breaks a shard"), "{told}");
+    assert!(told.contains("heard s0.0.1: 0."), "bob heard ann: {told}");
 }
 
 /// How many files there are with such an ending, however deep.

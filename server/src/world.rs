@@ -12,6 +12,7 @@ use recorder_shelf::Shelf;
 use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
 use signaling_transport::Transport;
 
+use crate::flight::FlightLog;
 use crate::recording::{Keeping, Prompts, Recorder, Recordings};
 use crate::system::local_address_toward;
 
@@ -23,6 +24,7 @@ pub(crate) struct World {
     pub(crate) recordings: Recordings,
     pub(crate) prompts: Prompts,
     pub(crate) shelf: Shelf,
+    pub(crate) flights: FlightLog,
     /// Our address in session descriptions.
     pub(crate) media: OwnAddress,
     /// Our address in Contact and Via, but for its port.

@@ -2,7 +2,8 @@
 //! around the real front end and the real shards.
 //!
 //! [`phone`] and [`caller`] are sans-IO and also drive `loadtest` on real sockets. [`world`] puts
-//! everything into one thread; [`oracle`] says what must be true in it. Nothing here reads a
+//! everything into one thread; [`oracle`] says what must be true in it; [`replay`] runs again what a
+//! flight recorder kept. Nothing here reads a
 //! clock, makes a system call or draws a random number that does not come from the seed. Nothing
 //! here shares code with what it judges: G.711, RTP and SIP are read by our own few lines.
 
@@ -12,6 +13,7 @@ pub mod g711;
 pub mod network;
 pub mod oracle;
 pub mod phone;
+pub mod replay;
 pub mod rtp;
 mod seed;
 pub mod world;

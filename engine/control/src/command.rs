@@ -6,11 +6,12 @@ use media_units::{
     Cadence, Digits, Direction, Encoding, EncodingParameters, Gain, Law, RateClass, RoomSound,
     RtpTimestamp, SequenceNumber, Ssrc,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{Prompt, RoomKey, SessionKey, SessionReport, ShardReport, TapId, TapPoint};
 
 /// How RTCP travels beside RTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RtcpTransport {
     /// On the RTP port (RFC 5761).
     Mux,
@@ -19,7 +20,7 @@ pub enum RtcpTransport {
 }
 
 /// What offer and answer agreed on for one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteMedia {
     /// Payload format of both directions.
     pub encoding: Encoding,
@@ -50,7 +51,7 @@ pub struct RemoteMedia {
 }
 
 /// The payload types of digits (RFC 4733 section 2.4.1: on the clock of the sound beside them).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TelephoneEvent {
     /// Payload type we expect to receive.
     pub receive: u8,
@@ -81,7 +82,7 @@ impl RemoteMedia {
 }
 
 /// What a session's sound is connected to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Route {
     /// Nothing: what it receives is kept for taps and levels, it is sent silence.
     Idle,
@@ -98,7 +99,7 @@ pub enum Route {
 }
 
 /// Everything a shard needs to know to open a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionOpen {
     /// Our SSRC in this session, random (RFC 3550 section 8).
     pub ssrc: Ssrc,
@@ -114,7 +115,7 @@ pub struct SessionOpen {
 
 /// One request to a shard. Applied in order at the start of the next tick, or of one soon after
 /// where more than [`crate::COMMANDS_PER_TICK`] wait.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Command {
     /// Opens a session in a free slot.
     OpenSession {
@@ -205,11 +206,13 @@ pub enum Command {
         /// Where.
         point: TapPoint,
     },
+    #[serde(skip)]
     /// Fills in one report for each session in it (their keys say which) and sends it back.
     ReportSessions {
         /// Donated; returned in `SessionsReported`, gone sessions removed.
         reports: Box<Vec<SessionReport>>,
     },
+    #[serde(skip)]
     /// Fills in the shard's report and sends it back.
     ReportShard {
         /// Donated; returned in `ShardReported`.
@@ -218,6 +221,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it only asks: a shard is afterwards as it was before.
+    pub fn is_question(&self) -> bool {
+        matches!(self, Self::ReportSessions { .. } | Self::ReportShard { .. })
+    }
+
     /// The shard that it is for. Reports of no session at all are for none, and those of several
     /// shards for no single one.
     pub fn shard(&self) -> Result<u8, Refusal> {

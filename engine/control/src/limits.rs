@@ -1,5 +1,6 @@
 //! Every capacity of a shard, with its name. Checked by the server before a shard sees it.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::OverloadRule;
@@ -9,7 +10,7 @@ use crate::OverloadRule;
 pub const COMMANDS_PER_TICK: usize = 64;
 
 /// How much one shard holds and how long it waits. All of it is reserved when it starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Sessions (each has a port pair and a slot in the slab).
     pub sessions_max: u32,

@@ -4,6 +4,7 @@
 //! the time from its deadline to the end of its work, as far as the shard itself is to blame for
 //! it, in millionths of the time between two deadlines.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The pressure of a tick that ends when the next one is due.
@@ -43,7 +44,7 @@ impl Shedding {
 
 /// When a shard gives what up, as shares of [`FULL_PRESSURE`] in percent, and when it takes it
 /// back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverloadRule {
     /// No new session above this.
     pub refuse_above: u32,

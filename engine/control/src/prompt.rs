@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use media_units::RateClass;
+use serde::{Deserialize, Serialize};
 
 /// The same sound at the rate of every class, in whole blocks. Shared by all who hear it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renditions([Vec<i16>; RateClass::ALL.len()]);
 
 impl Renditions {
@@ -28,7 +29,7 @@ impl Renditions {
 }
 
 /// Sound on its way to one endpoint.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Prompt {
     renditions: Arc<Renditions>,
     played: usize,

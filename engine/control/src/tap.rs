@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 
 use media_units::{BLOCK_SAMPLES_MAX, Instant, PeriodIndex, RateClass};
 use rtrb::{Consumer, Producer, RingBuffer};
+use serde::{Deserialize, Serialize};
 
 use crate::{RoomKey, SessionKey};
 
 /// Where a copy is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TapPoint {
     /// What one session says: decoded, after playout, before the mix, without digits.
     Received(SessionKey),
@@ -46,7 +47,7 @@ impl TapPoint {
 }
 
 /// One tap, named by the control plane. Never given to another while the server lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TapId(pub u32);
 
 /// Why there is nothing to hear.

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use engine::{Equipment, Output, Port};
+use engine::{Datagram, Decision, Equipment, Output, Port, Shard};
 use engine_control::{Command, Event};
 
+use crate::flight::Flight;
 use crate::rings::{Notice, NoticeSender};
 use crate::road::Outlet;
 use crate::sockets::SocketPair;
@@ -19,11 +20,19 @@ pub(crate) struct Carrier<O> {
     /// Equipment that goes home with the next event.
     retired: Option<Box<Equipment>>,
     refused: u64,
+    pub(crate) flight: Flight,
 }
 
 impl<O: Outlet> Carrier<O> {
-    pub(crate) fn new(outlet: O, notices: NoticeSender) -> Self {
-        Self { outlet, notices, unplaced: SocketPair::default(), retired: None, refused: 0 }
+    pub(crate) fn new(outlet: O, notices: NoticeSender, flight: Flight) -> Self {
+        let unplaced = SocketPair::default();
+        Self { outlet, notices, unplaced, retired: None, refused: 0, flight }
+    }
+
+    /// Hands a datagram to the shard.
+    pub(crate) fn hand_in(&mut self, shard: &mut Shard, datagram: Datagram<'_>) {
+        self.flight.datagram(&datagram);
+        shard.receive(datagram, self);
     }
 
     /// Whether the answer to one more command has room.
@@ -68,10 +77,12 @@ impl<O: Outlet> Carrier<O> {
 
 impl<O: Outlet> Output for Carrier<O> {
     fn send(&mut self, slot: u32, port: Port, to: SocketAddr, parts: [&[u8]; 2]) {
+        self.flight.sent(slot, port, to, parts);
         self.outlet.send(slot, port, to, parts);
     }
 
     fn latch(&mut self, slot: u32, port: Port, source: Option<SocketAddr>) {
+        self.flight.latched(slot, port, source);
         self.outlet.latch(slot, port, source);
     }
 
@@ -79,7 +90,12 @@ impl<O: Outlet> Output for Carrier<O> {
         self.retired = Some(equipment);
     }
 
+    fn decided(&mut self, slot: u32, decision: Decision) {
+        self.flight.decided(slot, decision);
+    }
+
     fn event(&mut self, event: Event) {
+        self.flight.told(&event);
         let sockets = self.released_by(&event);
         self.notices.push(Notice { event, sockets, equipment: self.retired.take() });
     }
@@ -124,7 +140,7 @@ mod tests {
             let limits = Limits { sessions_max: 8, ..Limits::default() };
             let (control, ends) = rings(&limits, &Arc::new(Shared::new().unwrap()));
             let (_, outlet) = road.open(limits.sessions_max);
-            let mut carrier = Carrier::new(outlet, ends.notices);
+            let mut carrier = Carrier::new(outlet, ends.notices, Flight::default());
             // A port of our choice, as in earnest: the kernel takes one of its own choice away
             // when the socket is disconnected.
             let (free, here) = endpoint();

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use engine_control::{Limits, PortPlan};
 use media_kernels::Kernels;
 
+use crate::flight::FlightConfig;
+
 /// Which system calls carry the packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DriverChoice {
@@ -56,6 +58,8 @@ pub struct EngineConfig {
     /// period before the tick that read them. Stamps make playout's delay and RTCP's jitter finer
     /// than a period, for some CPU (docs/performance.md says how much).
     pub arrival_timestamps: bool,
+    /// What the flight recorder keeps; `None`: there is none.
+    pub flight: Option<FlightConfig>,
 }
 
 impl EngineConfig {
@@ -72,6 +76,7 @@ impl EngineConfig {
             seed: 0,
             receive_buffer_bytes: 16 * 1024,
             arrival_timestamps: true,
+            flight: None,
         }
     }
 }

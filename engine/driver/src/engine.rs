@@ -2,30 +2,30 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use engine::flight::{FlightFile, FlightSource};
 use engine::{Equipment, Port};
 use engine_control::{
     Admission, Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, ShardLoad, SlotPool,
     TapReader,
 };
 use media_units::{Instant, WallClock};
-use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::clock::EngineClock;
 use crate::config::{DriverChoice, EngineConfig};
 use crate::failure::StartFailure;
-use crate::host;
+use crate::flight::{Flight, FlightDesk};
 use crate::packet::PacketKeeper;
 use crate::plan::MemoryPlan;
 use crate::rings::{ControlEnds, Notice, Order, ShardEnds, Shared, rings};
 use crate::road::Road;
 use crate::roads::Roads;
 use crate::sockets::{SocketPair, SocketPlan};
+use crate::start::check;
 use crate::thread::{ShardThread, ThreadPlan, settle};
 
 /// How long after all shards are ready the engine's clock starts: their threads wake up by then.
@@ -61,6 +61,7 @@ struct ShardHandle {
     rooms: SlotPool,
     ends: ControlEnds,
     admission: Admission,
+    flight: Option<FlightDesk>,
     thread: JoinHandle<()>,
 }
 
@@ -152,6 +153,27 @@ impl Engine {
     /// Sessions and rooms that were refused because no shard had time for them.
     pub fn refused_overload(&self) -> u64 {
         self.refused_overload
+    }
+
+    /// What the flight recorder of a shard holds, and what it was written for; `None` where there is
+    /// no such shard, or no recorder. It may be asked for when the shard's thread has ended, too.
+    pub fn flight(&self, shard: u8, cause: String) -> Option<FlightFile> {
+        let desk = self.shards.get(usize::from(shard))?.flight.as_ref()?;
+        let source = FlightSource {
+            shard,
+            limits: self.config.limits.clone(),
+            seed: self.seed_of(shard),
+            wall: self.clock.wall(),
+            kept: self.config.flight.as_ref()?.kept,
+            commands: Vec::new(),
+        };
+        Some(desk.file(cause, source))
+    }
+
+    /// How late the latest tick of a shard was since this was last asked, where it was later than
+    /// the flight recorder allows.
+    pub fn late_tick(&self, shard: u8) -> Option<Duration> {
+        self.shards.get(usize::from(shard))?.flight.as_ref()?.late_tick()
     }
 
     /// The memory of all shards, by part.
@@ -257,7 +279,9 @@ impl Engine {
             Err(refusal) => return Err((command, refusal)),
         };
         let equipment = Equipment::beside(&command, &self.config.limits);
-        let sent = self.shards[shard].ends.orders.push(Order { command, sockets, equipment });
+        let shard = &mut self.shards[shard];
+        let number = shard.flight.as_mut().map_or(0, |flight| flight.keep(&command));
+        let sent = shard.ends.orders.push(Order { command, sockets, equipment, number });
         sent.map_err(|rtrb::PushError::Full(order)| (order.command, Refusal::Busy))
     }
 
@@ -332,11 +356,19 @@ impl Engine {
     fn start_shard<R: Road>(&mut self, index: u8, road: R) -> Result<Starting, StartFailure> {
         let limits = self.config.limits.clone();
         let (ends, shard_ends) = rings(&limits, &self.shared);
+        let (desk, flight) = match &self.config.flight {
+            Some(config) => {
+                let (desk, flight) = FlightDesk::new(config);
+                (Some(desk), flight)
+            }
+            None => (None, Flight::default()),
+        };
         let handle = |thread| ShardHandle {
             sessions: SlotPool::new(index, limits.sessions_max),
             rooms: SlotPool::new(index, limits.rooms_max),
             ends,
             admission: Admission::default(),
+            flight: desk,
             thread,
         };
         let plan = ThreadPlan {
@@ -345,17 +377,22 @@ impl Engine {
             realtime: self.config.realtime,
             limits: limits.clone(),
             kernels: self.config.kernels,
-            seed: self.config.seed.wrapping_add(u64::from(index)),
+            seed: self.seed_of(index),
         };
         let (report, ready) = mpsc::channel();
         let (start, started) = mpsc::channel();
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
-            .spawn(move || shard_main(&plan, road, shard_ends, shared, &report, &started))
+            .spawn(move || shard_main(&plan, road, (shard_ends, flight), shared, &report, &started))
             .map_err(|error| StartFailure::Thread { shard: index, call: "clone", error })?;
         self.shards.push(handle(thread));
         Ok(Starting { ready, start })
+    }
+
+    /// What the randomness of a shard is derived from.
+    fn seed_of(&self, shard: u8) -> u64 {
+        self.config.seed.wrapping_add(u64::from(shard))
     }
 
     /// The shard with the fewest tenants among those that have time, if any has.
@@ -459,7 +496,7 @@ struct Starting {
 fn shard_main<R: Road>(
     plan: &ThreadPlan,
     mut road: R,
-    ends: ShardEnds,
+    (ends, flight): (ShardEnds, Flight),
     shared: Arc<Shared>,
     ready: &mpsc::Sender<Ready>,
     start: &mpsc::Receiver<EngineClock>,
@@ -470,35 +507,11 @@ fn shard_main<R: Road>(
         let _ = ready.send(Err(failed));
         return;
     }
-    let mut thread = ShardThread::new(plan, road, ends, shared);
+    let mut thread = ShardThread::new(plan, road, ends, shared, flight);
     let _ = ready.send(Ok(thread.take_tap_reader()));
     if let Ok(clock) = start.recv() {
         thread.run(clock);
     }
-}
-
-/// Refuses what cannot work before anything is started.
-fn check(config: &EngineConfig) -> Result<(), StartFailure> {
-    let shards = config.shards.len();
-    if !(1..=255).contains(&shards) {
-        return Err(StartFailure::Shards { asked: shards });
-    }
-    let above_first = 65_536 - u32::from(config.ports.first);
-    let sessions_with_ports =
-        config.ports.sessions_per_shard().min(above_first / shards as u32 / 2);
-    let sessions_max = config.limits.sessions_max;
-    if sessions_max > sessions_with_ports {
-        return Err(StartFailure::Ports { sessions_max, sessions_with_ports });
-    }
-    if config.driver != DriverChoice::Packet {
-        host::allow_sockets(shards as u64, sessions_max).map_err(
-            |(needed, allowed, sessions_max)| StartFailure::Files { needed, allowed, sessions_max },
-        )?;
-    }
-    let any_port = SocketAddr::new(config.bind, 0);
-    Socket::new(Domain::for_address(any_port), Type::DGRAM, None)
-        .and_then(|socket| socket.bind(&SockAddr::from(any_port)))
-        .map_err(|error| StartFailure::Bind { address: config.bind, error })
 }
 
 /// A session's sockets; none where packets are steered.
@@ -558,7 +571,7 @@ mod tests {
         let (report, ready) = mpsc::channel();
         let (start, started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            shard_main(&plan, road, ends, shared, &report, &started);
+            shard_main(&plan, road, (ends, Flight::default()), shared, &report, &started);
         });
         assert!(matches!(ready.recv(), Ok(Ok(Some(_)))));
         assert!(!thread.is_finished(), "it waits");

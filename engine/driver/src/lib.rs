@@ -23,6 +23,7 @@ mod engine;
 mod failure;
 #[cfg(feature = "faults")]
 mod fault;
+mod flight;
 mod host;
 mod network;
 mod option;
@@ -34,6 +35,7 @@ mod road;
 mod roads;
 mod socket_road;
 mod sockets;
+mod start;
 mod thread;
 mod uring;
 
@@ -42,4 +44,5 @@ pub use engine::Engine;
 pub use failure::StartFailure;
 #[cfg(feature = "faults")]
 pub use fault::Breaker;
+pub use flight::FlightConfig;
 pub use plan::{MemoryPart, MemoryPlan};

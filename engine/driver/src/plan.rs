@@ -44,20 +44,22 @@ impl MemoryPlan {
             bytes: bytes * config.shards.len(),
             reserved,
         };
-        Self {
-            parts: vec![
-                part("sessions and rooms", Shard::memory_bytes(limits), true),
-                part("command and event rings", rings::memory_bytes(limits), true),
-                part("socket tables", SocketTable::memory_bytes(limits.sessions_max), true),
-                part("packet buffers", packet_buffers(config), true),
-                part("kernel: sockets, all in use", sockets * KERNEL_SOCKET_BYTES, false),
-                part(
-                    "kernel: receive queues, all full",
-                    queues * 2 * config.receive_buffer_bytes,
-                    false,
-                ),
-            ],
+        let mut parts = vec![
+            part("sessions and rooms", Shard::memory_bytes(limits), true),
+            part("command and event rings", rings::memory_bytes(limits), true),
+            part("socket tables", SocketTable::memory_bytes(limits.sessions_max), true),
+            part("packet buffers", packet_buffers(config), true),
+            part("kernel: sockets, all in use", sockets * KERNEL_SOCKET_BYTES, false),
+            part(
+                "kernel: receive queues, all full",
+                queues * 2 * config.receive_buffer_bytes,
+                false,
+            ),
+        ];
+        if let Some(flight) = &config.flight {
+            parts.push(part("flight recorder", flight.ring_bytes, true));
         }
+        Self { parts }
     }
 
     /// Bytes reserved at start.

@@ -18,6 +18,8 @@ pub(crate) struct Order {
     pub(crate) command: Command,
     pub(crate) sockets: SocketPair,
     pub(crate) equipment: Option<Box<Equipment>>,
+    /// Under which number the flight recorder keeps it.
+    pub(crate) number: u64,
 }
 
 /// A fact with the sockets and the codec states that nobody needs any more.

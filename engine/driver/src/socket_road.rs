@@ -220,7 +220,7 @@ impl SocketInlet {
             Outcome::Received(received) => {
                 let is_packet = demux(received.bytes) == Demux::Rtp;
                 if let Some(datagram) = datagram(read, received, now, stamps) {
-                    shard.receive(datagram, carrier);
+                    carrier.hand_in(shard, datagram);
                 }
                 if is_packet { Gave::Packet } else { Gave::Other }
             }

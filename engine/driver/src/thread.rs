@@ -12,6 +12,7 @@ use rtrb::Consumer;
 
 use crate::carrier::Carrier;
 use crate::clock::{EngineClock, StampClock};
+use crate::flight::Flight;
 use crate::host;
 use crate::rings::{Order, ShardEnds, Shared};
 use crate::road::{Inlet, Outlet, Road};
@@ -55,12 +56,18 @@ pub(crate) struct ShardThread<R: Road> {
 
 impl<R: Road> ShardThread<R> {
     /// Reserves everything. Called on the shard's own thread, so that its memory is near its core.
-    pub(crate) fn new(plan: &ThreadPlan, road: R, ends: ShardEnds, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        plan: &ThreadPlan,
+        road: R,
+        ends: ShardEnds,
+        shared: Arc<Shared>,
+        flight: Flight,
+    ) -> Self {
         let (inlet, outlet) = road.open(plan.limits.sessions_max);
         let shard = Shard::new(plan.index, &plan.limits, plan.kernels, plan.seed);
         Self {
             shard,
-            carrier: Carrier::new(outlet, ends.notices),
+            carrier: Carrier::new(outlet, ends.notices, flight),
             inlet,
             orders: ends.orders,
             load: ends.load,
@@ -82,13 +89,27 @@ impl<R: Road> ShardThread<R> {
             let woken = clock.now();
             #[cfg(feature = "faults")]
             self.shared.commit_fault();
+            self.note_rest();
             self.obey(woken);
             self.tick(woken);
             let refused = self.carrier.finish_tick();
+            let busy = clock.now().since(woken);
+            self.carrier.flight.end(busy, refused);
             self.shard.send_failed(refused);
-            self.shard.worked(clock.now().since(woken), &mut self.carrier);
+            self.shard.worked(busy, &mut self.carrier);
             self.load.store(self.shard.load().to_bits(), Ordering::Relaxed);
             self.ticks += 1;
+        }
+    }
+
+    /// Tells the flight recorder where a shard that was at rest goes on from.
+    fn note_rest(&mut self) {
+        if !self.carrier.flight.has_ring() {
+            return;
+        }
+        match self.shard.rest() {
+            Some(_) if self.orders.is_empty() => self.carrier.flight.sleep(),
+            rest => self.carrier.flight.wake(rest.as_ref()),
         }
     }
 
@@ -98,7 +119,9 @@ impl<R: Road> ShardThread<R> {
             if !self.carrier.has_room() {
                 break;
             }
-            let Ok(Order { command, sockets, equipment }) = self.orders.pop() else { break };
+            let Ok(order) = self.orders.pop() else { break };
+            let Order { command, sockets, equipment, number } = order;
+            self.carrier.flight.command(&command, number, now);
             if let Command::OpenSession { session, .. } | Command::UpdateSession { session, .. } =
                 &command
             {
@@ -113,9 +136,11 @@ impl<R: Road> ShardThread<R> {
     fn tick(&mut self, now: Instant) {
         let stamps = StampClock::at(now);
         self.inlet.begin_tick(self.ticks);
+        self.carrier.flight.begin(self.shard.next_tick(), now);
         self.shard.begin_tick(now);
         loop {
             self.inlet.read(&mut self.shard, &mut self.carrier, now, stamps);
+            self.carrier.flight.group();
             if !self.shard.run_group(now, &mut self.carrier) {
                 break;
             }

@@ -5,9 +5,12 @@ mod phone;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
 
+use engine::flight::Kept;
 use engine_control::{Command, Route, ShardReport};
-use phone::{Phone, dial, drivers, engine, until, wait_for};
+use engine_driver::{Engine, EngineConfig, FlightConfig};
+use phone::{Phone, config, dial, drivers, until, wait_for};
 
 const SHARDS: u16 = 2;
 const SESSIONS: usize = 150;
@@ -67,7 +70,10 @@ fn disarm() {
 #[test]
 fn a_shard_never_allocates_nor_frees_while_sessions_come_talk_and_go() {
     for driver in drivers() {
-        let mut engine = engine(driver, SHARDS, SESSIONS as u16);
+        let flight =
+            FlightConfig { kept: Kept::All, ring_bytes: 1 << 20, late: Some(Duration::ZERO) };
+        let config = config(driver, SHARDS, SESSIONS as u16);
+        let mut engine = Engine::start(EngineConfig { flight: Some(flight), ..config }).unwrap();
         arm();
         let room = engine.reserve_room().unwrap();
         engine.command(Command::OpenRoom { room, sound: media_units::RoomSound::DEFAULT }).unwrap();

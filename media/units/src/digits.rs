@@ -1,5 +1,7 @@
 //! Digits of a telephone's keypad, and how they are pressed.
 
+use serde::{Deserialize, Serialize};
+
 /// The keys by the number of their event (RFC 4733 section 3.2).
 pub const KEYS: [char; 16] =
     ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D'];
@@ -11,7 +13,7 @@ pub fn key_number(key: char) -> Option<u8> {
 }
 
 /// A few digits in a row, in a place of fixed size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Digits {
     /// The numbers of two keys in each octet, the first in the lower half.
     packed: [u8; Self::MAX / 2],
@@ -50,7 +52,7 @@ impl Digits {
 }
 
 /// How keys are pressed for an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cadence {
     /// How long each key is held: [`Cadence::DURATION_MS`].
     pub duration_ms: u16,

@@ -1,7 +1,9 @@
 //! Which way media flows.
 
+use serde::{Deserialize, Serialize};
+
 /// Which way media may flow, seen from the server (the reverse of what the endpoint offered).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Direction {
     /// Both ways.
     #[default]

@@ -1,11 +1,12 @@
 //! Payload formats and what is agreed on about them.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use crate::{Law, RateClass};
 
 /// A payload format that we can encode and decode: a name and clock rate of SDP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Encoding {
     /// Opus (RFC 6716, RFC 7587).
@@ -126,7 +127,7 @@ impl fmt::Display for Encoding {
 
 /// How we are to encode for an endpoint: what it asked for, within what the configuration
 /// allows. Listeners of the same mix share an encoder only where these are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // independent wishes, each a parameter of SDP
 pub struct EncodingParameters {
     /// Milliseconds of sound in each packet we send: 10, 20, 30, 40 or 60.

@@ -1,7 +1,9 @@
 //! The sample rates in which rooms are mixed.
 
+use serde::{Deserialize, Serialize};
+
 /// A rate at which sound is mixed. Every source is brought into each class that has a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum RateClass {
     /// 8 kHz: the telephone.

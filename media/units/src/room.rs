@@ -1,9 +1,10 @@
 //! How a room is to sound: policy as data, given when the room is opened.
 
+use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 /// Who of those who speak is heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Selection {
     /// Everyone.
     Everyone,
@@ -12,7 +13,7 @@ pub enum Selection {
 }
 
 /// An amplification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Gain {
     /// In tenths of a decibel, -600 (a thousandth) to +300.
     pub tenths_db: i16,
@@ -32,7 +33,7 @@ impl Gain {
 }
 
 /// How a room sounds. Everything is off or on here; the defaults sound right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // independent switches of the configuration
 pub struct RoomSound {
     /// Who is heard.

@@ -1,9 +1,12 @@
 //! Sequence numbers, timestamps and source identifiers of RFC 3550, with their wrap-around.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A synchronization source identifier (RFC 3550 section 8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 pub struct Ssrc(pub u32);
 
 impl fmt::Display for Ssrc {
@@ -13,7 +16,7 @@ impl fmt::Display for Ssrc {
 }
 
 /// A 16-bit sequence number: wraps, so it is compared by distance only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct SequenceNumber(pub u16);
 
 impl SequenceNumber {
@@ -43,7 +46,7 @@ impl ExtendedSequence {
 }
 
 /// A 32-bit media timestamp in units of the payload format's clock; wraps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct RtpTimestamp(pub u32);
 
 impl RtpTimestamp {

@@ -1,5 +1,6 @@
 //! Time is an argument: an [`Instant`] of ours, counted from engine start, never read here.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
@@ -98,7 +99,7 @@ impl NtpTime {
 
 /// What the wall clock showed at engine start, so that an [`Instant`] can be given as wall time
 /// (sender reports, recording metadata) without reading a clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WallClock {
     /// Nanoseconds from the Unix epoch to [`Instant::START`].
     pub start_unix_nanos: u64,

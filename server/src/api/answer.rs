@@ -13,6 +13,8 @@ pub(crate) enum Trouble {
     NoRoom,
     /// No participant of that identity.
     NoParticipant,
+    /// No shard of that number, or none has a flight recorder.
+    NoFlight,
     /// Nothing at that path.
     NoPath,
     /// The path exists, the method does not.
@@ -41,7 +43,7 @@ pub(crate) enum Trouble {
     Mark,
     /// A range beyond the end of a file.
     Range,
-    /// The folder of recordings refuses.
+    /// The disk refuses.
     Disk,
     /// A body longer than allowed.
     TooLarge,
@@ -68,9 +70,11 @@ pub(crate) struct Refused {
 impl Trouble {
     pub(crate) const fn status(self) -> StatusCode {
         match self {
-            Self::NoRoom | Self::NoParticipant | Self::NoPath | Self::NoRecording => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoRoom
+            | Self::NoParticipant
+            | Self::NoPath
+            | Self::NoRecording
+            | Self::NoFlight => StatusCode::NOT_FOUND,
             Self::NeverRecorded => StatusCode::FORBIDDEN,
             Self::Recorded | Self::RecordingBusy => StatusCode::CONFLICT,
             Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -98,6 +102,11 @@ impl Trouble {
                 "no_participant",
                 "there is no participant of that identity now",
                 "an id that GET /v1/participants lists",
+            ),
+            Self::NoFlight => (
+                "no_flight",
+                "there is no flight recorder of that number",
+                "a shard that GET /health lists, and flight.keep other than \"nothing\"",
             ),
             Self::NoPath => {
                 ("no_path", "there is nothing at that path", "a path that GET /openapi.json lists")
@@ -169,11 +178,9 @@ impl Trouble {
                 "the range begins beyond the end of the file",
                 "a range within the length that Content-Range names",
             ),
-            Self::Disk => (
-                "disk",
-                "the folder of recordings refuses",
-                "the same request, later; the log tells what is wrong",
-            ),
+            Self::Disk => {
+                ("disk", "the disk refuses", "the same request, later; the log tells what is wrong")
+            }
             Self::TooLarge => (
                 "too_large",
                 "the body is longer than api.body_max",

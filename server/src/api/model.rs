@@ -311,6 +311,13 @@ pub(crate) struct Health {
     pub(crate) version: &'static str,
 }
 
+/// A file of the flight recorder.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Flight {
+    /// Where it is on the server.
+    pub(crate) file: String,
+}
+
 /// How a shard is.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ShardHealth {

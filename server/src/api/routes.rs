@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::answer::Refused;
 use super::model::{
-    Health, Page, Participant, ParticipantPage, Room, RoomPage, WrittenGain, WrittenKeys,
+    Flight, Health, Page, Participant, ParticipantPage, Room, RoomPage, WrittenGain, WrittenKeys,
 };
 use super::recordings;
 use super::{Ask, Queue, Trouble};
@@ -48,6 +48,7 @@ fn routes() -> OpenApiRouter<Queue> {
         .routes(routes!(recordings::resume))
         .routes(routes!(recordings::mark))
         .routes(routes!(recordings::file))
+        .routes(routes!(write_flight))
         .routes(routes!(health))
         .routes(routes!(metrics))
         .routes(routes!(openapi))
@@ -215,6 +216,20 @@ async fn press(
     let id = number(&id)?;
     let keys = keys.ok().and_then(|Json(keys)| keys.read()).ok_or(Trouble::Keys)?;
     done(control.ask(|reply| Ask::Press(id, keys, reply)).await)
+}
+
+/// Writes what the flight recorder of a shard holds to a file of the server (docs/flight-recorder.md).
+/// 404 where there is no such shard, or no recorder.
+#[utoipa::path(post, path = "/v1/shards/{shard}/flight", params(("shard" = u8, description = "The shard's number, from 0")),
+    responses((status = 201, body = Flight), (status = 404, body = Refused), (status = 500, body = Refused),
+    (status = 503, body = Refused)))]
+async fn write_flight(
+    State(control): State<Queue>,
+    Path(shard): Path<String>,
+) -> Result<(StatusCode, Json<Flight>), Trouble> {
+    let shard = shard.parse().map_err(|_| Trouble::NoFlight)?;
+    let flight = control.ask(|reply| Ask::Flight(shard, reply)).await?;
+    Ok((StatusCode::CREATED, Json(flight)))
 }
 
 /// Whether the server lives (it answers at all) and takes calls (200, else 503).

@@ -6,9 +6,10 @@ use signaling::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomVie
 
 use super::Control;
 use crate::api::{
-    Agreed, Ask, Health, KeyPresses, Media, Page, Participant, ParticipantPage, Reply, Room,
-    RoomPage, ShardHealth, Trouble,
+    Agreed, Ask, Flight, Health, KeyPresses, Media, Page, Participant, ParticipantPage, Reply,
+    Room, RoomPage, ShardHealth, Trouble,
 };
+use crate::flight;
 use crate::metrics::Snapshot;
 use crate::survey::Reports;
 use crate::system::{Usage, since_1970};
@@ -69,6 +70,7 @@ impl Control {
             Ask::Record(of, wish, reply) => tell(reply, self.record(now, of, &wish)),
             Ask::ActOnRecording(name, act, reply) => tell(reply, self.act_on(&name, act)),
             Ask::ReleaseRecording(name, reply) => tell(reply, self.release_recording(&name)),
+            Ask::Flight(shard, reply) => self.write_flight(shard, reply),
             Ask::Health(reply) => tell(reply, Ok(self.health())),
             Ask::Metrics(reply) => {
                 let shards = self.world.engine.shards();
@@ -76,6 +78,19 @@ impl Control {
                 self.continue_survey();
             }
         }
+    }
+
+    /// Writes what a shard's flight recorder holds, beside everything else.
+    fn write_flight(&mut self, shard: u8, reply: Reply<Flight>) {
+        let World { flights, engine, .. } = &mut self.world;
+        let Some(flight) = flights.take(engine, shard, "the API asked for it") else {
+            return tell(reply, Err(Trouble::NoFlight));
+        };
+        flight.write_aside(|written| {
+            flight::log(&written);
+            let answer = written.map(|path| Flight { file: path.display().to_string() });
+            tell(reply, answer.map_err(|_| Trouble::Disk));
+        });
     }
 
     /// Sends the next portion, and answers who has all it asked for.
@@ -201,7 +216,7 @@ impl Control {
     }
 
     fn snapshot(&self, reports: &Reports) -> Snapshot {
-        let World { engine, transport, recorder, shelf, .. } = &self.world;
+        let World { engine, transport, recorder, shelf, flights, .. } = &self.world;
         Snapshot {
             shards: reports.shards.clone(),
             calls: self.front.calls(),
@@ -216,6 +231,7 @@ impl Control {
             recordings_refused: recorder.refused(),
             events_lost: engine.events_lost(),
             refused_overload: engine.refused_overload(),
+            flights: flights.written(),
             process: Usage::now(self.started),
         }
     }

@@ -2,11 +2,12 @@
 //! core, and prints the shard's CPU time per stream and frame.
 //!
 //! `cargo run --release -p engine-driver --example streams -- [streams] [room size, 0: echo]
-//! [io_uring|plain|packet|bare] [seconds] [stamps] [realtime] [veth NAMESPACE HERE THERE]`
+//! [io_uring|plain|packet|bare] [seconds] [stamps] [realtime] [headers|all] [veth NAMESPACE HERE THERE]`
 //!
 //! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
 //! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
 //!
+//! `headers` and `all` are what the flight recorder keeps; without either there is none.
 //! `bare` puts nothing but `recv` and `send` on connected sockets in the shard's place: what the
 //! kernel asks of anyone. Compare in one run, as a ratio; the machine's noise is in both.
 
@@ -17,11 +18,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use engine::flight::Kept;
 use engine_control::{
     Command, Event, Limits, NEVER_PERCENT, OverloadRule, PortPlan, RemoteMedia, RoomKey, Route,
     RtcpTransport, SessionKey, SessionOpen, ShardReport,
 };
-use engine_driver::{DriverChoice, Engine, EngineConfig};
+use engine_driver::{DriverChoice, Engine, EngineConfig, FlightConfig};
 use media_units::{Law, RoomSound, RtpTimestamp, SequenceNumber, Ssrc};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
@@ -45,6 +47,7 @@ struct Plan {
     here: IpAddr,
     there: IpAddr,
     namespace: Option<String>,
+    flight: Option<FlightConfig>,
 }
 
 fn main() {
@@ -82,6 +85,7 @@ fn start(plan: &Plan) -> Engine {
         realtime: plan.realtime,
         arrival_timestamps: plan.arrival_timestamps,
         bind: plan.here,
+        flight: plan.flight.clone(),
         ..EngineConfig::new(PortPlan { first: FIRST_PORT, block: 16384 })
     })
     .unwrap_or_else(|failure| panic!("{failure}"))
@@ -139,6 +143,8 @@ fn arguments() -> Plan {
         let word = after_veth(offset);
         word.map_or(Ipv4Addr::LOCALHOST.into(), |w| w.parse().expect("an address"))
     };
+    let recorder = |kept| FlightConfig { kept, ring_bytes: 8 << 20, late: None };
+    let kept = has("all").then_some(Kept::All).or(has("headers").then_some(Kept::Headers));
     Plan {
         streams: number(0, 2000),
         room_size: number(1, 0),
@@ -154,6 +160,7 @@ fn arguments() -> Plan {
         here: address(2),
         there: address(3),
         namespace: after_veth(1).cloned(),
+        flight: kept.map(recorder),
     }
 }
 

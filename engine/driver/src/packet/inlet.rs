@@ -158,7 +158,7 @@ impl Inlet<PacketOutlet> for PacketInlet {
                     shard.prefetch_place(slot);
                 }
                 if let Some(datagram) = self.datagram(index, now, stamps) {
-                    shard.receive(datagram, carrier);
+                    carrier.hand_in(shard, datagram);
                 }
             }
             if received < BATCH {

@@ -110,6 +110,11 @@ impl Phone {
         self.socket.send_to(&packet, self.media).expect("sent");
     }
 
+    /// Says 20 ms that get lost on their way.
+    pub(crate) fn lose(&mut self) {
+        self.sequence = self.sequence.wrapping_add(1);
+    }
+
     /// How many packets of `code` wait here; takes all that wait.
     pub(crate) fn heard(&self, code: u8) -> usize {
         let mut buffer = [0; 2048];
