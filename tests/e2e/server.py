@@ -83,6 +83,7 @@ class Server:
             # What a busy machine does to a shard is no reason to refuse its calls.
             "overload": {name: 1000 for name in ("refuse_above", "complexity_above", "recordings_above")},
             "recording": {"folder": str(self.folder / "recordings")},
+            "flight": {"folder": str(self.folder / "flight")},
             "api": {"listen": self.api.removeprefix("http://")},
         }
         for name, keys in sections.items():

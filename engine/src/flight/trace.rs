@@ -80,7 +80,6 @@ fn fact(event: &Event) -> (u64, u64) {
             let digit = u64::from(*digit as u8) << 24 | *source as u64;
             (4 << 32 | digit | u64::from(*duration_ms) << 8, of(session))
         }
-        Event::DigitsTaken { session } => (15 << 32, of(session)),
         Event::TalkStarted { session } => (5 << 32, of(session)),
         Event::TalkStopped { session } => (6 << 32, of(session)),
         Event::MediaTimedOut { session } => (7 << 32, of(session)),
@@ -94,5 +93,6 @@ fn fact(event: &Event) -> (u64, u64) {
         }
         Event::SessionsReported { .. } | Event::ShardReported { .. } => (0, 0),
         Event::Refused { refusal, .. } => (14 << 32, *refusal as u64),
+        Event::DigitsTaken { session } => (15 << 32, of(session)),
     }
 }
