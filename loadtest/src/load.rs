@@ -358,9 +358,8 @@ impl<'o> Load<'o> {
                     self.media.disconnect(call);
                 }
                 // Both sides asked at the same time (RFC 3261 section 14.1): that is lawful.
-                CallEvent::NotRenegotiated(491) => {}
+                CallEvent::NotRenegotiated(491) | CallEvent::Ringing | CallEvent::Ended => {}
                 CallEvent::NotRenegotiated(_) => self.signalling.not_renegotiated += 1,
-                CallEvent::Ringing | CallEvent::Ended => {}
             }
         }
     }

@@ -35,6 +35,7 @@ pub(crate) struct ThreadUse {
 }
 
 /// Memory of a process, in KiB.
+#[expect(clippy::struct_field_names, reason = "the report's JSON names its units")]
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Memory {
     /// Resident set.

@@ -28,6 +28,7 @@ const LABEL_LENGTH_MAX: usize = 64;
 const REFUSED_BYTES_MAX: usize = 1 << 20;
 
 /// A recording that goes on, or whose end is not yet on the disk.
+#[expect(clippy::struct_excessive_bools, reason = "each is true or not whatever the others are")]
 pub(crate) struct Recording<F> {
     pub(crate) id: RecordingId,
     stem: String,
