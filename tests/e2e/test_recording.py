@@ -60,7 +60,19 @@ class ByTheApi(WithCalls):
         self.assertEqual((told["room"], told["cut"]), ("3100", False))
         self.assertEqual({who["uri"] for who in told["participants"]}, {f"sip:ann@{HOST}", f"sip:bob@{HOST}"})
         self.assertIn("here", [event.get("label") for event in told["events"]])
-        self.assertIn("talk", [span["kind"] for span in told["spans"]])
+        self.assertNotIn("talk", [span["kind"] for span in told["spans"]], "tones are no voice")
+
+    def test_who_speaks_is_told_in_the_metadata(self):
+        with Phone(self.server, "ann") as ann:
+            ann.call("3106")
+            begun = self.order("POST", "/v1/rooms/3106/recordings", status=201)
+            ann.play(sound.voice(3), seconds=3)
+            ann.stop_playing()
+            self.order("POST", f"/v1/recordings/{begun['id']}/stop")
+            ann.hang_up()
+        recording = finished(self.server, begun["id"])
+        told = json.loads(fetch(self.server, recording, recording["id"] + ".json")[2])
+        self.assertIn("talk", [span["kind"] for span in told["spans"]], told)
 
     def check_parts(self, recording):
         name = file_of(recording, "mix.wav")
