@@ -28,9 +28,10 @@ impl Flight {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let kept = section.choice(
             "keep",
-            &[("headers", Some(Kept::Headers)), ("all", Some(Kept::All)), ("nothing", None)],
-            "What is kept of media: the headers of RTP; all of it, so that a shard can be run again (what \
-             was said is in the file then); or nothing: no recorder.",
+            &[("nothing", None), ("headers", Some(Kept::Headers)), ("all", Some(Kept::All))],
+            "What is kept of media: nothing, there is no recorder (it costs CPU and cache: \
+             docs/flight-recorder.md); the headers of RTP; or all of it, so that a shard can be run \
+             again (what was said is in the file then).",
         );
         let ring = section.size(
             "ring",
