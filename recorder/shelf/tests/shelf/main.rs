@@ -14,7 +14,7 @@ use recorder_shelf::{Encryption, Event, Failure, Refusal, Retry, Shelf, ShelfCon
 
 /// Waits until something is so; it must be within half a minute, however busy the machine is.
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(120);
     while !is_so() {
         assert!(Instant::now() < end, "{what}");
         std::thread::sleep(Duration::from_millis(5));
