@@ -94,6 +94,11 @@ impl Catalogue {
         }
     }
 
+    /// Whether its files are left alone until the disk holds them.
+    pub(crate) fn is_volatile(&self, name: &str) -> bool {
+        self.volatile.contains(name)
+    }
+
     /// One is gone.
     pub(crate) fn forget(&mut self, name: &str) {
         let Some(started) = self.started.remove(name) else { return };
@@ -130,7 +135,7 @@ impl Catalogue {
     pub(crate) fn unsettled(&self) -> Vec<String> {
         let unsettled = self.recordings.iter().filter(|(_, brief)| !brief.settled);
         let names = unsettled.map(|((_, name), _)| name);
-        names.filter(|name| !self.volatile.contains(*name)).cloned().collect()
+        names.filter(|name| !self.is_volatile(name)).cloned().collect()
     }
 
     /// How many there are, what they take, and with how many something is left to be done.
@@ -151,7 +156,7 @@ impl Catalogue {
         let kept = self.recordings.iter().map(|((_, name), brief)| Kept {
             ended: &brief.ended,
             bytes: brief.bytes,
-            held: brief.busy || !brief.settled || self.volatile.contains(name),
+            held: brief.busy || !brief.settled || self.is_volatile(name),
         });
         let all: Vec<_> = kept.collect();
         let judged = rule.judge(now_unix_nanos, &all);

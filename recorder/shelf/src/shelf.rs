@@ -280,10 +280,13 @@ impl Inside {
         here
     }
 
-    /// Looks anew at all that is in the folder: a repair has changed it.
+    /// Looks anew at all that is in the folder: a repair has changed it. What goes on is put on the
+    /// shelf when that is told.
     pub(crate) fn refresh_all(&self) {
         for name in catalogue::names(self.folder()) {
-            self.refresh(&name);
+            if !self.catalogue().is_volatile(&name) {
+                self.refresh(&name);
+            }
         }
     }
 

@@ -70,10 +70,10 @@ fn each_state_is_told_in_order_signed_and_again_until_it_is_taken() {
     let shelf = open(&ShelfConfig { webhooks: vec![webhook], ..config(&folder) });
     let detail = json!({ "room": "sales" });
     shelf.announce("started", "a", detail.as_object().cloned().unwrap());
+    shelf.started("a");
     folder.record("a", 1, b"sound");
     finish(&shelf, "a");
-    wait_until("it is there", || shelf.find("a").is_some());
-    shelf.delete("a").unwrap();
+    wait_until("it is there, and nobody works on it", || shelf.delete("a").is_ok());
     let told: Vec<Message> = (0..6).map(|_| messages.recv().unwrap()).collect();
     let events: Vec<_> =
         told.iter().map(|message| message.body["event"].as_str().unwrap()).collect();

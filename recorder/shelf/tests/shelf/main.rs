@@ -57,6 +57,7 @@ fn recordings_are_listed_newest_first_by_page() {
     let first = shelf.list(None, 2);
     assert_eq!(names(&first), ["2026/01/e", "d"]);
     // What comes or goes meanwhile moves nothing.
+    shelf.started("f");
     folder.record("f", 6, b"sound");
     finish(&shelf, "f");
     wait_until("the new one is there", || shelf.find("f").is_some());
@@ -212,6 +213,7 @@ fn the_oldest_are_given_up_when_there_is_too_much() {
     let shelf = open(&ShelfConfig { retention, ..config(&folder) });
     wait_until("three are gone", || shelf.status().expired == 3);
     assert_eq!(names(&shelf.list(None, 10)), ["r5", "r4"]);
+    shelf.started("r6");
     folder.record("r6", 6, &[0; 10_000]);
     finish(&shelf, "r6");
     wait_until("a fourth is gone", || shelf.status().expired == 4);

@@ -27,7 +27,8 @@ fn with_upload(folder: &Folder, server: &StorageServer) -> ShelfConfig {
 fn what_is_finished_is_uploaded_with_the_metadata_last_and_stays() {
     let (folder, server) = (Folder::new(), StorageServer::start(Script::default()));
     let shelf = open(&with_upload(&folder, &server));
-    folder.record("2026/a b", 1, b"sound");
+    shelf.started("2026/a b");
+    folder.write("2026/a b.wav", b"sound");
     folder.write("2026/a b.json", br#"{"started":"2026-01-01","files":[{"name":"2026/a b.wav"}]}"#);
     finish(&shelf, "2026/a b");
     wait_until("it is uploaded", || shelf.status().uploaded == 1);
