@@ -65,6 +65,9 @@ pub(crate) struct Moment<'a, O> {
     pub(crate) totals: &'a mut ShardReport,
     pub(crate) taps: &'a mut Taps,
     pub(crate) random: &'a mut Random,
+    /// Whether comfort noise is heard in the place of a pause or after a long loss: where two are alone with
+    /// each other. Among many a pause is silence, and costs nothing.
+    pub(crate) fills_pauses: bool,
     pub(crate) bench: &'a mut Bench,
     pub(crate) output: &'a mut O,
 }

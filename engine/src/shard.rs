@@ -270,6 +270,7 @@ impl Shard {
             mix: &mut self.mix,
             encoded: &mut self.encoded,
             moment: Moment {
+                fills_pauses: false,
                 now,
                 period: self.clock.period(),
                 rules: &self.rules,

@@ -54,6 +54,7 @@ impl<O: Output> Run<'_, O> {
         let phase = self.roster.phase(phase);
         for &span in phase.spans(group) {
             let parts = phase.parts(span);
+            self.moment.fills_pauses = span.room != NO_ROOM && parts.len() == 2;
             match (span.room, span.way, parts) {
                 (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
                 (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),

@@ -142,6 +142,7 @@ impl Session {
         let (now, kernels, bench) = (moment.now, &moment.rules.kernels, &mut *moment.bench);
         let rate = self.media.encoding.sample_rate();
         let was_skipped = take(&mut self.was_skipped);
+        self.playout.want_noise(moment.fills_pauses);
         let Some(equipment) = &mut self.equipment else {
             let decoder = &mut Decoder::G711(self.law());
             return self.playout.pull(now, decoder, kernels, &mut bench.scratch, block);
@@ -164,10 +165,12 @@ impl Session {
         let is_digit = self.in_digit && period <= self.digit_until;
         Carried::Silence(match pulled {
             _ if !self.media.direction.receives() => SilenceCause::Held,
+            // It was made here: a recording has what came.
+            Pulled::Noise => SilenceCause::NothingReceived,
             _ if energy > 0 => return Carried::Sound { concealed: pulled == Pulled::Concealed },
             _ if is_digit => SilenceCause::Digit,
             Pulled::Played => SilenceCause::Silent,
-            Pulled::Silence | Pulled::Noise | Pulled::Concealed => SilenceCause::NothingReceived,
+            Pulled::Silence | Pulled::Concealed => SilenceCause::NothingReceived,
         })
     }
 
@@ -199,10 +202,12 @@ impl Session {
         }
         let law = self.law();
         let (kernels, scratch) = (&moment.rules.kernels, &mut moment.bench.scratch);
+        self.playout.want_noise(moment.fills_pauses);
         let pulled = self.playout.pull_frame(moment.now, law, kernels, scratch, frame);
         let is_sound = self.count(pulled, moment);
         let (mut energy, mut block) = (0, Block::SILENCE);
-        if pulled == Pulled::Played {
+        let is_there = matches!(pulled, Pulled::Played | Pulled::Noise);
+        if is_there {
             g711::decode(law, &moment.rules.kernels, frame, &mut block.0);
             if self.soften(&moment.rules.kernels, &mut block.0) {
                 encode(moment.rules.kernels, law, &block.0, frame);
@@ -213,7 +218,7 @@ impl Session {
         }
         self.note_said(pulled, energy);
         self.measure(energy, &block.0, moment);
-        pulled == Pulled::Played || !is_sound
+        is_there || !is_sound
     }
 
     /// Sends a frame of plain G.711, if there is one for it, and notices what time brings about.
@@ -368,7 +373,9 @@ impl Session {
     /// pressed is no loss: the endpoint sends events in place of sound.
     fn count<O>(&mut self, pulled: Pulled, moment: &mut Moment<'_, O>) -> bool {
         match pulled {
-            Pulled::Silence | Pulled::Noise => false,
+            Pulled::Silence => false,
+            // What the endpoint told of its pause, or what a long loss fades to.
+            Pulled::Noise => moment.fills_pauses,
             Pulled::Played => {
                 self.blocks_played += 1;
                 moment.totals.blocks_played += 1;

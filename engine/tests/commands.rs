@@ -8,6 +8,7 @@ use engine_control::{
     ShardReport, TapId, TapPoint,
 };
 use media::rtcp::{Compound, Fact};
+use media_units::Law;
 use rig::{Rig, SILENCE, media};
 
 fn refusal(rig: &mut Rig, command: Command) -> Refusal {
@@ -247,4 +248,44 @@ fn comfort_noise_agreed_on_or_given_up_in_mid_call_is_sent_or_not_from_then_on()
     rig.update(session, leaves_out_silence);
     assert_eq!(noise_packets(&mut rig), 0);
     assert_eq!(rig.taken.rtp(0).len(), 100, "silence is sent as sound");
+}
+
+/// Of 50 packets that phone 1 is sent while phone 0 has described its pause, those that are no silence:
+/// in a room of so many, phone 1 in this format.
+fn noise_heard_in_a_pause(law: Law, members: u32) -> usize {
+    const NOISE: u8 = 13;
+    let mut rig = Rig::new();
+    let room = rig.open_room(0);
+    let takes_noise = |media: &mut RemoteMedia| media.comfort_noise = Some(NOISE);
+    rig.dial_with(0, Route::Room(room), Some(SILENCE), takes_noise);
+    rig.dial_with(1, Route::Room(room), None, |to| *to = media(1, law));
+    for slot in 2..members {
+        rig.dial(slot, Route::Room(room), None);
+    }
+    rig.run(rig::SETTLED);
+    let phone = rig.phone(0);
+    (phone.code, phone.payload_type) = (None, NOISE);
+    let (source, packet) = (phone.source, phone.packet(&[50]));
+    rig.deliver(0, Port::Rtp, source, &packet);
+    rig.run(10);
+    rig.forget();
+    rig.run(50);
+    let silence = *mixer::silence(law);
+    let sent = rig.taken.rtp(1);
+    assert_eq!(sent.len(), 50);
+    let count = sent.iter().filter(|sent| *sent.view().payload() != silence).count();
+    (rig.phone(0).payload_type, rig.phone(0).code) = (0, Some(SILENCE));
+    rig.run(10);
+    rig.forget();
+    rig.run(10);
+    let heard_after = rig.taken.rtp(1).iter().any(|sent| *sent.view().payload() != silence);
+    assert!(!heard_after, "there is sound again: its silence");
+    count
+}
+
+#[test]
+fn noise_that_one_of_two_describes_is_heard_by_the_other_and_among_many_a_pause_is_silence() {
+    assert_eq!(noise_heard_in_a_pause(Law::Mu, 2), 50, "relayed");
+    assert_eq!(noise_heard_in_a_pause(Law::A, 2), 50, "translated");
+    assert_eq!(noise_heard_in_a_pause(Law::Mu, 3), 0);
 }

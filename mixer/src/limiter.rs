@@ -93,6 +93,8 @@ fn soften_jump(curve: &mut [u32], before: u32, samples: usize) {
 mod tests {
     use std::f64::consts::TAU;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn run(limiter: &mut Limiter, sums: &[i32]) -> Vec<i16> {
@@ -158,6 +160,69 @@ mod tests {
             }
             assert_eq!(last, ONE, "half a second later it is as before");
         }
+    }
+
+    /// Which of `sums` the gains leave beyond full scale.
+    fn clipped<'a>(sums: &'a [i32], curve: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
+        let is_beyond = |&at: &usize| {
+            let limited = (i64::from(sums[at]) * i64::from(curve[at])) >> ONE.trailing_zeros();
+            // Rounded down, a negative sum may be at its least.
+            !(i64::from(i16::MIN)..=i64::from(i16::MAX)).contains(&limited)
+        };
+        (0..sums.len()).filter(is_beyond)
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_clipped_but_within_the_first_millisecond_of_a_period(
+            hertz in prop::sample::select(vec![8000_u32, 16_000, 48_000]),
+            periods in prop::collection::vec((any::<u64>(), 0_u32..9_000_000), 1..6),
+        ) {
+            let mut last = ONE;
+            for (seed, loudest) in periods {
+                let random = |at: u64| (seed ^ at.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 20;
+                let span = 2 * u64::from(loudest) + 1;
+                let sums: Vec<i32> = (0..u64::from(hertz / 50))
+                    .map(|at| (random(at) % span) as i32 - loudest as i32)
+                    .collect();
+                let mut curve = vec![0; sums.len()];
+                last = follow(&sums, &mut curve, last);
+                let latest = clipped(&sums, &curve).last();
+                prop_assert!(latest < Some((hertz / SUDDENLY) as usize), "{latest:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sum_that_becomes_too_loud_is_clipped_in_one_period_at_most() {
+        for (hertz, pitch, amplitude) in loud_sines(&[8000, 16_000, 48_000]) {
+            let length = hertz as usize / 50;
+            for onset in (0..length).step_by(length / 16) {
+                let sound = |at: usize| {
+                    let phase = TAU * pitch * (at + onset) as f64 / f64::from(hertz);
+                    if at < onset { 0 } else { (amplitude * phase.cos()) as i32 }
+                };
+                let (mut last, mut periods) = (ONE, 0);
+                for period in 0..25 {
+                    let sums: Vec<i32> =
+                        (period * length..(period + 1) * length).map(sound).collect();
+                    let mut curve = vec![0; length];
+                    last = follow(&sums, &mut curve, last);
+                    periods += u32::from(clipped(&sums, &curve).next().is_some());
+                }
+                assert!(periods <= 1, "{hertz} Hz, {pitch} Hz of {amplitude}: {periods}");
+            }
+        }
+    }
+
+    /// Every pitch and amplitude at each of these rates.
+    fn loud_sines(rates: &[u32]) -> impl Iterator<Item = (u32, f64, f64)> {
+        let sounds = [100.0, 300.0, 1000.0, 3100.0]
+            .into_iter()
+            .flat_map(|pitch| [36_000.0, 65_000.0, 300_000.0].map(|amplitude| (pitch, amplitude)));
+        rates.iter().flat_map(move |&hertz| {
+            sounds.clone().map(move |(pitch, amplitude)| (hertz, pitch, amplitude))
+        })
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl ComfortNoise {
         self.level_dbov
     }
 
+    /// Makes it louder by so many decibels.
+    pub(crate) fn amplify(&mut self, db: u8) {
+        self.level_dbov = self.level_dbov.saturating_sub(db);
+    }
+
     /// The reflection coefficients, each within -1 and 1, of a predictor `1 + a1 z^-1 + ...`.
     fn reflection(&self) -> [f32; ORDER_MAX] {
         self.indices.map(|index| (f32::from(index) - f32::from(ZERO_INDEX)) * INDEX_STEP)
@@ -104,7 +109,7 @@ const fn amplitudes() -> [f32; 128] {
 }
 
 /// The level of sound with this power (mean of squares), rounded to whole dB below overload.
-fn level_dbov(power: f32) -> u8 {
+pub(crate) fn level_dbov(power: f32) -> u8 {
     /// 10^(1/20): each level begins half a decibel above itself.
     const HALF_DECIBEL: f32 = 1.122_018_5;
     let reached = |&amplitude: &f32| power < amplitude * amplitude * HALF_DECIBEL;

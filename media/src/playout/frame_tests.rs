@@ -229,6 +229,77 @@ fn a_description_of_silence_in_gsm_begins_a_pause_that_is_filled_with_its_noise(
     assert_eq!(pulls.iter().filter(|&&pulled| pulled == Pulled::Played).count(), 20);
 }
 
+/// What is pulled in the 8 s after the last packet of somebody who was loud and soft by turns, a second
+/// each, on a line with noise of this amplitude.
+fn pulls_after_a_loss(noise: i16) -> (Vec<Pulled>, Vec<i16>) {
+    let mut line = Line::new(Encoding::L16At16000);
+    let mut random = Random::new(4);
+    let pull_at = |number: u32| START + PERIOD * number + Duration::from_millis(7);
+    for number in 0..400_u32 {
+        let loud = if number / 50 % 2 == 0 { 30 } else { 1 };
+        let samples: Vec<i16> =
+            (0..320).map(|_| (random.next_u32() as i16 / 256 * noise / 128) * loud).collect();
+        let payload: Vec<u8> = samples.iter().flat_map(|sample| sample.to_be_bytes()).collect();
+        let packet = line.packet(number.into(), &payload);
+        let view = RtpView::parse(&packet).unwrap();
+        let extended = ExtendedSequence(65_536 + u64::from(number));
+        let arrival = Arrival::At(START + PERIOD * number);
+        let Line { playout, decoder, .. } = &mut line;
+        assert_eq!(playout.insert(&view, extended, arrival, decoder), Ok(()));
+        line.pull(pull_at(number));
+    }
+    let heard = line.sound.len();
+    let pulls = (400..800).map(|number| line.pull(pull_at(number))).collect();
+    (pulls, line.sound.split_off(heard))
+}
+
+#[test]
+fn a_long_loss_fades_to_the_noise_of_the_line_and_after_seconds_to_silence() {
+    let (pulls, sound) = pulls_after_a_loss(128);
+    let count = |wanted| pulls.iter().filter(|&&pulled| pulled == wanted).count();
+    assert!((4..=6).contains(&count(Pulled::Concealed)), "{pulls:?}");
+    assert!((245..=251).contains(&count(Pulled::Noise)), "5 s: {pulls:?}");
+    assert_eq!(pulls.last(), Some(&Pulled::Silence));
+    let power = |sound: &[i16]| {
+        let energy: f64 = sound.iter().map(|&sample| f64::from(sample).powi(2)).sum();
+        10.0 * (energy / sound.len() as f64).log10()
+    };
+    // Evenly between -128 and 127.
+    let change = power(&sound[320 * 20..320 * 240]) - 20.0 * (128.0_f64 / 3.0_f64.sqrt()).log10();
+    assert!(change.abs() < 2.0, "{change}");
+    let last = pulls.iter().rposition(|&pulled| pulled == Pulled::Noise).unwrap();
+    assert!(power(&sound[320 * last..][..320]) < 10.0, "it fades");
+    assert!(sound[320 * (last + 1)..].iter().all(|&sample| sample == 0));
+}
+
+#[test]
+fn a_long_loss_on_a_silent_line_fades_to_silence() {
+    let (pulls, sound) = pulls_after_a_loss(0);
+    assert!(!pulls.contains(&Pulled::Noise), "{pulls:?}");
+    assert!(sound.iter().all(|&sample| sample == 0));
+}
+
+#[test]
+fn noise_that_nobody_wants_is_told_and_not_made() {
+    let mut line = Line::new(Encoding::L16At16000);
+    line.playout.want_noise(false);
+    line.run(20, |_| false);
+    let packet = line.packet(20, &[30]);
+    let view = RtpView::parse(&packet).unwrap();
+    let at = START + PERIOD * 20;
+    let extended = ExtendedSequence(65_536 + 20);
+    assert_eq!(line.playout.insert_comfort_noise(&view, extended, Arrival::At(at)), Ok(()));
+    let wanted = |line: &mut Line, index: u32| {
+        let pulled = line.pull(at + PERIOD * index + Duration::from_millis(7));
+        let is_silent = line.sound[line.sound.len() - 320..].iter().all(|&sample| sample == 0);
+        (pulled, !is_silent)
+    };
+    line.pull(at + Duration::from_millis(7));
+    assert_eq!(wanted(&mut line, 1), (Pulled::Noise, false));
+    line.playout.want_noise(true);
+    assert_eq!(wanted(&mut line, 2), (Pulled::Noise, true));
+}
+
 #[test]
 fn arrivals_that_are_not_exact_do_not_make_the_delay_grow() {
     let mut line = Line::new(Encoding::L16At16000);

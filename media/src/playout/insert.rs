@@ -43,7 +43,7 @@ impl Playout {
             && extended.0 > before
         {
             self.silent = (position + length).max(self.end)..u64::MAX;
-            self.noise.describe(&noise);
+            self.background.describe(&noise);
         }
         self.note_arrival(position, arrival);
         let whole = self.store(position, length, payload);
@@ -61,7 +61,7 @@ impl Playout {
     ) -> Result<(), Discard> {
         let noise = ComfortNoise::parse(packet.payload())?;
         self.insert_pause(packet, extended, arrival)?;
-        self.noise.describe(&noise);
+        self.background.describe(&noise);
         Ok(())
     }
 
@@ -72,7 +72,7 @@ impl Playout {
         // All packets of an event have the timestamp of its beginning: it tells no place.
         self.note_newest(extended, newest.timestamp, newest.position);
         self.silent = self.end..u64::MAX;
-        self.noise.reset();
+        self.background.silence();
     }
 
     fn insert_pause(

@@ -20,6 +20,7 @@
 //! apart from the means, and insertion that only stores, are ideas of WebRTC's `NetEQ`; concealment
 //! follows the idea of ITU-T G.711 Appendix I; comfort noise is RFC 3389. See docs/playout.md.
 
+mod background;
 mod conceal;
 mod decide;
 mod delay;
@@ -45,7 +46,7 @@ use std::time::Duration;
 use media_kernels::prefetch;
 use media_units::{BLOCK_SAMPLES, Encoding, ExtendedSequence, Instant, RtpTimestamp, SAMPLE_RATE};
 
-use crate::comfort_noise::NoiseGenerator;
+use background::Background;
 use conceal::{Concealer, PAST_NARROW};
 use delay::DelayEstimate;
 pub use memory::{Memory, Scratch};
@@ -74,9 +75,6 @@ const RECOVERABLE_MAX: u16 = 1000;
 /// Where a stream begins: far enough from zero for all that may come before it.
 const ORIGIN: u64 = 1 << 40;
 
-/// Noise need not differ from stream to stream.
-const NOISE_SEED: u64 = 1;
-
 /// Bounds of the delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlayoutLimits {
@@ -93,7 +91,8 @@ pub struct PlayoutLimits {
 pub enum Pulled {
     /// Nothing: the sender has not begun, pauses, or is gone.
     Silence,
-    /// Comfort noise in a pause, as the sender described it (RFC 3389).
+    /// Comfort noise: in a pause, as the sender described it (RFC 3389); after a long loss, as the line
+    /// sounded before.
     Noise,
     /// Received sound, all or part of the period.
     Played,
@@ -168,7 +167,7 @@ pub struct Playout {
     estimate: DelayEstimate,
     report: PlayoutReport,
     concealer: Concealer,
-    noise: NoiseGenerator,
+    background: Background,
     memory: Option<Box<Memory>>,
     store: SampleStore,
     /// During a loss: what was played last.
@@ -222,7 +221,7 @@ impl Playout {
             estimate: DelayEstimate::new(SAMPLE_RATE),
             report: PlayoutReport::default(),
             concealer: Concealer::new(period as usize / 8),
-            noise: NoiseGenerator::new(SAMPLE_RATE, NOISE_SEED),
+            background: Background::new(SAMPLE_RATE),
             memory: None,
             store: SampleStore::new(),
             past: [0; PAST_NARROW],
@@ -256,11 +255,17 @@ impl Playout {
         self.mean_slack = 0;
         self.estimate = DelayEstimate::new(self.rate);
         self.concealer = Concealer::new(self.period as usize / 8);
-        self.noise = NoiseGenerator::new(self.rate, NOISE_SEED);
+        self.background.restart(self.rate);
         match &mut self.memory {
             Some(memory) => memory.clear(),
             None => self.store.clear(),
         }
+    }
+
+    /// Whether noise is made where there is no sound, from now on: where nobody would hear it, it is
+    /// told and nothing more.
+    pub fn want_noise(&mut self, is_wanted: bool) {
+        self.background.want(is_wanted);
     }
 
     /// Asks the memory for what the next packet touches, all but the place of its sound.

@@ -52,7 +52,7 @@ impl Playout {
         samples: &mut [i16],
     ) -> Pulled {
         let pulled = match self.step(now) {
-            None => self.rest(samples),
+            None => self.background.fill(samples),
             Some(wish) => {
                 let mut means = Means { decoder, kernels, scratch };
                 if self.stretch(wish, &mut means, samples) {
@@ -79,7 +79,7 @@ impl Playout {
         let mut samples = [0; BLOCK_SAMPLES];
         let pulled = match self.step(now) {
             None => {
-                let pulled = self.rest(&mut samples);
+                let pulled = self.background.fill(&mut samples);
                 if pulled == Pulled::Noise {
                     g711::encode(law, kernels, &samples, frame);
                 }
@@ -91,7 +91,7 @@ impl Playout {
                     g711::encode(law, kernels, &samples, frame);
                     Pulled::Played
                 } else {
-                    self.copy(law, frame)
+                    self.copy(law, kernels, frame)
                 }
             }
         };
@@ -103,7 +103,7 @@ impl Playout {
     /// is pulled after that fades in, from a decoder that was reset.
     pub fn pass_over(&mut self, now: Instant) -> Pulled {
         let Some(wish) = self.step(now) else {
-            return if self.noise.is_described() { Pulled::Noise } else { Pulled::Silence };
+            return self.background.pass(self.period as usize);
         };
         self.forget_past();
         let period = self.period as usize;
@@ -253,16 +253,6 @@ impl Playout {
         true
     }
 
-    /// Nothing is there and nothing is missing.
-    fn rest(&mut self, samples: &mut [i16]) -> Pulled {
-        if self.noise.is_described() {
-            self.noise.fill(samples);
-            return Pulled::Noise;
-        }
-        samples.fill(0);
-        Pulled::Silence
-    }
-
     /// Decodes the next period, inventing what is missing of it.
     fn play(&mut self, means: &mut Means<'_>, samples: &mut [i16]) -> Pulled {
         let mut pulled = Pulled::Silence;
@@ -276,13 +266,18 @@ impl Playout {
             }
             match piece {
                 Piece::Sound(length) => {
+                    let is_clean = self.is_clean(length);
                     self.sound(means, &mut rest[..length]);
+                    if is_clean && self.background.is_curious() {
+                        self.background.hear(means.kernels, &rest[..length]);
+                    }
                     pulled = Pulled::Played;
                     filled += length;
                 }
                 Piece::Hole { length, meant } | Piece::End { length, meant } => {
                     pulled = self.judge_hole(pulled, meant, length);
-                    self.invent(meant, means, &mut rest[..length]);
+                    let invented = self.invent(meant, means, &mut rest[..length]);
+                    pulled = if pulled == Pulled::Silence { invented } else { pulled };
                     self.pass(piece);
                     filled += length;
                 }
@@ -292,7 +287,7 @@ impl Playout {
     }
 
     /// As `play`, without decoding.
-    fn copy(&mut self, law: Law, frame: &mut [u8; BLOCK_SAMPLES]) -> Pulled {
+    fn copy(&mut self, law: Law, kernels: &Kernels, frame: &mut [u8; BLOCK_SAMPLES]) -> Pulled {
         let mut pulled = Pulled::Silence;
         let mut filled = 0;
         while filled < BLOCK_SAMPLES {
@@ -300,24 +295,58 @@ impl Playout {
             match self.next_piece(codes.len()) {
                 Piece::Sound(length) => {
                     self.store.read(self.playhead, &mut codes[..length]);
+                    if self.is_clean(length) && self.background.is_curious() {
+                        let mut samples = [0; BLOCK_SAMPLES];
+                        g711::decode(law, kernels, codes, &mut samples);
+                        self.background.hear(kernels, &samples);
+                    }
                     self.advance(length as u64);
-                    self.concealer.end();
+                    if self.concealer.is_active() {
+                        self.concealer.end();
+                        self.background.end_loss();
+                    }
                     pulled = Pulled::Played;
                     filled += length;
                 }
                 piece @ (Piece::Hole { length, meant } | Piece::End { length, meant }) => {
-                    codes[..length].fill(g711::silence(law));
                     pulled = self.judge_hole(pulled, meant, length);
-                    if meant {
-                        self.concealer.hush();
-                    }
-                    self.concealer.skip(length);
+                    let rests = self.pass_hole(meant, law, kernels, &mut codes[..length]);
+                    pulled = if pulled == Pulled::Silence { rests } else { pulled };
                     self.pass(piece);
                     filled += length;
                 }
             }
         }
         pulled
+    }
+
+    /// As `invent`, without inventing: only what is heard after it.
+    fn pass_hole(&mut self, meant: bool, law: Law, kernels: &Kernels, codes: &mut [u8]) -> Pulled {
+        if self.concealer.is_silent() {
+            let samples = &mut [0; BLOCK_SAMPLES][..codes.len()];
+            let pulled = self.background.fill(samples);
+            g711::encode(law, kernels, samples, codes);
+            return pulled;
+        }
+        codes.fill(g711::silence(law));
+        if meant {
+            self.concealer.hush();
+        }
+        self.concealer.skip(codes.len());
+        self.fall_silent(meant);
+        Pulled::Silence
+    }
+
+    /// Where the sound of a loss has faded, the line is heard.
+    fn fall_silent(&mut self, meant: bool) {
+        if !meant && self.concealer.is_silent() {
+            self.background.begin_loss();
+        }
+    }
+
+    /// Whether samples that are next are a whole period of what was sent.
+    fn is_clean(&self, samples: usize) -> bool {
+        samples == self.period as usize && !self.concealer.is_active()
     }
 
     /// What a pull is that comes to a hole: a pause if the hole is meant or has faded.
@@ -364,15 +393,15 @@ impl Playout {
             };
             let fade = self.concealer.rejoin_length();
             self.concealer.rejoin(past, &mut means.scratch.spare[..fade], samples);
+            self.background.end_loss();
         }
         self.advance(samples.len() as u64);
     }
 
-    /// Invents sound for a hole.
-    fn invent(&mut self, meant: bool, means: &mut Means<'_>, samples: &mut [i16]) {
+    /// Invents sound for a hole. Where that has faded already: what is heard instead.
+    fn invent(&mut self, meant: bool, means: &mut Means<'_>, samples: &mut [i16]) -> Pulled {
         if self.concealer.is_silent() {
-            self.rest(samples);
-            return;
+            return self.background.fill(samples);
         }
         let begins = !self.concealer.is_active();
         if begins {
@@ -389,6 +418,8 @@ impl Playout {
             self.concealer.hush();
         }
         self.concealer.fill(past, samples);
+        self.fall_silent(meant);
+        Pulled::Silence
     }
 
     fn count(&mut self, pulled: Pulled) -> Pulled {

@@ -53,7 +53,7 @@ fn what_is_played_is_what_was_sent() {
         line.receive(packet);
         let (_, block) = line.pull(packet.arrival + millis(5), &packets);
         let places = packet.position..packet.position + 160;
-        let codes: Vec<u8> = places.map(|place| (place / LABEL_SAMPLES % LABELS) as u8).collect();
+        let codes: Vec<u8> = places.map(code_at).collect();
         let mut expected = Block::SILENCE;
         g711::decode(ENCODING, &Kernels::SCALAR, &codes, &mut expected.0);
         assert_eq!(block, expected);
@@ -114,6 +114,39 @@ fn after_the_last_packet_sound_fades_and_silence_lasts() {
     let tail: Vec<Pulled> = heard.pulls.iter().rev().take(40).map(|(_, pulled)| *pulled).collect();
     assert_eq!(tail, [Pulled::Silence; 40]);
     assert_eq!(heard.report.blocks_concealed, 5);
+}
+
+#[test]
+fn a_relay_whose_source_is_lost_has_the_noise_of_its_line_for_5_s() {
+    let mut line = Line::with_noise();
+    let mut random = Random::new(3);
+    for packet in &stream(START, 400, 160) {
+        // Seconds of words, and seconds of a line at -51 dBov.
+        let loud = if packet.position / 8000 % 2 == 0 { 30 } else { 1 };
+        let samples: Vec<i16> =
+            (0..160).map(|_| (random.next_u32() % 320) as i16 * loud - 160 * loud).collect();
+        let mut codes = [0; BLOCK_SAMPLES];
+        g711::encode(ENCODING, &Kernels::SCALAR, &samples, &mut codes);
+        line.receive_payload(packet, &codes);
+        line.pull_both(packet.arrival + millis(5));
+    }
+    let (mut power, mut periods) = (0, 0);
+    for number in 400..800_u64 {
+        let (pulled, block, frame) = line.pull_both(START + millis(20 * number + 5));
+        if pulled == Pulled::Noise {
+            let mut relayed = Block::SILENCE;
+            g711::decode(ENCODING, &Kernels::SCALAR, &frame, &mut relayed.0);
+            power += Kernels::SCALAR.energy(&relayed.0) / 160;
+            periods += 1;
+            let differs = block.0.iter().zip(relayed.0).any(|(a, b)| a.abs_diff(b) > 32);
+            assert!(!differs, "both make the same noise, {number}");
+        }
+    }
+    assert!((245..=250).contains(&periods), "{periods}");
+    let dbov = 10.0 * (power as f64 / f64::from(periods) / 32768.0_f64.powi(2)).log10();
+    assert!((-54.0..-49.0).contains(&dbov), "{dbov}");
+    let last = line.heard.pulls.last().map(|(_, pulled)| *pulled);
+    assert_eq!(last, Some(Pulled::Silence));
 }
 
 #[test]

@@ -7,6 +7,11 @@ use super::*;
 pub(super) const LABEL_SAMPLES: u64 = 80;
 pub(super) const LABELS: u64 = 251;
 
+/// The label at a place.
+pub(super) fn code_at(place: u64) -> u8 {
+    (place / LABEL_SAMPLES % LABELS) as u8
+}
+
 pub(super) const ENCODING: Law = Law::Mu;
 
 /// When the first packet is sent, unless a test says otherwise.
@@ -108,23 +113,45 @@ pub(super) struct Line {
     pub(super) relayed: Playout,
     pub(super) scratch: Scratch,
     pub(super) heard: Heard,
+    /// Whether noise is to be made.
+    pub(super) has_noise: bool,
     /// Number of the last label heard, repetitions of the cycle included.
     pub(super) label: Option<u64>,
 }
 
 impl Line {
+    /// Noise has no labels: it is told, and not made.
     pub(super) fn new() -> Self {
+        let playout = || {
+            let mut playout = Playout::new(&LIMITS);
+            playout.want_noise(false);
+            playout
+        };
         Self {
             reception: Reception::new(media_units::CLOCK_RATE),
-            decoded: Playout::new(&LIMITS),
-            relayed: Playout::new(&LIMITS),
+            decoded: playout(),
+            relayed: playout(),
             scratch: Scratch::new(),
             heard: Heard::default(),
+            has_noise: false,
             label: None,
         }
     }
 
+    /// The two with noise.
+    pub(super) fn with_noise() -> Self {
+        let mut line = Self { has_noise: true, ..Self::new() };
+        line.decoded.want_noise(true);
+        line.relayed.want_noise(true);
+        line
+    }
+
     pub(super) fn receive(&mut self, packet: &Sent) {
+        let places = packet.position..packet.position + packet.length;
+        self.receive_payload(packet, &places.map(code_at).collect::<Vec<u8>>());
+    }
+
+    pub(super) fn receive_payload(&mut self, packet: &Sent, payload: &[u8]) {
         let header = RtpHeader {
             payload_type: 0,
             marker: false,
@@ -132,9 +159,7 @@ impl Line {
             timestamp: RtpTimestamp(packet.timestamp),
             ssrc: Ssrc(1),
         };
-        let places = packet.position..packet.position + packet.length;
-        let payload = places.map(|place| (place / LABEL_SAMPLES % LABELS) as u8);
-        let bytes: Vec<u8> = header.write().into_iter().chain(payload).collect();
+        let bytes = [&header.write()[..], payload].concat();
         let view = RtpView::parse(&bytes).unwrap();
         let Ok(arrival) = self.reception.packet(&view, Some(packet.arrival)) else {
             self.heard.invalid += 1;
@@ -188,7 +213,7 @@ impl Line {
             self.relayed.pull_frame(now, ENCODING, &Kernels::SCALAR, &mut self.scratch, &mut frame);
         assert_eq!(pulled, relayed, "both ways have the same timing at {now}");
         assert_eq!(self.decoded.report(), self.relayed.report());
-        if pulled == Pulled::Silence {
+        if matches!(pulled, Pulled::Silence | Pulled::Noise) && !self.has_noise {
             assert_eq!(block.0[BLOCK_SAMPLES / 4..], [0; BLOCK_SAMPLES * 3 / 4]);
         }
         self.heard.pulls.push((now, pulled));
