@@ -115,11 +115,16 @@ fn repeats(sound: &Differences) -> Kind {
     let now = &sound[LAG_MAX..];
     let energy = product(now, now) as u64;
     let mut kind = Kind::Other;
+    let square = |at: usize| i32::from(sound[at]).pow(2);
+    let shortest = &sound[LAG_MAX + 1 - LAG_MIN..][..SAMPLES];
+    let mut energy_before = product(shortest, shortest);
     for lag in LAG_MIN..=LAG_MAX {
-        let before = &sound[LAG_MAX - lag..][..SAMPLES];
+        let begin = LAG_MAX - lag;
+        let before = &sound[begin..][..SAMPLES];
+        energy_before += square(begin) - square(begin + SAMPLES);
         let likeness = product(now, before).max(0) as u64;
         let squared = likeness * likeness;
-        let whole = energy * product(before, before) as u64;
+        let whole = energy * energy_before as u64;
         // 0.8 and 0.65, squared, in 64ths.
         if squared > whole / 64 * 41 {
             return Kind::Voice;
