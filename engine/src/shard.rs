@@ -23,6 +23,9 @@ use crate::taps::{Taps, Watch};
 use crate::tick::Run;
 use crate::{Datagram, Output};
 
+/// Streams whose sound may be stretched in one tick: at some 10 us each a tenth of it.
+const STRETCHES_PER_TICK: u32 = 50;
+
 /// One shard's sessions and rooms.
 ///
 /// A driver's round is: [`Shard::command`] for every command that waits, [`Shard::begin_tick`],
@@ -193,6 +196,7 @@ impl Shard {
         self.totals.ticks += 1;
         self.totals.lateness.record(now.since(self.clock.due()));
         self.roster.phase_mut(self.clock.phase()).plan(&self.rooms);
+        self.bench.scratch.allow_stretches(STRETCHES_PER_TICK);
         self.groups_run = 0;
     }
 

@@ -5,7 +5,9 @@
 //! made to hum (stretches of it are taken from changing places), and where real sound comes
 //! back late, the place is chosen at which both look alike.
 
-use super::similarity::Correlation;
+use std::iter::once;
+
+use super::similarity::{Comparison, Correlation};
 use super::stretch::cross_fade;
 
 /// Samples of the past that are kept, in quanta of 2.5 ms: 40 ms.
@@ -77,27 +79,17 @@ impl Concealer {
         let template = TEMPLATE * quantum;
         let coarse = (quantum / 20).max(1);
         let end = past.len();
-        let recent = &past[end - template..];
-        let correlate = |lag: usize, stride| {
-            Correlation::of(recent, &past[end - template - lag..end - lag], stride)
-        };
-        let mut best = (correlate(quantum, coarse), quantum);
-        for lag in (quantum..=LAG_MAX * quantum).step_by(coarse) {
-            let found = correlate(lag, coarse);
-            if found.is_better_than(&best.0) {
-                best = (found, lag);
-            }
-        }
-        let (first, last) = (best.1.saturating_sub(coarse).max(quantum), best.1 + coarse);
-        best.0 = correlate(best.1, 1);
-        for lag in first..=last.min(LAG_MAX * quantum) {
-            let found = correlate(lag, 1);
-            if found.is_better_than(&best.0) {
-                best = (found, lag);
-            }
-        }
-        self.lag = best.1;
-        self.voiced = best.0.likeness() >= VOICED;
+        let recent = end - template..end;
+        let lags = (quantum..=LAG_MAX * quantum).step_by(coarse);
+        let middle = best_lag(Comparison::new(past, recent.clone(), coarse), end - template, lags);
+        let middle = middle.map_or(quantum, |(_, lag)| lag);
+        // Where others are as like, the one that was found coarsely stays.
+        let first = middle.saturating_sub(coarse).max(quantum);
+        let last = (middle + coarse).min(LAG_MAX * quantum);
+        let lags = once(middle).chain(first..=last);
+        let best = best_lag(Comparison::new(past, recent, 1), end - template, lags);
+        self.lag = best.map_or(quantum, |(_, lag)| lag);
+        self.voiced = best.is_some_and(|(found, _)| found.likeness() >= VOICED);
         self.turn(past);
     }
 
@@ -195,6 +187,22 @@ impl Concealer {
         }
         (fade.saturating_sub(self.invented) * 4096 / (fade - loud)) as i32
     }
+}
+
+/// The lag at which what is compared, at `begin`, is most like what was before.
+fn best_lag(
+    mut comparison: Comparison<'_>,
+    begin: usize,
+    lags: impl Iterator<Item = usize>,
+) -> Option<(Correlation, usize)> {
+    let mut best: Option<(Correlation, usize)> = None;
+    for lag in lags {
+        let Some(found) = comparison.with(begin.checked_sub(lag)?) else { continue };
+        if best.is_none_or(|(known, _)| found.is_better_than(&known)) {
+            best = Some((found, lag));
+        }
+    }
+    best
 }
 
 #[cfg(test)]

@@ -71,6 +71,8 @@ pub struct Scratch {
     pub(super) ahead: Box<[i16]>,
     /// Invented sound that real sound fades into.
     pub(super) spare: Box<[i16]>,
+    /// How often sound may still be stretched.
+    stretches: u32,
 }
 
 /// 80 ms at 48 kHz: a period, and what may be left out of the sound at once.
@@ -85,7 +87,22 @@ impl Scratch {
         Self {
             ahead: vec![0; AHEAD_SAMPLES].into_boxed_slice(),
             spare: vec![0; SPARE_SAMPLES].into_boxed_slice(),
+            stretches: u32::MAX,
         }
+    }
+
+    /// Allows so many stretches from now on. To look for a place costs a hundred times what a period costs
+    /// otherwise: where all streams of a shard want it at once, as after a stall, it would be late
+    /// for that, and so for ever.
+    pub fn allow_stretches(&mut self, stretches: u32) {
+        self.stretches = stretches;
+    }
+
+    /// Whether one more is allowed. It is counted.
+    pub(super) fn takes_stretch(&mut self) -> bool {
+        let is_allowed = self.stretches > 0;
+        self.stretches = self.stretches.saturating_sub(1);
+        is_allowed
     }
 
     /// What [`Scratch::new`] reserves beside itself.

@@ -229,7 +229,7 @@ impl Playout {
         };
         let most = most.min(means.scratch.ahead.len());
         let there = self.run(most);
-        if self.concealer.is_active() || there < period {
+        if self.concealer.is_active() || there < period || !means.scratch.takes_stretch() {
             return false;
         }
         let ahead = &mut means.scratch.ahead[..there];

@@ -5,7 +5,9 @@
 //! of the voice further or back, and fades from the one into the other. What is found is only
 //! used where the likeness is good, or where it is too quiet to be heard.
 
-use super::similarity::{Correlation, mean_square};
+use std::ops::{Range, RangeInclusive};
+
+use super::similarity::{Comparison, Correlation, mean_square};
 
 /// Where to splice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +55,8 @@ pub(super) fn shorten(sound: &[i16], bounds: Bounds) -> Option<Splice> {
     let most = room.min(JUMP_MAX * quantum);
     let mut best = None;
     for at in [0, 2 * quantum, 4 * quantum, 6 * quantum] {
-        let from = &sound[at..at + fade];
-        search(quantum, most, &mut best, |jump| {
-            Some((
-                Splice { at, jump: jump as isize },
-                from,
-                sound.get(at + jump..at + jump + fade)?,
-            ))
-        });
+        let from = at..at + fade;
+        search(sound, from, quantum..=most, &mut best, |jump| (at + jump, jump as isize));
     }
     accept(best, bounds)
 }
@@ -76,11 +72,9 @@ pub(super) fn lengthen(sound: &[i16], bounds: Bounds) -> Option<Splice> {
     let most = wanted.min(period - fade);
     let mut best = None;
     for at in [period - fade, period - 2 * fade] {
-        let from = &sound[at..at + fade];
-        search(quantum, most.min(at), &mut best, |jump| {
-            let to = sound.get(at - jump..at - jump + fade)?;
-            Some((Splice { at, jump: -(jump as isize) }, from, to))
-        });
+        let from = at..at + fade;
+        let jumps = quantum..=most.min(at);
+        search(sound, from, jumps, &mut best, |jump| (at - jump, -(jump as isize)));
     }
     accept(best, bounds)
 }
@@ -108,32 +102,33 @@ pub(super) fn cross_fade(from: i16, to: i16, step: usize, steps: usize) -> i16 {
 
 type Found = Option<(Correlation, Splice)>;
 
-/// Tries jumps of one quantum to `most` samples: coarsely, then all near the best.
-fn search<'a>(
-    quantum: usize,
-    most: usize,
+/// Tries to jump from `from` by one quantum or more: coarsely, then all near the best. `splice` says where
+/// a jump leads, and the jump with its sign.
+fn search(
+    sound: &[i16],
+    from: Range<usize>,
+    jumps: RangeInclusive<usize>,
     best: &mut Found,
-    candidate: impl Fn(usize) -> Option<(Splice, &'a [i16], &'a [i16])>,
+    splice: impl Fn(usize) -> (usize, isize),
 ) {
+    let (quantum, most) = (*jumps.start(), *jumps.end());
+    let at = from.start;
     let coarse = (quantum / 20).max(1);
+    let mut comparison = Comparison::new(sound, from.clone(), coarse);
     let mut peak: Option<(Correlation, usize)> = None;
-    let mut jump = quantum;
-    while jump <= most {
-        if let Some((_, from, to)) = candidate(jump) {
-            let found = Correlation::of(from, to, coarse);
-            if peak.is_none_or(|(correlation, _)| found.is_better_than(&correlation)) {
-                peak = Some((found, jump));
-            }
+    for jump in jumps.step_by(coarse) {
+        let Some(found) = comparison.with(splice(jump).0) else { continue };
+        if peak.is_none_or(|(correlation, _)| found.is_better_than(&correlation)) {
+            peak = Some((found, jump));
         }
-        jump += coarse;
     }
     let Some((_, middle)) = peak else { return };
+    let mut comparison = Comparison::new(sound, from, 1);
     for jump in middle.saturating_sub(coarse - 1).max(quantum)..=(middle + coarse - 1).min(most) {
-        if let Some((splice, from, to)) = candidate(jump) {
-            let found = Correlation::of(from, to, 1);
-            if best.is_none_or(|(correlation, _)| found.is_better_than(&correlation)) {
-                *best = Some((found, splice));
-            }
+        let (to, signed) = splice(jump);
+        let Some(found) = comparison.with(to) else { continue };
+        if best.is_none_or(|(correlation, _)| found.is_better_than(&correlation)) {
+            *best = Some((found, Splice { at, jump: signed }));
         }
     }
 }

@@ -117,6 +117,30 @@ fn after_the_last_packet_sound_fades_and_silence_lasts() {
 }
 
 #[test]
+fn delay_is_given_back_as_soon_as_stretching_is_allowed() {
+    let mut packets = stream(START, 400, 160);
+    let (from, until) = (START + millis(1000), START + millis(1200));
+    for packet in packets.iter_mut().filter(|packet| packet.arrival >= from) {
+        packet.arrival = packet.arrival.max(until);
+    }
+    let mut line = Line::new();
+    let mut waiting = packets.iter().peekable();
+    let mut delays = Vec::new();
+    for number in 0..400 {
+        let now = Instant::from_millis(1009) + PERIOD * number;
+        line.scratch.allow_stretches(if number < 200 { 0 } else { 2 });
+        while let Some(packet) = waiting.next_if(|packet| packet.arrival <= now) {
+            line.receive(packet);
+        }
+        line.pull(now, &packets);
+        delays.push(line.decoded.delay());
+    }
+    assert!(delays[199] > millis(150), "{delays:?}");
+    assert!(delays[399] < millis(30), "{delays:?}");
+    assert_eq!((line.heard.late, line.heard.overflows), (0, 0));
+}
+
+#[test]
 fn a_relay_whose_source_is_lost_has_the_noise_of_its_line_for_5_s() {
     let mut line = Line::with_noise();
     let mut random = Random::new(3);
