@@ -21,8 +21,8 @@ fn reads_back(negotiation: &Negotiation, body: &[u8], capabilities: &Capabilitie
     let media = negotiation.media();
     let _ = negotiation.accept_answer(body, capabilities);
     assert!(negotiation.renegotiate(body, capabilities).is_ok(), "the same again");
-    let [answered, _offered] =
-        [negotiation.answer(local), negotiation.offer(local, capabilities)].map(|text| {
+    let [answered, _offered] = [negotiation.answer(local), negotiation.offer(local, capabilities)]
+        .map(|text| {
             let back = negotiate(text.as_bytes(), capabilities).expect("our own words").media();
             assert_eq!(back.rtp, local.address.rtp());
             back
