@@ -147,6 +147,15 @@ class House(unittest.TestCase):
             wrong += [str(p.relative_to(ROOT)) for p in sources(package) if BANNED_NAMES.search(p.stem)]
         self.assertEqual(wrong, [])
 
+    def test_every_sipp_scenario_is_explained_and_run_by_a_test(self):
+        folder = ROOT / "loadtest/sipp"
+        explained = (folder / "README.md").read_text()
+        tests = "".join(path.read_text() for path in (ROOT / "tests/e2e").glob("test_*.py"))
+        names = sorted(path.stem for path in folder.glob("*.xml"))
+        self.assertTrue(names)
+        self.assertEqual([n for n in names if f"| `{n}`" not in explained and f", `{n}`" not in explained], [])
+        self.assertEqual([n for n in names if f'"{n}"' not in tests], [])
+
     def test_no_test_is_switched_off(self):
         wrong = []
         for package in self.packages.values():
