@@ -65,7 +65,7 @@ fn each_heard_what_the_others_said_while_it_was_there_and_why_not_is_told() {
         kept: Kept::Headers,
         commands: (1..).zip(commands).collect(),
     };
-    let file = FlightFile::new("a test".to_owned(), source, reader.copy());
+    let file = FlightFile::new("a test".to_owned(), source, &reader.copy());
     let replayed = replay(&file, Kernels::SCALAR);
     assert_eq!(replayed.outcome, Outcome::NotRun(Missing::Octets));
     let told = replayed.to_string();

@@ -10,8 +10,9 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use engine::Port;
-use libc::{c_int, iovec, msghdr, sockaddr_storage, socklen_t, timespec};
+use libc::{c_int, iovec, msghdr, sockaddr_storage, socklen_t};
 
+use crate::message;
 use crate::network::{CHUNK, RECEIVE_BYTES_MAX};
 
 /// Flags of every read: never wait, and tell the true length of a datagram that did not fit.
@@ -152,31 +153,12 @@ impl Batch {
 }
 
 impl Place {
-    /// The source address, IPv4 also where an IPv6 socket saw it mapped.
     fn source(&self) -> Option<SocketAddr> {
-        let length = self.header.msg_namelen;
-        let mut storage = socket2::SockAddrStorage::zeroed();
-        // SAFETY: `sockaddr_storage` is one of the platform's address types.
-        *unsafe { storage.view_as::<sockaddr_storage>() } = self.name;
-        // SAFETY: the kernel wrote an address of `length` bytes into the zeroed storage.
-        let address = unsafe { socket2::SockAddr::new(storage, length) }.as_socket()?;
-        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+        message::source(&self.name, self.header.msg_namelen)
     }
 
-    /// The kernel's time stamp (`SO_TIMESTAMPNS`), where there is one.
     fn stamp_unix_nanos(&self) -> Option<u64> {
-        let length = self.header.msg_controllen;
-        if length < mem::size_of::<libc::cmsghdr>() + mem::size_of::<timespec>() {
-            return None;
-        }
-        // SAFETY: the kernel wrote at least one control message header into aligned memory.
-        let message = unsafe { &*self.control.as_ptr().cast::<libc::cmsghdr>() };
-        if (message.cmsg_level, message.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
-            return None;
-        }
-        // SAFETY: a message of this type carries a `timespec`, and the length says it is whole.
-        let time = unsafe { ptr::read_unaligned(libc::CMSG_DATA(message).cast::<timespec>()) };
-        Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+        message::stamp_unix_nanos(&self.header)
     }
 }
 

@@ -89,7 +89,7 @@ impl FlightDesk {
     /// All that is known.
     pub(crate) fn file(&self, cause: String, of: FlightSource) -> FlightFile {
         let commands = self.commands.iter().cloned().collect();
-        FlightFile::new(cause, FlightSource { commands, ..of }, self.reader.copy())
+        FlightFile::new(cause, FlightSource { commands, ..of }, &self.reader.copy())
     }
 }
 

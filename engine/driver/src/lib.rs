@@ -25,6 +25,7 @@ mod failure;
 mod fault;
 mod flight;
 mod host;
+mod message;
 mod network;
 mod option;
 mod packet;

@@ -13,9 +13,8 @@ const VERSION: u32 = 1;
 /// A ring with all that is needed to run its shard again.
 #[derive(Debug)]
 pub struct FlightFile {
-    /// What the shard was.
+    /// The first line.
     pub header: FlightHeader,
-    words: Vec<u64>,
     octets: Vec<u8>,
 }
 
@@ -26,17 +25,25 @@ pub struct FlightHeader {
     version: u32,
     /// Why it was written.
     pub cause: String,
+    /// What the shard was.
+    #[serde(flatten)]
+    pub source: FlightSource,
+}
+
+/// What a shard was started with, and what was kept beside its ring.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FlightSource {
     /// Which shard.
     pub shard: u8,
     /// Its limits.
     pub limits: Limits,
-    /// What its randomness came from.
+    /// What its randomness comes from.
     pub seed: u64,
     /// What the wall clock showed at its start.
     pub wall: WallClock,
-    /// How much of each datagram was kept.
+    /// How much of each datagram is kept.
     pub kept: Kept,
-    /// The commands by their number, as far as they were kept.
+    /// The last commands by their number.
     pub commands: Vec<(u64, Command)>,
 }
 
@@ -55,12 +62,9 @@ pub enum FlightFileFault {
 
 impl FlightFile {
     /// What is to be kept of a shard, and why.
-    pub fn new(cause: String, header: FlightSource, words: Vec<u64>) -> Self {
-        let FlightSource { shard, limits, seed, wall, kept, commands } = header;
-        let version = VERSION;
-        let header = FlightHeader { version, cause, shard, limits, seed, wall, kept, commands };
+    pub fn new(cause: String, source: FlightSource, words: &[u64]) -> Self {
         let octets = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        Self { header, words, octets }
+        Self { header: FlightHeader { version: VERSION, cause, source }, octets }
     }
 
     /// As it is written.
@@ -81,32 +85,16 @@ impl FlightFile {
             return Err(FlightFileFault::Version(header.version));
         }
         let octets = bytes[end + 1..].to_vec();
-        let (words, []) = octets.as_chunks::<8>() else { return Err(FlightFileFault::Words) };
-        let words = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        Ok(Self { header, words, octets })
+        if !octets.len().is_multiple_of(size_of::<u64>()) {
+            return Err(FlightFileFault::Words);
+        }
+        Ok(Self { header, octets })
     }
 
     /// What is in the ring.
     pub fn records(&self) -> Records<'_> {
-        Records::new(&self.words, &self.octets)
+        Records::new(&self.octets)
     }
-}
-
-/// What a shard was started with, and what was kept beside its ring.
-#[derive(Debug, Clone)]
-pub struct FlightSource {
-    /// Which shard.
-    pub shard: u8,
-    /// Its limits.
-    pub limits: Limits,
-    /// What its randomness comes from.
-    pub seed: u64,
-    /// What the wall clock showed at its start.
-    pub wall: WallClock,
-    /// How much of each datagram is kept.
-    pub kept: Kept,
-    /// The last commands by their number.
-    pub commands: Vec<(u64, Command)>,
 }
 
 #[cfg(test)]
@@ -132,7 +120,7 @@ mod tests {
             kept: Kept::All,
             commands: vec![(7, open), (8, close)],
         };
-        FlightFile::new("a test".to_owned(), source, reader.copy())
+        FlightFile::new("a test".to_owned(), source, &reader.copy())
     }
 
     #[test]

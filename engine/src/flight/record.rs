@@ -146,55 +146,64 @@ impl FlightSink {
     }
 }
 
-/// Reads records from words. What is no record ends it.
+/// Reads records from words, each with the least octet first. What is no record ends it.
 #[derive(Debug, Clone)]
-pub struct Records<'a> {
-    words: &'a [u64],
-    /// The octets of all words, for what is kept of datagrams.
-    octets: &'a [u8],
-}
+pub struct Records<'a>(&'a [Word]);
+
+/// A word as it is kept.
+type Word = [u8; size_of::<u64>()];
 
 impl<'a> Records<'a> {
-    /// The records in these octets, which are words with the least octet first, and the words.
-    pub fn new(words: &'a [u64], octets: &'a [u8]) -> Self {
-        Self { words, octets }
+    /// The records in these octets.
+    pub fn new(octets: &'a [u8]) -> Self {
+        Self(octets.as_chunks().0)
     }
 
-    fn read(told: u64, kind: u64, words: &[u64], octets: &'a [u8]) -> Option<Record<'a>> {
+    fn read(told: u64, kind: u64, words: &'a [Word]) -> Option<Record<'a>> {
         let slot = (told >> 8) as u32;
+        let number = |word: &Word| u64::from_le_bytes(*word);
+        let instant = |word| Instant::from_nanos(number(word));
         Some(match (kind, words) {
-            (REST, &[tick, random, a, b, c, d]) => {
-                Record::Rest(Rest { tick, random, load: [a, b, c, d] })
+            (REST, [tick, random, load @ ..]) => {
+                let load: &[Word; 4] = load.try_into().ok()?;
+                let [tick, random] = [tick, random].map(number);
+                Record::Rest(Rest { tick, random, load: load.each_ref().map(number) })
             }
-            (COMMAND, &[number, now]) => Record::Command { number, now: Instant::from_nanos(now) },
-            (BEGIN, &[now]) => Record::Begin { now: Instant::from_nanos(now) },
-            (DATAGRAM, &[at, peer, ref rest @ ..]) => {
+            (COMMAND, [command, now]) => {
+                Record::Command { number: number(command), now: instant(now) }
+            }
+            (BEGIN, [now]) => Record::Begin { now: instant(now) },
+            (DATAGRAM, [at, peer, rest @ ..]) => {
                 let is_v6 = told & 8 != 0;
-                let (ip, skipped) = match *rest {
-                    [low, high, ..] if is_v6 => {
-                        let bits = u128::from(high) << 64 | u128::from(low);
-                        (IpAddr::V6(Ipv6Addr::from_bits(bits)), 4)
+                let (ip, kept_in) = match rest {
+                    [low, high, kept @ ..] if is_v6 => {
+                        let bits = u128::from(number(high)) << 64 | u128::from(number(low));
+                        (IpAddr::V6(Ipv6Addr::from_bits(bits)), kept)
                     }
-                    [v4, ..] if !is_v6 => (IpAddr::V4(Ipv4Addr::from_bits(v4 as u32)), 3),
+                    [v4, kept @ ..] if !is_v6 => {
+                        (IpAddr::V4(Ipv4Addr::from_bits(number(v4) as u32)), kept)
+                    }
                     _ => return None,
                 };
-                let at = Instant::from_nanos(at);
+                let (at, peer) = (instant(at), number(peer));
                 let kept = usize::from((peer >> 16) as u16);
                 let datagram = Datagram {
                     slot,
                     port: if told & 1 == 0 { Port::Rtp } else { Port::Rtcp },
                     source: SocketAddr::new(ip, peer as u16),
                     arrival: if told & 4 == 0 { Arrival::At(at) } else { Arrival::By(at) },
-                    bytes: octets.get(skipped * 8..skipped * 8 + kept)?,
+                    bytes: kept_in.as_flattened().get(..kept)?,
                     truncated: told & 2 != 0,
                 };
                 Record::Datagram { datagram, length: (peer >> 32) as usize }
             }
             (GROUP, []) => Record::Group,
             (DECISION, []) => Record::Decision { slot, decision: Decision::from_bits(told as u8)? },
-            (END, &[busy, trace]) => {
-                Record::End { busy: Duration::from_nanos(busy), send_failures: told as u32, trace }
-            }
+            (END, [busy, trace]) => Record::End {
+                busy: Duration::from_nanos(number(busy)),
+                send_failures: told as u32,
+                trace: number(trace),
+            },
             _ => return None,
         })
     }
@@ -204,13 +213,11 @@ impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
     fn next(&mut self) -> Option<Record<'a>> {
-        let (&head, rest) = self.words.split_first()?;
-        let length = usize::from((head >> 8) as u16);
-        let words = rest.get(..length)?;
-        let octets = self.octets.get(8..8 + 8 * length)?;
-        let record = Self::read(head >> 24, head & 0xff, words, octets)?;
-        self.words = &rest[length..];
-        self.octets = &self.octets[8 + 8 * length..];
+        let (head, rest) = self.0.split_first()?;
+        let head = u64::from_le_bytes(*head);
+        let (words, rest) = rest.split_at_checked(usize::from((head >> 8) as u16))?;
+        let record = Self::read(head >> 24, head & 0xff, words)?;
+        self.0 = rest;
         Some(record)
     }
 }
@@ -225,7 +232,7 @@ mod tests {
     /// What was written, read again.
     fn read(words: &[u64], check: impl FnOnce(Vec<Record<'_>>)) {
         let octets: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        check(Records::new(words, &octets).collect());
+        check(Records::new(&octets).collect());
     }
 
     #[test]

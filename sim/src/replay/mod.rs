@@ -69,7 +69,7 @@ pub enum Missing {
 /// Runs what is in the file. Where the shard is left by a fault, that is caught here.
 pub fn replay(file: &FlightFile, kernels: Kernels) -> Replay {
     let commands: BTreeMap<u64, &Command> =
-        file.header.commands.iter().map(|(number, command)| (*number, command)).collect();
+        file.header.source.commands.iter().map(|(number, command)| (*number, command)).collect();
     let cause = file.header.cause.clone();
     let missing = missing(file, &commands);
     if let Some(missing) = missing {
@@ -97,7 +97,7 @@ pub fn replay(file: &FlightFile, kernels: Kernels) -> Replay {
 
 /// What is missing to run it.
 fn missing(file: &FlightFile, commands: &BTreeMap<u64, &Command>) -> Option<Missing> {
-    if file.header.kept != Kept::All {
+    if file.header.source.kept != Kept::All {
         return Some(Missing::Octets);
     }
     let mut from_rest = file.records().skip_while(|record| !matches!(record, Record::Rest(_)));
@@ -160,9 +160,9 @@ struct Outlet {
 
 impl<'f> Run<'f> {
     fn new(file: &'f FlightFile, kernels: Kernels, commands: BTreeMap<u64, &'f Command>) -> Self {
-        let header = &file.header;
-        let mut shard = Shard::new(header.shard, &header.limits, kernels, header.seed);
-        shard.set_wall(header.wall);
+        let source = &file.header.source;
+        let mut shard = Shard::new(source.shard, &source.limits, kernels, source.seed);
+        shard.set_wall(source.wall);
         let taps = shard.take_tap_reader();
         let outlet = Outlet::default();
         Self { file, commands, shard, taps, outlet, now: Instant::START, ticks: 0 }
@@ -180,7 +180,7 @@ impl<'f> Run<'f> {
             }
             Record::Command { number, now } => {
                 let Some(&command) = self.commands.get(&number) else { return false };
-                let equipment = Equipment::beside(command, &self.file.header.limits);
+                let equipment = Equipment::beside(command, &self.file.header.source.limits);
                 outlet.story.command(command);
                 shard.command(command.clone(), equipment, now, outlet);
             }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use engine::{Datagram, Decision, Port, Said};
 use engine_control::{Command, RoomKey, Route, SessionKey};
+use media::{Demux, demux};
 use media_units::{DISCARDS, Encoding, Instant, PERIOD};
 
 use crate::rtp::HEADER_OCTETS;
@@ -295,8 +296,7 @@ impl Story {
 /// Source and sequence number, where it is RTP.
 fn stream_of(bytes: &[u8]) -> Option<(u32, u16)> {
     let (header, _) = bytes.split_first_chunk::<HEADER_OCTETS>()?;
-    let [first, second, high, low, _, _, _, _, ssrc @ ..] = *header;
-    // RFC 5761 section 4: these are packet types of RTCP.
-    let is_rtp = first >> 6 == 2 && !(192..=223).contains(&second);
+    let [_, _, high, low, _, _, _, _, ssrc @ ..] = *header;
+    let is_rtp = demux(bytes) == Demux::Rtp;
     is_rtp.then_some((u32::from_be_bytes(ssrc), u16::from_be_bytes([high, low])))
 }

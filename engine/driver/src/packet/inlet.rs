@@ -1,19 +1,19 @@
 //! One socket for all streams of a shard, read many datagrams at a time.
 
 use std::mem::{self, MaybeUninit};
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
 use engine::{Datagram, Port, Shard};
-use libc::{c_int, cmsghdr, iovec, mmsghdr, msghdr, sockaddr_storage, socklen_t, timespec};
+use libc::{iovec, mmsghdr, msghdr, sockaddr_storage, socklen_t};
 use media_units::{Arrival, Instant, PERIOD, PHASES};
-use socket2::{SockAddr, SockAddrStorage, Socket};
+use socket2::Socket;
 
 use super::outlet::PacketOutlet;
 use super::{BATCH, Failure};
 use crate::carrier::Carrier;
 use crate::clock::StampClock;
+use crate::message;
 use crate::network::RECEIVE_BYTES_MAX;
 use crate::option;
 use crate::road::Inlet;
@@ -117,7 +117,7 @@ impl PacketInlet {
         let (slot, port) = self.recipient(index)?;
         let (header, place) = (&self.headers[index], &self.places[index]);
         let length = header.msg_len as usize;
-        let arrival = match stamp_unix_nanos(&header.msg_hdr).filter(|_| self.stamps) {
+        let arrival = match message::stamp_unix_nanos(&header.msg_hdr).filter(|_| self.stamps) {
             Some(stamp) => stamps.instant(stamp),
             // At any time since the last tick: the middle is taken.
             None => now - PERIOD / (2 * PHASES as u32),
@@ -125,7 +125,7 @@ impl PacketInlet {
         Some(Datagram {
             slot,
             port,
-            source: place.source(header.msg_hdr.msg_namelen)?,
+            source: message::source(&place.name, header.msg_hdr.msg_namelen)?,
             arrival: Arrival::At(arrival),
             bytes: &place.bytes[..length.min(RECEIVE_BYTES_MAX)],
             truncated: length > RECEIVE_BYTES_MAX,
@@ -181,54 +181,19 @@ impl Place {
         header.msg_hdr.msg_control = self.control.as_mut_ptr().cast();
         header
     }
-
-    /// Who sent it, IPv4 also where an IPv6 socket saw it mapped.
-    fn source(&self, length: socklen_t) -> Option<SocketAddr> {
-        socket_address(&self.name, length)
-    }
-}
-
-fn socket_address(name: &sockaddr_storage, length: socklen_t) -> Option<SocketAddr> {
-    let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: `sockaddr_storage` is one of the platform's address types.
-    *unsafe { storage.view_as::<sockaddr_storage>() } = *name;
-    // SAFETY: the kernel wrote an address of `length` bytes into the zeroed storage.
-    let address = unsafe { SockAddr::new(storage, length) }.as_socket()?;
-    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
-}
-
-/// The control message of this kind, where the kernel wrote one with a whole `T`.
-fn control<T: Copy>(header: &msghdr, level: c_int, kind: c_int) -> Option<T> {
-    // SAFETY: the header is one that the kernel filled, its control buffer aligned and alive.
-    let mut message: *const cmsghdr = unsafe { libc::CMSG_FIRSTHDR(header) };
-    while !message.is_null() {
-        // SAFETY: the kernel's macros gave a whole control message header inside the buffer.
-        let found = unsafe { &*message };
-        // SAFETY: the length of a `T` is only computed.
-        let whole = unsafe { libc::CMSG_LEN(size_of::<T>() as u32) } as usize;
-        if (found.cmsg_level, found.cmsg_type) == (level, kind) && found.cmsg_len as usize >= whole
-        {
-            // SAFETY: the message's length says that a whole `T` follows its header.
-            return Some(unsafe { ptr::read_unaligned(libc::CMSG_DATA(message).cast::<T>()) });
-        }
-        // SAFETY: as for the first one.
-        message = unsafe { libc::CMSG_NXTHDR(header, message) };
-    }
-    None
-}
-
-fn stamp_unix_nanos(header: &msghdr) -> Option<u64> {
-    let time: timespec = control(header, libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS)?;
-    Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
 /// The port that a datagram was sent to, whatever socket it came to.
 fn destination_port(header: &msghdr) -> Option<u16> {
-    let v4 =
-        || Some(control::<libc::sockaddr_in>(header, libc::SOL_IP, libc::IP_ORIGDSTADDR)?.sin_port);
+    let v4 = || {
+        Some(
+            message::control::<libc::sockaddr_in>(header, libc::SOL_IP, libc::IP_ORIGDSTADDR)?
+                .sin_port,
+        )
+    };
     let v6 = || {
         Some(
-            control::<libc::sockaddr_in6>(header, libc::SOL_IPV6, libc::IPV6_ORIGDSTADDR)?
+            message::control::<libc::sockaddr_in6>(header, libc::SOL_IPV6, libc::IPV6_ORIGDSTADDR)?
                 .sin6_port,
         )
     };
