@@ -34,6 +34,10 @@ def tone(frequency, seconds, amplitude=6000):
     return bytes(encode(round(amplitude * math.sin(step * n))) for n in range(count))
 
 
+# Levels of a tone of the usual amplitude where it is heard, even with holes in it on a busy machine, and where it is not.
+HEARD = 1500
+UNHEARD = 60
+
 # Levels of the 20 ms of syllables below that of the voice, in dB: four in a second, and a word's end.
 SYLLABLES = (0, 2, 3, 6, 12, 20, 25, 9, 2, 0, 1, 4, 8, 15, 22, 30, 35, 35, 14, 3, 1, 2, 7, 16)
 

@@ -8,6 +8,7 @@ from baresip import Baresip
 from kamailio import Kamailio
 from phone import Phone
 from server import HOST, Server, wait_until
+from sound import HEARD, UNHEARD
 
 
 class BehindKamailio(unittest.TestCase):
@@ -58,8 +59,8 @@ class BehindKamailio(unittest.TestCase):
             for phone in (one, two):
                 phone.stop_playing()
             for phone, hears, says in ((one, 900, 500), (two, 500, 900)):
-                self.assertGreater(phone.level(hears), 4000)
-                self.assertLess(phone.level(says), 60)
+                self.assertGreater(phone.level(hears), HEARD)
+                self.assertLess(phone.level(says), UNHEARD)
             before = self.answers()
             self.server.request("DELETE", "/v1/rooms/3002")
             for phone in (one, two):
@@ -78,8 +79,8 @@ class BehindKamailio(unittest.TestCase):
         for phone in phones:
             phone.finish(20)
         for phone, hears, says in zip(phones, (900, 500), (500, 900)):
-            self.assertGreater(phone.level(hears), 4000)
-            self.assertLess(phone.level(says), 60)
+            self.assertGreater(phone.level(hears), HEARD)
+            self.assertLess(phone.level(says), UNHEARD)
         log = (phones[0].folder / "log").read_text(errors="replace")
         self.assertIn("Call established", log)
 

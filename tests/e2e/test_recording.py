@@ -45,7 +45,7 @@ class ByTheApi(WithCalls):
             self.assertEqual((status, headers["Content-Type"]), (200, "audio/wav"))
             (tracks[label],), rate = samples(octets)
         self.assertEqual(len({len(track) for track in tracks.values()}), 1, "all tracks are equally long")
-        loud = lambda label: tuple(level(tracks[label], rate, tone) > 3000 for tone in (500, 800))
+        loud = lambda label: tuple(level(tracks[label], rate, tone) > sound.HEARD for tone in (500, 800))
         self.assertEqual([loud(label) for label in ("mix", "ann", "bob", "to ann")],
                          [(True, True), (True, False), (False, True), (False, True)])
         # Mix-minus, to the sample: the mix is what ann says and what she is sent, together.
@@ -162,7 +162,7 @@ class ByTheApi(WithCalls):
         self.assertEqual(len(told["tracks"]), 3)
         for track in told["tracks"]:
             channels, rate = files[track["file"]]
-            loud = [name for name in tones if level(channels[track["channel"]], rate, tones[name]) > 3000]
+            loud = [name for name in tones if level(channels[track["channel"]], rate, tones[name]) > sound.HEARD]
             self.assertEqual(loud, [callers[track["participant"]]])
 
     def test_a_file_has_the_rate_of_its_track_or_the_one_that_is_chosen(self):
@@ -351,7 +351,7 @@ class Told(unittest.TestCase):
                 first = sound.level(two.heard[:sound.SAMPLE_RATE * 3 // 4], 1200)
                 self.assertGreater(first, 3000, "the announcement")
                 self.assertLess(two.level(1200), 100, "is over")
-                self.assertGreater(two.level(500), 3000, "then the room")
+                self.assertGreater(two.level(500), sound.HEARD, "then the room")
                 self.assertLess(one.level(1200), 100, "who is there already goes on hearing the room")
                 for phone in (one, two):
                     phone.hang_up()

@@ -11,10 +11,7 @@ from kamailio import Kamailio
 from phone import CRLF, Phone
 from recording_client import EDGE, RecordingClient, Stream
 from server import HOST, Server, free_port, wait_until
-
-# Amplitudes, where a played tone has 6000.
-HEARD = 3000
-UNHEARD = 60
+from sound import HEARD, UNHEARD
 
 # Nobody waits for half a minute for a recorder that is not there.
 IMPATIENT = {"t1": "50ms"}

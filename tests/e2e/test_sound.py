@@ -11,10 +11,7 @@ import sipp
 import sound
 from phone import Phone, udp_socket
 from server import HOST, Server, WithCalls, wait_until
-
-# Amplitudes, where a played tone has 6000.
-HEARD = 4000
-UNHEARD = 60
+from sound import HEARD, UNHEARD
 
 
 class Sound(WithCalls):
