@@ -224,6 +224,16 @@ class Phone:
         return sound.level(self.heard[-sound.SAMPLE_RATE:], frequency)
 
 
+def gets_through(server, number):
+    """Whether a call is taken now; ends it."""
+    with Phone(server) as phone:
+        is_taken = phone.invite(number).status == 200
+        phone.acknowledge()
+        if is_taken:
+            phone.hang_up()
+        return is_taken
+
+
 def udp_socket(port=0):
     found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:

@@ -15,13 +15,13 @@ class Phones(unittest.TestCase):
             phones = [Baresip(f"phone{tone}", tone, codec) for tone, codec in zip(tones, codecs)]
             for phone in phones:
                 self.addCleanup(phone.close)
-                phone.call(server, "3300", seconds=9)
+                phone.call(server, "3300", seconds=16)
             all_there = lambda: len([p for p in server.participants("3300") if p["answered"]]) == len(codecs)
-            wait_until(all_there, "all phones are in the room", 7)
+            wait_until(all_there, "all phones are in the room", 13)
             spoken = sorted(participant["media"]["codec"] for participant in server.participants("3300"))
             self.assertEqual(spoken, sorted(codec.split("/")[0] for codec in codecs))
             for phone in phones:
-                phone.finish(20)
+                phone.finish(40)
             server.wait_until_empty()
             for own, phone in zip(tones, phones):
                 for tone in tones:

@@ -14,7 +14,7 @@ import unittest
 import wave
 
 import sound
-from phone import Phone
+from phone import Phone, gets_through
 from server import BINARY, HOST, ROOT, Server, free_port, wait_until
 
 
@@ -170,7 +170,7 @@ class Recordings(unittest.TestCase):
         self.assertEqual(list(folder.iterdir()), [])
         folder.chmod(0o755)
         # It is tried again ten seconds after the last failure.
-        wait_until(lambda: is_recorded(server), "the recorder takes calls", 40)
+        wait_until(lambda: gets_through(server, "8000"), "the recorder takes calls", 40)
         self.assertNotIn("recording_failure", server.get("/health"))
 
     def test_a_full_disk_ends_recordings_and_nothing_else(self):
@@ -192,16 +192,6 @@ class Recordings(unittest.TestCase):
             one.hang_up()
             two.hang_up()
         server.wait_until_empty()
-
-
-def is_recorded(server):
-    """Whether the recorder takes a call now; ends it."""
-    with Phone(server) as phone:
-        is_taken = phone.invite("8000").status == 200
-        phone.acknowledge()
-        if is_taken:
-            phone.hang_up()
-        return is_taken
 
 
 def bound_by_permissions():

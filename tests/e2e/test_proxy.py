@@ -74,10 +74,10 @@ class BehindKamailio(unittest.TestCase):
         phones = [Baresip("one", 500), Baresip("two", 900)]
         for phone in phones:
             self.addCleanup(phone.close)
-            phone.call(self.server, "3003", seconds=6, proxy=self.proxy)
-        wait_until(lambda: len([p for p in self.server.participants("3003") if p["answered"]]) == 2, "both are there", 5)
+            phone.call(self.server, "3003", seconds=13, proxy=self.proxy)
+        wait_until(lambda: len([p for p in self.server.participants("3003") if p["answered"]]) == 2, "both are there", 10)
         for phone in phones:
-            phone.finish(20)
+            phone.finish(40)
         for phone, hears, says in zip(phones, (900, 500), (500, 900)):
             self.assertGreater(phone.level(hears), HEARD)
             self.assertLess(phone.level(says), UNHEARD)

@@ -3,7 +3,7 @@
 import unittest
 
 import sipp
-from phone import Phone
+from phone import Phone, gets_through
 from server import Server, WithCalls, wait_until
 
 
@@ -76,16 +76,6 @@ class Refusals(WithCalls):
             two.hang_up()
 
 
-def is_served(server):
-    """Whether a call gets through now; ends it."""
-    with Phone(server) as phone:
-        served = phone.invite("9000").status == 200
-        phone.acknowledge()
-        if served:
-            phone.hang_up()
-        return served
-
-
 class UsedUpPorts(unittest.TestCase):
     def test_a_port_block_that_is_used_up_refuses_the_next_call_and_serves_it_later(self):
         with Server(ports=4, rtp={"shards": 1}) as server:
@@ -98,7 +88,7 @@ class UsedUpPorts(unittest.TestCase):
                 three.acknowledge()
                 one.hang_up()
                 # The shard lets go of a port at its next tick.
-                wait_until(lambda: is_served(server), "the port serves another call", 5)
+                wait_until(lambda: gets_through(server, "9000"), "the port serves another call")
                 two.hang_up()
             server.wait_until_empty()
 
