@@ -49,14 +49,9 @@ impl Section<'_, '_> {
         range: RangeInclusive<Duration>,
         meaning: &'static str,
     ) -> Duration {
-        let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
-        let right = format!("a duration from \"{from}\" to \"{to}\"");
-        let read = |value: &DeValue<'_>| {
-            let duration = parse_duration(string(value)?)
-                .ok_or("no duration (a whole number and one of h, min, s, ms, us, ns)")?;
-            if range.contains(&duration) { Ok(duration) } else { Err("out of range".into()) }
-        };
-        self.key(name, quoted(&show_duration(default)), right, meaning, read).unwrap_or(default)
+        let read = |value: &DeValue<'_>| duration_within(string(value)?, &range);
+        let shown = quoted(&show_duration(default));
+        self.key(name, shown, durations(&range), meaning, read).unwrap_or(default)
     }
 
     /// A number of octets.
@@ -67,14 +62,8 @@ impl Section<'_, '_> {
         range: RangeInclusive<u64>,
         meaning: &'static str,
     ) -> u64 {
-        let (from, to) = (show_size(*range.start()), show_size(*range.end()));
-        let right = format!("a size from \"{from}\" to \"{to}\"");
-        let read = |value: &DeValue<'_>| {
-            let size = parse_size(string(value)?)
-                .ok_or("no size (a whole number and one of B, KiB, MiB, GiB)")?;
-            if range.contains(&size) { Ok(size) } else { Err("out of range".into()) }
-        };
-        self.key(name, quoted(&show_size(default)), right, meaning, read).unwrap_or(default)
+        let read = |value: &DeValue<'_>| size_within(string(value)?, &range);
+        self.key(name, quoted(&show_size(default)), sizes(&range), meaning, read).unwrap_or(default)
     }
 
     /// Yes or no.
@@ -173,13 +162,8 @@ impl Section<'_, '_> {
         range: RangeInclusive<Duration>,
         meaning: &'static str,
     ) -> Option<Duration> {
-        let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
-        let right = format!("a duration from \"{from}\" to \"{to}\"");
-        self.parsed_or_off(name, &right, meaning, |text| {
-            let duration = parse_duration(text)
-                .ok_or("no duration (a whole number and one of h, min, s, ms, us, ns)")?;
-            if range.contains(&duration) { Ok(duration) } else { Err("out of range".into()) }
-        })
+        let read = |text: &str| duration_within(text, &range);
+        self.parsed_or_off(name, &durations(&range), meaning, read)
     }
 
     /// A number of octets, or `"off"`, which is the default.
@@ -189,13 +173,7 @@ impl Section<'_, '_> {
         range: RangeInclusive<u64>,
         meaning: &'static str,
     ) -> Option<u64> {
-        let (from, to) = (show_size(*range.start()), show_size(*range.end()));
-        let right = format!("a size from \"{from}\" to \"{to}\"");
-        self.parsed_or_off(name, &right, meaning, |text| {
-            let size =
-                parse_size(text).ok_or("no size (a whole number and one of B, KiB, MiB, GiB)")?;
-            if range.contains(&size) { Ok(size) } else { Err("out of range".into()) }
-        })
+        self.parsed_or_off(name, &sizes(&range), meaning, |text| size_within(text, &range))
     }
 
     /// A text with a grammar of its own, or `"off"`, which is the default.
@@ -406,6 +384,27 @@ fn list<'v>(value: &'v DeValue<'_>) -> Result<impl Iterator<Item = &'v DeValue<'
 fn within(value: &DeValue<'_>, range: &RangeInclusive<u32>) -> Result<u32, String> {
     let number = u32::try_from(integer(value)?).ok();
     number.filter(|number| range.contains(number)).ok_or_else(|| "out of range".to_owned())
+}
+
+fn durations(range: &RangeInclusive<Duration>) -> String {
+    let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
+    format!("a duration from \"{from}\" to \"{to}\"")
+}
+
+fn duration_within(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
+    let duration = parse_duration(text)
+        .ok_or("no duration (a whole number and one of h, min, s, ms, us, ns)")?;
+    if range.contains(&duration) { Ok(duration) } else { Err("out of range".to_owned()) }
+}
+
+fn sizes(range: &RangeInclusive<u64>) -> String {
+    let (from, to) = (show_size(*range.start()), show_size(*range.end()));
+    format!("a size from \"{from}\" to \"{to}\"")
+}
+
+fn size_within(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
+    let size = parse_size(text).ok_or("no size (a whole number and one of B, KiB, MiB, GiB)")?;
+    if range.contains(&size) { Ok(size) } else { Err("out of range".to_owned()) }
 }
 
 pub(super) fn integer(value: &DeValue<'_>) -> Result<i64, String> {
