@@ -189,6 +189,10 @@ impl Mix {
                 None => source.exclude(),
             }
         }
+        // Where some had to wait and others had not.
+        if !self.audible.is_sorted_by_key(|audible| audible.position) {
+            self.audible.sort_unstable_by_key(|audible| audible.position);
+        }
     }
 
     /// Conditions a source and lets it be heard, if anything is left of it.

@@ -144,6 +144,21 @@ fn who_is_heard_hears_its_own_mix_and_all_others_share_one() {
 }
 
 #[test]
+fn who_speaks_at_a_rate_that_nobody_hears_changes_nobodys_own_mix() {
+    let mut room = Room::plain(6);
+    let wide = Some((RateClass::Wide, (0..320).map(|at| at * 3).collect()));
+    let said = [wide, ramp(1), ramp(2), ramp(3), ramp(4), ramp(5)];
+    room.run(&said);
+    let all = room.heard_by(6, RateClass::Narrow);
+    for (position, own) in blocks(&said).iter().enumerate().skip(1) {
+        let heard = room.heard_by(position, RateClass::Narrow);
+        let with_own: Vec<i16> =
+            heard.iter().zip(own.as_ref().unwrap()).map(|(heard, own)| heard + own).collect();
+        assert_eq!(with_own, all, "{position}");
+    }
+}
+
+#[test]
 fn a_hundred_at_full_scale_do_not_wrap() {
     for classes in [Classes::NARROW, RateClass::ALL.into_iter().collect()] {
         let mut room = Room::new(Kernels::detect(), 100, RoomSound::DEFAULT, classes);
