@@ -7,7 +7,7 @@ use engine::{Datagram, Port, Shard};
 use media::{Demux, demux};
 use media_units::{Arrival, Instant, PERIOD, PHASES};
 
-use crate::batch::{Batch, Outcome, Read, Received};
+use crate::batch::{Batch, Outcome, Read};
 use crate::carrier::Carrier;
 use crate::clock::StampClock;
 use crate::network::{CHUNK, Network};
@@ -218,10 +218,22 @@ impl SocketInlet {
         let read = self.batch.reads()[index];
         let gave = match self.batch.outcome(index) {
             Outcome::Received(received) => {
-                let is_packet = demux(received.bytes) == Demux::Rtp;
-                if let Some(datagram) = datagram(read, received, now, stamps) {
-                    carrier.hand_in(shard, datagram);
+                // `None` would be an address that is neither IPv4 nor IPv6: such sockets are never
+                // opened. A connected socket does not name the source.
+                if let Some(source) = received.source.or(read.connected_to) {
+                    carrier.hand_in(
+                        shard,
+                        Datagram {
+                            slot: read.slot,
+                            port: read.port,
+                            source,
+                            arrival: arrival(received.stamp_unix_nanos, read.stamps, now, stamps),
+                            bytes: received.bytes,
+                            truncated: received.truncated,
+                        },
+                    );
                 }
+                let is_packet = demux(received.bytes) == Demux::Rtp;
                 if is_packet { Gave::Packet } else { Gave::Other }
             }
             Outcome::Empty => Gave::Nothing,
@@ -239,30 +251,17 @@ impl SocketInlet {
     }
 }
 
-/// What was received, as the shard takes it. A connected socket does not name the source. `None`
-/// would be an address that is neither IPv4 nor IPv6: such sockets are never opened.
+/// When a datagram came.
 ///
 /// Without a stamp a packet came at any time since its socket's last turn, a period ago. Where
 /// stamps are only spared that is said so; where there are none, the middle is taken for exact: to
 /// take the end would make playout wait for that much lateness.
-fn datagram(
-    read: Read,
-    received: Received<'_>,
-    now: Instant,
-    stamps: StampClock,
-) -> Option<Datagram<'_>> {
-    Some(Datagram {
-        slot: read.slot,
-        port: read.port,
-        source: received.source.or(read.connected_to)?,
-        arrival: match received.stamp_unix_nanos {
-            Some(stamp) => Arrival::At(stamps.instant(stamp)),
-            None if read.stamps => Arrival::By(now),
-            None => Arrival::At(now - PERIOD / 2),
-        },
-        bytes: received.bytes,
-        truncated: received.truncated,
-    })
+fn arrival(stamp: Option<u64>, is_spared: bool, now: Instant, stamps: StampClock) -> Arrival {
+    match stamp {
+        Some(stamp) => Arrival::At(stamps.instant(stamp)),
+        None if is_spared => Arrival::By(now),
+        None => Arrival::At(now - PERIOD / 2),
+    }
 }
 
 #[cfg(test)]
