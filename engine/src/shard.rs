@@ -49,6 +49,7 @@ pub struct Shard {
     pub(crate) rooms: Vec<Room>,
     pub(crate) sessions: Vec<Session>,
     pub(crate) sources: Vec<Source>,
+    pub(crate) idle: Vec<u8>,
     mix: Mix,
     bench: Box<Bench>,
     encoded: Encoded,
@@ -121,6 +122,7 @@ impl Shard {
                 .map(|slot| Session::vacant(index, slot, limits))
                 .collect(),
             sources: vec![Source::new(); limits.sessions_max as usize],
+            idle: vec![0; limits.sessions_max as usize],
             mix: Mix::new(kernels, limits.room_members_max),
             bench: Box::new(Bench::new(kernels)),
             encoded: Encoded::new(),
@@ -162,7 +164,8 @@ impl Shard {
             + Monitors::memory_bytes(limits)
             + Roster::memory_bytes(limits.sessions_max, limits.rooms_max)
             + limits.rooms_max as usize * size_of::<Room>()
-            + limits.sessions_max as usize * (Session::memory_bytes(limits) + size_of::<Source>())
+            + limits.sessions_max as usize
+                * (Session::memory_bytes(limits) + size_of::<Source>() + 1)
             + Mix::memory_bytes(limits.room_members_max)
             + Bench::memory_bytes()
             + Encoded::memory_bytes()
@@ -272,6 +275,7 @@ impl Shard {
         Run {
             sessions: &mut self.sessions,
             sources: &mut self.sources,
+            idle: &mut self.idle,
             rooms: &mut self.rooms,
             monitors: &mut self.monitors,
             roster: &self.roster,

@@ -1,6 +1,7 @@
 //! The road of sockets: one for each stream, read when its room is due.
 
 use std::io;
+use std::mem::take;
 use std::net::SocketAddr;
 
 use engine::{Datagram, Port, Shard};
@@ -113,11 +114,14 @@ pub(crate) struct SocketInlet {
     again: Vec<(u32, Port)>,
     slots: u32,
     tick: u64,
+    /// No group of this tick was read yet.
+    is_first: bool,
 }
 
 impl<N: Network> Inlet<SocketOutlet<N>> for SocketInlet {
     fn begin_tick(&mut self, tick: u64) {
         self.tick = tick;
+        self.is_first = true;
         self.list_rtcp_reads();
     }
 
@@ -128,6 +132,9 @@ impl<N: Network> Inlet<SocketOutlet<N>> for SocketInlet {
         now: Instant,
         stamps: StampClock,
     ) {
+        if take(&mut self.is_first) {
+            carrier.outlet.sockets.wake();
+        }
         self.list_reads(shard, &mut carrier.outlet);
         self.read_sockets(shard, carrier, now, stamps);
     }
@@ -141,6 +148,7 @@ impl SocketInlet {
             again: Vec::with_capacity(3 * sessions_max as usize),
             slots: sessions_max,
             tick: 0,
+            is_first: false,
         }
     }
 
@@ -174,10 +182,8 @@ impl SocketInlet {
     fn list_reads<N>(&mut self, shard: &Shard, outlet: &mut SocketOutlet<N>) {
         for &slot in shard.group() {
             let visit = u64::from(slot) + self.tick / PHASES;
-            if let Some(socket) = outlet.sockets.get_mut(slot, Port::Rtp) {
-                let times = socket.begin_visit(visit.is_multiple_of(PROBE_VISITS));
-                self.reads.extend(std::iter::repeat_n((slot, Port::Rtp), times));
-            }
+            let times = outlet.sockets.begin_visit(slot, visit.is_multiple_of(PROBE_VISITS));
+            self.reads.extend(std::iter::repeat_n((slot, Port::Rtp), times));
         }
     }
 
