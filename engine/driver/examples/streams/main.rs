@@ -95,7 +95,7 @@ fn main() {
 fn rest(engine: &mut Engine, plan: &Plan, idle: Idle) {
     match idle {
         Idle::Held => drop(dial_all(engine, plan)),
-        Idle::Empty => (0..plan.streams).for_each(|_| drop(open_room(engine))),
+        Idle::Empty => (0..plan.streams).for_each(|_| _ = open_room(engine)),
     }
     std::thread::sleep(Duration::from_secs(6));
     for _ in 0..plan.seconds {
