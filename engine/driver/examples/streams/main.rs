@@ -37,6 +37,8 @@ use phone::{Phone, play};
 const FIRST_PORT: u16 = 16384;
 const SHARD_CORE: usize = 1;
 const SHARD_NAME: &str = "shard-0";
+/// So many ports of the shard's may be held by other programs.
+const PORTS_OF_OTHERS: u32 = 64;
 /// Seconds before the measuring begins.
 const WARM_UP: u32 = 2;
 
@@ -113,7 +115,7 @@ fn start(plan: &Plan) -> Engine {
     Engine::start(EngineConfig {
         shards: vec![Some(SHARD_CORE)],
         limits: Limits {
-            sessions_max: plan.streams,
+            sessions_max: plan.streams + PORTS_OF_OTHERS,
             rooms_max: plan.streams,
             overload,
             ..Limits::default()
