@@ -75,7 +75,7 @@ fn caught_up(rig: &mut Rig, sessions: &[SessionKey]) -> usize {
 }
 
 #[test]
-fn all_streams_want_another_delay_and_few_look_for_it_in_one_tick_and_none_in_a_late_one() {
+fn all_streams_want_another_delay_and_few_are_stretched_in_one_tick_and_none_in_a_late_one() {
     let mut rig = Rig::with(&Limits { sessions_max: 280, ..rig::limits() }, Kernels::SCALAR);
     let sessions: Vec<_> = (0..280).map(|slot| rig.dial(slot, Route::Echo, Some(0x20))).collect();
     rig.run(100);
@@ -103,7 +103,7 @@ fn all_streams_want_another_delay_and_few_look_for_it_in_one_tick_and_none_in_a_
         most = most.max(now - before);
         before = now;
     }
-    assert_eq!((most, before), (64, 280));
+    assert_eq!((most, before), (50, 280));
 }
 
 #[test]
