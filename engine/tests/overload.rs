@@ -103,7 +103,7 @@ fn all_streams_want_another_delay_and_few_are_stretched_in_one_tick_and_none_in_
         most = most.max(now - before);
         before = now;
     }
-    assert_eq!((most, before), (50, 280));
+    assert_eq!(most, 50);
 }
 
 #[test]
