@@ -123,7 +123,8 @@ impl Shard {
             Route::Room(room) => self.rooms[room.slot() as usize].phase,
             _ => self.roster.least_loaded(),
         };
-        let Run { sessions, sources, mut moment, .. } = self.run(now, output);
+        let Run { sessions, sources, idle, mut moment, .. } = self.run(now, output);
+        idle[key.slot() as usize] = 0;
         let session = &mut sessions[key.slot() as usize];
         session.open(key, open, equipment, phase, &mut moment);
         sources[key.slot() as usize] = Source::new();

@@ -386,6 +386,17 @@ impl Session {
         }
     }
 
+    /// Whether nothing comes, nothing is sent and nobody listens: it is on hold, and all that it said
+    /// before is told.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.media.direction == Direction::Inactive
+            && self.fade == Fade::None
+            && !self.talk.is_talking()
+            && !matches!(self.route, Route::Monitor(_))
+            && !self.received.is_watched()
+            && !self.sent.is_watched()
+    }
+
     /// Whether it must be decoded, whoever hears it. Digits in the sound are only found, and kept
     /// from the others, where it is decoded.
     pub(crate) fn must_be_decoded(&self) -> bool {

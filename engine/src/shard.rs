@@ -7,7 +7,7 @@ use engine_control::{
 };
 use media::Random;
 use media_kernels::Kernels;
-use media_units::{Discard, Instant, RateClass, RoomSound, WallClock};
+use media_units::{Discard, Instant, RateClass, RoomSound, TICK, WallClock};
 use mixer::{Mix, RoomState, Source};
 
 use crate::bench::Bench;
@@ -23,7 +23,8 @@ use crate::taps::{Taps, Watch};
 use crate::tick::Run;
 use crate::{Datagram, Output};
 
-/// Streams whose sound may be stretched in one tick: at some 10 us each a tenth of it.
+/// Streams whose sound may be stretched in one tick: at some 10 us each a tenth of it. None in a tick
+/// that begins after the next was due.
 const STRETCHES_PER_TICK: u32 = 50;
 
 /// One shard's sessions and rooms.
@@ -48,6 +49,7 @@ pub struct Shard {
     pub(crate) rooms: Vec<Room>,
     pub(crate) sessions: Vec<Session>,
     pub(crate) sources: Vec<Source>,
+    pub(crate) idle: Vec<u8>,
     mix: Mix,
     bench: Box<Bench>,
     encoded: Encoded,
@@ -120,6 +122,7 @@ impl Shard {
                 .map(|slot| Session::vacant(index, slot, limits))
                 .collect(),
             sources: vec![Source::new(); limits.sessions_max as usize],
+            idle: vec![0; limits.sessions_max as usize],
             mix: Mix::new(kernels, limits.room_members_max),
             bench: Box::new(Bench::new(kernels)),
             encoded: Encoded::new(),
@@ -161,7 +164,8 @@ impl Shard {
             + Monitors::memory_bytes(limits)
             + Roster::memory_bytes(limits.sessions_max, limits.rooms_max)
             + limits.rooms_max as usize * size_of::<Room>()
-            + limits.sessions_max as usize * (Session::memory_bytes(limits) + size_of::<Source>())
+            + limits.sessions_max as usize
+                * (Session::memory_bytes(limits) + size_of::<Source>() + 1)
             + Mix::memory_bytes(limits.room_members_max)
             + Bench::memory_bytes()
             + Encoded::memory_bytes()
@@ -173,6 +177,7 @@ impl Shard {
     }
 
     /// Stores one datagram. Never sends sound.
+    #[inline]
     pub fn receive(&mut self, datagram: Datagram<'_>, output: &mut impl Output) {
         let Run { sessions, mut moment, .. } = self.run(datagram.arrival.latest(), output);
         match sessions.get_mut(datagram.slot as usize) {
@@ -194,9 +199,11 @@ impl Shard {
     pub fn begin_tick(&mut self, now: Instant) {
         self.load.begin(self.clock.due(), now);
         self.totals.ticks += 1;
-        self.totals.lateness.record(now.since(self.clock.due()));
+        let late = now.since(self.clock.due());
+        self.totals.lateness.record(late);
+        let stretches = if late < TICK { STRETCHES_PER_TICK } else { 0 };
+        self.bench.scratch.allow_stretches(stretches);
         self.roster.phase_mut(self.clock.phase()).plan(&self.rooms);
-        self.bench.scratch.allow_stretches(STRETCHES_PER_TICK);
         self.groups_run = 0;
     }
 
@@ -268,6 +275,7 @@ impl Shard {
         Run {
             sessions: &mut self.sessions,
             sources: &mut self.sources,
+            idle: &mut self.idle,
             rooms: &mut self.rooms,
             monitors: &mut self.monitors,
             roster: &self.roster,

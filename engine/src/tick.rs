@@ -6,7 +6,7 @@ use engine_control::{Route, SilenceCause};
 use media::rtp::Contributor;
 use media::talk::SILENT_DBOV;
 use media::tone::tone_block;
-use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, RateClass, Selection};
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, PeriodIndex, RateClass, Selection};
 use mixer::{Format, Frame, Mix, Part, Said, Setting, Source, Sources, Way, encode, silence};
 
 use crate::Output;
@@ -22,12 +22,19 @@ use crate::taps::Carried;
 /// A mix of sources that are all softer than this has a pause, in dB below full scale.
 const PAUSE_DBOV: u8 = 50;
 
+/// So many idle turns, a second, and only every so many periods is looked for reports that are due,
+/// and for seconds that are over.
+const IDLE_TURNS: u8 = 50;
+const REST_PERIODS: PeriodIndex = 10;
+
 static SILENCE: [i16; BLOCK_SAMPLES_MAX] = [0; BLOCK_SAMPLES_MAX];
 
 /// What runs sessions and rooms at one moment.
 pub(crate) struct Run<'a, O> {
     pub(crate) sessions: &'a mut [Session],
     pub(crate) sources: &'a mut [Source],
+    /// Turns in a row in which nothing could be said or heard, by slot.
+    pub(crate) idle: &'a mut [u8],
     pub(crate) rooms: &'a mut [Room],
     pub(crate) monitors: &'a mut Monitors,
     pub(crate) roster: &'a Roster,
@@ -54,14 +61,48 @@ impl<O: Output> Run<'_, O> {
         let phase = self.roster.phase(phase);
         for &span in phase.spans(group) {
             let parts = phase.parts(span);
-            self.moment.fills_pauses = span.room != NO_ROOM && parts.len() == 2;
-            match (span.room, span.way, parts) {
-                (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
-                (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
-                (room, Way::Translate, &[one, other]) => self.translate([one, other], room),
-                _ => self.mix(parts, span),
+            if span.room == NO_ROOM {
+                // They have nothing to do with each other.
+                parts.chunks(1).for_each(|part| self.turn(part, span));
+            } else {
+                self.turn(parts, span);
             }
         }
+    }
+
+    /// Gives a room its turn, or someone who is in none; not to those who rest.
+    fn turn(&mut self, parts: &[Part], span: Span) {
+        if self.rests(parts, span) {
+            return;
+        }
+        self.moment.fills_pauses = span.room != NO_ROOM && parts.len() == 2;
+        match (span.room, span.way, parts) {
+            (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
+            (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
+            (room, Way::Translate, &[one, other]) => self.translate([one, other], room),
+            _ => self.mix(parts, span),
+        }
+        for part in parts {
+            let (idle, session) =
+                (&mut self.idle[part.member as usize], &self.sessions[part.member as usize]);
+            let is_idle = !part.says && !part.hears && session.is_idle();
+            *idle = if is_idle { idle.saturating_add(1) } else { 0 };
+        }
+    }
+
+    /// Whether all of them were on hold for a second and more, and it is not the period in which
+    /// they look at the time.
+    fn rests(&self, parts: &[Part], span: Span) -> bool {
+        let is_idle = |part: &Part| {
+            let idle = self.idle[part.member as usize];
+            !part.says && !part.hears && !part.tapped && idle >= IDLE_TURNS
+        };
+        let (is_settled, number) = match self.rooms.get(span.room as usize) {
+            Some(room) => (span.tap_class.is_none() && room.state.is_at_rest(), span.room),
+            None => (true, parts.first().map_or(0, |part| part.member)),
+        };
+        let looks = (self.moment.period + u64::from(number)).is_multiple_of(REST_PERIODS);
+        !looks && is_settled && parts.iter().all(is_idle)
     }
 
     /// Runs one session by itself.

@@ -7,11 +7,13 @@ mod rig;
 use std::time::Duration;
 
 use conference::Conference;
+use engine::Port;
 use engine_control::{
-    Command, Event, Limits, OverloadRule, Refusal, Route, Shedding, TapId, TapPoint,
+    Command, Event, Limits, OverloadRule, Refusal, Route, SessionKey, SessionReport, Shedding,
+    TapId, TapPoint,
 };
 use media_kernels::Kernels;
-use media_units::{Encoding, EncodingParameters, PHASES};
+use media_units::{BLOCK_SAMPLES, Encoding, EncodingParameters, PHASES};
 use rig::Rig;
 
 /// So many periods in which every tick takes so long.
@@ -62,6 +64,46 @@ fn taps_end_as_the_last_step_and_none_begins_until_it_is_taken_back() {
     assert_eq!(again(&mut rig), None);
     assert_eq!(rig.shard.load().sessions, 1, "the session never noticed");
     rig.assert_streams_are_lawful();
+}
+
+/// The sessions whose delay has shrunk since they were opened.
+fn caught_up(rig: &mut Rig, sessions: &[SessionKey]) -> usize {
+    let reports = sessions.iter().map(|&session| SessionReport::of(session)).collect();
+    rig.command(Command::ReportSessions { reports: Box::new(reports) });
+    let Some(Event::SessionsReported { reports }) = rig.taken.events.pop() else { panic!() };
+    reports.iter().filter(|report| report.accelerated > Duration::ZERO).count()
+}
+
+#[test]
+fn all_streams_want_another_delay_and_few_are_stretched_in_one_tick_and_none_in_a_late_one() {
+    let mut rig = Rig::with(&Limits { sessions_max: 280, ..rig::limits() }, Kernels::SCALAR);
+    let sessions: Vec<_> = (0..280).map(|slot| rig.dial(slot, Route::Echo, Some(0x20))).collect();
+    rig.run(100);
+    assert_eq!(caught_up(&mut rig, &sessions), 0);
+    let mut phones = std::mem::take(&mut rig.phones);
+    let mut held_back = Vec::new();
+    for _ in 0..5 {
+        for phone in &mut phones {
+            held_back.push((phone.slot, phone.source, phone.packet(&[0x20; BLOCK_SAMPLES])));
+        }
+        rig.run(1);
+    }
+    for (slot, source, bytes) in held_back {
+        rig.deliver(slot, Port::Rtp, source, &bytes);
+    }
+    rig.phones = phones;
+    rig.late = Duration::from_millis(6);
+    rig.run(400);
+    assert_eq!(caught_up(&mut rig, &sessions), 0, "nobody has time for it");
+    rig.late = Duration::ZERO;
+    let (mut before, mut most) = (0, 0);
+    for _ in 0..120 {
+        rig.tick();
+        let now = caught_up(&mut rig, &sessions);
+        most = most.max(now - before);
+        before = now;
+    }
+    assert_eq!(most, 50);
 }
 
 #[test]

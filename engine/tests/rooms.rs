@@ -159,6 +159,30 @@ fn heard_by(rig: &Rig, slot: u32, law: Law) -> Vec<i16> {
     samples
 }
 
+/// Nobody of it has a turn in most periods then; see `Run::rests`.
+#[test]
+fn a_room_that_was_on_hold_for_long_reported_meanwhile_and_resumes_in_the_next_period() {
+    let (mut rig, _) = room_of_four();
+    rig.run(rig::SETTLED);
+    (0..4).for_each(|slot| rig.update(session(slot), |m| m.direction = Direction::Inactive));
+    rig.run(200);
+    rig.forget();
+    rig.run(1000);
+    for slot in 0..4 {
+        assert!(rig.codes(slot).is_empty());
+        let reports = rig.taken.rtcp(slot).len();
+        assert!((2..=20).contains(&reports), "{reports} in 20 s");
+    }
+    rig.forget();
+    (0..4).for_each(|slot| rig.update(session(slot), |_| {}));
+    rig.run(1);
+    assert_eq!([0, 1, 2, 3].map(|slot| rig.codes(slot).len()), [1; 4]);
+    rig.settle_and_run(3);
+    let [a, b, c] = SPEAKERS;
+    assert_eq!(rig.codes(3), [sum(&[a, b, c]); 3]);
+    rig.assert_streams_are_lawful();
+}
+
 #[test]
 fn held_session_is_neither_heard_nor_sent_anything_and_resumes_in_step() {
     let (mut rig, _) = room_of_four();

@@ -36,6 +36,12 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// What we ask for in an INVITE of our own: we refresh.
+    pub(crate) fn ours(self) -> Option<SessionTimer> {
+        let ours = SessionTimer { interval: self.wanted, we_refresh: true, known_to_peer: false };
+        (!self.wanted.is_zero()).then_some(ours)
+    }
+
     /// What a caller's request asks for and what it gets (section 9). `None`: no timer.
     pub(crate) fn negotiate(self, request: &Request) -> Result<Option<SessionTimer>, Refusal> {
         let headers = &request.headers;

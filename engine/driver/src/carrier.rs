@@ -30,6 +30,7 @@ impl<O: Outlet> Carrier<O> {
     }
 
     /// Hands a datagram to the shard.
+    #[inline]
     pub(crate) fn hand_in(&mut self, shard: &mut Shard, datagram: Datagram<'_>) {
         self.flight.datagram(&datagram);
         shard.receive(datagram, self);

@@ -47,6 +47,11 @@ impl EngineClock {
     }
 }
 
+/// What the calling thread has had of its core so far.
+pub(crate) fn cpu_time() -> Duration {
+    Duration::from_nanos(read(ClockId::ThreadCPUTime))
+}
+
 /// Turns the kernel's receive stamps into instants. Made once per tick, because the wall clock
 /// that stamps are counted in may be set at any time.
 #[derive(Debug, Clone, Copy)]

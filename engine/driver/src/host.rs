@@ -9,6 +9,10 @@ use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 /// Files beside media sockets: SIP, API, recordings, rings, logs.
 const FILES_MARGIN: u64 = 512;
 
+/// Above programs that ask for the least real-time priority there is, which most do, and which would
+/// else hold the core for as long as they like; below the kernel's threads for interrupts (50).
+const PRIORITY: i32 = 40;
+
 /// Raises the limit of open files as far as it goes. `Err`: needed, allowed, and how many
 /// sessions per shard would fit.
 pub(crate) fn allow_sockets(shards: u64, sessions_max: u32) -> Result<(), (u64, u64, u32)> {
@@ -38,9 +42,14 @@ pub(crate) fn pin(core: usize) -> io::Result<()> {
 
 /// Asks that the calling thread runs whenever it can, before all ordinary threads.
 pub(crate) fn make_realtime() -> io::Result<()> {
+    // Where the limit of the process (RLIMIT_RTPRIO) is lower, the least is better than none.
+    set_priority(PRIORITY).or_else(|_| set_priority(1))
+}
+
+fn set_priority(priority: i32) -> io::Result<()> {
     // SAFETY: all zeros is a valid parameter block.
     let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
-    parameters.sched_priority = 1;
+    parameters.sched_priority = priority;
     // SAFETY: the parameters outlive the call; 0 is the calling thread.
     let returned = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
     if returned == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

@@ -34,6 +34,7 @@ mod plan;
 mod rings;
 mod road;
 mod roads;
+mod sleepers;
 mod socket_road;
 mod sockets;
 mod start;

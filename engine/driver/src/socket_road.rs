@@ -1,13 +1,14 @@
 //! The road of sockets: one for each stream, read when its room is due.
 
 use std::io;
+use std::mem::take;
 use std::net::SocketAddr;
 
 use engine::{Datagram, Port, Shard};
 use media::{Demux, demux};
 use media_units::{Arrival, Instant, PERIOD, PHASES};
 
-use crate::batch::{Batch, Outcome, Read, Received};
+use crate::batch::{Batch, Outcome, Read};
 use crate::carrier::Carrier;
 use crate::clock::StampClock;
 use crate::network::{CHUNK, Network};
@@ -113,11 +114,14 @@ pub(crate) struct SocketInlet {
     again: Vec<(u32, Port)>,
     slots: u32,
     tick: u64,
+    /// No group of this tick was read yet.
+    is_first: bool,
 }
 
 impl<N: Network> Inlet<SocketOutlet<N>> for SocketInlet {
     fn begin_tick(&mut self, tick: u64) {
         self.tick = tick;
+        self.is_first = true;
         self.list_rtcp_reads();
     }
 
@@ -128,6 +132,9 @@ impl<N: Network> Inlet<SocketOutlet<N>> for SocketInlet {
         now: Instant,
         stamps: StampClock,
     ) {
+        if take(&mut self.is_first) {
+            carrier.outlet.sockets.wake();
+        }
         self.list_reads(shard, &mut carrier.outlet);
         self.read_sockets(shard, carrier, now, stamps);
     }
@@ -141,6 +148,7 @@ impl SocketInlet {
             again: Vec::with_capacity(3 * sessions_max as usize),
             slots: sessions_max,
             tick: 0,
+            is_first: false,
         }
     }
 
@@ -174,10 +182,8 @@ impl SocketInlet {
     fn list_reads<N>(&mut self, shard: &Shard, outlet: &mut SocketOutlet<N>) {
         for &slot in shard.group() {
             let visit = u64::from(slot) + self.tick / PHASES;
-            if let Some(socket) = outlet.sockets.get_mut(slot, Port::Rtp) {
-                let times = socket.begin_visit(visit.is_multiple_of(PROBE_VISITS));
-                self.reads.extend(std::iter::repeat_n((slot, Port::Rtp), times));
-            }
+            let times = outlet.sockets.begin_visit(slot, visit.is_multiple_of(PROBE_VISITS));
+            self.reads.extend(std::iter::repeat_n((slot, Port::Rtp), times));
         }
     }
 
@@ -218,10 +224,22 @@ impl SocketInlet {
         let read = self.batch.reads()[index];
         let gave = match self.batch.outcome(index) {
             Outcome::Received(received) => {
-                let is_packet = demux(received.bytes) == Demux::Rtp;
-                if let Some(datagram) = datagram(read, received, now, stamps) {
-                    carrier.hand_in(shard, datagram);
+                // `None` would be an address that is neither IPv4 nor IPv6: such sockets are never
+                // opened. A connected socket does not name the source.
+                if let Some(source) = received.source.or(read.connected_to) {
+                    carrier.hand_in(
+                        shard,
+                        Datagram {
+                            slot: read.slot,
+                            port: read.port,
+                            source,
+                            arrival: arrival(received.stamp_unix_nanos, read.stamps, now, stamps),
+                            bytes: received.bytes,
+                            truncated: received.truncated,
+                        },
+                    );
                 }
+                let is_packet = demux(received.bytes) == Demux::Rtp;
                 if is_packet { Gave::Packet } else { Gave::Other }
             }
             Outcome::Empty => Gave::Nothing,
@@ -239,30 +257,17 @@ impl SocketInlet {
     }
 }
 
-/// What was received, as the shard takes it. A connected socket does not name the source. `None`
-/// would be an address that is neither IPv4 nor IPv6: such sockets are never opened.
+/// When a datagram came.
 ///
 /// Without a stamp a packet came at any time since its socket's last turn, a period ago. Where
 /// stamps are only spared that is said so; where there are none, the middle is taken for exact: to
 /// take the end would make playout wait for that much lateness.
-fn datagram(
-    read: Read,
-    received: Received<'_>,
-    now: Instant,
-    stamps: StampClock,
-) -> Option<Datagram<'_>> {
-    Some(Datagram {
-        slot: read.slot,
-        port: read.port,
-        source: received.source.or(read.connected_to)?,
-        arrival: match received.stamp_unix_nanos {
-            Some(stamp) => Arrival::At(stamps.instant(stamp)),
-            None if read.stamps => Arrival::By(now),
-            None => Arrival::At(now - PERIOD / 2),
-        },
-        bytes: received.bytes,
-        truncated: received.truncated,
-    })
+fn arrival(stamp: Option<u64>, is_spared: bool, now: Instant, stamps: StampClock) -> Arrival {
+    match stamp {
+        Some(stamp) => Arrival::At(stamps.instant(stamp)),
+        None if is_spared => Arrival::By(now),
+        None => Arrival::At(now - PERIOD / 2),
+    }
 }
 
 #[cfg(test)]

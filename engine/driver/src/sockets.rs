@@ -1,6 +1,7 @@
 //! The media sockets: opened and closed by the control plane, used by one shard.
 
 use std::io;
+use std::mem::take;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -10,6 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::batch::Read;
 use crate::option;
+use crate::sleepers::{Sleepers, TOLD};
 
 /// Opens media sockets.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +67,7 @@ pub(crate) struct SocketTable {
     plan: SocketPlan,
     rtp: Box<[Option<MediaSocket>]>,
     rtcp: Box<[Option<MediaSocket>]>,
+    sleepers: Sleepers,
 }
 
 /// One socket in use.
@@ -80,6 +83,8 @@ pub(crate) struct MediaSocket {
     patience: u8,
     /// Visits in a row that found nothing.
     silent: u8,
+    /// Not read until something comes.
+    asleep: bool,
     /// Visits since the last that did not find exactly one packet; see [`CALM`].
     calm: u8,
 }
@@ -98,7 +103,7 @@ enum Admits {
 impl SocketTable {
     pub(crate) fn new(plan: SocketPlan, sessions_max: u32) -> Self {
         let empty = || (0..sessions_max).map(|_| None).collect();
-        Self { plan, rtp: empty(), rtcp: empty() }
+        Self { plan, rtp: empty(), rtcp: empty(), sleepers: Sleepers::new() }
     }
 
     /// Bytes that a table of so many sessions reserves.
@@ -131,8 +136,47 @@ impl SocketTable {
         }
     }
 
+    /// Begins a visit of a session's RTP socket: how often it is to be read at first. One that has
+    /// been silent for long is not, until something comes.
+    pub(crate) fn begin_visit(&mut self, slot: u32, probe: bool) -> usize {
+        let Some(Some(socket)) = self.rtp.get_mut(slot as usize) else { return 0 };
+        if socket.asleep {
+            return 0;
+        }
+        let times = socket.begin_visit(probe);
+        if socket.silent >= SLEEP_VISITS && !socket.is_draining() {
+            // What came meanwhile is told at once.
+            socket.asleep = self.sleepers.insert(slot, socket.socket.as_fd());
+        }
+        if socket.asleep { 0 } else { times }
+    }
+
+    /// Wakes the sockets that something came to.
+    pub(crate) fn wake(&mut self) {
+        let mut slots = [0; TOLD];
+        loop {
+            let count = self.sleepers.spoken_to(&mut slots);
+            for &slot in &slots[..count] {
+                if let Some(Some(socket)) = self.rtp.get_mut(slot as usize)
+                    && take(&mut socket.asleep)
+                {
+                    self.sleepers.remove(socket.socket.as_fd());
+                    socket.wake();
+                }
+            }
+            if count < TOLD {
+                return;
+            }
+        }
+    }
+
     /// Gives up a session's sockets.
     pub(crate) fn remove(&mut self, slot: u32) -> SocketPair {
+        if let Some(Some(socket)) = self.rtp.get_mut(slot as usize)
+            && take(&mut socket.asleep)
+        {
+            self.sleepers.remove(socket.socket.as_fd());
+        }
         let mut take = |port| Some(self.place(slot, port)?.take()?.socket);
         SocketPair { rtp: take(Port::Rtp), rtcp: take(Port::Rtcp) }
     }
@@ -169,6 +213,9 @@ const PATIENCE: u8 = 50;
 /// Visits without a packet after which none is expected: the source is on hold or gone.
 const SILENT_VISITS: u8 = 3;
 
+/// The same after which it is not visited until something comes (2 s).
+const SLEEP_VISITS: u8 = 100;
+
 /// Visits in a row with exactly one packet after which a stream is calm (2 s): its time stamps are
 /// worth little more than a sample of them, and each costs some 5 % of what a packet costs.
 const CALM: u8 = 100;
@@ -198,8 +245,14 @@ impl MediaSocket {
             owed: 0,
             patience: 0,
             silent: 0,
+            asleep: false,
             calm: 0,
         }
+    }
+
+    /// Something came: as when it was new.
+    fn wake(&mut self) {
+        (self.found, self.silent) = (2, 0);
     }
 
     /// The descriptor.
@@ -402,6 +455,30 @@ mod tests {
         }
         assert_eq!(visit(&mut socket, 1, false), 1);
         assert_eq!(visit(&mut socket, 1, false), 1);
+    }
+
+    #[test]
+    fn a_socket_silent_for_long_is_not_read_until_something_comes() {
+        let mut table = SocketTable::new(PLAN, 2);
+        let pair = SocketPair { rtcp: None, ..pair() };
+        let here = std::net::UdpSocket::from(pair.rtp.as_ref().unwrap().try_clone().unwrap());
+        assert!(table.insert(1, pair).is_empty());
+        let reads = |table: &mut SocketTable, visits: usize| -> usize {
+            (0..visits).map(|_| table.begin_visit(1, false)).sum()
+        };
+        reads(&mut table, 200);
+        table.wake();
+        assert_eq!(reads(&mut table, 10), 0, "nothing came");
+        let there = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        there.send_to(b"hello", here.local_addr().unwrap()).unwrap();
+        table.wake();
+        assert_eq!(reads(&mut table, 1), 2);
+        reads(&mut table, 200);
+        table.wake();
+        assert_eq!(reads(&mut table, 1), 2, "told again, as it was not read");
+        assert!(!table.remove(1).is_empty());
+        table.wake();
+        assert_eq!(table.begin_visit(1, false), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use media_units::Instant;
 use rtrb::Consumer;
 
 use crate::carrier::Carrier;
-use crate::clock::{EngineClock, StampClock};
+use crate::clock::{EngineClock, StampClock, cpu_time};
 use crate::flight::Flight;
 use crate::host;
 use crate::rings::{Order, ShardEnds, Shared};
@@ -86,14 +86,15 @@ impl<R: Road> ShardThread<R> {
         self.shard.set_wall(clock.wall());
         while !self.shared.is_stopped() {
             clock.sleep_until(self.shard.next_tick());
-            let woken = clock.now();
+            let (woken, before) = (clock.now(), cpu_time());
             #[cfg(feature = "faults")]
             self.shared.commit_fault();
             self.note_rest();
             self.obey(woken);
             self.tick(woken);
             let refused = self.carrier.finish_tick();
-            let busy = clock.now().since(woken);
+            // Not the time until now: what others took of the core meanwhile is no work.
+            let busy = cpu_time().saturating_sub(before);
             self.carrier.flight.end(busy, refused);
             self.shard.send_failed(refused);
             self.shard.worked(busy, &mut self.carrier);

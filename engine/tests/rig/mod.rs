@@ -5,6 +5,7 @@
 pub mod taps;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use engine::{Datagram, Equipment, Output, Port, Shard};
 use engine_control::{
@@ -155,6 +156,8 @@ pub struct Rig {
     pub phones: Vec<Phone>,
     pub taken: Taken,
     pub shelf: taps::Shelf,
+    /// How late the ticks are run.
+    pub late: Duration,
 }
 
 impl Rig {
@@ -167,7 +170,7 @@ impl Rig {
         let mut shard = Shard::new(0, limits, kernels, 7);
         shard.set_wall(wall);
         let shelf = taps::Shelf::new(shard.take_tap_reader().unwrap());
-        Self { shard, phones: Vec::new(), taken: Taken::default(), shelf }
+        Self { shard, phones: Vec::new(), taken: Taken::default(), shelf, late: Duration::ZERO }
     }
 
     pub fn command(&mut self, command: Command) {
@@ -230,7 +233,7 @@ impl Rig {
                 }
             }
         }
-        self.shard.tick(now, &mut self.taken);
+        self.shard.tick(now + self.late, &mut self.taken);
     }
 
     pub fn deliver(&mut self, slot: u32, port: Port, source: SocketAddr, bytes: &[u8]) {

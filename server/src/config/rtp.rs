@@ -159,8 +159,8 @@ impl Shards {
             realtime: section.flag(
                 "realtime",
                 true,
-                "Whether shards run under SCHED_FIFO, so that nothing else delays a tick; where \
-                 the process has no right to that, a warning.",
+                "Whether shards run under SCHED_FIFO (priority 40), so that nothing else delays a \
+                 tick; where the process has no right to that, a warning.",
             ),
             kernels: section.choice(
                 "kernels",

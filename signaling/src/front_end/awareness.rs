@@ -7,7 +7,6 @@ use super::FrontEnd;
 use crate::fact::Fact;
 use crate::outside::Outside;
 use crate::recording::{RecordState, preferred};
-use crate::routing::Destination;
 use crate::siprec::sent::Subject;
 use crate::view::ParticipantId;
 
@@ -52,15 +51,19 @@ impl FrontEnd {
 
     /// What is sent began or ends to be: its members are told.
     pub(super) fn tell_members(&mut self, now: Instant, subject: &Subject, out: &mut dyn Outside) {
-        let members: Vec<ParticipantId> = match subject {
+        for participant in self.members(subject) {
+            self.tell_sent(now, participant, out);
+        }
+    }
+
+    /// The calls of what is or may be sent.
+    pub(super) fn members(&self, subject: &Subject) -> Vec<ParticipantId> {
+        match subject {
             Subject::Room(name) => {
                 let room = self.focus.get(name);
                 room.map(|room| room.members.iter().copied().collect()).unwrap_or_default()
             }
             Subject::Call(id) => vec![*id],
-        };
-        for participant in members {
-            self.tell_sent(now, participant, out);
         }
     }
 
@@ -78,10 +81,7 @@ impl FrontEnd {
 
     /// Whether a call is sent to a recorder, by itself or with its room.
     fn is_sent(&self, id: ParticipantId) -> bool {
-        let room = match self.calls.get(&id).map(|call| &call.destination) {
-            Some(Destination::Room(name)) => Some(Subject::Room(name.clone())),
-            _ => None,
-        };
+        let room = self.calls.get(&id).and_then(|call| Subject::room(&call.destination));
         self.sent.contains_key(&Subject::Call(id))
             || room.is_some_and(|room| self.sent.contains_key(&room))
     }

@@ -18,7 +18,6 @@ use crate::outside::Outside;
 use crate::refusal::Refusal;
 use crate::reply::{ALLOW, push};
 use crate::routing::Destination;
-use crate::session_timer::SessionTimer;
 use crate::siprec::body::Bodies;
 use crate::siprec::sending::{Calling, Line, Sending, bodies};
 use crate::siprec::sent::Subject;
@@ -143,10 +142,7 @@ impl FrontEnd {
         push(headers, HeaderName::Allow, ALLOW);
         push(headers, HeaderName::Require, "siprec");
         push(headers, HeaderName::Supported, "timer");
-        let fresh =
-            SessionTimer { interval: policy.wanted, we_refresh: true, known_to_peer: false };
-        let timer = call.session_timer.unwrap_or(fresh);
-        if !timer.interval.is_zero() {
+        if let Some(timer) = call.session_timer.or(policy.ours()) {
             push(headers, HeaderName::SessionExpires, timer.in_refresh());
             push(headers, HeaderName::MinSe, policy.shortest.as_secs().max(90).to_string());
         }
@@ -265,10 +261,9 @@ impl FrontEnd {
     }
 
     fn adopt_timer(&mut self, now: Instant, id: ParticipantId, response: &Response) {
-        let interval = self.policy().wanted;
+        let ours = self.policy().ours();
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let ours = SessionTimer { interval, we_refresh: true, known_to_peer: false };
-        call.session_timer = (!interval.is_zero()).then(|| ours.adopted(&response.headers));
+        call.session_timer = ours.map(|ours| ours.adopted(&response.headers));
         self.session_refreshed(now, id);
     }
 

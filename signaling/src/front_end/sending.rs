@@ -27,18 +27,12 @@ impl FrontEnd {
         if self.config.siprec.send_to.is_empty() {
             return Err(NotFound);
         }
-        let (room, members) = match subject {
-            Subject::Room(name) => {
-                let room = self.focus.get(name).ok_or(NotFound)?;
-                (Some(room.key), room.members.iter().copied().collect())
-            }
-            Subject::Call(id) => (None, vec![*id]),
-        };
         let is_open = |id: &ParticipantId| {
             let media = self.calls.get(id).and_then(|call| call.media.as_ref());
             media.is_some_and(|media| media.is_open)
         };
-        let members: Vec<ParticipantId> = members.into_iter().filter(is_open).collect();
+        let mut members = self.members(subject);
+        members.retain(is_open);
         if members.is_empty() {
             return Err(NotFound);
         }
@@ -49,6 +43,10 @@ impl FrontEnd {
             id: identifier(self.random.u128()),
             start_time: Some(timestamp(out.since_1970(now))),
             ..Session::default()
+        };
+        let room = match subject {
+            Subject::Room(name) => self.focus.get(name).map(|room| room.key),
+            Subject::Call(_) => None,
         };
         self.sent.insert(subject.clone(), Sent::new(session, room));
         for id in members {
@@ -95,9 +93,8 @@ impl FrontEnd {
         let Some(call) = self.calls.get(&id) else { return };
         let (rooms, calls) = (&self.config.siprec.rooms, &self.config.siprec.calls);
         let is_sent = calls.iter().any(|pattern| pattern.matches(&call.caller.dialled));
-        if let Destination::Room(name) = &call.destination {
-            let is_room_sent = rooms.iter().any(|pattern| pattern.matches(name));
-            let room = Subject::Room(name.clone());
+        if let Some(room) = Subject::room(&call.destination) {
+            let is_room_sent = rooms.iter().any(|pattern| pattern.matches(&room.to_string()));
             if self.sent.contains_key(&room) {
                 self.note_arrival(now, &room, id, out);
                 self.has_changed(now, &room, out);
@@ -121,8 +118,7 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) {
         let _ = self.end_sending(now, &Subject::Call(id), out);
-        let Destination::Room(name) = destination else { return };
-        let room = Subject::Room(name.clone());
+        let Some(room) = Subject::room(destination) else { return };
         let at = timestamp(out.since_1970(now));
         let Some(sent) = self.sent.get_mut(&room).filter(|sent| !sent.is_empty()) else { return };
         if !sent.leave(id, &at) {
@@ -139,10 +135,7 @@ impl FrontEnd {
     pub(super) fn flow_changed(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
         let Some(call) = self.calls.get(&id).filter(|_| !self.sent.is_empty()) else { return };
         let Some(agreed) = call.media.as_ref().and_then(|media| media.agreed) else { return };
-        let room = match &call.destination {
-            Destination::Room(name) => Some(Subject::Room(name.clone())),
-            _ => None,
-        };
+        let room = Subject::room(&call.destination);
         let (says, hears) = (agreed.direction.receives(), agreed.direction.sends());
         for subject in room.into_iter().chain([Subject::Call(id)]) {
             let Some(sent) = self.sent.get_mut(&subject) else { continue };

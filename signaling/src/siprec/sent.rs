@@ -8,6 +8,7 @@ use signaling_siprec::{
 };
 
 use crate::recording::{RecordedParticipant, RecordedTrack, RecordingId};
+use crate::routing::Destination;
 use crate::view::ParticipantId;
 
 /// Most participants that the metadata names: it has to fit into a datagram, and recorders read no
@@ -21,6 +22,16 @@ pub enum Subject {
     Room(String),
     /// One call: what the caller says, and what it hears.
     Call(ParticipantId),
+}
+
+impl Subject {
+    /// The room of a call that dialled this, where it is one.
+    pub(crate) fn room(destination: &Destination) -> Option<Self> {
+        match destination {
+            Destination::Room(name) => Some(Self::Room(name.clone())),
+            Destination::Echo | Destination::Tone | Destination::Record => None,
+        }
+    }
 }
 
 impl fmt::Display for Subject {

@@ -2,7 +2,11 @@
 //! core, and prints the shard's CPU time per stream and frame.
 //!
 //! `cargo run --release -p engine-driver --example streams -- [streams] [room size, 0: echo]
-//! [io_uring|plain|packet|bare] [seconds] [stamps] [realtime] [headers|all] [veth NAMESPACE HERE THERE]`
+//! [io_uring|plain|packet|bare] [seconds] [stamps] [realtime] [held|empty] [headers|all]
+//! [veth NAMESPACE HERE THERE]`
+//!
+//! `held`: everyone is on hold, nothing comes and nothing is sent; `empty`: as many rooms as streams are asked
+//! for, and nobody in them. What the shard takes of its core is printed for them.
 //!
 //! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
 //! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
@@ -16,7 +20,7 @@ mod phone;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::flight::Kept;
 use engine_control::{
@@ -24,7 +28,7 @@ use engine_control::{
     RtcpTransport, SessionKey, SessionOpen, ShardReport,
 };
 use engine_driver::{DriverChoice, Engine, EngineConfig, FlightConfig};
-use media_units::{Law, RoomSound, RtpTimestamp, SequenceNumber, Ssrc};
+use media_units::{Direction, Law, RoomSound, RtpTimestamp, SequenceNumber, Ssrc};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use bare::Bare;
@@ -33,6 +37,8 @@ use phone::{Phone, play};
 const FIRST_PORT: u16 = 16384;
 const SHARD_CORE: usize = 1;
 const SHARD_NAME: &str = "shard-0";
+/// So many ports of the shard's may be held by other programs.
+const PORTS_OF_OTHERS: u32 = 64;
 /// Seconds before the measuring begins.
 const WARM_UP: u32 = 2;
 
@@ -44,10 +50,18 @@ struct Plan {
     seconds: u32,
     arrival_timestamps: bool,
     realtime: bool,
+    idle: Option<Idle>,
     here: IpAddr,
     there: IpAddr,
     namespace: Option<String>,
     flight: Option<FlightConfig>,
+}
+
+/// Where nobody says anything.
+#[derive(Clone, Copy, PartialEq)]
+enum Idle {
+    Held,
+    Empty,
 }
 
 fn main() {
@@ -64,6 +78,10 @@ fn main() {
     }
     let mut engine = start(&plan);
     println!("{}", engine.memory_plan());
+    if let Some(idle) = plan.idle {
+        rest(&mut engine, &plan, idle);
+        return engine.stop();
+    }
     let mut phones = dial_all(&mut engine, &plan);
     let seconds = measure(&plan, &mut phones, || {
         drain(&mut engine);
@@ -75,12 +93,33 @@ fn main() {
     engine.stop();
 }
 
+/// Opens what is idle, and prints what it costs.
+fn rest(engine: &mut Engine, plan: &Plan, idle: Idle) {
+    match idle {
+        Idle::Held => drop(dial_all(engine, plan)),
+        Idle::Empty => (0..plan.streams).for_each(|_| _ = open_room(engine)),
+    }
+    std::thread::sleep(Duration::from_secs(6));
+    for _ in 0..plan.seconds {
+        let (cpu, began) = (shard_cpu(), Instant::now());
+        std::thread::sleep(Duration::from_secs(1));
+        drain(engine);
+        let share = (shard_cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
+        println!("{}: {} idle, {:.2} % of a core", engine.driver(), plan.streams, 100.0 * share);
+    }
+}
+
 fn start(plan: &Plan) -> Engine {
     // All of them come at once, and what they cost is what we want to know.
     let overload = OverloadRule { refuse_above: NEVER_PERCENT, ..OverloadRule::default() };
     Engine::start(EngineConfig {
         shards: vec![Some(SHARD_CORE)],
-        limits: Limits { sessions_max: plan.streams, overload, ..Limits::default() },
+        limits: Limits {
+            sessions_max: plan.streams + PORTS_OF_OTHERS,
+            rooms_max: plan.streams,
+            overload,
+            ..Limits::default()
+        },
         driver: plan.driver,
         realtime: plan.realtime,
         arrival_timestamps: plan.arrival_timestamps,
@@ -102,7 +141,7 @@ fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
         let media = SocketAddr::from((plan.here, engine.rtp_port(session)));
         let phone = Phone::calling(socket, media, index);
         let route = room.map_or(Route::Echo, Route::Room);
-        open_session(engine, session, phone.address(), route, index);
+        open_session(engine, session, phone.address(), route, index, plan.idle.is_some());
         phone
     };
     (0..).zip(sockets).map(dial).collect()
@@ -157,6 +196,7 @@ fn arguments() -> Plan {
         seconds: number(3, 10),
         arrival_timestamps: has("stamps"),
         realtime: has("realtime"),
+        idle: has("held").then_some(Idle::Held).or(has("empty").then_some(Idle::Empty)),
         here: address(2),
         there: address(3),
         namespace: after_veth(1).cloned(),
@@ -170,13 +210,15 @@ fn open_session(
     rtp: SocketAddr,
     route: Route,
     index: u32,
+    is_held: bool,
 ) {
+    let direction = if is_held { Direction::Inactive } else { Direction::SendReceive };
     let rtcp = RtcpTransport::Separate(SocketAddr::new(rtp.ip(), rtp.port() + 1));
     let open = Box::new(SessionOpen {
         ssrc: Ssrc(!index),
         sequence: SequenceNumber(1),
         timestamp: RtpTimestamp(1),
-        media: RemoteMedia::g711(Law::Mu, rtp, rtcp),
+        media: RemoteMedia { direction, ..RemoteMedia::g711(Law::Mu, rtp, rtcp) },
         route,
     });
     send(engine, Command::OpenSession { session, open });
