@@ -121,14 +121,14 @@ impl<S: Storage> Keeper<S> {
             Ok(()) => {
                 self.refusal = None;
                 self.write_files(false);
-                self.finish(now);
+                self.finish();
             }
             Err(error) => {
                 self.refusal = Some(error.kind());
                 self.interrupt_all(error.kind());
-                self.give_up(now);
             }
         }
+        self.give_up(now);
         self.look_after_checkpoint(now);
         self.report();
     }
@@ -202,10 +202,9 @@ impl<S: Storage> Keeper<S> {
     /// Makes the journal hold everything new.
     fn tell_journal(&mut self, now: Duration) -> io::Result<()> {
         let Self { recordings, finishing, storage, journal, bench, .. } = self;
-        let finishing = finishing.iter_mut().map(|one| &mut one.recording);
-        let all = recordings.values_mut().chain(finishing);
-        let mut fresh: Vec<_> =
-            all.filter_map(|one| (one.is_due || one.is_fresh()).then_some(one)).collect();
+        let mut fresh: Vec<_> = all(recordings, finishing)
+            .filter_map(|one| (one.is_due || one.is_fresh()).then_some(one))
+            .collect();
         let mut next = fresh.iter_mut();
         journal.write(storage, now, |segment, commit| {
             let Some(recording) = next.next() else { return false };
@@ -220,12 +219,11 @@ impl<S: Storage> Keeper<S> {
     }
 
     /// Writes what the journal holds: the sound, or all.
-    fn write_files(&mut self, all: bool) {
+    fn write_files(&mut self, is_everything: bool) {
         let Self { recordings, finishing, storage, reporter, .. } = self;
-        let finishing = finishing.iter_mut().map(|one| &mut one.recording);
         let mut open = Vec::new();
-        for recording in recordings.values_mut().chain(finishing) {
-            match recording.open(storage, all) {
+        for recording in all(recordings, finishing) {
+            match recording.open(storage, is_everything) {
                 Ok(()) => open.push(recording),
                 Err(error) => interrupt(recording, error.kind(), reporter),
             }
@@ -255,7 +253,7 @@ impl<S: Storage> Keeper<S> {
     }
 
     /// Gives the files of recordings that are over their final names.
-    fn finish(&mut self, now: Duration) {
+    fn finish(&mut self) {
         for mut one in std::mem::take(&mut self.finishing) {
             if !one.recording.is_written() {
                 self.finishing.push(one);
@@ -273,7 +271,6 @@ impl<S: Storage> Keeper<S> {
                 }
             }
         }
-        self.give_up(now);
     }
 
     /// Of recordings that are over for long, it is told that they failed.
@@ -289,8 +286,7 @@ impl<S: Storage> Keeper<S> {
     }
 
     fn interrupt_all(&mut self, kind: io::ErrorKind) {
-        let finishing = self.finishing.iter_mut().map(|one| &mut one.recording);
-        for recording in self.recordings.values_mut().chain(finishing) {
+        for recording in all(&mut self.recordings, &mut self.finishing) {
             interrupt(recording, kind, &mut self.reporter);
         }
     }
@@ -336,14 +332,9 @@ impl<S: Storage> Keeper<S> {
             }
         }
         self.write_files(true);
-        let mut all = self
-            .recordings
-            .values_mut()
-            .chain(self.finishing.iter_mut().map(|one| &mut one.recording));
-        if !all.all(Recording::is_written) {
+        if !all(&mut self.recordings, &mut self.finishing).all(Recording::is_written) {
             return;
         }
-        drop(all);
         self.journal.retire();
         if self.storage.begin_sync_all().is_ok() {
             self.journal.since = None;
@@ -405,6 +396,14 @@ impl<S: Storage> Keeper<S> {
     pub(crate) fn is_idle(&self) -> bool {
         self.finishing.is_empty() && self.refusal.is_none()
     }
+}
+
+/// All whose files grow, or are still to be finished.
+fn all<'a, F>(
+    recordings: &'a mut BTreeMap<RecordingId, Recording<F>>,
+    finishing: &'a mut [Finishing<F>],
+) -> impl Iterator<Item = &'a mut Recording<F>> {
+    recordings.values_mut().chain(finishing.iter_mut().map(|one| &mut one.recording))
 }
 
 fn interrupt<F>(recording: &mut Recording<F>, kind: io::ErrorKind, reporter: &mut Reporter) {
