@@ -4,6 +4,12 @@
 //! never waits: what finds no room is dropped and counted, and whoever reads sees the hole in the
 //! clock of that tap. A record is whole or not there at all, and the end of a tap always finds
 //! room: each open tap has a place kept for it.
+//!
+//! The ring is two. The *near* one is small, and was written over once at set-up: as long as the
+//! recorder keeps up, all goes through it, and its memory stays in the cache. Where it is full the
+//! *far* one goes on, whose memory nobody has touched before that: a ring that were only large
+//! would be walked from end to end for nothing, with a page to be cleared by the shard at each
+//! step. A record in each says that what follows is in the other.
 
 use std::net::SocketAddr;
 
@@ -128,19 +134,32 @@ struct Head {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Block { class: RateClass, concealed: bool },
-    Silence { class: RateClass, cause: SilenceCause },
-    Packet { source: SocketAddr, on_rtcp_port: bool, octets: u16 },
+    Block {
+        class: RateClass,
+        concealed: bool,
+    },
+    Silence {
+        class: RateClass,
+        cause: SilenceCause,
+    },
+    Packet {
+        source: SocketAddr,
+        on_rtcp_port: bool,
+        octets: u16,
+    },
     Ended,
+    /// What follows is in the other ring.
+    Elsewhere,
 }
 
 /// The shard's end of its ring.
 #[derive(Debug)]
 pub struct TapSink {
-    heads: Producer<Head>,
-    /// Samples, or octets in pairs. Written before their head and read after it.
-    words: Producer<i16>,
-    /// Taps that have begun and not ended: as many heads are kept for their ends.
+    near: RingSink,
+    far: RingSink,
+    /// Which of them is written.
+    is_far: bool,
+    /// Taps that have begun and not ended: as many heads are kept in the far ring for their ends.
     open: usize,
     lost: u64,
 }
@@ -148,42 +167,76 @@ pub struct TapSink {
 /// The recorder's end.
 #[derive(Debug)]
 pub struct TapReader {
-    heads: Consumer<Head>,
-    words: Consumer<i16>,
+    near: RingSource,
+    far: RingSource,
+    /// Which of them is read.
+    is_far: bool,
     samples: [i16; WORDS_MAX],
     octets: [u8; PACKET_BYTES_MAX],
+}
+
+/// The end of one ring where records are written.
+#[derive(Debug)]
+struct RingSink {
+    heads: Producer<Head>,
+    /// Samples, or octets in pairs. Written before their head and read after it.
+    words: Producer<i16>,
+}
+
+/// The other end.
+#[derive(Debug)]
+struct RingSource {
+    heads: Consumer<Head>,
+    words: Consumer<i16>,
 }
 
 /// Words of the longest record.
 const WORDS_MAX: usize =
     if BLOCK_SAMPLES_MAX > PACKET_BYTES_MAX / 2 { BLOCK_SAMPLES_MAX } else { PACKET_BYTES_MAX / 2 };
 
+/// Octets of the near ring at most: a tenth of a second of 4,000 taps of 8 kHz, twice what comes
+/// from one look of the recorder to the next.
+const NEAR_BYTES_MAX: usize = 8 << 20;
+
+/// Octets of the near ring of so many for both.
+const fn near_bytes(bytes: usize) -> usize {
+    if bytes / 8 < NEAR_BYTES_MAX { bytes / 8 } else { NEAR_BYTES_MAX }
+}
+
 /// Heads and words of a ring of so many octets: as a block of 160 samples and a packet of G.711
 /// need them.
 const fn capacity(bytes: usize) -> (usize, usize) {
-    (bytes / 4 / size_of::<Head>(), (bytes - bytes / 4) / size_of::<i16>())
+    (1 + bytes / 4 / size_of::<Head>(), (bytes - bytes / 4) / size_of::<i16>())
 }
 
 /// A ring of so many octets for all taps of one shard. Two seconds of 1,000 taps of 8 kHz are
 /// 43 MB.
 pub fn tap_ring(bytes: usize) -> (TapSink, TapReader) {
+    let (near, mut near_source) = ring(near_bytes(bytes));
+    let (far, far_source) = ring(bytes - near_bytes(bytes));
+    let mut sink = TapSink { near, far, is_far: false, open: 0, lost: 0 };
+    sink.near.touch(&mut near_source);
+    let (samples, octets) = ([0; WORDS_MAX], [0; PACKET_BYTES_MAX]);
+    let (near, far) = (near_source, far_source);
+    (sink, TapReader { near, far, is_far: false, samples, octets })
+}
+
+fn ring(bytes: usize) -> (RingSink, RingSource) {
     let (heads, words) = capacity(bytes);
     let ((head_sink, heads), (word_sink, words)) = (RingBuffer::new(heads), RingBuffer::new(words));
-    let sink = TapSink { heads: head_sink, words: word_sink, open: 0, lost: 0 };
-    let reader = TapReader { heads, words, samples: [0; WORDS_MAX], octets: [0; PACKET_BYTES_MAX] };
-    (sink, reader)
+    (RingSink { heads: head_sink, words: word_sink }, RingSource { heads, words })
 }
 
 impl TapSink {
     /// What [`tap_ring`] reserves, but for the reader.
     pub const fn memory_bytes(bytes: usize) -> usize {
-        let (heads, words) = capacity(bytes);
-        heads * size_of::<Head>() + words * size_of::<i16>()
+        let (near, far) = (capacity(near_bytes(bytes)), capacity(bytes - near_bytes(bytes)));
+        (near.0 + far.0) * size_of::<Head>() + (near.1 + far.1) * size_of::<i16>()
     }
 
     /// Whether there is a place to be kept for the end of one more tap. Where not, nobody reads.
     pub fn can_start(&self) -> bool {
-        self.has_head()
+        self.far.has_heads(self.open + 1)
     }
 
     /// Keeps a place for the end of one more tap, where there is one.
@@ -198,14 +251,16 @@ impl TapSink {
 
     /// Writes a record of a tap that has begun, or counts it as lost where there is no room.
     pub fn push(&mut self, item: &TapItem<'_>) {
-        let is_written = self.has_head()
-            && match item.content {
-                TapContent::Block { samples, .. } => self.words.push_entire_slice(samples).is_ok(),
-                TapContent::Packet { octets, .. } => self.push_octets(octets),
-                TapContent::Silence { .. } | TapContent::Ended => true,
-            };
-        if is_written {
-            self.push_head(item);
+        if self.is_far && self.near.is_empty() && self.can_start() {
+            self.far.push_kind(item, Kind::Elsewhere);
+            self.is_far = false;
+        }
+        // The near ring keeps a place for what says that it goes on in the far one.
+        if !self.is_far && self.near.has_heads(2) && self.near.push(item) {
+            return;
+        }
+        if self.can_start() && self.far.push(item) {
+            self.go_far(item);
         } else {
             self.lost += 1;
         }
@@ -213,8 +268,14 @@ impl TapSink {
 
     /// Writes a tap's end. It always finds its place.
     pub fn end(&mut self, tap: TapId, period: PeriodIndex, at: Instant) {
+        let item = TapItem { tap, period, at, content: TapContent::Ended };
+        if self.is_far || !self.near.has_heads(2) {
+            self.far.push_kind(&item, Kind::Ended);
+            self.go_far(&item);
+        } else {
+            self.near.push_kind(&item, Kind::Ended);
+        }
         self.open = self.open.saturating_sub(1);
-        self.push_head(&TapItem { tap, period, at, content: TapContent::Ended });
     }
 
     /// Records lost because there was no room.
@@ -222,10 +283,37 @@ impl TapSink {
         self.lost
     }
 
-    /// Whether one more head fits beside those that are kept. What the reader has read meanwhile
-    /// is only looked at where it matters.
-    fn has_head(&self) -> bool {
-        self.heads.cached_slots() > self.open || self.heads.slots() > self.open
+    /// The far ring is the one that is written, from the record on that was just put there.
+    fn go_far(&mut self, item: &TapItem<'_>) {
+        if !std::mem::replace(&mut self.is_far, true) {
+            self.near.push_kind(item, Kind::Elsewhere);
+        }
+    }
+}
+
+impl RingSink {
+    /// Whether so many more heads fit. What the reader has read meanwhile is only looked at where it
+    /// matters.
+    fn has_heads(&self, count: usize) -> bool {
+        self.heads.cached_slots() >= count || self.heads.slots() >= count
+    }
+
+    /// Whether everything was read.
+    fn is_empty(&self) -> bool {
+        self.heads.slots() == self.heads.buffer().capacity()
+    }
+
+    /// Writes a record, for which there is a head, if there is room for its words.
+    fn push(&mut self, item: &TapItem<'_>) -> bool {
+        let is_written = match item.content {
+            TapContent::Block { samples, .. } => self.words.push_entire_slice(samples).is_ok(),
+            TapContent::Packet { octets, .. } => self.push_octets(octets),
+            TapContent::Silence { .. } | TapContent::Ended => true,
+        };
+        if is_written {
+            self.push_kind(item, kind(item.content));
+        }
+        is_written
     }
 
     fn push_octets(&mut self, octets: &[u8]) -> bool {
@@ -241,18 +329,30 @@ impl TapSink {
         self.words.push_entire_slice(words).is_ok()
     }
 
-    fn push_head(&mut self, item: &TapItem<'_>) {
-        let kind = match item.content {
-            TapContent::Block { class, concealed, .. } => Kind::Block { class, concealed },
-            TapContent::Silence { class, cause } => Kind::Silence { class, cause },
-            TapContent::Packet { source, on_rtcp_port, octets } => {
-                Kind::Packet { source, on_rtcp_port, octets: octets.len() as u16 }
-            }
-            TapContent::Ended => Kind::Ended,
-        };
+    fn push_kind(&mut self, item: &TapItem<'_>, kind: Kind) {
         let &TapItem { tap, period, at, .. } = item;
         // It was seen to have room.
         let _ = self.heads.push(Head { tap, period, at, kind });
+    }
+
+    /// Writes all of its memory once, so that the kernel has it ready.
+    fn touch(&mut self, source: &mut RingSource) {
+        while self.words.push(0).is_ok() {}
+        let (tap, period, at, kind) = (TapId(0), 0, Instant::START, Kind::Ended);
+        while self.heads.push(Head { tap, period, at, kind }).is_ok() {}
+        while source.words.pop().is_ok() {}
+        while source.heads.pop().is_ok() {}
+    }
+}
+
+fn kind(content: TapContent<'_>) -> Kind {
+    match content {
+        TapContent::Block { class, concealed, .. } => Kind::Block { class, concealed },
+        TapContent::Silence { class, cause } => Kind::Silence { class, cause },
+        TapContent::Packet { source, on_rtcp_port, octets } => {
+            Kind::Packet { source, on_rtcp_port, octets: octets.len() as u16 }
+        }
+        TapContent::Ended => Kind::Ended,
     }
 }
 
@@ -260,41 +360,58 @@ impl TapReader {
     /// Tells of which taps the next records are, and how many that are: all that are there, but a
     /// few dozen at most. For who keeps much of many taps, and looks for it before it is needed.
     pub fn look_ahead(&mut self, mut each: impl FnMut(TapId)) -> usize {
-        let count = self.heads.slots().min(AHEAD_MAX);
-        let Ok(heads) = self.heads.read_chunk(count) else { return 0 };
-        let (first, second) = heads.as_slices();
-        first.iter().chain(second).for_each(|head| each(head.tap));
-        count
+        loop {
+            let heads = &mut if self.is_far { &mut self.far } else { &mut self.near }.heads;
+            let count = heads.slots().min(AHEAD_MAX);
+            let Ok(ahead) = heads.read_chunk(count) else { return 0 };
+            let (first, second) = ahead.as_slices();
+            let is_here = |head: &&Head| !matches!(head.kind, Kind::Elsewhere);
+            let here = first.iter().chain(second).take_while(is_here);
+            let known = here.inspect(|head| each(head.tap)).count();
+            if known > 0 || count == 0 {
+                return known;
+            }
+            ahead.commit(1);
+            self.is_far = !self.is_far;
+        }
     }
 
     /// The next record, if one is there.
     #[expect(clippy::should_implement_trait, reason = "what it gives borrows from it")]
     pub fn next(&mut self) -> Option<TapItem<'_>> {
-        let Head { tap, period, at, kind } = self.heads.pop().ok()?;
+        let (ring, head) = loop {
+            let ring = if self.is_far { &mut self.far } else { &mut self.near };
+            let head = ring.heads.pop().ok()?;
+            if !matches!(head.kind, Kind::Elsewhere) {
+                break (ring, head);
+            }
+            self.is_far = !self.is_far;
+        };
+        let Head { tap, period, at, kind } = head;
         let content = match kind {
             Kind::Block { class, concealed } => {
                 let samples = &mut self.samples[..class.block_samples()];
-                self.words.pop_entire_slice(samples).ok()?;
+                ring.words.pop_entire_slice(samples).ok()?;
                 TapContent::Block { class, concealed, samples }
             }
             Kind::Packet { source, on_rtcp_port, octets } => {
                 let octets = usize::from(octets);
                 let words = &mut self.samples[..octets.div_ceil(2)];
-                self.words.pop_entire_slice(words).ok()?;
+                ring.words.pop_entire_slice(words).ok()?;
                 for (pair, word) in self.octets.chunks_exact_mut(2).zip(words) {
                     pair.copy_from_slice(&word.to_ne_bytes());
                 }
                 TapContent::Packet { source, on_rtcp_port, octets: &self.octets[..octets] }
             }
             Kind::Silence { class, cause } => TapContent::Silence { class, cause },
-            Kind::Ended => TapContent::Ended,
+            Kind::Ended | Kind::Elsewhere => TapContent::Ended,
         };
         Some(TapItem { tap, period, at, content })
     }
 
     /// Whether nothing waits and nothing can come any more: the shard is gone.
     pub fn is_finished(&self) -> bool {
-        self.heads.is_abandoned() && self.heads.is_empty()
+        self.near.heads.is_abandoned() && self.near.heads.is_empty() && self.far.heads.is_empty()
     }
 }
 
@@ -429,7 +546,7 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_counted_and_shows_as_a_hole() {
-        let (mut sink, mut reader) = tap_ring(4 * 480);
+        let (mut sink, mut reader) = tap_ring(5 * 480);
         sink.start();
         for period in 0..6 {
             push(&mut sink, TapId(1), period, &BLOCK);
@@ -456,7 +573,6 @@ mod tests {
         for tap in 0..started {
             sink.end(TapId(tap), 3, Instant::from_nanos(21));
         }
-        assert!(!sink.can_start(), "nothing was read yet");
         for tap in 0..started {
             assert_eq!(read(&mut reader), Some((TapId(tap), 3, None)));
         }
@@ -464,6 +580,30 @@ mod tests {
         assert!(!reader.is_finished());
         drop(sink);
         assert!(reader.is_finished());
+    }
+
+    #[test]
+    fn who_keeps_up_stays_in_the_near_ring_and_who_falls_behind_comes_back_to_it() {
+        let (mut sink, mut reader) = tap_ring(1 << 16);
+        let mut period = 0;
+        let mut round = |sink: &mut TapSink, blocks: u64| {
+            (period..period + blocks).for_each(|at| push(sink, TapId(1), at, &BLOCK));
+            for at in period..period + blocks {
+                assert_eq!(read(&mut reader), Some((TapId(1), at, Some(BLOCK))));
+            }
+            period += blocks;
+        };
+        for _ in 0..100 {
+            round(&mut sink, 10);
+            assert!(!sink.is_far);
+        }
+        for _ in 0..3 {
+            round(&mut sink, 100);
+            assert!(sink.is_far, "more at once than the near ring holds");
+            round(&mut sink, 10);
+            assert!(!sink.is_far);
+        }
+        assert_eq!(sink.lost(), 0);
     }
 
     #[test]

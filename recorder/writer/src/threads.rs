@@ -1,9 +1,8 @@
 //! The two threads of the recorder, with the one clock that they read.
 
-use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine_control::TapReader;
@@ -11,7 +10,7 @@ use recorder::portion::Portion;
 
 use crate::collector::{Ask, Batch, Collector};
 use crate::keeper::{Keeper, RETRY_AFTER};
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, Status};
 use crate::storage::Storage;
 use crate::writer::WriterConfig;
 
@@ -26,8 +25,6 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Counts {
     misplaced: AtomicU64,
     unwritten: AtomicU64,
-    /// Whether the disk refuses, which the keeper has told.
-    is_refused: AtomicBool,
     /// Whether the last batch is on its way.
     is_over: AtomicBool,
 }
@@ -43,6 +40,8 @@ pub(crate) struct CollectorThread {
     queue_bytes_max: usize,
     flush_every: Duration,
     counts: Arc<Counts>,
+    /// What the keeper has told last.
+    status: Arc<Mutex<Status>>,
     events: SyncSender<Event>,
 }
 
@@ -54,6 +53,7 @@ impl CollectorThread {
         batches: Sender<Batch>,
         spare: Receiver<Portion>,
         queued: &Arc<AtomicUsize>,
+        status: &Arc<Mutex<Status>>,
         events: SyncSender<Event>,
     ) -> Self {
         Self {
@@ -66,6 +66,7 @@ impl CollectorThread {
             queue_bytes_max: config.queue_bytes_max,
             flush_every: config.flush_every,
             counts: Arc::default(),
+            status: Arc::clone(status),
             events,
         }
     }
@@ -114,10 +115,10 @@ impl CollectorThread {
 
     fn hand_over(&mut self, room: usize, now: Duration) {
         self.collector.spare.extend(self.spare.try_iter());
-        let is_refused = self.counts.is_refused.load(Ordering::Relaxed);
-        let batch = self.collector.hand_over(room, is_refused, now);
-        for recording in self.collector.late.drain(..) {
-            let late = Event::Interrupted { recording, kind: ErrorKind::TimedOut };
+        let refusal = self.status.lock().unwrap_or_else(PoisonError::into_inner).refuses;
+        let batch = self.collector.hand_over(room, refusal, now);
+        for (recording, kind) in self.collector.late.drain(..) {
+            let late = Event::Interrupted { recording, kind };
             // Where nobody takes events, this one is as late as the disk.
             let _ = self.events.try_send(late);
         }
@@ -169,12 +170,16 @@ impl KeeperThread {
                 }
                 std::thread::sleep(RETRY_AFTER);
             }
-            let batch = batch.ok().flatten();
-            let bytes = batch.as_ref().map_or(0, |batch| batch.bytes);
+            let mut batches = Vec::from_iter(batch.ok().flatten());
+            if !batches.is_empty() {
+                // This thread was late where more than one waits.
+                batches.extend(self.batches.try_iter());
+            }
+            let bytes = batches.iter().map(|batch| batch.bytes).sum();
             keeper.reporter.status.misplaced = counts.misplaced.load(Ordering::Relaxed);
             keeper.reporter.status.unwritten_periods = counts.unwritten.load(Ordering::Relaxed);
-            keeper.turn(batch, started.elapsed());
-            counts.is_refused.store(!keeper.is_ready(), Ordering::Relaxed);
+            let is_awaited = || self.queued.load(Ordering::Relaxed) > bytes;
+            keeper.turn(batches, started.elapsed(), &is_awaited);
             self.queued.fetch_sub(bytes, Ordering::Relaxed);
             for portion in keeper.spare.drain(..) {
                 // Where the collector is gone, its memory is needed no more.

@@ -186,7 +186,8 @@ impl Writer {
         let status = Arc::new(Mutex::new(Status::default()));
         let late = events_sender.clone();
         let reporter = Reporter::new(Arc::clone(&status), events_sender, Arc::clone(&active));
-        let collector = CollectorThread::new(config, taps, asked, batches, spare, &queued, late);
+        let collector =
+            CollectorThread::new(config, taps, asked, batches, spare, &queued, &status, late);
         let keeper = KeeperThread { batches: kept, returned, queued: Arc::clone(&queued) };
         let counted = collector.counted();
         let config = config.clone();

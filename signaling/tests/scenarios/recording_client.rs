@@ -406,6 +406,41 @@ fn a_recorder_that_says_nothing_is_not_waited_for() {
 }
 
 #[test]
+fn a_recorder_that_is_gone_without_a_word_is_followed_by_the_next() {
+    let mut world = world();
+    let mut anna = phone("anna");
+    let first = join(&mut world, &mut anna).remove(0);
+    accept(&mut world, &first);
+    for status in ["200 OK", "405 Method Not Allowed", "200 OK"] {
+        world.pass(Duration::from_millis(4000));
+        let sent = world.take();
+        assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["OPTIONS"]);
+        assert_eq!(sent[0].to, udp(FIRST));
+        assert_eq!(refuse(&mut world, &sent[0], status).len(), 0, "whoever answers is there");
+    }
+    // From now on it says nothing.
+    world.pass(Duration::from_millis(4000));
+    assert!(world.take().iter().all(|sent| sent.method() == "OPTIONS"));
+    world.pass(Duration::from_millis(4000));
+    let sent = world.take();
+    let bye = sent.iter().find(|sent| sent.method() == "BYE").expect("it is told, should it hear");
+    let second = sent.iter().find(|sent| sent.to == udp(SECOND)).expect("the next one is called");
+    assert_eq!(recorded(&world), said(&world));
+    refuse(&mut world, bye, "481 Unknown");
+    accept(&mut world, second);
+    assert!(recorded(&world).is_empty());
+    // The second one was begun anew meanwhile, and knows nothing of a session.
+    world.pass(Duration::from_millis(4000));
+    let options = world.take().remove(0);
+    let sent = refuse(&mut world, &options, "481 Unknown");
+    assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["BYE"]);
+    refuse(&mut world, &sent[0], "481 Unknown");
+    assert_eq!(recorded(&world), said(&world), "we record");
+    hang_up(&mut world, &mut anna);
+    world.leaves_nothing_behind();
+}
+
+#[test]
 fn a_recorder_that_rings_for_too_long_is_cancelled() {
     let mut world = world();
     let mut anna = phone("anna");
