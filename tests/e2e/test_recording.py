@@ -74,6 +74,22 @@ class ByTheApi(WithCalls):
         self.check_metadata(recording)
         self.check_parts(recording)
 
+    def test_a_recording_has_1024_tracks_and_those_beyond_are_missing_and_counted(self):
+        refused = lambda: self.server.metrics()["mixminus_recordings_refused_total"]
+        before = refused()
+        with Phone(self.server, "ann") as ann:
+            ann.call("3101")
+            begun = self.order("POST", "/v1/rooms/3101/recordings", {"tracks": ["received", "sent", "packets"]}, 201)
+            for _ in range(341):
+                with Phone(self.server, "guest") as guest:
+                    guest.call("3101")
+                    guest.hang_up()
+            wait_until(lambda: refused() == before + 2, "3 and 341 times 3 are 2 too many")
+            self.order("POST", f"/v1/recordings/{begun['id']}/stop")
+            ann.hang_up()
+        _, _, octets = fetch(self.server, finished(self.server, begun["id"]), begun["id"] + ".json")
+        self.assertEqual(len(json.loads(octets)["tracks"]), 1024)
+
     def check_metadata(self, recording):
         _, _, octets = fetch(self.server, recording, recording["id"] + ".json")
         told = json.loads(octets)
