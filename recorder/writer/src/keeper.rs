@@ -238,15 +238,17 @@ impl<S: Storage> Keeper<S> {
     }
 
     /// Writes what the journal holds: the sound, or all. Where something more urgent waits, only
-    /// what has waited for longest.
+    /// recordings that are over, and those that have waited for longest.
     fn write_files(&mut self, is_everything: bool, is_awaited: &dyn Fn() -> bool) {
         let Self { recordings, finishing, storage, reporter, .. } = self;
         let mut open: Vec<_> = all(recordings, finishing).collect();
-        open.sort_by_key(|recording| std::cmp::Reverse(recording.waiting()));
+        open.sort_by_key(|one| (!one.is_over, std::cmp::Reverse(one.waiting())));
         let group = open.len().div_ceil(GROUPS).max(GROUP_MIN);
         for (number, group) in open.chunks_mut(group).enumerate() {
-            let can_wait = |one: &&mut Recording<S::File>| one.waiting() <= WAITING_BYTES_MAX;
-            if number > 0 && group.first().is_some_and(can_wait) && is_awaited() {
+            let can_wait = |one: &&mut Recording<S::File>| {
+                !one.is_over && one.waiting() <= WAITING_BYTES_MAX
+            };
+            if number > 0 && group.iter().all(can_wait) && is_awaited() {
                 return;
             }
             write_group(group, is_everything, storage, reporter);
