@@ -245,9 +245,8 @@ impl<S: Storage> Keeper<S> {
         open.sort_by_key(|one| (!one.is_over, std::cmp::Reverse(one.waiting())));
         let group = open.len().div_ceil(GROUPS).max(GROUP_MIN);
         for (number, group) in open.chunks_mut(group).enumerate() {
-            let can_wait = |one: &&mut Recording<S::File>| {
-                !one.is_over && one.waiting() <= WAITING_BYTES_MAX
-            };
+            let can_wait =
+                |one: &&mut Recording<S::File>| !one.is_over && one.waiting() <= WAITING_BYTES_MAX;
             if number > 0 && group.iter().all(can_wait) && is_awaited() {
                 return;
             }

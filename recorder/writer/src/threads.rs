@@ -29,19 +29,26 @@ pub(crate) struct Counts {
     is_over: AtomicBool,
 }
 
+/// What comes back from the keeper.
+pub(crate) struct Returned {
+    /// Memory that it is done with.
+    pub(crate) spare: Receiver<Portion>,
+    /// Octets that are before it.
+    pub(crate) queued: Arc<AtomicUsize>,
+    /// What it has told last.
+    pub(crate) status: Arc<Mutex<Status>>,
+}
+
 /// Empties the rings.
 pub(crate) struct CollectorThread {
     collector: Collector,
     taps: Vec<TapReader>,
     asked: Receiver<Ask>,
     batches: Sender<Batch>,
-    spare: Receiver<Portion>,
-    queued: Arc<AtomicUsize>,
+    returned: Returned,
     queue_bytes_max: usize,
     flush_every: Duration,
     counts: Arc<Counts>,
-    /// What the keeper has told last.
-    status: Arc<Mutex<Status>>,
     events: SyncSender<Event>,
 }
 
@@ -51,9 +58,7 @@ impl CollectorThread {
         taps: Vec<TapReader>,
         asked: Receiver<Ask>,
         batches: Sender<Batch>,
-        spare: Receiver<Portion>,
-        queued: &Arc<AtomicUsize>,
-        status: &Arc<Mutex<Status>>,
+        returned: Returned,
         events: SyncSender<Event>,
     ) -> Self {
         Self {
@@ -61,12 +66,10 @@ impl CollectorThread {
             taps,
             asked,
             batches,
-            spare,
-            queued: Arc::clone(queued),
+            returned,
             queue_bytes_max: config.queue_bytes_max,
             flush_every: config.flush_every,
             counts: Arc::default(),
-            status: Arc::clone(status),
             events,
         }
     }
@@ -91,7 +94,7 @@ impl CollectorThread {
             if now >= flush_at {
                 // Not sooner after a late one: a flush is never in a hurry.
                 flush_at = (flush_at + self.flush_every).max(now + self.flush_every / 2);
-                let queued = self.queued.load(Ordering::Relaxed);
+                let queued = self.returned.queued.load(Ordering::Relaxed);
                 self.hand_over(self.queue_bytes_max.saturating_sub(queued), now);
             }
             std::thread::park_timeout(POLL);
@@ -114,8 +117,8 @@ impl CollectorThread {
     }
 
     fn hand_over(&mut self, room: usize, now: Duration) {
-        self.collector.spare.extend(self.spare.try_iter());
-        let refusal = self.status.lock().unwrap_or_else(PoisonError::into_inner).refuses;
+        self.collector.spare.extend(self.returned.spare.try_iter());
+        let refusal = self.returned.status.lock().unwrap_or_else(PoisonError::into_inner).refuses;
         let batch = self.collector.hand_over(room, refusal, now);
         for (recording, kind) in self.collector.late.drain(..) {
             let late = Event::Interrupted { recording, kind };
@@ -126,7 +129,7 @@ impl CollectorThread {
         self.counts.misplaced.store(counted.misplaced, Ordering::Relaxed);
         self.counts.unwritten.store(counted.unwritten, Ordering::Relaxed);
         let Some(batch) = batch.filter(|batch| !batch.recordings.is_empty()) else { return };
-        self.queued.fetch_add(batch.bytes, Ordering::Relaxed);
+        self.returned.queued.fetch_add(batch.bytes, Ordering::Relaxed);
         // Where the keeper is gone, a panic of its was printed.
         let _ = self.batches.send(batch);
     }
