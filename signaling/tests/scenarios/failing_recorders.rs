@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use signaling::Subject;
+
 use crate::harness::{Sent, response_to, udp};
 use crate::recording_client::{
-    FIRST, SECOND, accept, answer, hang_up, join, phone, recorded, refuse, said, world,
+    FIRST, SECOND, accept, answer, hang_up, join, parts, phone, recorded, refuse, said, world,
 };
 
 #[test]

@@ -45,7 +45,7 @@ pub(crate) fn hang_up(world: &mut World, phone: &mut Phone) -> Vec<Sent> {
 }
 
 /// Description and metadata of an INVITE.
-fn parts(invite: &Sent) -> (String, Metadata) {
+pub(crate) fn parts(invite: &Sent) -> (String, Metadata) {
     let boundary = invite.header("Content-Type").split_once("boundary=").unwrap().1;
     let body = Bytes::copy_from_slice(invite.body().as_bytes());
     let parts = multipart::parts(&body, boundary.as_bytes()).unwrap();
