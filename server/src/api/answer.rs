@@ -47,9 +47,7 @@ pub(crate) enum Trouble {
     Disk,
     /// A body longer than allowed.
     TooLarge,
-    /// As many listen to events as may.
-    Listeners,
-    /// Too many requests at one time.
+    /// Too many requests, or listeners, at one time.
     Busy,
     /// A shard did not answer in time.
     Late,
@@ -86,11 +84,9 @@ impl Trouble {
                 StatusCode::BAD_REQUEST
             }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy
-            | Self::Listeners
-            | Self::Stopping
-            | Self::NotRecordable
-            | Self::KeysWaiting => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopping | Self::NotRecordable | Self::KeysWaiting => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -190,11 +186,6 @@ impl Trouble {
                 "too_large",
                 "the body is longer than api.body_max",
                 "a shorter body: no request here needs more than 200 octets",
-            ),
-            Self::Listeners => (
-                "listeners",
-                "as many listen to events as may: half of api.connections_max",
-                "the same request, once another listener is gone",
             ),
             Self::Busy => ("busy", "too many requests at one time", "the same request, later"),
             Self::Late => ("late", "a shard did not answer in time", "the same request, later"),

@@ -48,7 +48,7 @@ pub(super) async fn events(
     Extension(shelf): Extension<Shelf>,
     Extension(Listeners(places)): Extension<Listeners>,
 ) -> Result<Response, Trouble> {
-    let place = places.try_acquire_owned().map_err(|_| Trouble::Listeners)?;
+    let place = places.try_acquire_owned().map_err(|_| Trouble::Busy)?;
     let (ours, theirs) = duplex(WAITING_BYTES);
     tokio::spawn(tell(shelf.listen(), ours, place));
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
