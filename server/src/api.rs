@@ -7,6 +7,7 @@
 
 mod agreed;
 mod answer;
+mod events;
 mod model;
 mod quality;
 mod range;

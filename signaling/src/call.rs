@@ -118,10 +118,12 @@ pub(crate) enum CallTimer {
     Refresh,
     /// The end of the session for want of a refresh.
     Expiry,
+    /// The next look whether a recorder is there.
+    Check,
 }
 
 impl CallTimer {
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 }
 
 /// The media session of a call and the state of offer and answer (RFC 3264).

@@ -2,6 +2,7 @@
 
 use engine_control::RoomKey;
 
+use crate::recording::RecordWish;
 use crate::view::ParticipantId;
 
 /// Something happened. Facts come in order; [`crate::FrontEnd::participant`] tells the rest.
@@ -64,11 +65,11 @@ pub enum Fact {
         /// Whether it is sent now.
         on: bool,
     },
-    /// A participant that may asked for a recording to begin or to end.
+    /// A participant that may asked for a recording to begin, to pause or to end.
     RecordingAsked {
         /// Who.
         participant: ParticipantId,
-        /// Whether it is to begin.
-        on: bool,
+        /// What it asked for.
+        wish: RecordWish,
     },
 }

@@ -301,6 +301,7 @@ impl FrontEnd {
             CallTimer::AckLimit => self.end(now, id, Ending::NoAck, out),
             CallTimer::Refresh => self.refresh(now, id, out),
             CallTimer::Expiry => self.hang_up(now, id, Ending::SessionExpired, out),
+            CallTimer::Check => self.check_recorder(now, id, out),
         }
     }
 

@@ -40,7 +40,8 @@ pub use front_end::FrontEnd;
 pub use outside::{Carrier, Outside, Peer};
 pub use policy::{EndpointRule, Network, NotANetwork, RoomRule};
 pub use recording::{
-    RecordState, Recorded, RecordedParticipant, RecordedTrack, RecordingId, RecordingStart,
+    RecordState, RecordWish, Recorded, RecordedParticipant, RecordedTrack, RecordingId,
+    RecordingStart,
 };
 pub use routing::{Destination, DialPlan, Pattern, PlanError, Service};
 pub use siprec::{NotARecorder, RecorderAddress, SiprecConfig, Subject};

@@ -59,16 +59,34 @@ impl RecordState {
     }
 }
 
-/// What a description wants of recording (RFC 7866 section 6.2): that it begins, or that it ends.
-pub(crate) fn preferred(description: &[u8]) -> Option<bool> {
+/// What somebody who may wants of recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordWish {
+    /// That it begins; that it goes on, where it is paused.
+    On,
+    /// That nothing is kept until it is to go on.
+    Pause,
+    /// That it ends.
+    Off,
+}
+
+impl RecordWish {
+    fn of(word: &[u8]) -> Option<Self> {
+        match word {
+            b"on" => Some(Self::On),
+            b"pause" => Some(Self::Pause),
+            b"off" => Some(Self::Off),
+            _ => None,
+        }
+    }
+}
+
+/// What a description wants of recording (RFC 7866 section 6.2).
+pub(crate) fn preferred(description: &[u8]) -> Option<RecordWish> {
     let preference = description
         .split(|b| *b == b'\n')
         .find_map(|line| line.strip_prefix(b"a=recordpref:").map(<[u8]>::trim_ascii))?;
-    match preference {
-        b"on" => Some(true),
-        b"off" => Some(false),
-        _ => None,
-    }
+    RecordWish::of(preference)
 }
 
 /// What one call has to do with recordings.
@@ -79,7 +97,7 @@ pub struct Recorded {
     /// Whether its calls are recorded, asked for or not.
     pub always: bool,
     /// What its INVITE asked for.
-    pub asked: Option<bool>,
+    pub asked: Option<RecordWish>,
 }
 
 impl Recorded {
@@ -87,21 +105,18 @@ impl Recorded {
     pub(crate) fn of(rights: &Rights, invite: &Request) -> Result<Self, Refusal> {
         let Rights { may_record, is_recorded: always, .. } = *rights;
         // Anyone can write a header: those who may not are not heard.
-        let wish = |header: Option<bool>| header.or_else(|| preferred(invite.body()));
+        let wish = |header: Option<RecordWish>| header.or_else(|| preferred(invite.body()));
         let asked = if may_record { wish(asked(invite)?) } else { None };
         Ok(Self { may_record, always, asked })
     }
 }
 
-/// What the Record header asks for, where there is one: to begin (`on`) or to end (`off`).
-pub(crate) fn asked(request: &Request) -> Result<Option<bool>, Refusal> {
+/// What the Record header asks for, where there is one: `on`, `pause` or `off`.
+pub(crate) fn asked(request: &Request) -> Result<Option<RecordWish>, Refusal> {
     let name = HeaderName::Other(Bytes::from_static(b"Record"));
     let Some(value) = request.headers.value(&name) else { return Ok(None) };
-    match value.trim_ascii().to_ascii_lowercase().as_slice() {
-        b"on" => Ok(Some(true)),
-        b"off" => Ok(Some(false)),
-        _ => Err(Refusal::Malformed("Record is neither on nor off".into())),
-    }
+    let wish = RecordWish::of(&value.trim_ascii().to_ascii_lowercase());
+    wish.map(Some).ok_or_else(|| Refusal::Malformed("Record is not on, pause or off".into()))
 }
 
 /// A recording to begin.

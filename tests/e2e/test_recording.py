@@ -4,11 +4,31 @@ import json
 import tempfile
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 import sound
 from phone import Phone
 from recordings import fetch, file_of, finished, level, packets, samples
 from server import HOST, Server, WithCalls, wait_until
+
+
+def listen(server):
+    """What GET /v1/events tells from now on: what happened, and to which recording."""
+    answer = urllib.request.urlopen(server.api + "/v1/events", timeout=30)
+
+    def events():
+        with answer:
+            word = None
+            for line in answer:
+                if line.startswith(b"event: "):
+                    word = line[7:].decode().strip()
+                elif line.startswith(b"data: "):
+                    told = json.loads(line[6:])
+                    assert told["event"] == word, line
+                    yield word, told["recording"]
+
+    return events()
 
 
 class ByTheApi(WithCalls):
@@ -53,6 +73,22 @@ class ByTheApi(WithCalls):
         self.assertEqual(list(tracks["mix"]), both)
         self.check_metadata(recording)
         self.check_parts(recording)
+
+    def test_a_recording_has_1024_tracks_and_those_beyond_are_missing_and_counted(self):
+        refused = lambda: self.server.metrics()["mixminus_recordings_refused_total"]
+        before = refused()
+        with Phone(self.server, "ann") as ann:
+            ann.call("3101")
+            begun = self.order("POST", "/v1/rooms/3101/recordings", {"tracks": ["received", "sent", "packets"]}, 201)
+            for _ in range(341):
+                with Phone(self.server, "guest") as guest:
+                    guest.call("3101")
+                    guest.hang_up()
+            wait_until(lambda: refused() == before + 2, "3 and 341 times 3 are 2 too many")
+            self.order("POST", f"/v1/recordings/{begun['id']}/stop")
+            ann.hang_up()
+        _, _, octets = fetch(self.server, finished(self.server, begun["id"]), begun["id"] + ".json")
+        self.assertEqual(len(json.loads(octets)["tracks"]), 1024)
 
     def check_metadata(self, recording):
         _, _, octets = fetch(self.server, recording, recording["id"] + ".json")
@@ -224,7 +260,8 @@ class ByThoseWhoMay(unittest.TestCase):
     def test_keys_and_the_header_begin_and_end_the_recording_of_a_room(self):
         boss_may = {"[endpoint]": {"user": "boss", "may_record": True}}
         keys = {"keys": "*1", "pause_keys": "*2", "mark_keys": "*3"}
-        with Server(recording=keys, **boss_may) as server:
+        with Server(recording=keys, api={"connections_max": 4}, **boss_may) as server:
+            told = listen(server)
             is_recorded = lambda: server.get("/v1/rooms/3200")["recorded"]
             with Phone(server, "boss") as boss, Phone(server, "guest") as guest:
                 boss.call("3200")
@@ -242,6 +279,10 @@ class ByThoseWhoMay(unittest.TestCase):
                     boss.press(key)
                 state = lambda: server.get("/v1/recordings")["going"][0]["state"]
                 wait_until(lambda: state() == "paused", "the boss's keys let it pause")
+                for word, meant in (("on", "recording"), ("pause", "paused"), ("on", "recording")):
+                    boss.send(boss.request("INFO", boss.number, extra=[f"Record: {word}"]))
+                    self.assertEqual(boss.response().status, 200)
+                    wait_until(lambda: state() == meant, f"the header says {word}")
                 boss.send(boss.request("INFO", boss.number, extra=["Record: off"]))
                 self.assertEqual(boss.response().status, 200)
                 wait_until(lambda: not is_recorded(), "the header ends it")
@@ -250,6 +291,13 @@ class ByThoseWhoMay(unittest.TestCase):
                 for phone in (boss, guest):
                     phone.hang_up()
             recording = finished(server)
+            states = ["started", "paused", "resumed", "paused", "resumed", "finished"]
+            self.assertEqual([next(told) for _ in states], [(state, recording["id"]) for state in states])
+            others = [listen(server)]  # two of four connections may listen
+            with self.assertRaises(urllib.error.HTTPError) as refused:
+                listen(server)
+            self.assertEqual((refused.exception.code, len(others)), (503, 1))
+            refused.exception.close()
             _, _, octets = fetch(server, recording, recording["id"] + ".json")
             events = json.loads(octets)["events"]
             self.assertIn(f"sip:boss@{HOST}", [event.get("label") for event in events])

@@ -1,14 +1,17 @@
-"""A disk that fills up, or goes away, while a room is recorded: the room goes on, it is told, and so does the recording by itself.
+"""A disk that fills up, goes away, stands still or turns read-only while a room is recorded: the room goes on, it is told, and
+the recording goes on by itself.
 
-The disk is memory, mounted where only the server's process sees it. Disks that are read-only or slow, and what is lost where
-the queue has no room, are tested in virtual time (recorder/writer/src/faults.rs).
+The disk is memory, or a file with a file system in it, mounted where only the server's process sees it. What is lost where the queue
+has no room, to the sample, is tested in virtual time (recorder/writer/src/faults.rs).
 """
 
+import contextlib
 import ctypes
 import json
 import os
 import pathlib
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -32,8 +35,8 @@ def mount(source, target, kind, flags, options=None):
     checked(libc.mount(*encoded, ctypes.c_ulong(flags), options.encode() if options else None))
 
 
-def disk_of_its_own(store, folder, size):
-    """For the child: a disk of this size at `store`, and `folder` on it."""
+def disk_of_its_own(source, kind, store, folder, options=None):
+    """For the child: a disk at `store`, and `folder` on it."""
     uid, gid = os.geteuid(), os.getegid()
 
     def prepare():
@@ -43,26 +46,30 @@ def disk_of_its_own(store, folder, size):
                 with open(f"/proc/self/{name}", "w") as file:
                     file.write(text)
         mount("none", "/", None, MS_REC | MS_PRIVATE)
-        mount("tmpfs", store, "tmpfs", 0, f"size={size}")
+        mount(source, store, kind, 0, options)
         mount(store, folder, None, MS_BIND)
 
     return prepare
 
 
-class Disks(unittest.TestCase):
-    def setUp(self):
-        self.server = Server(rooms={"record": "always"})
+class OnADisk(unittest.TestCase):
+    """A server whose recordings are on a disk of its own, and the disk as the server sees it."""
+
+    def start(self, source, kind, options, **sections):
+        self.server = Server(rooms={"record": "always"}, **sections)
         self.addCleanup(self.server.close)
         self.folder, store = self.server.folder / "recordings", self.server.folder / "store"
         self.folder.mkdir()
         store.mkdir()
+        self.disk = disk_of_its_own(source, kind, store, self.folder, options)
         try:
-            # The journal reserves 16 MiB at a time, and anew after a refusal.
-            self.server.start(before_it_runs=disk_of_its_own(store, self.folder, "64m"))
+            self.server.start(before_it_runs=self.disk)
         except subprocess.SubprocessError:
-            self.skipTest("this machine lets nobody mount a disk of memory")
-        # The disk as the server sees it.
-        self.store = pathlib.Path(f"/proc/{self.server.process.pid}/root{store}")
+            self.skipTest(f"this machine lets nobody mount {kind}")
+        self.look_anew()
+
+    def look_anew(self):
+        self.store = pathlib.Path(f"/proc/{self.server.process.pid}/root{self.server.folder}/store")
 
     def failure(self):
         return self.server.get("/health").get("recording_failure")
@@ -72,6 +79,12 @@ class Disks(unittest.TestCase):
         view = ["nsenter", "--target", str(self.server.process.pid), "--mount"]
         view += [] if IS_ROOT else ["--user", "--preserve-credentials"]
         subprocess.run([*view, *map(str, command)], check=True, stdin=subprocess.DEVNULL)
+
+
+class Memory(OnADisk):
+    def setUp(self):
+        # The journal reserves 16 MiB at a time, and anew after a refusal.
+        self.start("tmpfs", "tmpfs", "size=64m")
 
     def record_while(self, breaks, mends):
         """A room of two, of whom one plays a tone all the time. Returns its recording's metadata."""
@@ -137,6 +150,95 @@ class Disks(unittest.TestCase):
         back = lambda: self.within("mount", "--bind", self.server.folder / "store", self.folder)
         self.look_at(self.record_while(gone, back))
         self.assertEqual(list(self.folder.iterdir()), [])
+
+
+class AFileSystem(OnADisk):
+    """A file system of the kernel, in a file."""
+
+    def setUp(self):
+        if not IS_ROOT:
+            self.skipTest("only root may mount a file")
+        image = tempfile.NamedTemporaryFile(prefix="mixminus-disk-")
+        self.addCleanup(image.close)
+        image.truncate(128 << 20)
+        attach = ["losetup", "--find", "--show", image.name]
+        try:
+            subprocess.run(["mkfs.ext4", "-q", image.name], check=True, stdin=subprocess.DEVNULL)
+            self.device = subprocess.run(attach, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            self.skipTest("this machine has no file that can be mounted")
+        self.addCleanup(subprocess.run, ["losetup", "--detach", self.device], check=True)
+
+    def test_a_disk_that_stands_still_for_five_seconds_loses_what_has_no_room_and_no_more(self):
+        # What one says, two others hear and the mix are 64 kB in a second: the queue holds one.
+        self.start(self.device, "ext4", None, recording={"queue": "64KiB", "room_tracks": ["mix", "received", "sent"]})
+        store = self.server.folder / "store"
+        with self.members() as (one, two, three):
+            self.tone(one, two, 2)
+            self.within("fsfreeze", "--freeze", store)
+            try:
+                self.tone(one, two, 5)
+                wait_until(lambda: "timed out" in (self.failure() or ""), "it is told while the disk stands still")
+            finally:
+                self.within("fsfreeze", "--unfreeze", store)
+            self.assertGreater(two.level(500), 4000, "the room goes on")
+            wait_until(lambda: not self.failure(), "the recording goes on by itself")
+            self.tone(one, two, 2)
+            for phone in (one, two, three):
+                phone.hang_up()
+        self.server.wait_until_empty()
+        (document,) = wait_until(lambda: list(self.store.rglob("*.json")), "the recording is finished")
+        metrics = self.server.metrics()
+        self.assertGreater(metrics["mixminus_recording_unwritten_total"], 0)
+        self.assertGreaterEqual(metrics["mixminus_recording_interruptions_total"], 1)
+        metadata = json.loads(document.read_text())
+        lost = [gap["samples"] for gap in metadata["tracks"][0]["gaps"] if gap["cause"] == "unwritten"]
+        self.assertTrue(0 < sum(lost) < metadata["samples"], f"{lost} of {metadata['samples']}")
+        self.are_as_long_as_told(metadata)
+
+    def test_a_disk_that_turns_read_only_ends_no_call_and_what_it_had_is_repaired(self):
+        self.start(self.device, "ext4", "errors=remount-ro")
+        with self.members() as (one, two, three):
+            self.tone(one, two, 2)
+            wait_until(lambda: list(self.store.rglob("*.part")), "the disk has something")
+            self.within("mount", "-o", "remount,abort", self.server.folder / "store")
+            self.tone(one, two, 2)
+            wait_until(lambda: "read-only" in (self.failure() or ""), "it is told")
+            self.assertGreater(two.level(500), 4000, "the room goes on")
+            for phone in (one, two, three):
+                phone.hang_up()
+        self.server.wait_until_empty()
+        self.assertEqual(self.server.terminate(), 0)
+        self.server.log.close()
+        # 1: there was something to correct.
+        checked = subprocess.run(["e2fsck", "-p", self.device], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.assertLessEqual(checked.returncode, 1)
+        self.server.start(before_it_runs=self.disk)
+        self.look_anew()
+        (document,) = wait_until(lambda: list(self.store.rglob("*.json")), "it is repaired at the next start")
+        metadata = json.loads(document.read_text())
+        self.assertTrue(metadata["cut"])
+        self.assertGreater(metadata["samples"], 0)
+        self.are_as_long_as_told(metadata)
+
+    @contextlib.contextmanager
+    def members(self):
+        with Phone(self.server) as one, Phone(self.server) as two, Phone(self.server) as three:
+            for phone in (one, two, three):
+                phone.call("3000")
+            yield one, two, three
+
+    def tone(self, one, two, seconds):
+        """One plays a tone; two hears what it hears, and says nothing."""
+        one.play(sound.tone(500, 1), seconds=seconds)
+        two.play(sound.tone(900, 1, amplitude=0), seconds=seconds)
+        one.stop_playing()
+        two.stop_playing()
+
+    def are_as_long_as_told(self, metadata):
+        for file in metadata["files"]:
+            told = subprocess.run(["sox", "--info", "-s", self.store / file["name"]], capture_output=True, text=True, check=True)
+            self.assertEqual((int(told.stdout), told.stderr), (file["samples"], ""))
 
 
 if __name__ == "__main__":

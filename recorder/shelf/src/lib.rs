@@ -26,5 +26,5 @@ mod work;
 
 pub use config::{Encryption, Failure, Retry, Secret, ShelfConfig, Upload, Webhook};
 pub use document::{Recording, StoredFile};
-pub use shelf::{Opened, Page, RECORDINGS_PER_PAGE_MAX, Refusal, Shelf};
+pub use shelf::{Announcement, Opened, Page, RECORDINGS_PER_PAGE_MAX, Refusal, Shelf};
 pub use status::{Event, Status};

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use recorder::{Expiry, Retention, rfc3339};
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::catalogue::{self, Catalogue, Found};
 use crate::config::{Failure, ShelfConfig};
@@ -33,6 +33,9 @@ const EVENTS_MAX: usize = 1000;
 /// Messages to webhooks that wait for the thread to put them where they wait for each URL.
 const ANNOUNCEMENTS_MAX: usize = 1000;
 
+/// Announcements that wait for one listener; who takes them more slowly misses the oldest.
+const UNHEARD_MAX: usize = 1000;
+
 /// What webhooks are told of the metadata of a recording that is finished.
 const TOLD: [&str; 8] =
     ["subject", "room", "call_id", "started", "ended", "seconds", "cut", "layout"];
@@ -43,6 +46,15 @@ pub struct Shelf {
     inside: Arc<Inside>,
     orders: mpsc::UnboundedSender<Order>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// What happened to a recording, as webhooks and listeners are told.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    /// One word.
+    pub event: Arc<str>,
+    /// The whole of it, in JSON.
+    pub body: Arc<str>,
 }
 
 /// A part of the list.
@@ -95,6 +107,7 @@ impl Shelf {
             catalogue: Mutex::new(catalogue),
             news: Mutex::default(),
             announcements,
+            listeners: broadcast::Sender::new(UNHEARD_MAX),
             has_begun: AtomicBool::new(false),
         });
         let (orders, order_queue) = mpsc::unbounded_channel();
@@ -194,6 +207,11 @@ impl Shelf {
         let _ = self.orders.send(order);
     }
 
+    /// Everything that is announced from now on, as the webhooks are told.
+    pub fn listen(&self) -> broadcast::Receiver<Announcement> {
+        self.inside.listeners.subscribe()
+    }
+
     /// Tells the webhooks of a state that the shelf does not know of itself: `event` is one word
     /// (`started`, `paused`), `detail` whatever else is to be said.
     pub fn announce(&self, event: &str, name: &str, detail: Map<String, Value>) {
@@ -240,6 +258,7 @@ pub(crate) struct Inside {
     catalogue: Mutex<Catalogue>,
     news: Mutex<News>,
     announcements: mpsc::Sender<String>,
+    listeners: broadcast::Sender<Announcement>,
     has_begun: AtomicBool,
 }
 
@@ -351,18 +370,30 @@ impl Inside {
     }
 
     fn announce(&self, event: &str, name: &str, detail: Map<String, Value>) {
-        if self.config.webhooks.is_empty() {
+        if self.config.webhooks.is_empty() && self.listeners.receiver_count() == 0 {
             return;
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let mut body = json!({ "event": event, "recording": name, "time": rfc3339(now) });
+        let time = rfc3339(now_unix_nanos());
+        let mut body = json!({ "event": event, "recording": name, "time": time });
         if let Some(body) = body.as_object_mut() {
             body.extend(detail);
         }
-        if self.announcements.try_send(body.to_string()).is_err() {
+        let body = body.to_string();
+        // Where nobody listens, nobody misses it.
+        let _ =
+            self.listeners.send(Announcement { event: event.into(), body: body.as_str().into() });
+        if self.config.webhooks.is_empty() {
+            return;
+        }
+        if self.announcements.try_send(body).is_err() {
             let urls = self.config.webhooks.len() as u64;
             self.count(|status| status.unannounced += urls);
         }
     }
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn now_unix_nanos() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ use crate::document::Document;
 use crate::encrypt::Encrypter;
 use crate::mark::Mark;
 use crate::outbox::{self, Outbox};
-use crate::shelf::Inside;
+use crate::shelf::{Inside, now_unix_nanos};
 use crate::status::Event;
 use crate::upload::{Storage, Trouble};
 use crate::webhook::Hook;
@@ -188,9 +188,7 @@ impl Work {
     }
 
     fn retain(&self) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        for (name, cause) in self.inside.retain(now) {
+        for (name, cause) in self.inside.retain(now_unix_nanos()) {
             tracing::info!(name, ?cause, "a recording was given up");
             self.inside.count(|status| status.expired += 1);
             self.inside.tell(Event::Expired { name, cause });

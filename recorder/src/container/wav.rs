@@ -16,6 +16,8 @@ use super::{Container, Sound, Whole, class_of, foreign, read_up_to};
 pub const CHANNELS_MAX: u16 = 64;
 
 const SAMPLE_BYTES: u64 = 2;
+/// Samples that are brought into the file's order at once.
+const PIECE_SAMPLES: usize = 1024;
 /// `RIFF`, its size, `WAVE`.
 const RIFF_BYTES: usize = 12;
 /// The chunk that is kept for the long sizes: name, size, content.
@@ -53,12 +55,13 @@ impl Container for Wav {
 
     fn append(&mut self, interleaved: &[i16], out: &mut Vec<u8>) {
         self.data_bytes += size_of_val(interleaved) as u64;
-        // Places first, then samples into them: what the compiler makes many at a time of.
-        let start = out.len();
-        out.resize(start + size_of_val(interleaved), 0);
-        let (places, _) = out[start..].as_chunks_mut::<2>();
-        for (place, sample) in places.iter_mut().zip(interleaved) {
-            *place = sample.to_le_bytes();
+        // By way of a piece that stays in the cache: the file's own memory is touched once.
+        let mut piece = [[0; 2]; PIECE_SAMPLES];
+        for samples in interleaved.chunks(PIECE_SAMPLES) {
+            for (place, sample) in piece.iter_mut().zip(samples) {
+                *place = sample.to_le_bytes();
+            }
+            out.extend_from_slice(piece[..samples.len()].as_flattened());
         }
     }
 

@@ -5,6 +5,7 @@
 //! and only its place is kept.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -74,7 +75,7 @@ pub(crate) struct RecordingPortion {
     pub(crate) packets: Vec<Packet>,
     /// When its earliest block was mixed, and in which period.
     pub(crate) first: Option<(u64, Instant)>,
-    /// Whether sound was forgotten before it.
+    /// Whether the collector has told that the disk does not take it.
     pub(crate) was_late: bool,
     pub(crate) ends: bool,
 }
@@ -103,7 +104,7 @@ struct Gathering {
     packets: Vec<Packet>,
     packet_bytes: usize,
     paused: bool,
-    /// Whether its sound is forgotten because the keeper has no room.
+    /// Whether it was told that the disk does not take it, since the keeper had it last.
     is_late: bool,
     ends_with_tracks: bool,
     /// Since when it is to end.
@@ -118,8 +119,9 @@ pub(crate) struct Collector {
     /// Portions that the keeper is done with: their memory is used again.
     pub(crate) spare: Vec<Portion>,
     pub(crate) counted: Counted,
-    /// Recordings whose sound began to be forgotten: to be told, for the keeper cannot.
-    pub(crate) late: Vec<RecordingId>,
+    /// Recordings whose sound began to be forgotten, or which began while the disk refuses: to be
+    /// told, for the keeper cannot.
+    pub(crate) late: Vec<(RecordingId, ErrorKind)>,
 }
 
 impl Collector {
@@ -213,21 +215,31 @@ impl Collector {
     }
 
     /// Everything gathered, for the keeper. Where it has no room, sound is forgotten, and None: which
-    /// is news unless the keeper has told that the disk refuses.
+    /// is news. That the disk refuses the keeper has told, but not of recordings that it does not
+    /// know yet.
     pub(crate) fn hand_over(
         &mut self,
         room: usize,
-        is_refused: bool,
+        refusal: Option<ErrorKind>,
         now: Duration,
     ) -> Option<Batch> {
         let bytes = self.recordings.values().map(|one| one.bytes(&self.intake)).sum();
-        if bytes > room {
-            for (&id, gathering) in &mut self.recordings {
+        let has_room = bytes <= room;
+        for (&id, gathering) in &mut self.recordings {
+            if !has_room {
                 gathering.forget_sound(&mut self.intake, &mut self.counted);
-                if !is_refused && !std::mem::replace(&mut gathering.is_late, true) {
-                    self.late.push(id);
-                }
             }
+            let news = match refusal {
+                None => (!has_room).then_some(ErrorKind::TimedOut),
+                Some(kind) => gathering.is_new().then_some(kind),
+            };
+            if let Some(kind) = news
+                && !std::mem::replace(&mut gathering.is_late, true)
+            {
+                self.late.push((id, kind));
+            }
+        }
+        if !has_room {
             return None;
         }
         let mut batch = Batch { recordings: Vec::with_capacity(self.recordings.len()), bytes };
@@ -259,6 +271,11 @@ impl Collector {
 }
 
 impl Gathering {
+    /// Whether the keeper was never told of it.
+    fn is_new(&self) -> bool {
+        matches!(self.changes.first(), Some(Change::Begin(_)))
+    }
+
     fn pause(&mut self, is_paused: bool, intake: &mut Intake) {
         self.paused = is_paused;
         for &inlet in &self.inlets {

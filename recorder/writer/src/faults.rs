@@ -57,7 +57,11 @@ fn a_disk_that_stalls_beyond_the_queue_costs_what_came_meanwhile_and_the_gap_say
     let (mut rig, recording) = running(|config| config.queue_bytes_max = 18_000);
     rig.stalled_until = rig.period + 250;
     rig.speak(&[1], 240);
-    assert_eq!(rig.late(), [recording], "told while the disk does not answer");
+    assert_eq!(
+        rig.late(),
+        [(recording, ErrorKind::TimedOut)],
+        "told while the disk does not answer"
+    );
     rig.speak(&[1], 160);
     rig.finish(recording, &[1]);
     assert_eq!(rig.late(), []);
@@ -91,6 +95,61 @@ fn a_disk_that_refuses_everything_is_asked_again_until_it_takes_it() {
         assert_eq!(lost(&rig.memory).len(), 1);
         check_sound(&rig, 450);
     }
+}
+
+#[test]
+fn a_recording_that_begins_while_the_disk_refuses_is_interrupted_at_once_and_goes_on_with_it() {
+    let (mut rig, first) = running(|_| {});
+    let kind = ErrorKind::StorageFull;
+    rig.memory.refuse(Some(kind));
+    rig.speak(&[1], 100);
+    let started = Event::Started { recording: first };
+    assert_eq!(rig.events(), [started, Event::Interrupted { recording: first, kind }]);
+    let second = rig.begin(Layout::Multichannel(1), Format::Wav);
+    rig.track(second, 2);
+    rig.speak(&[1, 2], 100);
+    assert_eq!(rig.late(), [(second, kind)], "told once, and only of the new one");
+    rig.memory.refuse(None);
+    rig.speak(&[1, 2], 100);
+    let mut events = rig.events();
+    events
+        .sort_by_key(|event| !matches!(event, Event::Resumed { recording } if *recording == first));
+    let second_goes_on =
+        [Event::Started { recording: second }, Event::Resumed { recording: second }];
+    assert_eq!(events[0], Event::Resumed { recording: first });
+    assert_eq!(events[1..], second_goes_on);
+    rig.finish(second, &[2]);
+    assert_eq!(metadata_of(&rig.memory, "day/r2").tracks[0].gaps, []);
+}
+
+#[test]
+fn while_sound_waits_the_journal_is_told_and_files_follow_by_groups() {
+    let mut rig = Rig::new();
+    let taps: Vec<u32> = (0..20).collect();
+    for &tap in &taps {
+        let recording = rig.begin(Layout::Multichannel(1), Format::Wav);
+        rig.track(recording, tap);
+    }
+    rig.speak(&taps, 50);
+    let lengths = |rig: &Rig| -> Vec<usize> {
+        let part = |number| rig.memory.bytes(&format!("day/r{number}.wav.part")).unwrap().len();
+        (1..=20).map(part).collect()
+    };
+    rig.is_keeper_late = true;
+    rig.speak(&taps, 100);
+    let late = lengths(&rig);
+    assert!(late.iter().min() < late.iter().max(), "{late:?}");
+    let memory = rig.memory.after_kill();
+    assert_eq!(restart(&memory).len(), 20);
+    for (number, &tap) in (1..=20).zip(&taps) {
+        let samples = samples_of(&memory, &format!("day/r{number}.wav")).1;
+        let said: Vec<i16> = (1000..1149).flat_map(|period| block_of(tap, period)).collect();
+        assert!(samples == said, "day/r{number}: {} samples", samples.len());
+    }
+    rig.is_keeper_late = false;
+    rig.speak(&taps, 25);
+    let same = lengths(&rig);
+    assert_eq!(same.iter().min(), same.iter().max());
 }
 
 #[test]

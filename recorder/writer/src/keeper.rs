@@ -33,6 +33,17 @@ const FINISH_PATIENCE: Duration = Duration::from_secs(60);
 /// How often the disk is asked to hold everything.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 
+/// After which time that is no more put off because sound waits.
+const CHECKPOINT_LATEST: Duration = Duration::from_secs(60);
+
+/// Files are written in so many groups, and between two of them it is looked whether something
+/// more urgent waits; and recordings of a group at least.
+const GROUPS: usize = 8;
+const GROUP_MIN: usize = 8;
+
+/// What may wait in memory for one recording's files although they take it, in octets.
+const WAITING_BYTES_MAX: usize = 256 << 10;
+
 /// A recording that is over.
 struct Finishing<F> {
     recording: Recording<F>,
@@ -112,24 +123,32 @@ impl<S: Storage> Keeper<S> {
         self.refusal.is_none()
     }
 
-    /// Keeps one batch, and whatever was refused before.
-    pub(crate) fn turn(&mut self, batch: Option<Batch>, now: Duration) {
-        if let Some(batch) = batch {
+    /// Keeps all batches that wait, and whatever was refused before. The journal is told of all of
+    /// them at once, however many wait: so it catches up with what is late. `is_awaited` says
+    /// whether one more waits by now: then files, which the journal can make whole, are left for
+    /// later, for the age of what is not in the journal is what a crash may cost.
+    pub(crate) fn turn(
+        &mut self,
+        batches: Vec<Batch>,
+        now: Duration,
+        is_awaited: &dyn Fn() -> bool,
+    ) {
+        for batch in batches {
             self.take(batch, now);
         }
         match self.tell_journal(now) {
             Ok(()) => {
                 self.refusal = None;
-                self.write_files(false);
-                self.finish(now);
+                self.write_files(false, is_awaited);
+                self.finish();
             }
             Err(error) => {
                 self.refusal = Some(error.kind());
                 self.interrupt_all(error.kind());
-                self.give_up(now);
             }
         }
-        self.look_after_checkpoint(now);
+        self.give_up(now);
+        self.look_after_checkpoint(now, is_awaited);
         self.report();
     }
 
@@ -202,10 +221,9 @@ impl<S: Storage> Keeper<S> {
     /// Makes the journal hold everything new.
     fn tell_journal(&mut self, now: Duration) -> io::Result<()> {
         let Self { recordings, finishing, storage, journal, bench, .. } = self;
-        let finishing = finishing.iter_mut().map(|one| &mut one.recording);
-        let all = recordings.values_mut().chain(finishing);
-        let mut fresh: Vec<_> =
-            all.filter_map(|one| (one.is_due || one.is_fresh()).then_some(one)).collect();
+        let mut fresh: Vec<_> = all(recordings, finishing)
+            .filter_map(|one| (one.is_due || one.is_fresh()).then_some(one))
+            .collect();
         let mut next = fresh.iter_mut();
         journal.write(storage, now, |segment, commit| {
             let Some(recording) = next.next() else { return false };
@@ -219,43 +237,25 @@ impl<S: Storage> Keeper<S> {
         Ok(())
     }
 
-    /// Writes what the journal holds: the sound, or all.
-    fn write_files(&mut self, all: bool) {
+    /// Writes what the journal holds: the sound, or all. Where something more urgent waits, only
+    /// recordings that are over, and those that have waited for longest.
+    fn write_files(&mut self, is_everything: bool, is_awaited: &dyn Fn() -> bool) {
         let Self { recordings, finishing, storage, reporter, .. } = self;
-        let finishing = finishing.iter_mut().map(|one| &mut one.recording);
-        let mut open = Vec::new();
-        for recording in recordings.values_mut().chain(finishing) {
-            match recording.open(storage, all) {
-                Ok(()) => open.push(recording),
-                Err(error) => interrupt(recording, error.kind(), reporter),
+        let mut open: Vec<_> = all(recordings, finishing).collect();
+        open.sort_by_key(|one| (!one.is_over, std::cmp::Reverse(one.waiting())));
+        let group = open.len().div_ceil(GROUPS).max(GROUP_MIN);
+        for (number, group) in open.chunks_mut(group).enumerate() {
+            let can_wait =
+                |one: &&mut Recording<S::File>| !one.is_over && one.waiting() <= WAITING_BYTES_MAX;
+            if number > 0 && group.iter().all(can_wait) && is_awaited() {
+                return;
             }
-        }
-        let mut writes = Vec::new();
-        let mut counts = Vec::with_capacity(open.len());
-        for recording in &open {
-            let before = writes.len();
-            writes.extend(recording.writes());
-            counts.push(writes.len() - before);
-        }
-        let mut outcomes = Vec::with_capacity(writes.len());
-        storage.write(&writes, &mut outcomes);
-        drop(writes);
-        let mut outcomes = outcomes.into_iter();
-        for (recording, count) in open.into_iter().zip(counts) {
-            // All of them are to be taken from the list, whatever the first says.
-            let refused =
-                outcomes.by_ref().take(count).fold(None, |first, one| first.or(one.err()));
-            reporter.status.bytes += recording.were_written(refused.is_none()) as u64;
-            match refused {
-                Some(error) => interrupt(recording, error.kind(), reporter),
-                None if count > 0 => resume(recording, reporter),
-                None => {}
-            }
+            write_group(group, is_everything, storage, reporter);
         }
     }
 
     /// Gives the files of recordings that are over their final names.
-    fn finish(&mut self, now: Duration) {
+    fn finish(&mut self) {
         for mut one in std::mem::take(&mut self.finishing) {
             if !one.recording.is_written() {
                 self.finishing.push(one);
@@ -273,7 +273,6 @@ impl<S: Storage> Keeper<S> {
                 }
             }
         }
-        self.give_up(now);
     }
 
     /// Of recordings that are over for long, it is told that they failed.
@@ -289,8 +288,7 @@ impl<S: Storage> Keeper<S> {
     }
 
     fn interrupt_all(&mut self, kind: io::ErrorKind) {
-        let finishing = self.finishing.iter_mut().map(|one| &mut one.recording);
-        for recording in self.recordings.values_mut().chain(finishing) {
+        for recording in all(&mut self.recordings, &mut self.finishing) {
             interrupt(recording, kind, &mut self.reporter);
         }
     }
@@ -310,7 +308,7 @@ impl<S: Storage> Keeper<S> {
         let _ = recording.remove(&mut self.storage);
     }
 
-    fn look_after_checkpoint(&mut self, now: Duration) {
+    fn look_after_checkpoint(&mut self, now: Duration, is_awaited: &dyn Fn() -> bool) {
         if let Some(checkpoint) = self.checkpoint {
             match self.storage.sync_all_outcome() {
                 None => return,
@@ -321,12 +319,14 @@ impl<S: Storage> Keeper<S> {
         let is_large = self.journal.bytes() >= self.journal_bytes_max;
         // A full disk may have room again without the journal's older segments.
         if (is_old || is_large || self.refusal.is_some()) && now >= self.checkpoint_after {
-            self.begin_checkpoint(now);
+            // One that was put off for long is put off no more.
+            let is_due = self.journal.since.is_some_and(|since| now >= since + CHECKPOINT_LATEST);
+            self.begin_checkpoint(now, &|| !is_due && is_awaited());
         }
     }
 
     /// Writes what waited for this, and asks the disk to hold it all.
-    fn begin_checkpoint(&mut self, now: Duration) {
+    fn begin_checkpoint(&mut self, now: Duration, is_awaited: &dyn Fn() -> bool) {
         self.checkpoint_after = now + RETRY_AFTER;
         if self.refusal.is_none() {
             let recordings = self.recordings.values_mut();
@@ -335,15 +335,10 @@ impl<S: Storage> Keeper<S> {
                 return;
             }
         }
-        self.write_files(true);
-        let mut all = self
-            .recordings
-            .values_mut()
-            .chain(self.finishing.iter_mut().map(|one| &mut one.recording));
-        if !all.all(Recording::is_written) {
+        self.write_files(true, is_awaited);
+        if !all(&mut self.recordings, &mut self.finishing).all(Recording::is_written) {
             return;
         }
-        drop(all);
         self.journal.retire();
         if self.storage.begin_sync_all().is_ok() {
             self.journal.since = None;
@@ -404,6 +399,51 @@ impl<S: Storage> Keeper<S> {
     /// Whether everything is where it belongs.
     pub(crate) fn is_idle(&self) -> bool {
         self.finishing.is_empty() && self.refusal.is_none()
+    }
+}
+
+/// All whose files grow, or are still to be finished.
+fn all<'a, F>(
+    recordings: &'a mut BTreeMap<RecordingId, Recording<F>>,
+    finishing: &'a mut [Finishing<F>],
+) -> impl Iterator<Item = &'a mut Recording<F>> {
+    recordings.values_mut().chain(finishing.iter_mut().map(|one| &mut one.recording))
+}
+
+/// Writes files of these recordings: the sound, or all.
+fn write_group<S: Storage>(
+    group: &mut [&mut Recording<S::File>],
+    is_everything: bool,
+    storage: &mut S,
+    reporter: &mut Reporter,
+) {
+    let mut open = Vec::with_capacity(group.len());
+    for recording in group {
+        match recording.open(storage, is_everything) {
+            Ok(()) => open.push(recording),
+            Err(error) => interrupt(recording, error.kind(), reporter),
+        }
+    }
+    let mut writes = Vec::new();
+    let mut counts = Vec::with_capacity(open.len());
+    for recording in &open {
+        let before = writes.len();
+        writes.extend(recording.writes());
+        counts.push(writes.len() - before);
+    }
+    let mut outcomes = Vec::with_capacity(writes.len());
+    storage.write(&writes, &mut outcomes);
+    drop(writes);
+    let mut outcomes = outcomes.into_iter();
+    for (recording, count) in open.into_iter().zip(counts) {
+        // All of them are to be taken from the list, whatever the first says.
+        let refused = outcomes.by_ref().take(count).fold(None, |first, one| first.or(one.err()));
+        reporter.status.bytes += recording.were_written(refused.is_none()) as u64;
+        match refused {
+            Some(error) => interrupt(recording, error.kind(), reporter),
+            None if count > 0 => resume(recording, reporter),
+            None => {}
+        }
     }
 }
 

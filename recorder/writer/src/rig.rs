@@ -1,5 +1,6 @@
 //! For tests: a shard's taps, the collector and the keeper in one thread and in virtual time.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -35,6 +36,8 @@ pub(crate) struct Rig {
     pub(crate) period: u64,
     /// Until then the disk does not answer.
     pub(crate) stalled_until: u64,
+    /// Whether more waits whenever the keeper has told the journal.
+    pub(crate) is_keeper_late: bool,
     waiting: std::collections::VecDeque<crate::collector::Batch>,
     last: u64,
 }
@@ -76,6 +79,7 @@ impl Rig {
             events,
             period: 1000,
             stalled_until: 0,
+            is_keeper_late: false,
             waiting: std::collections::VecDeque::new(),
             last: 0,
         }
@@ -176,16 +180,15 @@ impl Rig {
         let now = self.now();
         let queued: usize = self.waiting.iter().map(|batch| batch.bytes).sum();
         let room = self.config.queue_bytes_max.saturating_sub(queued);
-        let is_refused = !self.keeper.is_ready();
-        self.waiting.extend(self.collector.hand_over(room, is_refused, now));
+        let refusal = self.keeper.reporter.status.refuses;
+        self.waiting.extend(self.collector.hand_over(room, refusal, now));
         if self.period < self.stalled_until {
             return;
         }
-        self.keeper.turn(None, now);
-        while self.keeper.is_ready()
-            && let Some(batch) = self.waiting.pop_front()
-        {
-            self.keeper.turn(Some(batch), now);
+        let is_awaited = self.is_keeper_late;
+        self.keeper.turn(Vec::new(), now, &|| is_awaited);
+        if self.keeper.is_ready() && !self.waiting.is_empty() {
+            self.keeper.turn(self.waiting.drain(..).collect(), now, &|| is_awaited);
         }
         self.collector.spare.append(&mut self.keeper.spare);
     }
@@ -215,8 +218,8 @@ impl Rig {
         self.events.try_iter().collect()
     }
 
-    /// Whose sound began to be forgotten because the disk was slow.
-    pub(crate) fn late(&mut self) -> Vec<RecordingId> {
+    /// Of whom the collector has told that the disk does not take it, and why.
+    pub(crate) fn late(&mut self) -> Vec<(RecordingId, ErrorKind)> {
         std::mem::take(&mut self.collector.late)
     }
 

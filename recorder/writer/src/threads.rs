@@ -1,9 +1,8 @@
 //! The two threads of the recorder, with the one clock that they read.
 
-use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine_control::TapReader;
@@ -11,7 +10,7 @@ use recorder::portion::Portion;
 
 use crate::collector::{Ask, Batch, Collector};
 use crate::keeper::{Keeper, RETRY_AFTER};
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, Status};
 use crate::storage::Storage;
 use crate::writer::WriterConfig;
 
@@ -26,10 +25,18 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Counts {
     misplaced: AtomicU64,
     unwritten: AtomicU64,
-    /// Whether the disk refuses, which the keeper has told.
-    is_refused: AtomicBool,
     /// Whether the last batch is on its way.
     is_over: AtomicBool,
+}
+
+/// What comes back from the keeper.
+pub(crate) struct Returned {
+    /// Memory that it is done with.
+    pub(crate) spare: Receiver<Portion>,
+    /// Octets that are before it.
+    pub(crate) queued: Arc<AtomicUsize>,
+    /// What it has told last.
+    pub(crate) status: Arc<Mutex<Status>>,
 }
 
 /// Empties the rings.
@@ -38,8 +45,7 @@ pub(crate) struct CollectorThread {
     taps: Vec<TapReader>,
     asked: Receiver<Ask>,
     batches: Sender<Batch>,
-    spare: Receiver<Portion>,
-    queued: Arc<AtomicUsize>,
+    returned: Returned,
     queue_bytes_max: usize,
     flush_every: Duration,
     counts: Arc<Counts>,
@@ -52,8 +58,7 @@ impl CollectorThread {
         taps: Vec<TapReader>,
         asked: Receiver<Ask>,
         batches: Sender<Batch>,
-        spare: Receiver<Portion>,
-        queued: &Arc<AtomicUsize>,
+        returned: Returned,
         events: SyncSender<Event>,
     ) -> Self {
         Self {
@@ -61,8 +66,7 @@ impl CollectorThread {
             taps,
             asked,
             batches,
-            spare,
-            queued: Arc::clone(queued),
+            returned,
             queue_bytes_max: config.queue_bytes_max,
             flush_every: config.flush_every,
             counts: Arc::default(),
@@ -90,7 +94,7 @@ impl CollectorThread {
             if now >= flush_at {
                 // Not sooner after a late one: a flush is never in a hurry.
                 flush_at = (flush_at + self.flush_every).max(now + self.flush_every / 2);
-                let queued = self.queued.load(Ordering::Relaxed);
+                let queued = self.returned.queued.load(Ordering::Relaxed);
                 self.hand_over(self.queue_bytes_max.saturating_sub(queued), now);
             }
             std::thread::park_timeout(POLL);
@@ -113,11 +117,11 @@ impl CollectorThread {
     }
 
     fn hand_over(&mut self, room: usize, now: Duration) {
-        self.collector.spare.extend(self.spare.try_iter());
-        let is_refused = self.counts.is_refused.load(Ordering::Relaxed);
-        let batch = self.collector.hand_over(room, is_refused, now);
-        for recording in self.collector.late.drain(..) {
-            let late = Event::Interrupted { recording, kind: ErrorKind::TimedOut };
+        self.collector.spare.extend(self.returned.spare.try_iter());
+        let refusal = self.returned.status.lock().unwrap_or_else(PoisonError::into_inner).refuses;
+        let batch = self.collector.hand_over(room, refusal, now);
+        for (recording, kind) in self.collector.late.drain(..) {
+            let late = Event::Interrupted { recording, kind };
             // Where nobody takes events, this one is as late as the disk.
             let _ = self.events.try_send(late);
         }
@@ -125,7 +129,7 @@ impl CollectorThread {
         self.counts.misplaced.store(counted.misplaced, Ordering::Relaxed);
         self.counts.unwritten.store(counted.unwritten, Ordering::Relaxed);
         let Some(batch) = batch.filter(|batch| !batch.recordings.is_empty()) else { return };
-        self.queued.fetch_add(batch.bytes, Ordering::Relaxed);
+        self.returned.queued.fetch_add(batch.bytes, Ordering::Relaxed);
         // Where the keeper is gone, a panic of its was printed.
         let _ = self.batches.send(batch);
     }
@@ -169,12 +173,16 @@ impl KeeperThread {
                 }
                 std::thread::sleep(RETRY_AFTER);
             }
-            let batch = batch.ok().flatten();
-            let bytes = batch.as_ref().map_or(0, |batch| batch.bytes);
+            let mut batches = Vec::from_iter(batch.ok().flatten());
+            if !batches.is_empty() {
+                // This thread was late where more than one waits.
+                batches.extend(self.batches.try_iter());
+            }
+            let bytes = batches.iter().map(|batch| batch.bytes).sum();
             keeper.reporter.status.misplaced = counts.misplaced.load(Ordering::Relaxed);
             keeper.reporter.status.unwritten_periods = counts.unwritten.load(Ordering::Relaxed);
-            keeper.turn(batch, started.elapsed());
-            counts.is_refused.store(!keeper.is_ready(), Ordering::Relaxed);
+            let is_awaited = || self.queued.load(Ordering::Relaxed) > bytes;
+            keeper.turn(batches, started.elapsed(), &is_awaited);
             self.queued.fetch_sub(bytes, Ordering::Relaxed);
             for portion in keeper.spare.drain(..) {
                 // Where the collector is gone, its memory is needed no more.

@@ -21,7 +21,7 @@ use crate::disk::Disk;
 use crate::journal::SyncPolicy;
 use crate::report::{Event, RecordingId, Reporter, Status};
 use crate::storage::Storage;
-use crate::threads::{CollectorThread, KeeperThread};
+use crate::threads::{CollectorThread, KeeperThread, Returned};
 
 /// Octets of the last part of a recording's name: labels and endings are added to it.
 pub const STEM_BYTES_MAX: usize = 128;
@@ -186,7 +186,9 @@ impl Writer {
         let status = Arc::new(Mutex::new(Status::default()));
         let late = events_sender.clone();
         let reporter = Reporter::new(Arc::clone(&status), events_sender, Arc::clone(&active));
-        let collector = CollectorThread::new(config, taps, asked, batches, spare, &queued, late);
+        let from_keeper =
+            Returned { spare, queued: Arc::clone(&queued), status: Arc::clone(&status) };
+        let collector = CollectorThread::new(config, taps, asked, batches, from_keeper, late);
         let keeper = KeeperThread { batches: kept, returned, queued: Arc::clone(&queued) };
         let counted = collector.counted();
         let config = config.clone();

@@ -47,7 +47,7 @@ pub(crate) enum Trouble {
     Disk,
     /// A body longer than allowed.
     TooLarge,
-    /// Too many requests at one time.
+    /// Too many requests, or listeners, at one time.
     Busy,
     /// A shard did not answer in time.
     Late,

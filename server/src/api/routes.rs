@@ -18,8 +18,8 @@ use super::answer::Refused;
 use super::model::{
     Flight, Health, Page, Participant, ParticipantPage, Room, RoomPage, WrittenGain, WrittenKeys,
 };
-use super::recordings;
 use super::{Ask, Queue, Trouble};
+use super::{events, recordings};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -50,6 +50,7 @@ fn routes() -> OpenApiRouter<Queue> {
         .routes(routes!(recordings::resume))
         .routes(routes!(recordings::mark))
         .routes(routes!(recordings::file))
+        .routes(routes!(events::events))
         .routes(routes!(write_flight))
         .routes(routes!(health))
         .routes(routes!(metrics))

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Trouble;
+use super::events::Listeners;
 
 /// How much the API takes on.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,9 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Serves `router` for ever.
 pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits) {
     let guard = Guard { requests: Arc::new(Semaphore::new(limits.requests_max)), limits };
-    let router = router.layer(middleware::from_fn_with_state(guard, guarded));
+    let router = router
+        .layer(Extension(Listeners::of(limits.connections_max)))
+        .layer(middleware::from_fn_with_state(guard, guarded));
     let connections = Arc::new(Semaphore::new(limits.connections_max));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };

@@ -150,8 +150,8 @@ pub(super) fn endpoint(section: &mut Section<'_, '_>) -> Option<EndpointRule> {
     let may_record = section.flag(
         "may_record",
         false,
-        "Whether it may begin and end recordings: of its room by `recording.keys`, of its room \
-         or else its call by a header `Record: on` or `Record: off` in INVITE or INFO.",
+        "Whether it may begin, pause and end recordings: of its room by `recording.keys`, of its room \
+         or else its call by a header `Record: on`, `pause` or `off` in INVITE or INFO.",
     );
     let is_recorded = section.flag(
         "record",

@@ -150,7 +150,7 @@ impl Recording {
             queue: section.size(
                 "queue",
                 64 << 20,
-                1 << 20..=16 << 30,
+                64 << 10..=16 << 30,
                 "How much may wait for a slow disk; what is beyond it is a gap in the file, and \
                  counted.",
             ),

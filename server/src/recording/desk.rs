@@ -363,14 +363,15 @@ impl Desk for World {
     fn note(&mut self, recording: RecordingId, note: Note) {
         let at = self.engine.now();
         let Some(going) = self.recordings.going.get_mut(&recording) else { return };
-        let news = match note {
-            Note::Paused => Some("paused"),
-            Note::Resumed => Some("resumed"),
+        let paused = match note {
+            Note::Paused => Some(true),
+            Note::Resumed => Some(false),
             _ => None,
         };
         let written = going.written;
-        if let Some(event) = news {
-            going.paused = event == "paused";
+        if let Some(paused) = paused {
+            going.paused = paused;
+            let event = if paused { "paused" } else { "resumed" };
             announce(&self.shelf, event, &going.name, json!({}));
         }
         self.tell_writer(|writer| writer.tell(written, at, note));

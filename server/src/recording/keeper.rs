@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use engine_control::{Refusal, RoomKey, SessionKey, TapPoint};
 use recorder_writer::{Note, TrackKind};
 use signaling::{
-    Fact, ParticipantId, ParticipantView, Pattern, RecordState, RecordedParticipant, RecordedTrack,
-    RecordingId, RecordingStart,
+    Fact, ParticipantId, ParticipantView, Pattern, RecordState, RecordWish, RecordedParticipant,
+    RecordedTrack, RecordingId, RecordingStart,
 };
 
 use super::desk::{Keeping, participant};
@@ -217,7 +217,7 @@ impl Keeper {
                 self.tell(participant, desk, |participant| Note::Left { participant });
                 self.people.remove(&participant);
             }
-            Fact::RecordingAsked { participant, on } => self.asked(participant, on, desk),
+            Fact::RecordingAsked { participant, wish } => self.asked(participant, wish, desk),
             Fact::Sent { participant, on } => self.sent(participant, on, desk),
             Fact::Muted { participant, muted } => {
                 self.change(participant, |view| view.muted = muted);
@@ -390,22 +390,23 @@ impl Keeper {
         if recording.always {
             let _ = self.record_call(participant, None, desk);
         }
-        if let Some(on) = recording.asked {
-            self.asked(participant, on, desk);
+        if let Some(wish) = recording.asked {
+            self.asked(participant, wish, desk);
         }
     }
 
     /// Somebody who may wants a recording: of the room, or of the call where there is none.
-    fn asked(&mut self, participant: ParticipantId, on: bool, desk: &mut impl Desk) {
+    fn asked(&mut self, participant: ParticipantId, wish: RecordWish, desk: &mut impl Desk) {
         let Some(person) = self.people.get(&participant) else { return };
         let (room, own) = (person.view.room.clone(), person.recording);
         let of_room = room.as_ref().and_then(|name| self.rooms.get(name)?.recording.as_ref());
         let present = if room.is_some() { of_room.map(|kept| kept.id) } else { own };
-        if !on {
-            if let Some(id) = present {
-                self.end(id, desk);
-            }
-            return;
+        match (wish, present) {
+            (RecordWish::Off, Some(id)) => return self.end(id, desk),
+            (RecordWish::Pause, Some(id)) => return self.pause(id, true, desk),
+            (RecordWish::On, Some(id)) if desk.is_paused(id) => return self.pause(id, false, desk),
+            (RecordWish::Off | RecordWish::Pause, None) => return,
+            (RecordWish::On, _) => {}
         }
         let begun = match room {
             Some(room) => self.record_room(&room, None, desk),
@@ -432,7 +433,8 @@ impl Keeper {
         let Some(wanted) = keys.wanted(&person.typed) else { return };
         person.typed.clear();
         match (wanted, room.recording.as_ref().map(|kept| kept.id)) {
-            (Wanted::Record, recording) => self.asked(participant, recording.is_none(), desk),
+            (Wanted::Record, Some(_)) => self.asked(participant, RecordWish::Off, desk),
+            (Wanted::Record, None) => self.asked(participant, RecordWish::On, desk),
             (Wanted::Pause, Some(id)) => self.pause(id, !desk.is_paused(id), desk),
             (Wanted::Mark, Some(id)) => {
                 desk.note(id, Note::Mark { label: person.view.uri.clone() });

@@ -89,10 +89,10 @@ impl FrontEnd {
     /// An endpoint that may says by an offer that it wants to be recorded, or not to be.
     pub(super) fn note_preference(&mut self, participant: ParticipantId, offer: &[u8]) {
         let Some(call) = self.calls.get_mut(&participant) else { return };
-        let Some(on) = preferred(offer).filter(|_| call.recording.may_record) else { return };
-        if call.recording.asked != Some(on) {
-            call.recording.asked = Some(on);
-            self.facts.push_back(Fact::RecordingAsked { participant, on });
+        let Some(wish) = preferred(offer).filter(|_| call.recording.may_record) else { return };
+        if call.recording.asked != Some(wish) {
+            call.recording.asked = Some(wish);
+            self.facts.push_back(Fact::RecordingAsked { participant, wish });
         }
     }
 }

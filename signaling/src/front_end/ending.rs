@@ -91,8 +91,13 @@ impl FrontEnd {
         for deadline in call.deadlines.into_iter().flatten() {
             self.timers.cancel(deadline);
         }
-        if let Some(refresh) = call.refresh {
-            self.endpoint.abandon(now, refresh.transaction, out);
+        let check = match call.siprec {
+            Some(Siprec::Client(sending)) => sending.check,
+            _ => None,
+        };
+        for transaction in call.refresh.map(|refresh| refresh.transaction).into_iter().chain(check)
+        {
+            self.endpoint.abandon(now, transaction, out);
         }
     }
 

@@ -169,7 +169,7 @@ impl FrontEnd {
         Ok(())
     }
 
-    /// A digit by INFO goes the way of one by RFC 4733; a Record header begins or ends a recording.
+    /// A digit by INFO goes the way of one by RFC 4733; a Record header is a wish.
     fn info(
         &mut self,
         now: Instant,
@@ -177,12 +177,12 @@ impl FrontEnd {
         asked: &Asked,
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
-        if let Some(on) = recording::asked(&asked.request)? {
+        if let Some(wish) = recording::asked(&asked.request)? {
             let call = self.calls.get(&id).ok_or(Refusal::NoDialog)?;
             if !call.recording.may_record {
                 return Err(Refusal::MayNotRecord);
             }
-            self.facts.push_back(Fact::RecordingAsked { participant: id, on });
+            self.facts.push_back(Fact::RecordingAsked { participant: id, wish });
         }
         if self.is_recorded(id) {
             // Not by the RFC, but some clients send metadata in this way.

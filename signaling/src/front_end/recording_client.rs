@@ -242,6 +242,7 @@ impl FrontEnd {
             return self.end(now, id, Ending::Refused, out);
         }
         self.adopt_timer(now, id, response);
+        self.check_later(now, id);
         self.take_recorder_answer(now, id, response, out);
         self.offer_is_over(now, id, out);
     }
@@ -257,6 +258,55 @@ impl FrontEnd {
         if let Some(subject) = self.sending(id).map(|sending| sending.subject.clone()) {
             self.tell_recorder(now, &subject, out);
             self.cover(&subject, out);
+        }
+    }
+
+    fn check_later(&mut self, now: Instant, id: ParticipantId) {
+        self.set_timer(id, CallTimer::Check, now + self.config.siprec.answer_timeout);
+    }
+
+    /// Asks the recorder by OPTIONS whether it is still there. One that has not answered since the
+    /// last time is gone: the next one gets what it got.
+    pub(super) fn check_recorder(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        out: &mut dyn Outside,
+    ) {
+        if self.sending(id).is_none_or(|sending| sending.check.is_some()) {
+            return self.hang_up(now, id, Ending::SessionExpired, out);
+        }
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let (request, to) = call.dialog.request(&Method::Options);
+        let check = self.send(now, id, request, to, out);
+        if let Some(sending) = self.sending_mut(id) {
+            sending.check = check;
+        }
+        self.check_later(now, id);
+    }
+
+    /// Whether this is the question whether a recorder is there.
+    pub(super) fn is_check(&self, id: ParticipantId, transaction: TransactionId) -> bool {
+        self.sending(id).is_some_and(|sending| sending.check == Some(transaction))
+    }
+
+    /// A recorder answers that question: whatever it says, it is there, unless it says that it no
+    /// longer knows the dialog (RFC 5057 section 5.1).
+    pub(super) fn recorder_is_there(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        response: &Response,
+        out: &mut dyn Outside,
+    ) {
+        if response.status.is_provisional() {
+            return;
+        }
+        if let Some(sending) = self.sending_mut(id) {
+            sending.check = None;
+        }
+        if matches!(response.status.code(), 408 | 481) {
+            self.hang_up(now, id, Ending::SessionExpired, out);
         }
     }
 

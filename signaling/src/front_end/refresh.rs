@@ -130,6 +130,9 @@ impl FrontEnd {
         if self.is_call_to_recorder(id, transaction) {
             return self.recorder_answered(now, id, response, out);
         }
+        if self.is_check(id, transaction) {
+            return self.recorder_is_there(now, id, response, out);
+        }
         let Some(call) = self.calls.get_mut(&id) else { return };
         if let Some((accepted, sequence)) = call.accepted_refresh
             && accepted == transaction
@@ -162,6 +165,9 @@ impl FrontEnd {
     ) {
         if self.is_call_to_recorder(id, transaction) {
             return self.recorder_unanswered(now, id, out);
+        }
+        if self.is_check(id, transaction) {
+            return self.hang_up(now, id, Ending::SessionExpired, out);
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
         if call.refresh.as_ref().is_some_and(|refresh| refresh.transaction == transaction) {

@@ -15,6 +15,8 @@ pub(crate) struct Sending {
     pub subject: Subject,
     /// The INVITE, until it has a final response.
     pub calling: Option<Calling>,
+    /// The question whether the recorder is there, until it has an answer.
+    pub check: Option<TransactionId>,
     pub streams: OwnStreams,
     pub lines: Vec<Line>,
     local: Local,
@@ -51,6 +53,7 @@ impl Sending {
         Self {
             subject,
             calling: None,
+            check: None,
             streams: OwnStreams::default(),
             lines: Vec::new(),
             local: Local { address, session_id, version: session_id, direction },

@@ -1,6 +1,6 @@
 //! Endpoints that want to know whether they are recorded (RFC 7866 section 6).
 
-use signaling::{EndpointRule, Fact, ParticipantId, RecordState, Subject};
+use signaling::{EndpointRule, Fact, ParticipantId, RecordState, RecordWish, Subject};
 
 use crate::harness::{OFFER, Phone, Sent, World, response_to};
 
@@ -161,6 +161,6 @@ fn a_preference_is_a_wish_of_those_who_may_have_one() {
         let wishes = facts.iter().filter(|fact| matches!(fact, Fact::RecordingAsked { .. }));
         (asked, wishes.count())
     };
-    assert_eq!(wish(true), (Some(true), 1));
+    assert_eq!(wish(true), (Some(RecordWish::On), 1));
     assert_eq!(wish(false), (None, 0));
 }

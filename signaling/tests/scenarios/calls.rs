@@ -2,7 +2,7 @@
 
 use engine_control::{Command, DigitSource, Event, Route, TapPoint};
 use media_units::{Cadence, Digits, Direction, Encoding, Gain};
-use signaling::{DigitsRefusal, EndpointRule, Fact, Gains, ParticipantId};
+use signaling::{DigitsRefusal, EndpointRule, Fact, Gains, ParticipantId, RecordWish};
 
 use crate::harness::{OFFER, Phone, World};
 
@@ -367,13 +367,19 @@ fn an_endpoint_that_may_record_asks_by_a_header_in_invite_and_info() {
     let mut phone = Phone::calling("conf1").with("Record: on");
     phone.connect(&mut world);
     let view = world.participant();
-    assert_eq!((view.recording.may_record, view.recording.asked), (true, Some(true)));
+    assert_eq!((view.recording.may_record, view.recording.asked), (true, Some(RecordWish::On)));
     world.facts();
-    let mut phone = phone.with("Record: OFF");
-    let info = phone.request("INFO", "");
-    assert_eq!(world.ask(info).status(), 200);
     let participant = view.participant;
-    assert_eq!(world.facts(), [Fact::RecordingAsked { participant, on: false }]);
+    for (header, wish) in [
+        ("Record: pause", RecordWish::Pause),
+        ("Record: on", RecordWish::On),
+        ("Record: OFF", RecordWish::Off),
+    ] {
+        phone = phone.with(header);
+        let info = phone.request("INFO", "");
+        assert_eq!(world.ask(info).status(), 200);
+        assert_eq!(world.facts(), [Fact::RecordingAsked { participant, wish }]);
+    }
     let mut phone = phone.with("Record: maybe");
     let info = phone.request("INFO", "");
     assert_eq!(world.ask(info).status(), 400);

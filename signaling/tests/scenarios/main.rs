@@ -7,6 +7,7 @@ mod harness;
 mod awareness;
 mod calls;
 mod codecs;
+mod failing_recorders;
 mod faults;
 mod offers;
 mod recorder;

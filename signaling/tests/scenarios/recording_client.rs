@@ -1,8 +1,6 @@
 //! Rooms and calls that are sent to a recorder of others: the INVITE and its metadata, who comes and
 //! goes, hold, the next recorder, and our own recording of what none takes.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use engine_control::{Command, Route, TapPoint};
 use media_units::Direction;
@@ -11,10 +9,10 @@ use signaling_siprec::{Metadata, multipart, read};
 
 use crate::harness::{Phone, Sent, World, response_to, udp};
 
-const FIRST: &str = "198.51.100.1:5070";
-const SECOND: &str = "198.51.100.2:5060";
+pub(crate) const FIRST: &str = "198.51.100.1:5070";
+pub(crate) const SECOND: &str = "198.51.100.2:5060";
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     World::with(|config| {
         config.siprec.send_to =
             vec![format!("sip:srs@{FIRST}").parse().unwrap(), "sip:198.51.100.2".parse().unwrap()];
@@ -22,12 +20,12 @@ fn world() -> World {
     })
 }
 
-fn phone(name: &str) -> Phone {
+pub(crate) fn phone(name: &str) -> Phone {
     Phone::calling("conf12").named(name)
 }
 
 /// Joins the room: what was sent to the recorders meanwhile.
-fn join(world: &mut World, phone: &mut Phone) -> Vec<Sent> {
+pub(crate) fn join(world: &mut World, phone: &mut Phone) -> Vec<Sent> {
     let invite = phone.invite(crate::harness::OFFER);
     world.send(invite);
     let (to_phone, others): (Vec<_>, Vec<_>) = world
@@ -40,14 +38,14 @@ fn join(world: &mut World, phone: &mut Phone) -> Vec<Sent> {
     others
 }
 
-fn hang_up(world: &mut World, phone: &mut Phone) -> Vec<Sent> {
+pub(crate) fn hang_up(world: &mut World, phone: &mut Phone) -> Vec<Sent> {
     let bye = phone.request("BYE", "");
     world.send(bye);
     world.take().into_iter().filter(|sent| sent.status() != 200).collect()
 }
 
 /// Description and metadata of an INVITE.
-fn parts(invite: &Sent) -> (String, Metadata) {
+pub(crate) fn parts(invite: &Sent) -> (String, Metadata) {
     let boundary = invite.header("Content-Type").split_once("boundary=").unwrap().1;
     let body = Bytes::copy_from_slice(invite.body().as_bytes());
     let parts = multipart::parts(&body, boundary.as_bytes()).unwrap();
@@ -70,7 +68,7 @@ fn lines(sdp: &str) -> Vec<(u16, &str, &str)> {
 }
 
 /// Takes every stream that the offer has, each at a port of its own: 7000 and up.
-fn answer(invite: &Sent) -> String {
+pub(crate) fn answer(invite: &Sent) -> String {
     let mut sdp =
         "v=0\r\no=srs 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n"
             .to_owned();
@@ -98,12 +96,12 @@ fn carried(world: &World) -> Vec<TapPoint> {
 }
 
 /// The session of each participant, in order of arrival.
-fn said(world: &World) -> Vec<TapPoint> {
+pub(crate) fn said(world: &World) -> Vec<TapPoint> {
     world.front.participants().map(|view| TapPoint::Received(view.session)).collect()
 }
 
 /// What is recorded here now.
-fn recorded(world: &World) -> Vec<TapPoint> {
+pub(crate) fn recorded(world: &World) -> Vec<TapPoint> {
     let tracks = world.outside.recordings.iter().flat_map(|recording| &recording.tracks);
     tracks.map(|track| track.point).collect()
 }
@@ -114,7 +112,7 @@ fn sender(metadata: &Metadata, label: &str) -> Option<String> {
 }
 
 /// The 200 of a recorder, with its tag where the INVITE has none.
-fn accept(world: &mut World, invite: &Sent) -> Vec<Sent> {
+pub(crate) fn accept(world: &mut World, invite: &Sent) -> Vec<Sent> {
     accept_with(world, invite, &answer(invite))
 }
 
@@ -130,7 +128,7 @@ fn accept_with(world: &mut World, invite: &Sent, answer: &str) -> Vec<Sent> {
     world.take()
 }
 
-fn refuse(world: &mut World, invite: &Sent, status: &str) -> Vec<Sent> {
+pub(crate) fn refuse(world: &mut World, invite: &Sent, status: &str) -> Vec<Sent> {
     let response = response_to(invite, status, "", "");
     world.send_from(invite.to, response);
     world.take()
@@ -352,110 +350,6 @@ fn what_a_recorder_does_not_take_is_recorded_here() {
             refuse(&mut world, &bye, "200 OK");
         }
     }
-    world.leaves_nothing_behind();
-}
-
-#[test]
-fn the_next_recorder_is_called_where_one_refuses_and_we_record_where_none_is_left() {
-    let mut world = world();
-    let mut anna = phone("anna");
-    let invites = join(&mut world, &mut anna);
-    let sent = refuse(&mut world, &invites[0], "503 Service Unavailable");
-    assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["ACK", "INVITE"]);
-    assert_eq!(sent[1].to, udp(SECOND));
-    let (_, metadata) = parts(&sent[1]);
-    assert_eq!(metadata.participants.len(), 1);
-    assert_eq!(world.front.counters().recorders_gone, 0);
-    refuse(&mut world, &sent[1], "486 Busy Here");
-    assert_eq!(world.outside.recordings.len(), 1, "one from the beginning to the end");
-    let recording = &world.outside.recordings[0];
-    assert_eq!((recording.subject.as_str(), recording.room.as_deref()), ("12", Some("12")));
-    assert_eq!(recorded(&world), said(&world));
-    assert_eq!(world.front.counters().recorders_gone, 1);
-    let room = Subject::Room("12".to_owned());
-    assert_eq!(world.front.sent().collect::<Vec<_>>(), [(&room, None)]);
-    let mut bert = phone("bert");
-    assert!(join(&mut world, &mut bert).is_empty());
-    assert_eq!(recorded(&world), said(&world));
-    hang_up(&mut world, &mut bert);
-    hang_up(&mut world, &mut anna);
-    assert!(recorded(&world).is_empty(), "it ends with the room");
-    world.leaves_nothing_behind();
-}
-
-#[test]
-fn a_recorder_that_says_nothing_is_not_waited_for() {
-    let mut world = world();
-    let mut anna = phone("anna");
-    let first = join(&mut world, &mut anna).remove(0);
-    world.pass(Duration::from_millis(4100));
-    let sent = world.take();
-    let second = sent.iter().find(|sent| sent.to == udp(SECOND)).expect("the next one is called");
-    assert_eq!(recorded(&world), said(&world));
-    accept(&mut world, second);
-    assert!(recorded(&world).is_empty());
-    // The first wakes up: it is told to stop at once.
-    let sent = accept(&mut world, &first);
-    assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["ACK", "BYE"]);
-    assert!(sent.iter().all(|sent| sent.to == udp(FIRST)));
-    refuse(&mut world, &sent[1], "200 OK");
-    let sent = hang_up(&mut world, &mut anna);
-    assert_eq!(sent.len(), 1, "only one recorder has a session: {sent:#?}");
-    refuse(&mut world, &sent[0], "200 OK");
-    world.leaves_nothing_behind();
-}
-
-#[test]
-fn a_recorder_that_rings_for_too_long_is_cancelled() {
-    let mut world = world();
-    let mut anna = phone("anna");
-    let first = join(&mut world, &mut anna).remove(0);
-    refuse(&mut world, &first, "100 Trying");
-    world.pass(Duration::from_millis(4100));
-    let sent = world.take();
-    let cancel = sent.iter().find(|sent| sent.method() == "CANCEL").expect("a CANCEL");
-    assert_eq!(cancel.header("Via"), first.header("Via"));
-    assert_eq!(cancel.header("CSeq").split(' ').next(), first.header("CSeq").split(' ').next());
-    refuse(&mut world, cancel, "200 OK");
-    let sent_after = refuse(&mut world, &first, "487 Request Terminated");
-    assert_eq!(sent_after[0].method(), "ACK");
-    let second = sent.iter().find(|sent| sent.to == udp(SECOND)).unwrap();
-    refuse(&mut world, second, "603 Decline");
-    assert_eq!(recorded(&world), said(&world));
-    hang_up(&mut world, &mut anna);
-    world.leaves_nothing_behind();
-}
-
-#[test]
-fn a_recorder_that_hangs_up_or_takes_nothing_is_followed_by_the_next() {
-    let mut world = world();
-    let mut anna = phone("anna");
-    let first = join(&mut world, &mut anna).remove(0);
-    accept(&mut world, &first);
-    let tag = first.header("From").split_once("tag=").unwrap().1.to_owned();
-    let bye = format!(
-        "BYE sip:recording-client@203.0.113.1 SIP/2.0\r\nVia: SIP/2.0/UDP {FIRST};branch=z9hG4bKbye\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:srs@{FIRST}>;tag=srs\r\nTo: <sip:x@y>;tag={tag}\r\n\
-         Call-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
-        first.header("Call-ID")
-    );
-    assert!(recorded(&world).is_empty());
-    world.send_from(udp(FIRST), bye);
-    let sent = world.take();
-    assert_eq!(recorded(&world), said(&world), "from when it is lost");
-    assert_eq!(sent[0].status(), 200);
-    assert_eq!((sent[1].method(), sent[1].to), ("INVITE", udp(SECOND)));
-    // The second one refuses the stream.
-    let none = answer(&sent[1]).replace("m=audio 7000", "m=audio 0");
-    let to = sent[1].header("To").to_owned();
-    let response = response_to(&sent[1], "200 OK", "Contact: <sip:198.51.100.2>\r\n", &none)
-        .replace(&format!("To: {to}"), &format!("To: {to};tag=srs"));
-    world.send_from(udp(SECOND), response);
-    let sent = world.take();
-    assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["ACK", "BYE"]);
-    refuse(&mut world, &sent[1], "200 OK");
-    assert_eq!(recorded(&world), said(&world), "we record");
-    hang_up(&mut world, &mut anna);
     world.leaves_nothing_behind();
 }
 

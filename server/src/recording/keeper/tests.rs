@@ -193,12 +193,17 @@ fn a_member_who_may_not_only_presses_keys() {
 
 #[test]
 fn a_header_asks_for_the_room_or_else_for_the_call() {
-    let asks = Recorded { asked: Some(true), ..may_record() };
+    let asks = Recorded { asked: Some(RecordWish::On), ..may_record() };
     let mut bench = Bench::new(Occasion::OnDemand);
     bench.open("3000");
     bench.join(Some("3000"), asks);
     assert_eq!(bench.desk.begun[0].room.as_deref(), Some("3000"));
-    bench.take(Fact::RecordingAsked { participant: WHO, on: false });
+    bench.take(Fact::RecordingAsked { participant: WHO, wish: RecordWish::Pause });
+    assert!(bench.desk.is_paused(RecordingId::new(1)));
+    bench.take(Fact::RecordingAsked { participant: WHO, wish: RecordWish::On });
+    assert!(!bench.desk.is_paused(RecordingId::new(1)), "it goes on");
+    assert_eq!((bench.desk.begun.len(), bench.desk.ended.len()), (1, 0));
+    bench.take(Fact::RecordingAsked { participant: WHO, wish: RecordWish::Off });
     assert_eq!(bench.desk.ended.len(), 1);
     bench.join(None, asks);
     let start = &bench.desk.begun[1];
@@ -206,14 +211,14 @@ fn a_header_asks_for_the_room_or_else_for_the_call() {
     let session = SessionKey::new(0, 7, 1);
     let points = [TapPoint::Received(session), TapPoint::Sent(session)];
     assert_eq!(start.tracks.iter().map(|track| track.point).collect::<Vec<_>>(), points);
-    bench.take(Fact::RecordingAsked { participant: WHO, on: false });
+    bench.take(Fact::RecordingAsked { participant: WHO, wish: RecordWish::Off });
     assert_eq!(bench.desk.ended.len(), 2);
 }
 
 #[test]
 fn a_call_that_is_always_recorded_is_so_once() {
     let mut bench = Bench::new(Occasion::OnDemand);
-    let always = Recorded { always: true, asked: Some(true), may_record: true };
+    let always = Recorded { always: true, asked: Some(RecordWish::On), may_record: true };
     bench.join(None, always);
     assert_eq!(bench.desk.begun.len(), 1);
     bench.take(Fact::Left { participant: WHO });
