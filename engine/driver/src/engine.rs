@@ -115,7 +115,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Which driver carries the packets: `io_uring`, `plain` or `packet`.
+    /// Which driver carries the packets: `io_uring`, `plain`, `packet` or `xdp`.
     pub fn driver(&self) -> &'static str {
         self.driver
     }
@@ -178,7 +178,8 @@ impl Engine {
 
     /// The memory of all shards, by part.
     pub fn memory_plan(&self) -> MemoryPlan {
-        MemoryPlan::of(&self.config)
+        let shared = self.packets.as_ref().map_or(0, PacketKeeper::shared_bytes);
+        MemoryPlan::of(&self.config, shared)
     }
 
     /// Facts dropped because the control plane did not read them for too long: digits, talking

@@ -2,7 +2,7 @@
 //! core, and prints the shard's CPU time per stream and frame.
 //!
 //! `cargo run --release -p engine-driver --example streams -- [streams] [room size, 0: echo]
-//! [io_uring|plain|packet|bare] [seconds] [stamps] [realtime] [headers|all] [veth NAMESPACE HERE THERE]`
+//! [io_uring|plain|packet|xdp|bare] [seconds] [stamps] [realtime] [headers|all] [veth NAMESPACE HERE THERE]`
 //!
 //! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
 //! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
@@ -151,6 +151,7 @@ fn arguments() -> Plan {
         driver: match () {
             () if has("plain") => DriverChoice::Plain,
             () if has("packet") => DriverChoice::Packet,
+            () if has("xdp") => DriverChoice::Xdp,
             () => DriverChoice::IoUring,
         },
         bare: has("bare"),
