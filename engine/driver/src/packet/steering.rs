@@ -49,7 +49,7 @@ impl Steering {
         let program: &mut SkLookup =
             program.try_into().map_err(|error| ("bpf(PROG_LOAD)", whole(&error)))?;
         program.load().map_err(|error| ("bpf(PROG_LOAD)", whole(&error)))?;
-        let namespace = File::open("/proc/self/ns/net").map_err(|error| ("open", error))?;
+        let namespace = File::open("/proc/thread-self/ns/net").map_err(|error| ("open", error))?;
         program.attach(namespace).map_err(|error| ("bpf(LINK_CREATE)", whole(&error)))?;
         Ok(Self { _loaded: loaded })
     }
