@@ -6,9 +6,8 @@
 //!
 //! `facing HERE THERE [phones]` instead of `veth`: the other end of each stream is one of another such process, at
 //! THERE, which is given `phones`: its sessions are tones and silence. Phones with sockets would be dearer than
-//! the shard from some 6,000 streams on.
-//!
-//! `napi INTERFACE`: counts the kernel's threads of that interface with the shard's.
+//! the shard from some 6,000 streams on. On a veth the sender's core does the receiver's part in the kernel: each of two
+//! engines with the same driver thus counts a whole way out and a whole way in.
 //!
 //! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
 //! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
@@ -55,7 +54,6 @@ struct Plan {
     namespace: Option<String>,
     /// Another engine is at the other end; whether ours are the phones.
     facing: Option<bool>,
-    napi: Option<String>,
     flight: Option<FlightConfig>,
 }
 
@@ -161,7 +159,7 @@ fn measure(plan: &Plan, phones: &mut [Phone], mut sent: impl FnMut(bool) -> u64)
         for round in round..round + 50 {
             play(phones, round, plan.room_size);
         }
-        (shard_cpu() + plan.napi.as_deref().map_or(Duration::ZERO, napi_cpu), sent(is_warm))
+        (shard_cpu(), sent(is_warm))
     };
     for round in 0..WARM_UP {
         second(round * 50, phones, false);
@@ -210,7 +208,6 @@ fn arguments() -> Plan {
         there: address(3),
         namespace: after("veth", 1).cloned(),
         facing: has("facing").then(|| has("phones")),
-        napi: after("napi", 1).cloned(),
         flight: kept.map(recorder),
     }
 }
@@ -267,30 +264,18 @@ fn report(engine: &mut Engine) -> ShardReport {
 
 /// CPU time of the shard's thread so far.
 fn shard_cpu() -> Duration {
-    let cpu = cpu_of("/proc/self/task", |name| name == SHARD_NAME).expect("the shard's accounting");
-    assert!(!cpu.is_zero(), "the shard's thread has run");
-    cpu
-}
-
-/// CPU time of the kernel's threads for an interface so far.
-fn napi_cpu(interface: &str) -> Duration {
-    cpu_of("/proc", |name| name.starts_with(&format!("napi/{interface}-"))).expect("/proc")
-}
-
-/// CPU time of the threads with such names, in a folder of tasks.
-fn cpu_of(folder: &str, is_meant: impl Fn(&str) -> bool) -> io::Result<Duration> {
-    let mut sum = 0;
-    for task in std::fs::read_dir(folder)? {
-        let task = task?.path();
-        // Not a task, or one that has ended.
-        let Ok(name) = std::fs::read_to_string(task.join("comm")) else { continue };
-        if is_meant(name.trim()) {
-            let schedstat = std::fs::read_to_string(task.join("schedstat"))?;
-            let nanos = schedstat.split(' ').next().and_then(|word| word.parse().ok());
-            sum += nanos.unwrap_or(0);
+    let read = || -> io::Result<Duration> {
+        for task in std::fs::read_dir("/proc/self/task")? {
+            let task = task?.path();
+            if std::fs::read_to_string(task.join("comm"))?.trim() == SHARD_NAME {
+                let schedstat = std::fs::read_to_string(task.join("schedstat"))?;
+                let nanos = schedstat.split(' ').next().and_then(|word| word.parse().ok());
+                return Ok(Duration::from_nanos(nanos.unwrap_or(0)));
+            }
         }
-    }
-    Ok(Duration::from_nanos(sum))
+        Err(io::ErrorKind::NotFound.into())
+    };
+    read().expect("the shard's accounting")
 }
 
 /// The load must not be late either, or it is the load that is measured.
