@@ -15,6 +15,7 @@ mod ring;
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsRawFd;
 
 use aya::Ebpf;
 use aya::maps::{MapData, XskMap};
@@ -22,7 +23,6 @@ use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use rustix::net::sockopt::xdp_options;
 use rustix::net::xdp::XdpOptionsFlags;
-use std::os::fd::AsRawFd;
 
 use super::bpf::{MapPlan, load, missing, whole};
 use super::kernel::{KernelTables, Link};

@@ -1,12 +1,13 @@
 //! Frames of one shard on their way out by the queue that it owns.
 
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
 use rustix::net::{SendFlags, send};
 
 use super::queue::{PLACE_BYTES, QueueEnd, SEND_PLACES, Sending};
 use super::ring::{Descriptor, Mapping};
 use crate::packet::routes::ETHERNET_BYTES;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 /// Longest payload that every interface takes with any headers (RFC 8200 section 5). What is longer may be
 /// longer than the MTU, which a packet socket knows and an XDP socket does not.
