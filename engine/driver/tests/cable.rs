@@ -151,7 +151,7 @@ fn talk(driver: DriverChoice, [here, there]: [IpAddr; 2], other_end: &str) {
 /// Whether a right is missing, or a part of the kernel. A program that its verifier does not like is
 /// refused otherwise (13).
 fn is_not_possible_here(text: &str) -> bool {
-    [1, 22, 38, 95, 97, 99].iter().any(|number| text.contains(&format!("(os error {number})")))
+    [1, 22, 38, 95, 97, 99, 105].iter().any(|number| text.contains(&format!("(os error {number})")))
 }
 
 #[test]
