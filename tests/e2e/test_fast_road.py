@@ -49,6 +49,8 @@ class Cable:
 
     def add_macvlan(self):
         """Another interface at the server's end, on the same cable. Its driver knows nothing of XDP."""
+        # Or the cable's own interface would answer for the other's address.
+        self.here_output("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/v0/arp_ignore")
         ip("-n", self.here, "link", "add", "link", "v0", "name", "m0", "type", "macvlan", "mode", "bridge")
         ip("-n", self.here, "address", "add", "10.99.1.1/24", "dev", "m0")
         ip("-n", self.here, "link", "set", "m0", "up")

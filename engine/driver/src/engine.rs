@@ -43,7 +43,7 @@ pub struct Engine {
     /// Opens the sockets of streams; none where all are steered into one of each shard.
     sockets: Option<SocketPlan>,
     /// Ends the steering when it is dropped, after the shards.
-    packets: Option<PacketKeeper>,
+    packets: Option<Box<PacketKeeper>>,
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     tenants: HashMap<SessionKey, Tenant>,
@@ -178,7 +178,7 @@ impl Engine {
 
     /// The memory of all shards, by part.
     pub fn memory_plan(&self) -> MemoryPlan {
-        let shared = self.packets.as_ref().map_or(0, PacketKeeper::shared_bytes);
+        let shared = self.packets.as_ref().map_or(0, |packets| packets.shared_bytes());
         MemoryPlan::of(&self.config, shared)
     }
 

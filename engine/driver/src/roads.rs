@@ -12,7 +12,7 @@ use crate::uring::Uring;
 pub(crate) enum Roads {
     Plain(Vec<SocketRoad<Plain>>),
     Uring(Vec<SocketRoad<Uring>>),
-    Packet(PacketKeeper, Vec<PacketRoad>),
+    Packet(Box<PacketKeeper>, Vec<PacketRoad>),
 }
 
 impl Roads {
@@ -94,6 +94,6 @@ impl Roads {
             true => StartFailure::Xdp { call, error },
             false => StartFailure::Packet { call, error },
         })?;
-        Ok(Self::Packet(keeper, roads))
+        Ok(Self::Packet(Box::new(keeper), roads))
     }
 }

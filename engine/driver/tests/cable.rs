@@ -63,6 +63,8 @@ impl Cable {
             // A machine may be without IPv6: then it is IPv4 twice.
             let _ = ip(&["-n", name, "address", "add", &v6, "dev", "v0", "nodad"]);
             assert!(ip(&["-n", name, "link", "set", "v0", "up"]));
+            // Where free ports are looked for.
+            assert!(ip(&["-n", name, "link", "set", "lo", "up"]));
         }
         is_there.then_some(cable)
     }
