@@ -1,7 +1,8 @@
-"""The packet driver between network namespaces: the server in one, phones in the other, a cable between."""
+"""The packet driver and AF_XDP between network namespaces: the server in one, phones in the other, a cable between."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,9 @@ from server import ROOT, Server
 
 LOADTEST = ROOT / "target/release/loadtest"
 PORTS = (16384, 17407)
+# How a start ends without the rights, or on a kernel without the part: the call was refused so. A program that the
+# kernel's verifier does not like is refused otherwise (13).
+NOT_HERE = re.compile(r"does not work here: .*\(os error (1|22|38|95|97|105)\)")
 
 
 def ip(*words):
@@ -18,7 +22,7 @@ def ip(*words):
 
 
 class Cable:
-    """Two namespaces, joined by a pair of Ethernet interfaces."""
+    """Two namespaces, joined by a pair of Ethernet interfaces with two queues each."""
 
     def __init__(self):
         self.here, self.there = (f"mixminus-{os.getpid()}-{end}" for end in "ab")
@@ -27,7 +31,9 @@ class Cable:
         for name in (self.here, self.there):
             ip("netns", "add", name)
             ip("-n", name, "link", "set", "lo", "up")
-        ip("-n", self.here, "link", "add", "v0", "type", "veth", "peer", "name", "v0", "netns", self.there)
+        queues = ("numrxqueues", "2", "numtxqueues", "2")
+        ip("-n", self.here, "link", "add", "v0", *queues, "type", "veth",
+           "peer", "name", "v0", "netns", self.there, *queues)
         self.bring_up("v0", "10.99.0")
         return self
 
@@ -41,6 +47,15 @@ class Cable:
             ip("-n", name, "link", "add", "link", "v0", "name", "v0.7", "type", "vlan", "id", "7")
         self.bring_up("v0.7", "10.99.7")
 
+    def add_macvlan(self):
+        """Another interface at the server's end, on the same cable. Its driver knows nothing of XDP."""
+        # Or the cable's own interface would answer for the other's address.
+        self.here_output("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/v0/arp_ignore")
+        ip("-n", self.here, "link", "add", "link", "v0", "name", "m0", "type", "macvlan", "mode", "bridge")
+        ip("-n", self.here, "address", "add", "10.99.1.1/24", "dev", "m0")
+        ip("-n", self.here, "link", "set", "m0", "up")
+        ip("-n", self.there, "address", "add", "10.99.1.2/24", "dev", "v0")
+
     def __exit__(self, *_):
         for name in (self.here, self.there):
             ip("netns", "delete", name)
@@ -50,27 +65,32 @@ class Cable:
         done = subprocess.run(["ip", "netns", "exec", self.here, *words], check=True, capture_output=True, text=True)
         return done.stdout
 
-    def frames_sent(self):
-        """Packets that left by the cable, and packets of UDP or raw sockets that the kernel routed."""
-        links = json.loads(self.here_output("ip", "-json", "-statistics", "link", "show", "v0"))
+    def link(self, interface="v0"):
+        """What the kernel says of an interface at the server's end."""
+        return json.loads(self.here_output("ip", "-json", "-statistics", "link", "show", interface))[0]
+
+    def traffic(self):
+        """Packets that left and that came by the cable, and those that the kernel's IP has sent and has seen."""
+        cable = self.link()["stats64"]
         head, values = [
             line.split() for line in self.here_output("cat", "/proc/net/snmp").splitlines() if line.startswith("Ip:")]
-        return links[0]["stats64"]["tx"]["packets"], int(values[head.index("OutRequests")])
+        kernel = dict(zip(head[1:], map(int, values[1:])))
+        return cable["tx"]["packets"], cable["rx"]["packets"], kernel["OutRequests"], kernel["InReceives"]
 
 
 class ServerAt(Server):
-    """A server in a namespace, on all of its addresses. Its API is on the namespace's own loopback."""
+    """A server in a namespace. Its API is on the namespace's own loopback."""
 
-    def __init__(self, cable):
+    def __init__(self, cable, driver, address="0.0.0.0", shards=2, sip_port=5060):
         super().__init__(
-            sip={"udp": ["0.0.0.0:5060"], "tcp": []},
-            rtp={"address": "0.0.0.0", "ports": f"{PORTS[0]}-{PORTS[1]}", "shards": 2, "driver": "packet"})
+            sip={"udp": [f"0.0.0.0:{sip_port}"], "tcp": []},
+            rtp={"address": address, "ports": f"{PORTS[0]}-{PORTS[1]}", "shards": shards, "driver": driver})
         self.cable = cable
         self.prefix = ("ip", "netns", "exec", cable.here)
 
     def _is_ready(self):
         if not self.is_alive():
-            if "the packet driver does not work here" in self.output():
+            if NOT_HERE.search(self.output()):
                 raise unittest.SkipTest(self.output())
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.output()}")
         ask = f"import urllib.request; print(urllib.request.urlopen('{self.api}/health', timeout=5).status)"
@@ -99,8 +119,7 @@ def may_build_namespaces():
         return False
 
 
-@unittest.skipUnless(may_build_namespaces(), "network namespaces need the right to make them (root)")
-class FastRoad(unittest.TestCase):
+class Hearing(unittest.TestCase):
     def assert_everyone_heard(self, report):
         hearing = report["media"]["hearing"]
         self.assertEqual(report["signalling"]["answered"], 20, report)
@@ -110,24 +129,31 @@ class FastRoad(unittest.TestCase):
         self.assertEqual(report["media"]["unlawful"], 0, report)
         self.assertEqual(report["media"]["strays"], 0, report)
 
-    def assert_sent_as_frames(self, before, after):
-        """Nearly everything went past the kernel's routing: what did not are SIP and one packet in 256."""
-        frames, routed = (now - then for then, now in zip(before, after))
-        self.assertGreater(frames, 5000)
-        self.assertLess(routed, frames / 10)
-
-    def play_over_frames(self, cable, server, address):
-        before = cable.frames_sent()
+    def play(self, cable, server, address):
+        """Plays rooms; how many packets left and came by the cable, and how many the kernel's IP sent and saw."""
+        before = cable.traffic()
         self.assert_everyone_heard(server.play(address))
-        self.assert_sent_as_frames(before, cable.frames_sent())
+        return [now - then for then, now in zip(before, cable.traffic())]
+
+    def replace_network_card(self, cable):
+        """The phones' host gets another hardware address, and says so as hosts do."""
+        notify = "echo 1 > /proc/sys/net/ipv4/conf/v0/arp_notify"
+        subprocess.run(["ip", "netns", "exec", cable.there, "sh", "-c", notify], check=True)
+        ip("-n", cable.there, "link", "set", "v0", "address", "02:00:00:00:00:07")
+
+
+@unittest.skipUnless(may_build_namespaces(), "network namespaces need the right to make them (root)")
+class FastRoad(Hearing):
+    def play_over_frames(self, cable, server, address):
+        """Nearly everything goes past the kernel's routing: what does not are SIP and one packet in 256."""
+        sent, _, routed, _ = self.play(cable, server, address)
+        self.assertGreater(sent, 5000)
+        self.assertLess(routed, sent / 10)
 
     def test_rooms_over_the_cable_and_after_a_neighbour_changed(self):
-        with Cable() as cable, ServerAt(cable) as server:
+        with Cable() as cable, ServerAt(cable, "packet") as server:
             self.play_over_frames(cable, server, "10.99.0.1")
-            # The phones' host gets another network card, and says so as hosts do.
-            notify = "echo 1 > /proc/sys/net/ipv4/conf/v0/arp_notify"
-            subprocess.run(["ip", "netns", "exec", cable.there, "sh", "-c", notify], check=True)
-            ip("-n", cable.there, "link", "set", "v0", "address", "02:00:00:00:00:07")
+            self.replace_network_card(cable)
             self.play_over_frames(cable, server, "10.99.0.1")
 
     def test_rooms_over_a_vlan(self):
@@ -136,8 +162,67 @@ class FastRoad(unittest.TestCase):
                 cable.add_vlan()
             except subprocess.CalledProcessError as refused:
                 self.skipTest(f"this kernel has no VLANs: {refused.stderr.strip()}")
-            with ServerAt(cable) as server:
+            with ServerAt(cable, "packet") as server:
                 self.play_over_frames(cable, server, "10.99.7.1")
+
+
+@unittest.skipUnless(may_build_namespaces(), "network namespaces need the right to make them (root)")
+class Xdp(Hearing):
+    def play_past_the_kernel(self, cable, server, address):
+        """Nearly nothing is seen by the kernel's IP, in either direction: what is, are SIP and one packet in 256."""
+        sent, came, routed, seen = self.play(cable, server, address)
+        self.assertGreater(min(sent, came), 5000)
+        self.assertLess(routed, sent / 10)
+        self.assertLess(seen, came / 10)
+
+    def assert_takes_media(self, cable, interface, mode):
+        """The kernel names the mode of a program at the interface: 1 in the driver, 2 in front of the network stack."""
+        self.assertEqual(cable.link(interface).get("xdp", {}).get("mode"), mode)
+
+    def test_rooms_over_more_shards_than_queues_and_after_a_neighbour_changed(self):
+        with Cable() as cable, ServerAt(cable, "xdp", "10.99.0.1", shards=3) as server:
+            self.assert_takes_media(cable, "v0", 1)
+            self.play_past_the_kernel(cable, server, "10.99.0.1")
+            self.replace_network_card(cable)
+            self.play_past_the_kernel(cable, server, "10.99.0.1")
+
+    def test_rooms_where_the_driver_knows_nothing_of_xdp(self):
+        with Cable() as cable:
+            try:
+                cable.add_macvlan()
+            except subprocess.CalledProcessError as refused:
+                self.skipTest(f"this kernel has no macvlan: {refused.stderr.strip()}")
+            with ServerAt(cable, "xdp", "10.99.1.1") as server:
+                self.assert_takes_media(cable, "m0", 2)
+                self.play_past_the_kernel(cable, server, "10.99.1.1")
+
+    def test_a_killed_server_leaves_no_program_behind_and_the_next_one_starts(self):
+        with Cable() as cable:
+            for _ in range(3):
+                with ServerAt(cable, "xdp", "10.99.0.1") as server:
+                    self.assert_takes_media(cable, "v0", 1)
+                    server.process.kill()
+                    server.process.wait()
+                self.assertNotIn("xdp", cable.link())
+
+    def test_a_second_server_on_the_interface_is_told_why_it_cannot_start(self):
+        with Cable() as cable, ServerAt(cable, "xdp", "10.99.0.1") as first:
+            second = ServerAt(cable, "xdp", "10.99.0.1", sip_port=5070)
+            self.addCleanup(second.close)
+            with self.assertRaisesRegex(AssertionError, "the interface v0 has an XDP program already"):
+                second.start()
+            self.assertTrue(first.is_alive())
+            self.assert_takes_media(cable, "v0", 1)
+
+    def test_without_an_ethernet_interface_it_does_not_start_or_takes_another_driver_as_configured(self):
+        with Cable() as cable:
+            refused = ServerAt(cable, "xdp", "127.0.0.1")
+            self.addCleanup(refused.close)
+            with self.assertRaisesRegex(AssertionError, "no Ethernet interface has the address 127.0.0.1"):
+                refused.start()
+            with ServerAt(cable, "xdp-or-sockets") as server:
+                self.assertIn("an address of one interface must be given", server.output())
+                self.assertIn("packets by packet", server.output())
 
 
 if __name__ == "__main__":

@@ -72,6 +72,11 @@ impl StampClock {
     }
 }
 
+/// What the kernel's own clock shows, which BPF programs see.
+pub(crate) fn monotonic_nanos() -> u64 {
+    read(ClockId::Monotonic)
+}
+
 fn read(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64

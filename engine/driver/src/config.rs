@@ -21,12 +21,21 @@ pub enum DriverChoice {
     Packet,
     /// The same where the system allows it, else as `Auto`, with a warning.
     PacketOrSockets,
+    /// As `Packet`, and AF_XDP by the interface that has the media address, or no start.
+    Xdp,
+    /// The same where the system allows it, else as `PacketOrSockets`, with a warning.
+    XdpOrSockets,
 }
 
 impl DriverChoice {
     /// Whether streams have no sockets of their own.
     pub(crate) fn is_steered(self) -> bool {
-        matches!(self, Self::Packet | Self::PacketOrSockets)
+        matches!(self, Self::Packet | Self::PacketOrSockets | Self::Xdp | Self::XdpOrSockets)
+    }
+
+    /// Whether there is no start with sockets for each stream.
+    pub(crate) fn must_be_steered(self) -> bool {
+        matches!(self, Self::Packet | Self::Xdp)
     }
 }
 

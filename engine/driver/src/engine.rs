@@ -43,7 +43,7 @@ pub struct Engine {
     /// Opens the sockets of streams; none where all are steered into one of each shard.
     sockets: Option<SocketPlan>,
     /// Ends the steering when it is dropped, after the shards.
-    packets: Option<PacketKeeper>,
+    packets: Option<Box<PacketKeeper>>,
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     tenants: HashMap<SessionKey, Tenant>,
@@ -115,7 +115,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Which driver carries the packets: `io_uring`, `plain` or `packet`.
+    /// Which driver carries the packets: `io_uring`, `plain`, `packet` or `xdp`.
     pub fn driver(&self) -> &'static str {
         self.driver
     }
@@ -178,7 +178,8 @@ impl Engine {
 
     /// The memory of all shards, by part.
     pub fn memory_plan(&self) -> MemoryPlan {
-        MemoryPlan::of(&self.config)
+        let shared = self.packets.as_ref().map_or(0, |packets| packets.shared_bytes());
+        MemoryPlan::of(&self.config, shared)
     }
 
     /// Facts dropped because the control plane did not read them for too long: digits, talking

@@ -51,6 +51,13 @@ pub enum StartFailure {
         /// What the system said.
         error: io::Error,
     },
+    /// AF_XDP was asked for and does not work here.
+    Xdp {
+        /// Which call failed, or what is not as it must be.
+        call: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A shard's thread could not be set up.
     Thread {
         /// Which shard.
@@ -94,6 +101,12 @@ impl fmt::Display for StartFailure {
                 "the packet driver does not work here: {call}: {error} (it needs Linux 5.9 and the \
                  capabilities CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW)"
             ),
+            Self::Xdp { call, error } => write!(
+                f,
+                "the xdp driver does not work here: {call}: {error} (it needs Linux 5.9, the capabilities \
+                 CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW, memory that may be locked, and an Ethernet \
+                 interface of its own that has the media address)"
+            ),
             Self::Thread { shard, call, error } => {
                 write!(f, "the thread of shard {shard} could not be set up: {call}: {error}")
             }
@@ -108,6 +121,7 @@ impl std::error::Error for StartFailure {
             Self::Bind { error, .. }
             | Self::IoUring { error, .. }
             | Self::Packet { error, .. }
+            | Self::Xdp { error, .. }
             | Self::Thread { error, .. } => Some(error),
             _ => None,
         }

@@ -13,7 +13,7 @@
 //! Two roads lead to the network, behind one private trait: a socket for each stream, served by
 //! `io_uring` (chunks of one-shot operations that complete inline; nothing is ever left pending)
 //! or by plain `recv` and `send`; and the packet road, where one steered socket receives for all
-//! streams of a shard and frames of our own go out.
+//! streams of a shard and frames of our own go out, with AF_XDP as a shortcut of it.
 
 mod batch;
 mod carrier;

@@ -34,7 +34,8 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    pub(crate) fn of(config: &EngineConfig) -> Self {
+    /// The plan of an engine that shares so much memory with the kernel for frames, over all shards.
+    pub(crate) fn of(config: &EngineConfig, shared_bytes: usize) -> Self {
         let limits: &Limits = &config.limits;
         let is_steered = config.driver.is_steered();
         let sockets = if is_steered { 0 } else { 2 * limits.sessions_max as usize };
@@ -56,6 +57,10 @@ impl MemoryPlan {
                 false,
             ),
         ];
+        if shared_bytes > 0 {
+            let name = "frames shared with the kernel";
+            parts.push(MemoryPart { name, bytes: shared_bytes, reserved: true });
+        }
         if let Some(flight) = &config.flight {
             parts.push(part("flight recorder", flight.ring_bytes, true));
         }

@@ -12,7 +12,7 @@ use crate::uring::Uring;
 pub(crate) enum Roads {
     Plain(Vec<SocketRoad<Plain>>),
     Uring(Vec<SocketRoad<Uring>>),
-    Packet(PacketKeeper, Vec<PacketRoad>),
+    Packet(Box<PacketKeeper>, Vec<PacketRoad>),
 }
 
 impl Roads {
@@ -22,11 +22,15 @@ impl Roads {
             DriverChoice::Plain => Ok(Self::plain(config, plan)),
             DriverChoice::IoUring => Self::uring(config, plan),
             DriverChoice::Auto => Ok(Self::sockets(config, plan)),
-            DriverChoice::Packet => Self::packet(config),
-            DriverChoice::PacketOrSockets => Ok(Self::packet(config).unwrap_or_else(|failure| {
-                tracing::warn!(%failure, "using a socket for each stream");
-                Self::sockets(config, plan)
-            })),
+            DriverChoice::Packet => Self::packet(config, false),
+            DriverChoice::PacketOrSockets => Ok(Self::packet_or_sockets(config, plan)),
+            DriverChoice::Xdp => Self::packet(config, true),
+            DriverChoice::XdpOrSockets => {
+                Ok(Self::packet(config, true).unwrap_or_else(|failure| {
+                    tracing::warn!(%failure, "using the packet driver if possible");
+                    Self::packet_or_sockets(config, plan)
+                }))
+            }
         }
     }
 
@@ -35,6 +39,7 @@ impl Roads {
         match self {
             Self::Plain(_) => "plain",
             Self::Uring(_) => "io_uring",
+            Self::Packet(keeper, _) if keeper.is_xdp() => "xdp",
             Self::Packet(..) => "packet",
         }
     }
@@ -42,6 +47,13 @@ impl Roads {
     /// Whether each stream has sockets of its own.
     pub(crate) fn has_sockets(&self) -> bool {
         !matches!(self, Self::Packet(..))
+    }
+
+    fn packet_or_sockets(config: &EngineConfig, plan: SocketPlan) -> Self {
+        Self::packet(config, false).unwrap_or_else(|failure| {
+            tracing::warn!(%failure, "using a socket for each stream");
+            Self::sockets(config, plan)
+        })
     }
 
     /// `io_uring` where it works, else plain.
@@ -68,7 +80,7 @@ impl Roads {
         Ok(Self::Uring((0..config.shards.len()).map(road).collect::<Result<_, _>>()?))
     }
 
-    fn packet(config: &EngineConfig) -> Result<Self, StartFailure> {
+    fn packet(config: &EngineConfig, xdp: bool) -> Result<Self, StartFailure> {
         let plan = PacketPlan {
             address: config.bind,
             ports: config.ports,
@@ -76,9 +88,12 @@ impl Roads {
             receive_buffer_bytes: config.receive_buffer_bytes,
             stamps: config.arrival_timestamps,
             shards: config.shards.len(),
+            xdp,
         };
-        let (keeper, roads) =
-            packet::open(&plan).map_err(|(call, error)| StartFailure::Packet { call, error })?;
-        Ok(Self::Packet(keeper, roads))
+        let (keeper, roads) = packet::open(&plan).map_err(|(call, error)| match xdp {
+            true => StartFailure::Xdp { call, error },
+            false => StartFailure::Packet { call, error },
+        })?;
+        Ok(Self::Packet(Box::new(keeper), roads))
     }
 }

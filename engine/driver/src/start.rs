@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::config::{DriverChoice, EngineConfig};
+use crate::config::EngineConfig;
 use crate::failure::StartFailure;
 use crate::host;
 
@@ -21,7 +21,7 @@ pub(crate) fn check(config: &EngineConfig) -> Result<(), StartFailure> {
     if sessions_max > sessions_with_ports {
         return Err(StartFailure::Ports { sessions_max, sessions_with_ports });
     }
-    if config.driver != DriverChoice::Packet {
+    if !config.driver.must_be_steered() {
         host::allow_sockets(shards as u64, sessions_max).map_err(
             |(needed, allowed, sessions_max)| StartFailure::Files { needed, allowed, sessions_max },
         )?;

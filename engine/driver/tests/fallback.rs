@@ -57,17 +57,24 @@ fn without_io_uring_the_plain_driver_takes_over_unless_forbidden() {
 #[test]
 fn without_bpf_streams_get_sockets_unless_forbidden() {
     forbid(libc::SYS_bpf);
-    let mut engine = Engine::start(config(DriverChoice::PacketOrSockets, 1, 2)).unwrap();
-    assert_eq!(engine.driver(), "io_uring");
-    let (_, mut phone) = dial(&mut engine, Route::Echo, 1, 0x55);
-    until("an echo", || {
-        phone.speak();
-        phone.heard(0x55) > 0
-    });
-    engine.stop();
+    for driver in [DriverChoice::PacketOrSockets, DriverChoice::XdpOrSockets] {
+        let mut engine = Engine::start(config(driver, 1, 2)).unwrap();
+        assert_eq!(engine.driver(), "io_uring");
+        let (_, mut phone) = dial(&mut engine, Route::Echo, 1, 0x55);
+        until("an echo", || {
+            phone.speak();
+            phone.heard(0x55) > 0
+        });
+        engine.stop();
+    }
 
     let failure = Engine::start(config(DriverChoice::Packet, 1, 2)).unwrap_err();
     assert!(matches!(failure, StartFailure::Packet { .. }), "{failure}");
     let text = failure.to_string();
     assert!(text.contains("the packet driver") && text.contains("CAP_BPF"), "{text}");
+
+    let failure = Engine::start(config(DriverChoice::Xdp, 1, 2)).unwrap_err();
+    assert!(matches!(failure, StartFailure::Xdp { .. }), "{failure}");
+    let text = failure.to_string();
+    assert!(text.contains("the xdp driver") && text.contains("CAP_BPF"), "{text}");
 }

@@ -150,11 +150,15 @@ impl Shards {
                     ("plain", DriverChoice::Plain),
                     ("packet", DriverChoice::Packet),
                     ("packet-or-sockets", DriverChoice::PacketOrSockets),
+                    ("xdp", DriverChoice::Xdp),
+                    ("xdp-or-sockets", DriverChoice::XdpOrSockets),
                 ],
                 "How packets are moved. `auto`: by io_uring where the kernel allows it, else by \
                  plain system calls. `packet`: without a socket for each stream (docs/fast-road.md; \
                  needs CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW), or no start; `packet-or-sockets`: \
-                 the same where it is possible, else as `auto`.",
+                 the same where it is possible, else as `auto`. `xdp`: that, and AF_XDP by the interface \
+                 that has `address`, which must be given, or no start; `xdp-or-sockets`: the same where it \
+                 is possible, else as `packet-or-sockets`.",
             ),
             realtime: section.flag(
                 "realtime",

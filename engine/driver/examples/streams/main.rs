@@ -2,11 +2,16 @@
 //! core, and prints the shard's CPU time per stream and frame.
 //!
 //! `cargo run --release -p engine-driver --example streams -- [streams] [room size, 0: echo]
-//! [io_uring|plain|packet|bare] [seconds] [stamps] [realtime] [held|empty] [headers|all]
+//! [io_uring|plain|packet|xdp|bare] [seconds] [stamps] [realtime] [held|empty] [headers|all]
 //! [veth NAMESPACE HERE THERE]`
 //!
 //! `held`: everyone is on hold, nothing comes and nothing is sent; `empty`: as many rooms as streams are asked
 //! for, and nobody in them. What the shard takes of its core is printed for them.
+//!
+//! `facing HERE THERE [phones]` instead of `veth`: the other end of each stream is one of another such process, at
+//! THERE, which is given `phones`: its sessions are tones and silence. Phones with sockets would be dearer than
+//! the shard from some 6,000 streams on. On a veth the sender's core does the receiver's part in the kernel: each of two
+//! engines with the same driver thus counts a whole way out and a whole way in.
 //!
 //! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
 //! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
@@ -19,7 +24,7 @@ mod bare;
 mod phone;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use engine::flight::Kept;
@@ -54,6 +59,8 @@ struct Plan {
     here: IpAddr,
     there: IpAddr,
     namespace: Option<String>,
+    /// Another engine is at the other end; whether ours are the phones.
+    facing: Option<bool>,
     flight: Option<FlightConfig>,
 }
 
@@ -72,7 +79,7 @@ fn main() {
     }
     if plan.bare {
         let (bare, mut phones) = Bare::start(plan.streams, plan.realtime);
-        let seconds = measure(&plan, &mut phones, || bare.frames());
+        let seconds = measure(&plan, &mut phones, |_| bare.frames());
         print_result("bare", &plan, &phones, seconds);
         return bare.stop();
     }
@@ -83,12 +90,27 @@ fn main() {
         return engine.stop();
     }
     let mut phones = dial_all(&mut engine, &plan);
-    let seconds = measure(&plan, &mut phones, || {
+    let mut begun = report(&mut engine);
+    let seconds = measure(&plan, &mut phones, |is_warm| {
         drain(&mut engine);
-        report(&mut engine).rtp_sent
+        let report = report(&mut engine);
+        let sent = report.rtp_sent;
+        if !is_warm {
+            begun = report;
+        }
+        sent
     });
     print_result(engine.driver(), &plan, &phones, seconds);
-    let ShardReport { lateness, discards, send_failures, .. } = report(&mut engine);
+    let ended = report(&mut engine);
+    if plan.facing.is_some() {
+        let wanted = u64::from(plan.streams) * 50 * u64::from(plan.seconds);
+        let received = ended.rtp_received - begun.rtp_received;
+        println!(
+            "received {received} of {wanted}, blocks concealed {}",
+            ended.blocks_concealed - begun.blocks_concealed
+        );
+    }
+    let ShardReport { lateness, discards, send_failures, .. } = ended;
     println!("lateness {lateness:?}, discards {discards:?}, send failures {send_failures}");
     engine.stop();
 }
@@ -113,7 +135,8 @@ fn start(plan: &Plan) -> Engine {
     // All of them come at once, and what they cost is what we want to know.
     let overload = OverloadRule { refuse_above: NEVER_PERCENT, ..OverloadRule::default() };
     Engine::start(EngineConfig {
-        shards: vec![Some(SHARD_CORE)],
+        // Phones stay off the core that is measured.
+        shards: vec![Some(if plan.facing == Some(true) { 0 } else { SHARD_CORE })],
         limits: Limits {
             sessions_max: plan.streams + PORTS_OF_OTHERS,
             rooms_max: plan.streams,
@@ -125,45 +148,67 @@ fn start(plan: &Plan) -> Engine {
         arrival_timestamps: plan.arrival_timestamps,
         bind: plan.here,
         flight: plan.flight.clone(),
-        ..EngineConfig::new(PortPlan { first: FIRST_PORT, block: 16384 })
+        ..EngineConfig::new(PortPlan {
+            first: FIRST_PORT,
+            block: (2 * plan.streams).next_power_of_two().max(16384),
+        })
     })
     .unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
     let mut room = None;
-    let sockets = Phone::sockets(plan.streams, plan.there, plan.namespace.clone());
-    let dial = |(index, socket)| {
-        if plan.room_size > 0 && index % plan.room_size == 0 {
+    let mut open = |engine: &mut Engine, index: u32, other: &dyn Fn(u16) -> SocketAddr| {
+        if plan.room_size > 0 && index.is_multiple_of(plan.room_size) && plan.facing != Some(true) {
             room = Some(open_room(engine));
         }
         let session = engine.reserve(room.map(RoomKey::shard)).expect("a free slot");
-        let media = SocketAddr::from((plan.here, engine.rtp_port(session)));
-        let phone = Phone::calling(socket, media, index);
-        let route = room.map_or(Route::Echo, Route::Room);
-        open_session(engine, session, phone.address(), route, index, plan.idle.is_some());
-        phone
+        let port = engine.rtp_port(session);
+        let route = match plan.facing {
+            Some(true) if talks(index, plan.room_size) => Route::Tone,
+            Some(true) => Route::Idle,
+            _ => room.map_or(Route::Echo, Route::Room),
+        };
+        open_session(engine, session, other(port), route, index, plan.idle.is_some());
+        SocketAddr::from((plan.here, port))
+    };
+    if plan.facing.is_some() {
+        for index in 0..plan.streams {
+            open(engine, index, &|port| SocketAddr::from((plan.there, port)));
+        }
+        return Vec::new();
+    }
+    let sockets = Phone::sockets(plan.streams, plan.there, plan.namespace.clone());
+    let dial = |(index, socket): (u32, UdpSocket)| {
+        let address = socket.local_addr().expect("bound");
+        let media = open(engine, index, &|_| address);
+        Phone::calling(socket, media, index)
     };
     (0..).zip(sockets).map(dial).collect()
 }
 
+/// Three of each room; of those alone, all.
+fn talks(index: u32, room_size: u32) -> bool {
+    room_size == 0 || index % room_size < 3
+}
+
 /// CPU time per stream-frame (one packet in and one out), second by second.
-fn measure(plan: &Plan, phones: &mut [Phone], mut sent: impl FnMut() -> u64) -> Vec<f64> {
-    let mut second = |round: u32, phones: &mut [Phone]| {
+fn measure(plan: &Plan, phones: &mut [Phone], mut sent: impl FnMut(bool) -> u64) -> Vec<f64> {
+    let mut second = |round: u32, phones: &mut [Phone], is_warm: bool| {
         for round in round..round + 50 {
             play(phones, round, plan.room_size);
         }
-        (shard_cpu(), sent())
+        (shard_cpu(), sent(is_warm))
     };
     for round in 0..WARM_UP {
-        second(round * 50, phones);
+        second(round * 50, phones, false);
     }
-    let mut before = second(WARM_UP * 50, phones);
+    let mut before = second(WARM_UP * 50, phones, false);
     for phone in &mut *phones {
         (phone.sent, phone.received, phone.gap_max_us) = (0, 0, 0);
     }
     let per_frame = |number: u32| {
-        let after = second((WARM_UP + 1 + number) * 50, phones);
+        let after = second((WARM_UP + 1 + number) * 50, phones, true);
         let nanos = (after.0 - before.0).as_nanos() as f64;
         let frames = (after.1 - before.1).max(1) as f64;
         before = after;
@@ -176,10 +221,11 @@ fn arguments() -> Plan {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default| words.get(at).and_then(|w| w.parse().ok()).unwrap_or(default);
     let has = |word: &str| words.iter().any(|w| w == word);
-    let veth = words.iter().position(|w| w == "veth");
-    let after_veth = |offset: usize| -> Option<&String> { words.get(veth? + offset) };
+    let after = |word: &str, offset: usize| -> Option<&String> {
+        words.get(words.iter().position(|w| w == word)? + offset)
+    };
     let address = |offset| {
-        let word = after_veth(offset);
+        let word = after("veth", offset).or_else(|| after("facing", offset - 1));
         word.map_or(Ipv4Addr::LOCALHOST.into(), |w| w.parse().expect("an address"))
     };
     let recorder = |kept| FlightConfig { kept, ring_bytes: 8 << 20, late: None };
@@ -190,6 +236,7 @@ fn arguments() -> Plan {
         driver: match () {
             () if has("plain") => DriverChoice::Plain,
             () if has("packet") => DriverChoice::Packet,
+            () if has("xdp") => DriverChoice::Xdp,
             () => DriverChoice::IoUring,
         },
         bare: has("bare"),
@@ -199,7 +246,8 @@ fn arguments() -> Plan {
         idle: has("held").then_some(Idle::Held).or(has("empty").then_some(Idle::Empty)),
         here: address(2),
         there: address(3),
-        namespace: after_veth(1).cloned(),
+        namespace: after("veth", 1).cloned(),
+        facing: has("facing").then(|| has("phones")),
         flight: kept.map(recorder),
     }
 }
@@ -301,9 +349,11 @@ fn print_result(name: &str, plan: &Plan, phones: &[Phone], mut seconds: Vec<f64>
         50.0 * median,
         50.0 * best,
     );
-    println!(
-        "sent {sent}, received {received}, longest gap p50 {} ms, max {} ms",
-        gaps[gaps.len() / 2] / 1000,
-        gaps[gaps.len() - 1] / 1000,
-    );
+    if !phones.is_empty() {
+        println!(
+            "sent {sent}, received {received}, longest gap p50 {} ms, max {} ms",
+            gaps[gaps.len() / 2] / 1000,
+            gaps[gaps.len() - 1] / 1000,
+        );
+    }
 }

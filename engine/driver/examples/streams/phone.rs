@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::talks;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use socket2::SockRef;
@@ -85,8 +86,7 @@ pub(crate) fn play(phones: &mut [Phone], round: u32, room_size: u32) {
         let now_us = sleep_until_slot(round, slot);
         let of = |slot| (slot * count / SLOTS) as usize;
         for (index, phone) in (of(slot)..).zip(&mut phones[of(slot)..of(slot + 1)]) {
-            let talks = room_size == 0 || (index as u32 % room_size) < 3;
-            phone.turn(round, talks, now_us);
+            phone.turn(round, talks(index as u32, room_size), now_us);
         }
     }
 }

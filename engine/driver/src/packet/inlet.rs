@@ -1,4 +1,5 @@
-//! One socket for all streams of a shard, read many datagrams at a time.
+//! One socket for all streams of a shard, read many datagrams at a time, and the queues of AF_XDP
+//! where there are some.
 
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,7 +11,8 @@ use media_units::{Arrival, Instant, PERIOD, PHASES};
 use socket2::Socket;
 
 use super::outlet::PacketOutlet;
-use super::{BATCH, Failure};
+use super::xdp::QueueInlet;
+use super::{BATCH, Failure, PortBlock};
 use crate::carrier::Carrier;
 use crate::clock::StampClock;
 use crate::message;
@@ -47,8 +49,8 @@ pub(crate) fn prepare(socket: &Socket, stamps: bool, buffer_bytes: usize) -> Res
 /// The way in of one shard.
 pub(crate) struct PacketInlet {
     socket: OwnedFd,
-    first_port: u16,
-    sessions_max: u32,
+    queues: Vec<QueueInlet>,
+    ports: PortBlock,
     stamps: bool,
     places: Box<[Place]>,
     /// Each points to its place.
@@ -75,13 +77,18 @@ pub(crate) const fn memory_bytes() -> usize {
 }
 
 impl PacketInlet {
-    pub(crate) fn new(socket: OwnedFd, first_port: u16, sessions_max: u32, stamps: bool) -> Self {
+    pub(crate) fn new(
+        socket: OwnedFd,
+        ports: PortBlock,
+        stamps: bool,
+        queues: Vec<QueueInlet>,
+    ) -> Self {
         let mut places: Box<[Place]> = (0..BATCH)
             // SAFETY: integers, null pointers and bytes: all zeros is a valid place.
             .map(|_| unsafe { MaybeUninit::<Place>::zeroed().assume_init() })
             .collect();
         let headers = places.iter_mut().map(Place::header).collect();
-        Self { socket, first_port, sessions_max, stamps, places, headers, is_read: false }
+        Self { socket, queues, ports, stamps, places, headers, is_read: false }
     }
 
     /// Reads up to a batch; how many datagrams came.
@@ -106,11 +113,7 @@ impl PacketInlet {
 
     /// Whose port a datagram was sent to, where it is one of this shard's.
     fn recipient(&self, index: usize) -> Option<(u32, Port)> {
-        let header = &self.headers[index].msg_hdr;
-        let offset = destination_port(header)?.checked_sub(self.first_port)?;
-        let slot = u32::from(offset / 2);
-        let port = if offset.is_multiple_of(2) { Port::Rtp } else { Port::Rtcp };
-        (slot < self.sessions_max).then_some((slot, port))
+        self.ports.recipient(destination_port(&self.headers[index].msg_hdr)?)
     }
 
     fn datagram(&self, index: usize, now: Instant, stamps: StampClock) -> Option<Datagram<'_>> {
@@ -149,7 +152,10 @@ impl Inlet<PacketOutlet> for PacketInlet {
         if mem::replace(&mut self.is_read, true) {
             return;
         }
-        for _ in 0..(PER_SESSION_MAX * self.sessions_max as usize).div_ceil(BATCH) {
+        for queue in &mut self.queues {
+            queue.read(self.ports, shard, carrier, now);
+        }
+        for _ in 0..(PER_SESSION_MAX * self.ports.sessions_max as usize).div_ceil(BATCH) {
             let received = self.receive();
             for index in 0..received {
                 if index + AHEAD < received

@@ -10,12 +10,13 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType, RouteVia,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::Failure;
+use super::frame::{ETHERNET_IPV4, ETHERNET_IPV6};
 use super::routes::{ETHERNET_BYTES, Hop};
 
 /// The kernel's routes, neighbours and links, one question at a time.
@@ -34,6 +35,16 @@ struct Route {
     source: IpAddr,
 }
 
+/// An Ethernet interface.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) hardware: [u8; 6],
+    /// How many queues it can send by.
+    pub(crate) send_queues: u32,
+}
+
 impl KernelTables {
     pub(crate) fn open(address: IpAddr) -> Result<Self, Failure> {
         let socket = open(&[])?;
@@ -46,9 +57,9 @@ impl KernelTables {
     /// the interface is no Ethernet.
     pub(crate) fn hop(&mut self, to: IpAddr) -> Option<Hop> {
         let route = self.route(to)?;
-        let ours = self.link(route.interface)?;
+        let ours = self.link(route.interface)?.hardware;
         let theirs = self.neighbour(route.interface, route.neighbour)?;
-        let kind: u16 = if to.is_ipv4() { 0x0800 } else { 0x86dd };
+        let kind = if to.is_ipv4() { ETHERNET_IPV4 } else { ETHERNET_IPV6 };
         let mut ethernet = [0; ETHERNET_BYTES];
         ethernet[..6].copy_from_slice(&theirs);
         ethernet[6..12].copy_from_slice(&ours);
@@ -60,11 +71,25 @@ impl KernelTables {
         })
     }
 
+    /// The Ethernet interface that has this address.
+    pub(crate) fn interface_of(&mut self, address: IpAddr) -> Option<Link> {
+        let mut question = route_question(address);
+        // The entry of the table itself: that of an own address names its interface, not the loopback.
+        question.header.flags.insert(RouteFlags::FibMatch);
+        let RouteNetlinkMessage::NewRoute(answer) =
+            self.ask(RouteNetlinkMessage::GetRoute(question))?
+        else {
+            return None;
+        };
+        let index = answer.attributes.iter().find_map(|attribute| match attribute {
+            RouteAttribute::Oif(index) => Some(*index),
+            _ => None,
+        })?;
+        self.link(index).filter(|_| answer.header.kind == RouteType::Local)
+    }
+
     fn route(&mut self, to: IpAddr) -> Option<Route> {
-        let mut question = RouteMessage::default();
-        question.header.address_family = family(to);
-        question.header.destination_prefix_length = if to.is_ipv4() { 32 } else { 128 };
-        question.attributes.push(RouteAttribute::Destination(to.into()));
+        let mut question = route_question(to);
         if let Some(source) = self.address.filter(|source| source.is_ipv4() == to.is_ipv4()) {
             question.header.source_prefix_length = question.header.destination_prefix_length;
             question.attributes.push(RouteAttribute::Source(source.into()));
@@ -95,8 +120,7 @@ impl KernelTables {
         Some(Route { interface: interface?, neighbour, source: source? })
     }
 
-    /// The hardware address of an Ethernet interface.
-    fn link(&mut self, interface: u32) -> Option<[u8; 6]> {
+    fn link(&mut self, interface: u32) -> Option<Link> {
         let mut question = LinkMessage::default();
         question.header.index = interface;
         let answer = match self.ask(RouteNetlinkMessage::GetLink(question))? {
@@ -107,10 +131,16 @@ impl KernelTables {
             }
             _ => return None,
         };
-        answer.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::Address(address) => address.as_slice().try_into().ok(),
-            _ => None,
-        })
+        let (mut name, mut hardware, mut send_queues) = (String::new(), None, 1);
+        for attribute in answer.attributes {
+            match attribute {
+                LinkAttribute::IfName(own) => name = own,
+                LinkAttribute::Address(address) => hardware = address.as_slice().try_into().ok(),
+                LinkAttribute::NumTxQueues(count) => send_queues = count,
+                _ => {}
+            }
+        }
+        Some(Link { index: interface, name, hardware: hardware?, send_queues })
     }
 
     /// The hardware address of a neighbour that can be reached, as far as the kernel knows.
@@ -217,6 +247,14 @@ fn open(groups: &[u32]) -> Result<Socket, Failure> {
             .map_err(|error| ("setsockopt(NETLINK_ADD_MEMBERSHIP)", error))?;
     }
     Ok(socket)
+}
+
+fn route_question(to: IpAddr) -> RouteMessage {
+    let mut question = RouteMessage::default();
+    question.header.address_family = family(to);
+    question.header.destination_prefix_length = if to.is_ipv4() { 32 } else { 128 };
+    question.attributes.push(RouteAttribute::Destination(to.into()));
+    question
 }
 
 fn family(address: IpAddr) -> AddressFamily {

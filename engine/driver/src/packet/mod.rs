@@ -4,9 +4,11 @@
 //! Receiving stays the kernel's: its firewall and its checks apply as to any socket. Sending goes
 //! past its output firewall and its queueing, straight to the interface, where route and neighbour
 //! are known; where they are not, and for addresses of this machine, by a raw socket and the
-//! kernel's own routing. No stream has a socket, so the kernel keeps no stranger out: the shard
+//! kernel's own routing. With AF_XDP ([`xdp`]) frames go past the rest of the kernel's stack, too,
+//! both ways. No stream has a socket, so the kernel keeps no stranger out: the shard
 //! does, by the source it latched to.
 
+mod bpf;
 mod frame;
 mod hops;
 mod inlet;
@@ -14,11 +16,13 @@ mod kernel;
 mod outlet;
 mod routes;
 mod steering;
+mod xdp;
 
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
+use engine::Port;
 use engine_control::{Limits, PortPlan};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -28,6 +32,7 @@ use inlet::PacketInlet;
 use outlet::{PacketOutlet, Senders};
 use routes::{RouteAsker, Routes};
 use steering::Steering;
+use xdp::{XdpEnds, XdpKeeper};
 
 /// What went wrong, at which call.
 type Failure = (&'static str, io::Error);
@@ -37,6 +42,19 @@ type Failure = (&'static str, io::Error);
 pub(crate) struct PacketKeeper {
     _steering: Steering,
     _routes: Routes,
+    xdp: Option<XdpKeeper>,
+}
+
+impl PacketKeeper {
+    /// Whether AF_XDP is in use.
+    pub(crate) fn is_xdp(&self) -> bool {
+        self.xdp.is_some()
+    }
+
+    /// Bytes of all shards that are shared with the kernel.
+    pub(crate) fn shared_bytes(&self) -> usize {
+        self.xdp.as_ref().map_or(0, XdpKeeper::memory_bytes)
+    }
 }
 
 /// The packet road of one shard.
@@ -45,8 +63,31 @@ pub(crate) struct PacketRoad {
     senders: Senders,
     asker: RouteAsker,
     address: IpAddr,
-    first_port: u16,
+    ports: PortBlock,
     stamps: bool,
+    xdp: XdpEnds,
+}
+
+/// The ports of one shard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PortBlock {
+    first: u16,
+    sessions_max: u32,
+}
+
+impl PortBlock {
+    /// Whose port it is, where it is one of this shard's.
+    fn recipient(self, port: u16) -> Option<(u32, Port)> {
+        let offset = port.checked_sub(self.first)?;
+        let slot = u32::from(offset / 2);
+        let port = if offset.is_multiple_of(2) { Port::Rtp } else { Port::Rtcp };
+        (slot < self.sessions_max).then_some((slot, port))
+    }
+
+    /// The port of a session.
+    fn number(self, slot: u32, port: Port) -> u16 {
+        self.first + 2 * slot as u16 + u16::from(port == Port::Rtcp)
+    }
 }
 
 /// What the packet road is opened with.
@@ -57,6 +98,8 @@ pub(crate) struct PacketPlan<'a> {
     pub(crate) receive_buffer_bytes: usize,
     pub(crate) stamps: bool,
     pub(crate) shards: usize,
+    /// Whether to take the shortcut of AF_XDP.
+    pub(crate) xdp: bool,
 }
 
 /// Opens the road for every shard, or says what is missing for it.
@@ -65,14 +108,20 @@ pub(crate) fn open(plan: &PacketPlan<'_>) -> Result<(PacketKeeper, Vec<PacketRoa
     let references: Vec<_> = sockets.iter().collect();
     let steering = Steering::begin(plan.ports, plan.address, &references)?;
     let (routes, askers) = Routes::start(plan.shards, plan.limits.sessions_max, plan.address)?;
+    let (xdp, mut shortcuts) = match plan.xdp {
+        true => xdp::open(plan).map(|(keeper, ends)| (Some(keeper), ends))?,
+        false => (None, Vec::new()),
+    };
+    shortcuts.resize_with(plan.shards, XdpEnds::default);
     let mut roads = Vec::with_capacity(plan.shards);
-    for ((socket, asker), shard) in sockets.into_iter().zip(askers).zip(0..) {
-        let first_port = plan.ports.first + (shard * plan.ports.block) as u16;
+    for (((socket, asker), xdp), shard) in sockets.into_iter().zip(askers).zip(shortcuts).zip(0..) {
+        let first = plan.ports.first + (shard * plan.ports.block) as u16;
+        let ports = PortBlock { first, sessions_max: plan.limits.sessions_max };
         let senders = Senders::open(plan.address)?;
         let (address, stamps) = (plan.address, plan.stamps);
-        roads.push(PacketRoad { socket, senders, asker, address, first_port, stamps });
+        roads.push(PacketRoad { socket, senders, asker, address, ports, stamps, xdp });
     }
-    Ok((PacketKeeper { _steering: steering, _routes: routes }, roads))
+    Ok((PacketKeeper { _steering: steering, _routes: routes, xdp }, roads))
 }
 
 /// Bytes that the road of one shard reserves.
@@ -90,8 +139,9 @@ impl Road for PacketRoad {
 
     fn open(self, sessions_max: u32) -> (PacketInlet, PacketOutlet) {
         let hops = hops::Hops::new(self.asker, sessions_max);
-        let outlet = PacketOutlet::new(self.senders, hops, self.address, self.first_port);
-        (PacketInlet::new(self.socket, self.first_port, sessions_max, self.stamps), outlet)
+        let XdpEnds { inlets, outlet } = self.xdp;
+        let outlet = PacketOutlet::new(self.senders, hops, self.address, self.ports, outlet);
+        (PacketInlet::new(self.socket, self.ports, self.stamps, inlets), outlet)
     }
 }
 

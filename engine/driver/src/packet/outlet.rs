@@ -12,7 +12,8 @@ use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 use super::hops::{Hops, Way};
 use super::routes::{ETHERNET_BYTES, Hop};
-use super::{BATCH, Failure, frame};
+use super::xdp::QueueOutlet;
+use super::{BATCH, Failure, PortBlock, frame};
 use crate::network::SEND_BYTES_MAX;
 use crate::option;
 use crate::road::Outlet;
@@ -51,7 +52,9 @@ impl Senders {
 pub(crate) struct PacketOutlet {
     hops: Hops,
     address: IpAddr,
-    first_port: u16,
+    ports: PortBlock,
+    /// The way of frames by the interface that it is of, where there is one.
+    xdp: Option<QueueOutlet>,
     link: Queue,
     inet: Queue,
     inet6: Option<Queue>,
@@ -64,11 +67,18 @@ pub(crate) const fn memory_bytes() -> usize {
 }
 
 impl PacketOutlet {
-    pub(crate) fn new(senders: Senders, hops: Hops, address: IpAddr, first_port: u16) -> Self {
+    pub(crate) fn new(
+        senders: Senders,
+        hops: Hops,
+        address: IpAddr,
+        ports: PortBlock,
+        xdp: Option<QueueOutlet>,
+    ) -> Self {
         Self {
             hops,
             address,
-            first_port,
+            ports,
+            xdp,
             link: Queue::new(senders.link),
             inet: Queue::new(senders.inet),
             inet6: senders.inet6.map(Queue::new),
@@ -78,7 +88,6 @@ impl PacketOutlet {
 
     /// Our end of what is sent to this address, if by this source.
     fn from(&self, slot: u32, port: Port, to: IpAddr, source: Option<IpAddr>) -> SocketAddr {
-        let number = self.first_port + 2 * slot as u16 + u16::from(port == Port::Rtcp);
         let unspecified = || match to {
             IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => self.address,
@@ -88,15 +97,22 @@ impl PacketOutlet {
             Some(source) => source,
             None => unspecified(),
         };
-        SocketAddr::new(address, number)
+        SocketAddr::new(address, self.ports.number(slot, port))
     }
 
     fn push(&mut self, slot: u32, port: Port, to: SocketAddr, parts: [&[u8]; 2]) -> Option<()> {
         match self.hops.way(to.ip()) {
             Way::Frame(hop) => {
                 let from = self.from(slot, port, to.ip(), Some(hop.source));
-                let name = link_address(&hop);
-                self.link.push(&hop.ethernet, name, |packet| frame::write(packet, from, to, parts))
+                let write = |packet: &mut [u8]| frame::write(packet, from, to, parts);
+                let length = parts[0].len() + parts[1].len();
+                if let Some(queue) = &mut self.xdp
+                    && queue.carries(hop.interface, length)
+                {
+                    queue.push(&hop.ethernet, write)
+                } else {
+                    self.link.push(&hop.ethernet, link_address(&hop), write)
+                }
             }
             Way::Kernel(source) => {
                 let from = self.from(slot, port, to.ip(), source);
@@ -129,6 +145,9 @@ impl Outlet for PacketOutlet {
     fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
 
     fn flush(&mut self) {
+        if let Some(queue) = &mut self.xdp {
+            queue.flush();
+        }
         self.link.flush();
         self.inet.flush();
         if let Some(inet6) = &mut self.inet6 {

@@ -91,6 +91,11 @@ impl Phone {
     /// A phone that sends to `media` from a port of its own.
     pub(crate) fn new(media: SocketAddr, ssrc: u32, payload: u8) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        Self::on(socket, media, ssrc, payload)
+    }
+
+    /// A phone with this socket.
+    pub(crate) fn on(socket: UdpSocket, media: SocketAddr, ssrc: u32, payload: u8) -> Self {
         socket.set_nonblocking(true).expect("non-blocking");
         Self { socket, media, ssrc, payload, sequence: 0 }
     }
