@@ -146,10 +146,10 @@ impl Load<'_> {
     }
 
     fn come_back(&mut self, churn: &mut Churn<'_>, now: Instant) -> Result<(), Failure> {
-        let away = churn.away.clone();
-        let Some(call) = churn.one_of(&away).filter(|call| self.calls.is_over(*call)) else {
-            return Ok(());
-        };
+        // Whom the server hung up comes back, too: that it did is counted, and the load is as before.
+        let away: Vec<usize> = (0..self.seats.calls()).filter(|c| self.calls.is_over(*c)).collect();
+        let Some(call) = churn.one_of(&away) else { return Ok(()) };
+        churn.held.retain(|held| *held != call);
         churn.away.retain(|away| *away != call);
         churn.did(|done| &mut done.came_back);
         // The server may give it a port whose last packets, of the call before, still wait here.
