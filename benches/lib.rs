@@ -1,1 +1,3 @@
-//! One criterion file for each station of the packet's way.
+//! One criterion file for each station of the packet's way, and what they share.
+
+pub mod world;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use media_units::Instant;
 use sim::Seed;
-use sim::caller::{CallEvent, Caller, CallerOutput, Message, Settings};
+use sim::caller::{CallEvent, Caller, CallerOutput, Hold, Message, Settings};
 
 use crate::histogram::Histogram;
 use crate::sip_wire::SipWire;
@@ -20,6 +20,8 @@ pub(crate) struct Calls {
     /// Tells this run's Call-IDs from those of another.
     run: u64,
     all: Vec<Option<Call>>,
+    /// How often each was begun anew.
+    turns: Vec<u64>,
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     /// From INVITE to 200.
     pub(crate) setup: Histogram,
@@ -57,12 +59,19 @@ impl Calls {
         let seed = Seed::new(run);
         let all = (0..calls).map(|_| None).collect();
         let (setup, teardown) = (Histogram::default(), Histogram::default());
-        Self { wire, seed, run, all, timers: BinaryHeap::new(), setup, teardown }
+        let turns = vec![0; calls];
+        Self { wire, seed, run, all, turns, timers: BinaryHeap::new(), setup, teardown }
     }
 
     /// A Call-ID that tells which call it belongs to.
     pub(crate) fn call_id(&self, call: usize) -> String {
-        format!("{call:x}-{:016x}@loadtest", self.run)
+        format!("{call:x}.{:x}-{:016x}@loadtest", self.turns[call], self.run)
+    }
+
+    /// Gives a call that is over a new Call-ID, to be dialled again.
+    pub(crate) fn renew(&mut self, call: usize) {
+        self.turns[call] += 1;
+        self.all[call] = None;
     }
 
     /// Our own address for SIP.
@@ -77,8 +86,11 @@ impl Calls {
 
     fn call_of(&self, call_id: &str) -> Option<usize> {
         let (number, run) = call_id.strip_suffix("@loadtest")?.split_once('-')?;
-        let run = u64::from_str_radix(run, 16).ok()?;
-        usize::from_str_radix(number, 16).ok().filter(|_| run == self.run)
+        let (number, turn) = number.split_once('.')?;
+        let call = usize::from_str_radix(number, 16).ok()?;
+        let is_ours = u64::from_str_radix(run, 16) == Ok(self.run)
+            && u64::from_str_radix(turn, 16).ok().as_ref() == self.turns.get(call);
+        is_ours.then_some(call)
     }
 
     pub(crate) fn dial(
@@ -88,7 +100,8 @@ impl Calls {
         now: Instant,
         each: &mut impl FnMut(usize, CallEvent),
     ) {
-        let caller = Caller::new(settings, &self.seed.fork(call as u64));
+        let seed = self.seed.fork(call as u64).fork(self.turns[call]);
+        let caller = Caller::new(settings, &seed);
         self.all[call] = Some(Call { caller, asked: now });
         self.with(call, now, each, |caller, out| caller.dial(now, out));
     }
@@ -103,6 +116,24 @@ impl Calls {
             call.asked = now;
         }
         self.with(call, now, each, |caller, out| caller.hang_up(now, out));
+    }
+
+    /// Sends a re-INVITE. Says whether it could.
+    pub(crate) fn renegotiate(
+        &mut self,
+        call: usize,
+        hold: Hold,
+        now: Instant,
+        each: &mut impl FnMut(usize, CallEvent),
+    ) -> bool {
+        let mut is_asked = false;
+        self.with(call, now, each, |caller, out| is_asked = caller.renegotiate(hold, now, out));
+        is_asked
+    }
+
+    /// Whether the call stands.
+    pub(crate) fn is_talking(&self, call: usize) -> bool {
+        self.all[call].as_ref().is_some_and(|call| call.caller.is_talking())
     }
 
     /// Whether the call was not begun, or nothing more will happen to it.

@@ -1,6 +1,8 @@
 //! One run: dial, settle, measure, hang up. One thread, woken every half millisecond at an
 //! absolute deadline.
 
+pub(crate) mod churn;
+
 use std::time::Duration;
 
 use media_units::{Instant, PERIOD};
@@ -251,12 +253,7 @@ impl<'o> Load<'o> {
             report.packets_lost += lost;
             report.duplicates += u64::from(counts.duplicates);
             report.reordered += u64::from(counts.reordered);
-            report.unlawful += u64::from(
-                counts.timestamp_errors
-                    + counts.ssrc_changes
-                    + counts.payload_type_errors
-                    + counts.malformed,
-            );
+            report.unlawful += phone.receiver.unlawful();
         }
         report.packets_expected = report.packets_received + report.packets_lost;
         report.delivered_percent =
@@ -315,9 +312,21 @@ impl<'o> Load<'o> {
         self.lateness.record(now.since(deadline));
 
         self.media.send(self.slot);
+        self.hear(self.slot);
+
+        let mut events = Vec::new();
+        self.calls
+            .poll(now, &mut |call, event| events.push((call, event)))
+            .map_err(|error| Failure::Io("the connection to the server broke", error))?;
+        self.take(events);
+        Ok(())
+    }
+
+    /// Takes in what came to the sockets of a slot.
+    fn hear(&mut self, slot: u64) {
         let Self { media, gaps, measuring, .. } = self;
         let mut heard = Vec::new();
-        media.receive(self.slot, |number, phone, arrival| {
+        media.receive(slot, |number, phone, arrival| {
             if let (Arrival::Sound(Some(gap)), true) = (arrival, *measuring) {
                 gaps.record(gap);
             }
@@ -328,13 +337,6 @@ impl<'o> Load<'o> {
         for (listener, capture) in heard {
             self.hearing.judge(listener, &capture, &self.seats, &self.media.phones);
         }
-
-        let mut events = Vec::new();
-        self.calls
-            .poll(now, &mut |call, event| events.push((call, event)))
-            .map_err(|error| Failure::Io("the connection to the server broke", error))?;
-        self.take(events);
-        Ok(())
     }
 
     fn take(&mut self, events: Vec<(usize, CallEvent)>) {
@@ -355,7 +357,9 @@ impl<'o> Load<'o> {
                     self.standing[call] = false;
                     self.media.disconnect(call);
                 }
-                CallEvent::Ringing | CallEvent::NotRenegotiated(_) | CallEvent::Ended => {}
+                // Both sides asked at the same time (RFC 3261 section 14.1): that is lawful.
+                CallEvent::NotRenegotiated(491) | CallEvent::Ringing | CallEvent::Ended => {}
+                CallEvent::NotRenegotiated(_) => self.signalling.not_renegotiated += 1,
             }
         }
     }

@@ -18,15 +18,33 @@ mod search;
 mod seats;
 mod setups;
 mod sip_wire;
+mod soak;
 
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{Parser, Subcommand};
 use options::Options;
 use report::Report;
 use rustix::thread::{CpuSet, sched_setaffinity};
+use serde::Serialize;
+use soak::Soak;
+
+/// Dials many calls into the rooms of a SIP server, and measures what its callers get.
+#[derive(Debug, Parser)]
+#[command(version, about, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    load: Option<Options>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Soak(Soak),
+}
 
 /// Why nothing could be measured.
 #[derive(Debug)]
@@ -54,10 +72,15 @@ impl fmt::Display for Failure {
 
 /// 0: the bar was met. 1: it was missed. 2: nothing could be measured.
 fn main() -> ExitCode {
-    let options = Options::parse();
-    match measure(&options) {
-        Ok(report) if report.is_met() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(1),
+    let line = CommandLine::parse();
+    let outcome = match (line.command, line.load) {
+        (Some(Command::Soak(options)), _) => soak(&options),
+        (None, Some(options)) => measure(&options).map(|report| report.is_met()),
+        (None, None) => Err(Failure::Options("--server is needed".to_owned())),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(failure) => {
             eprintln!("loadtest: {failure}");
             ExitCode::from(2)
@@ -82,12 +105,27 @@ fn measure(options: &Options) -> Result<Report, Failure> {
     if !options.search {
         print!("{report}");
     }
-    if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&report).map_err(io::Error::from);
-        text.and_then(|text| std::fs::write(path, text + "\n"))
-            .map_err(|error| Failure::Io("cannot write the report", error))?;
-    }
+    write(options, &report)?;
     Ok(report)
+}
+
+/// Whether nothing leaked.
+fn soak(options: &Soak) -> Result<bool, Failure> {
+    options.check()?;
+    if let Some(core) = options.load.core {
+        pin(core)?;
+    }
+    let report = soak::run(options)?;
+    print!("{report}");
+    write(&options.load, &report)?;
+    Ok(report.is_met())
+}
+
+fn write(options: &Options, report: &impl Serialize) -> Result<(), Failure> {
+    let Some(path) = &options.json else { return Ok(()) };
+    let text = serde_json::to_string_pretty(report).map_err(io::Error::from);
+    text.and_then(|text| std::fs::write(path, text + "\n"))
+        .map_err(|error| Failure::Io("cannot write the report", error))
 }
 
 fn pin(core: usize) -> Result<(), Failure> {

@@ -22,7 +22,7 @@ pub(crate) const SLOT: Duration = Duration::from_micros(500);
 const SLOTS: usize = 40;
 /// Each socket is read once in so many slots. The kernel stamps the packets, so it costs nothing
 /// in accuracy.
-const READING_PERIOD: usize = 10;
+pub(crate) const READING_PERIOD: usize = 10;
 /// At most so many phones share a socket.
 const PHONES_PER_SOCKET: usize = 64;
 /// Packet times between two RTCP reports of a phone: 5 s.

@@ -35,12 +35,15 @@ pub(crate) struct ThreadUse {
 }
 
 /// Memory of a process, in KiB.
+#[expect(clippy::struct_field_names, reason = "the report's JSON names its units")]
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Memory {
     /// Resident set.
     pub(crate) rss_kib: u64,
     /// Resident set, shared pages divided among their users.
     pub(crate) pss_kib: u64,
+    /// Of it, what no file is behind: the process' own.
+    pub(crate) anonymous_kib: u64,
 }
 
 impl CpuTimes {
@@ -83,7 +86,11 @@ impl Memory {
             let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
             line.trim().strip_suffix("kB")?.trim().parse().ok()
         };
-        Some(Self { rss_kib: line("Rss:")?, pss_kib: line("Pss:")? })
+        Some(Self {
+            rss_kib: line("Rss:")?,
+            pss_kib: line("Pss:")?,
+            anonymous_kib: line("Anonymous:")?,
+        })
     }
 }
 

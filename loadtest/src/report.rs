@@ -38,6 +38,8 @@ pub(crate) struct Signalling {
     pub(crate) timed_out: usize,
     /// Ended by the server although nobody asked.
     pub(crate) hung_up: usize,
+    /// Re-INVITEs that were refused.
+    pub(crate) not_renegotiated: usize,
     /// From INVITE to 200.
     pub(crate) set_up: Quantiles,
     /// From BYE to 200.

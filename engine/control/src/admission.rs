@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use media_units::Instant;
 
-use crate::load::{OverloadRule, ShardLoad, Shedding};
+use crate::load::{NEVER_PERCENT, OverloadRule, ShardLoad, Shedding};
 
 /// How long a session may be reserved before its cost is in what its shard measures: the answer,
 /// the first packets, and the smoothing of the pressure.
@@ -33,6 +33,10 @@ pub struct Admission {
 impl Admission {
     /// Whether a shard that is so has time for one more session.
     pub fn admits(&self, now: Instant, load: ShardLoad, rule: &OverloadRule) -> bool {
+        // What the new ones are expected to add may come to more than any pressure that is measured.
+        if rule.refuse_above >= NEVER_PERCENT {
+            return true;
+        }
         load.shedding < Shedding::Sessions
             && self.expected(now, load) < u64::from(rule.threshold(Shedding::Sessions))
     }
@@ -99,6 +103,16 @@ mod tests {
         assert_eq!(let_in(&mut admission, Instant::from_millis(900), load(30, 1000)), 0);
         assert_eq!(let_in(&mut admission, Instant::from_millis(1100), load(30, 1000)), 2000);
         assert_eq!(let_in(&mut admission, Instant::from_millis(90_000), load(30, 1000)), 2000);
+    }
+
+    #[test]
+    fn who_never_refuses_takes_one_more_beside_the_highest_pressure_there_is() {
+        let mut admission = Admission::default();
+        let rule = OverloadRule { refuse_above: NEVER_PERCENT, ..OverloadRule::default() };
+        for _ in 0..100 {
+            assert!(admission.admits(Instant::START, load(NEVER_PERCENT, 100), &rule));
+            admission.count(Instant::START);
+        }
     }
 
     #[test]

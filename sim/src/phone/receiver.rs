@@ -162,6 +162,13 @@ impl Receiver {
         Counts { lost: self.lost_before.saturating_add_signed(lost), ..self.counts }
     }
 
+    /// Breaches of the law so far: timestamps, SSRC, payload type, not RTP at all.
+    pub fn unlawful(&self) -> u64 {
+        let Counts { timestamp_errors, ssrc_changes, payload_type_errors, malformed, .. } =
+            self.counts();
+        u64::from(timestamp_errors + ssrc_changes + payload_type_errors + malformed)
+    }
+
     /// The longest time between two packets.
     pub fn gap_max(&self) -> Duration {
         self.gap_max
