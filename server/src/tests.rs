@@ -62,6 +62,16 @@ async fn ask_with(api: SocketAddr, method: &str, path: &str, body: &str) -> (u16
     (status, body.to_owned())
 }
 
+/// The status of what does not end.
+async fn endless(api: SocketAddr, path: &str) -> u16 {
+    let mut stream = TcpStream::connect(api).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    str::from_utf8(&answer[9..]).unwrap().parse().unwrap()
+}
+
 async fn get(api: SocketAddr, path: &str) -> Value {
     let (status, body) = ask(api, "GET", path).await;
     assert_eq!(status, 200, "{path}: {body}");
@@ -319,14 +329,18 @@ fn every_documented_route_is_served() {
             for method in methods.as_object().unwrap().keys() {
                 let path = path.replace("{name}", "x").replace("{id}", "1").replace("{file}", "f");
                 let path = path.replace("{shard}", "9");
-                let (status, body) = ask(at.api, &method.to_uppercase(), &path).await;
+                let (status, body) = if path == "/v1/events" {
+                    (endless(at.api, &path).await, String::new())
+                } else {
+                    ask(at.api, &method.to_uppercase(), &path).await
+                };
                 let documented = &methods[method]["responses"][status.to_string()];
                 assert!(documented.is_object(), "{method} {path}: {status} {body}");
                 assert!(!body.contains("no_path"), "{method} {path}");
                 served += 1;
             }
         }
-        assert_eq!(served, 29);
+        assert_eq!(served, 30);
     });
 }
 
