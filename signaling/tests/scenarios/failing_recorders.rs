@@ -38,16 +38,16 @@ fn a_recorder_that_is_gone_without_a_word_is_followed_by_the_next() {
     let first = join(&mut world, &mut anna).remove(0);
     accept(&mut world, &first);
     for status in ["200 OK", "405 Method Not Allowed", "200 OK"] {
-        world.pass(Duration::from_millis(4000));
+        world.pass(Duration::from_secs(4));
         let sent = world.take();
         assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["OPTIONS"]);
         assert_eq!(sent[0].to, udp(FIRST));
         assert_eq!(refuse(&mut world, &sent[0], status).len(), 0, "whoever answers is there");
     }
     // From now on it says nothing.
-    world.pass(Duration::from_millis(4000));
+    world.pass(Duration::from_secs(4));
     assert!(world.take().iter().all(|sent| sent.method() == "OPTIONS"));
-    world.pass(Duration::from_millis(4000));
+    world.pass(Duration::from_secs(4));
     let sent = world.take();
     let bye = sent.iter().find(|sent| sent.method() == "BYE").expect("it is told, should it hear");
     let second = sent.iter().find(|sent| sent.to == udp(SECOND)).expect("the next one is called");
@@ -56,7 +56,7 @@ fn a_recorder_that_is_gone_without_a_word_is_followed_by_the_next() {
     accept(&mut world, second);
     assert!(recorded(&world).is_empty());
     // The second one was begun anew meanwhile, and knows nothing of a session.
-    world.pass(Duration::from_millis(4000));
+    world.pass(Duration::from_secs(4));
     let options = world.take().remove(0);
     let sent = refuse(&mut world, &options, "481 Unknown");
     assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["BYE"]);
