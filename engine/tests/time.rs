@@ -112,8 +112,8 @@ fn a_tap_of_a_room_has_its_whole_sum_and_goes_on_when_it_is_empty() {
 
 #[test]
 fn a_slow_reader_leaves_a_hole_and_a_count() {
-    // Four blocks with what belongs to them.
-    let limits = Limits { tap_ring_bytes: 4 * 480, ..rig::limits() };
+    // Four blocks with what belongs to them, and a near ring that holds none.
+    let limits = Limits { tap_ring_bytes: 5 * 480, ..rig::limits() };
     let mut rig = Rig::with(&limits, Kernels::SCALAR);
     let session = rig.dial(0, Route::Idle, Some(0x90));
     rig.run(rig::SETTLED);
