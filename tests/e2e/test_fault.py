@@ -68,8 +68,8 @@ class BrokenShard(unittest.TestCase):
             self.assertEqual(checked.returncode, 0, checked.stderr)
 
     def debugger(self, server):
-        """Breaks the shard at the next session that it opens; ready when it returns."""
-        places = symbols("6engine7session7Session4open")
+        """Breaks the shard at the next command that it obeys; ready when it returns."""
+        places = symbols("impl$u20$engine..shard..Shard$GT$7command")
         breakpoints = "\n".join(f"break *'{name}'" for name in places)
         (panic,) = symbols("9panicking11panic_const23panic_const_div_by_zero")
         script = server.folder / "gdb"
