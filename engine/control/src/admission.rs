@@ -88,10 +88,10 @@ mod tests {
     #[test]
     fn a_flood_is_let_in_as_far_as_the_shard_would_bear_it() {
         let now = Instant::from_millis(700);
-        // 60 percent for 1,000: 0.06 percent each, and 30 percent are left.
-        assert_eq!(let_in(&mut Admission::default(), now, load(60, 1000)), 500);
+        // 60 percent for 1,000: 0.06 percent each, and 15 percent are left.
+        assert_eq!(let_in(&mut Admission::default(), now, load(60, 1000)), 250);
         // Few say little of what the next ones cost.
-        assert_eq!(let_in(&mut Admission::default(), now, load(50, 4)), 1600);
+        assert_eq!(let_in(&mut Admission::default(), now, load(50, 4)), 1000);
         assert_eq!(let_in(&mut Admission::default(), now, load(90, 1000)), 0);
     }
 
@@ -99,10 +99,10 @@ mod tests {
     fn what_was_let_in_is_forgotten_once_it_is_felt() {
         let mut admission = Admission::default();
         let first = let_in(&mut admission, Instant::from_millis(100), load(30, 1000));
-        assert_eq!(first, 2000);
+        assert_eq!(first, 1500);
         assert_eq!(let_in(&mut admission, Instant::from_millis(900), load(30, 1000)), 0);
-        assert_eq!(let_in(&mut admission, Instant::from_millis(1100), load(30, 1000)), 2000);
-        assert_eq!(let_in(&mut admission, Instant::from_millis(90_000), load(30, 1000)), 2000);
+        assert_eq!(let_in(&mut admission, Instant::from_millis(1100), load(30, 1000)), 1500);
+        assert_eq!(let_in(&mut admission, Instant::from_millis(90_000), load(30, 1000)), 1500);
     }
 
     #[test]

@@ -82,8 +82,8 @@ impl OverloadRule {
 impl Default for OverloadRule {
     fn default() -> Self {
         Self {
-            refuse_above: 90,
-            complexity_above: 95,
+            refuse_above: 75,
+            complexity_above: 85,
             taps_above: NEVER_PERCENT,
             hysteresis: 15,
             calm: Duration::from_secs(5),
@@ -143,7 +143,7 @@ mod tests {
     fn each_step_has_its_threshold_and_is_taken_back_below_it() {
         let rule = OverloadRule { taps_above: 110, ..OverloadRule::default() };
         let of = |shedding| (rule.threshold(shedding), rule.restoring(shedding));
-        assert_eq!(of(Shedding::Sessions), (900_000, 750_000));
+        assert_eq!(of(Shedding::Sessions), (750_000, 600_000));
         assert_eq!(of(Shedding::Taps), (1_100_000, 950_000));
     }
 }
