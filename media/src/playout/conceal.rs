@@ -7,7 +7,7 @@
 
 use std::iter::once;
 
-use super::similarity::{Comparison, Correlation};
+use super::similarity::Comparison;
 use super::stretch::cross_fade;
 
 /// Samples of the past that are kept, in quanta of 2.5 ms: 40 ms.
@@ -81,13 +81,14 @@ impl Concealer {
         let end = past.len();
         let recent = end - template..end;
         let lags = (quantum..=LAG_MAX * quantum).step_by(coarse);
-        let middle = best_lag(Comparison::new(past, recent.clone(), coarse), end - template, lags);
+        let place = |lag| (end - template - lag, lag);
+        let middle = Comparison::new(past, recent.clone(), coarse).best(lags.map(place));
         let middle = middle.map_or(quantum, |(_, lag)| lag);
         // Where others are as like, the one that was found coarsely stays.
         let first = middle.saturating_sub(coarse).max(quantum);
         let last = (middle + coarse).min(LAG_MAX * quantum);
         let lags = once(middle).chain(first..=last);
-        let best = best_lag(Comparison::new(past, recent, 1), end - template, lags);
+        let best = Comparison::new(past, recent, 1).best(lags.map(place));
         self.lag = best.map_or(quantum, |(_, lag)| lag);
         self.voiced = best.is_some_and(|(found, _)| found.likeness() >= VOICED);
         self.turn(past);
@@ -187,22 +188,6 @@ impl Concealer {
         }
         (fade.saturating_sub(self.invented) * 4096 / (fade - loud)) as i32
     }
-}
-
-/// The lag at which what is compared, at `begin`, is most like what was before.
-fn best_lag(
-    mut comparison: Comparison<'_>,
-    begin: usize,
-    lags: impl Iterator<Item = usize>,
-) -> Option<(Correlation, usize)> {
-    let mut best: Option<(Correlation, usize)> = None;
-    for lag in lags {
-        let Some(found) = comparison.with(begin.checked_sub(lag)?) else { continue };
-        if best.is_none_or(|(known, _)| found.is_better_than(&known)) {
-            best = Some((found, lag));
-        }
-    }
-    best
 }
 
 #[cfg(test)]

@@ -47,8 +47,23 @@ impl<'a> Comparison<'a> {
         Self { sound, one, energy, stride, last, last_energy: energy }
     }
 
+    /// The first of the best of these places, each with where it begins; `None` where nothing is as long.
+    pub(super) fn best<P>(
+        mut self,
+        places: impl Iterator<Item = (usize, P)>,
+    ) -> Option<(Correlation, P)> {
+        let mut best: Option<(Correlation, P)> = None;
+        for (begin, place) in places {
+            let Some(found) = self.with(begin) else { continue };
+            if best.as_ref().is_none_or(|(known, _)| found.is_better_than(known)) {
+                best = Some((found, place));
+            }
+        }
+        best
+    }
+
     /// Compares it with what begins there, if there is as much.
-    pub(super) fn with(&mut self, begin: usize) -> Option<Correlation> {
+    fn with(&mut self, begin: usize) -> Option<Correlation> {
         let other = self.sound.get(begin..begin + self.one.len())?;
         let (last, stride) = (self.last, self.stride);
         let span = self.one.len().saturating_sub(1) / stride * stride;

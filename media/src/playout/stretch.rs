@@ -114,22 +114,19 @@ fn search(
     let (quantum, most) = (*jumps.start(), *jumps.end());
     let at = from.start;
     let coarse = (quantum / 20).max(1);
-    let mut comparison = Comparison::new(sound, from.clone(), coarse);
-    let mut peak: Option<(Correlation, usize)> = None;
-    for jump in jumps.step_by(coarse) {
-        let Some(found) = comparison.with(splice(jump).0) else { continue };
-        if peak.is_none_or(|(correlation, _)| found.is_better_than(&correlation)) {
-            peak = Some((found, jump));
-        }
-    }
+    let places = jumps.step_by(coarse).map(|jump| (splice(jump).0, jump));
+    let peak = Comparison::new(sound, from.clone(), coarse).best(places);
     let Some((_, middle)) = peak else { return };
-    let mut comparison = Comparison::new(sound, from, 1);
-    for jump in middle.saturating_sub(coarse - 1).max(quantum)..=(middle + coarse - 1).min(most) {
-        let (to, signed) = splice(jump);
-        let Some(found) = comparison.with(to) else { continue };
-        if best.is_none_or(|(correlation, _)| found.is_better_than(&correlation)) {
-            *best = Some((found, Splice { at, jump: signed }));
-        }
+    let near = middle.saturating_sub(coarse - 1).max(quantum)..=(middle + coarse - 1).min(most);
+    let places = near.map(|jump| {
+        let (to, jump) = splice(jump);
+        (to, Splice { at, jump })
+    });
+    let found = Comparison::new(sound, from, 1).best(places);
+    if let Some((correlation, splice)) = found
+        && best.is_none_or(|(known, _)| correlation.is_better_than(&known))
+    {
+        *best = Some((correlation, splice));
     }
 }
 

@@ -382,11 +382,8 @@ impl Inside {
         // Where nobody listens, nobody misses it.
         let _ =
             self.listeners.send(Announcement { event: event.into(), body: body.as_str().into() });
-        if self.config.webhooks.is_empty() {
-            return;
-        }
-        if self.announcements.try_send(body).is_err() {
-            let urls = self.config.webhooks.len() as u64;
+        let urls = self.config.webhooks.len() as u64;
+        if urls > 0 && self.announcements.try_send(body).is_err() {
             self.count(|status| status.unannounced += urls);
         }
     }
