@@ -21,6 +21,10 @@ HOST = "127.0.0.1"
 # What a test waits for at most, in seconds, where it says nothing else.
 PATIENCE = 20
 
+# Where ports are taken from: below the range from which the kernel gives them to others, and for media below that which
+# servers use by default.
+PORTS, MEDIA_PORTS = range(26000, 32000), range(10000, 16000)
+
 
 def wait_until(condition, what, seconds=PATIENCE):
     """Polls until `condition` gives something true, and gives it; fails after `seconds`."""
@@ -34,12 +38,11 @@ def wait_until(condition, what, seconds=PATIENCE):
         time.sleep(0.05)
 
 
-def free_port(*kinds):
+def free_port(*kinds, among=PORTS):
     """A port that is free for every kind of socket given (UDP and TCP without)."""
     kinds = kinds or (socket.SOCK_DGRAM, socket.SOCK_STREAM)
     for _ in range(100):
-        # Below the range from which the kernel gives ports to others, above that of the media.
-        port = random.randrange(26000, 32000)
+        port = random.choice(among)
         try:
             for kind in kinds:
                 with socket.socket(socket.AF_INET, kind) as probe:
@@ -50,10 +53,10 @@ def free_port(*kinds):
     raise AssertionError("no free port")
 
 
-def media_ports(count):
-    """The first of `count` UDP ports in a row that are free now, below those that servers use by default."""
+def media_ports(count, among=MEDIA_PORTS):
+    """The first of `count` UDP ports in a row that are free now."""
     for _ in range(100):
-        first = random.randrange(10000, 16000 - count) & ~1
+        first = random.choice(among[:len(among) - count + 1:2])
         try:
             for port in range(first, first + count, max(1, count // 16)):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -69,12 +72,13 @@ class Server:
 
     # What the program is run by, if by another one.
     prefix = ()
+    ports_among, media_ports_among = PORTS, MEDIA_PORTS
 
     def __init__(self, ports=1024, **sections):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mixminus-e2e-"))
-        self.port = free_port()
-        self.api = f"http://{HOST}:{free_port(socket.SOCK_STREAM)}"
-        first = media_ports(ports)
+        self.port = free_port(among=self.ports_among)
+        self.api = f"http://{HOST}:{free_port(socket.SOCK_STREAM, among=self.ports_among)}"
+        first = media_ports(ports, self.media_ports_among)
         here = f"{HOST}:{self.port}"
         defaults = {
             "sip": {"udp": [here], "tcp": [here]},

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Agent;
 
-/// What one request is waited for.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// What one request is waited for: if its answer were lost, so would be the name of what it made.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The API of one server.
 #[derive(Debug, Clone)]
