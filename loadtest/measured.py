@@ -86,7 +86,7 @@ class Server:
 
 
 def load(server, core, *words, background=False):
-    """Runs one load; returns its report."""
+    """Runs one load; returns its report, or its process and where the report will be."""
     report = pathlib.Path(tempfile.mkstemp(suffix=".json")[1])
     command = [LOADTEST, "--server", server.address, "--core", str(core), "--json", report, *map(str, words)]
     if server.process:
@@ -94,7 +94,13 @@ def load(server, core, *words, background=False):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=keep_time)
     if background:
         return process, report
-    process.wait(timeout=900)
+    try:
+        ended = process.wait()
+    except BaseException:
+        process.kill()
+        raise
+    if ended not in (0, 1):
+        raise SystemExit(f"loadtest could not measure: {ended}")
     return json.loads(report.read_text())
 
 

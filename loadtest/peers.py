@@ -115,6 +115,8 @@ class Rtpengine(Peer):
         return {first: media_port(reply[b"sdp"].decode()), call: port_of_second}
 
     def leave(self, room, _call):
+        # Where the second never came, the next to call is a first again.
+        self.waiting.pop(room, None)
         self.ask(command="delete", call_id=room, from_tag="first")
 
 

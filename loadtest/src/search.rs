@@ -8,11 +8,15 @@ use crate::{Failure, load};
 const PRECISION: f64 = 0.05;
 /// Each step up while the bar is met.
 const GROWTH: f64 = 1.5;
+/// Who cannot carry so many carries nobody.
+const SMALLEST: usize = 10;
 
-/// Tries sizes, larger ones while the bar is met and then between the bounds. Returns the best
-/// run, or the first where even that missed the bar. Each run is shown as it ends.
+/// Tries sizes: larger ones while the bar is met, smaller ones while it never was, and then between the bounds.
+/// Returns the best run, or the smallest where even that missed the bar. Each run is shown as it ends. Rooms are
+/// always full: one that waits for its second member may be no room yet.
 pub(crate) fn run(options: &Options, show: impl Fn(&Report)) -> Result<Report, Failure> {
-    search(options.calls, options.calls_max, |calls| {
+    let room = if options.rooms.is_some() { 1 } else { options.room_size };
+    search(options.calls, options.calls_max, room, |calls| {
         let report = load::run(options, calls)?;
         show(&report);
         Ok(report)
@@ -22,20 +26,26 @@ pub(crate) fn run(options: &Options, show: impl Fn(&Report)) -> Result<Report, F
 fn search<E>(
     first: usize,
     calls_max: usize,
+    room: usize,
     mut attempt: impl FnMut(usize) -> Result<Report, E>,
 ) -> Result<Report, E> {
-    let mut best = attempt(first)?;
-    if !best.is_met() {
-        return Ok(best);
-    }
+    let full = |calls: usize| calls.div_ceil(room) * room;
+    let mut best = attempt(full(first))?;
     let mut missed_at = None;
+    while !best.is_met() {
+        if best.calls <= SMALLEST.max(room) {
+            return Ok(best);
+        }
+        missed_at = Some(best.calls);
+        best = attempt(full(best.calls.div_ceil(2)))?;
+    }
     loop {
         let next = match missed_at {
             None if best.calls >= calls_max => return Ok(best),
-            None => ((best.calls as f64 * GROWTH).ceil() as usize).min(calls_max),
-            Some(above) => usize::midpoint(best.calls, above),
+            None => full((best.calls as f64 * GROWTH).ceil() as usize).min(full(calls_max)),
+            Some(above) => full(usize::midpoint(best.calls, above)).min(above - room),
         };
-        let precise = (best.calls as f64 * PRECISION).ceil() as usize;
+        let precise = full((best.calls as f64 * PRECISION).ceil() as usize);
         if missed_at.is_some_and(|above| above - best.calls <= precise) {
             return Ok(best);
         }
@@ -52,10 +62,13 @@ fn search<E>(
 mod tests {
     use super::*;
 
+    const ROOM: usize = 2;
+
     /// A server that can carry so many.
     fn found(first: usize, calls_max: usize, capacity: usize) -> (usize, bool, usize) {
         let mut attempts = 0;
-        let report = search::<()>(first, calls_max, |calls| {
+        let report = search::<()>(first, calls_max, ROOM, |calls| {
+            assert_eq!(calls % ROOM, 0, "rooms are full");
             attempts += 1;
             let missed = if calls > capacity { vec!["too many".into()] } else { vec![] };
             Ok(Report { calls, missed, ..Report::default() })
@@ -74,8 +87,17 @@ mod tests {
     }
 
     #[test]
-    fn the_search_ends_at_its_limit_and_at_a_failure_of_the_first() {
+    fn the_search_ends_at_its_limit_and_where_nobody_can_be_carried() {
         assert_eq!(found(100, 500, 1_000_000), (500, true, 5));
-        assert_eq!(found(100, 500, 50), (100, false, 1));
+        assert_eq!(found(100, 500, 2), (8, false, 5));
+    }
+
+    #[test]
+    fn a_first_size_that_is_too_large_is_halved() {
+        for capacity in [20, 63, 99, 480] {
+            let (calls, met, attempts) = found(500, 1000, capacity);
+            assert!(met && calls <= capacity && calls as f64 >= capacity as f64 * 0.9, "{calls}");
+            assert!(attempts < 15);
+        }
     }
 }
