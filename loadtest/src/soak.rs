@@ -147,7 +147,7 @@ impl SoakReport {
     fn leaks(&self, fresh: &Reading, leak_max: f64) -> Vec<String> {
         let mut leaks = self.after.leaks(&self.before);
         leaks.extend(self.after.remains(fresh));
-        leaks.extend(self.after.miscounts(&self.before));
+        leaks.extend(self.after.miscount(&self.before));
         if self.slope.is_leak(leak_max) {
             let Slope { acts, at_least, .. } = self.slope;
             leaks.push(format!("{acts} acts left {at_least:.0} octets of memory each, at least"));
