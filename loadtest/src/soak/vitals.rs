@@ -35,7 +35,7 @@ const ENDED: &str = "mixminus_calls_ended_total";
 const FORGETTING: Duration = Duration::from_secs(35);
 /// What is waited for until everything is as before.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Threads that the kernel makes for io_uring when a disk lets it wait, and keeps as it sees fit.
+/// Threads that the kernel makes for `io_uring` when a disk lets it wait, and keeps as it sees fit.
 const OF_THE_KERNEL: &str = "iou-wrk";
 /// Descriptors are counted so often: a connection may just be closing.
 const COUNTS: usize = 10;
