@@ -7,7 +7,7 @@ use engine_control::{
 };
 use media::Random;
 use media_kernels::Kernels;
-use media_units::{Discard, Instant, RateClass, RoomSound, TICK, WallClock};
+use media_units::{Discard, Instant, PHASES, RateClass, RoomSound, TICK, WallClock};
 use mixer::{Mix, RoomState, Source};
 
 use crate::bench::Bench;
@@ -55,6 +55,8 @@ pub struct Shard {
     encoded: Encoded,
     /// Groups of the tick in progress that were run.
     groups_run: usize,
+    /// With which pull of each phase the stretches begin that are allowed.
+    stretch_from: [u32; PHASES as usize],
 }
 
 /// A room's place in the slab, with its present or last tenant. Its members are in the roster.
@@ -127,6 +129,7 @@ impl Shard {
             bench: Box::new(Bench::new(kernels)),
             encoded: Encoded::new(),
             groups_run: 0,
+            stretch_from: [0; PHASES as usize],
         }
     }
 
@@ -138,7 +141,9 @@ impl Shard {
 
     /// What is left of its past, where it is at rest: neither a session nor a room is open.
     pub fn rest(&self) -> Option<Rest> {
-        let is_at_rest = self.totals.sessions == 0 && self.totals.rooms == 0;
+        let is_at_rest = self.totals.sessions == 0
+            && self.totals.rooms == 0
+            && self.stretch_from.iter().all(|&first| first == 0);
         let (tick, random) = (self.clock.tick(), self.random.state());
         is_at_rest.then(|| Rest { tick, random, load: self.load.words() })
     }
@@ -202,8 +207,9 @@ impl Shard {
         let late = now.since(self.clock.due());
         self.totals.lateness.record(late);
         let stretches = if late < TICK { STRETCHES_PER_TICK } else { 0 };
-        self.bench.scratch.allow_stretches(stretches);
-        self.roster.phase_mut(self.clock.phase()).plan(&self.rooms);
+        let phase = self.clock.phase();
+        self.bench.scratch.allow_stretches(stretches, self.stretch_from[phase as usize]);
+        self.roster.phase_mut(phase).plan(&self.rooms);
         self.groups_run = 0;
     }
 
@@ -233,6 +239,7 @@ impl Shard {
     pub fn run_group(&mut self, now: Instant, output: &mut impl Output) -> bool {
         let phase = self.clock.phase();
         let Some(&group) = self.roster.phase(phase).groups().get(self.groups_run) else {
+            self.stretch_from[phase as usize] = self.bench.scratch.next_stretch();
             self.clock.advance();
             return false;
         };

@@ -71,8 +71,24 @@ pub struct Scratch {
     pub(super) ahead: Box<[i16]>,
     /// Invented sound that real sound fades into.
     pub(super) spare: Box<[i16]>,
-    /// How often sound may still be stretched.
-    stretches: u32,
+    turns: StretchTurns,
+}
+
+/// Who may look for a place to stretch at. That costs a hundred times what a period costs otherwise: where all
+/// streams of a shard want it at once, as after a stall, it would be late for that, and so for ever.
+///
+/// Where more want it in a round of pulls than are allowed, the next round begins with the first of them who
+/// was refused. So whoever goes on to want it is served once before anybody before it is served twice.
+#[derive(Debug)]
+struct StretchTurns {
+    /// How many may still.
+    left: u32,
+    /// Pulls of this round so far.
+    pulls: u32,
+    /// The pull of this round from which on they may.
+    first: u32,
+    /// The first pull behind that, that had to do without.
+    refused: Option<u32>,
 }
 
 /// 80 ms at 48 kHz: a period, and what may be left out of the sound at once.
@@ -87,22 +103,39 @@ impl Scratch {
         Self {
             ahead: vec![0; AHEAD_SAMPLES].into_boxed_slice(),
             spare: vec![0; SPARE_SAMPLES].into_boxed_slice(),
-            stretches: u32::MAX,
+            turns: StretchTurns { left: u32::MAX, pulls: 0, first: 0, refused: None },
         }
     }
 
-    /// Allows so many stretches from now on. To look for a place costs a hundred times what a period costs
-    /// otherwise: where all streams of a shard want it at once, as after a stall, it would be late
-    /// for that, and so for ever.
-    pub fn allow_stretches(&mut self, stretches: u32) {
-        self.stretches = stretches;
+    /// Begins a round of pulls, in the same order as ever: so many of them may stretch, the pull number `first` and
+    /// those behind it. Without any, all may.
+    pub fn allow_stretches(&mut self, stretches: u32, first: u32) {
+        self.turns = StretchTurns { left: stretches, pulls: 0, first, refused: None };
     }
 
-    /// Whether one more is allowed. It is counted.
+    /// With which pull the stretches of the next round like this one are to begin.
+    pub fn next_stretch(&self) -> u32 {
+        self.turns.refused.unwrap_or(0)
+    }
+
+    /// A pull begins.
+    pub(super) fn begin_pull(&mut self) {
+        self.turns.pulls = self.turns.pulls.wrapping_add(1);
+    }
+
+    /// Whether this pull may stretch. It is counted.
     pub(super) fn takes_stretch(&mut self) -> bool {
-        let is_allowed = self.stretches > 0;
-        self.stretches = self.stretches.saturating_sub(1);
-        is_allowed
+        let StretchTurns { left, pulls, first, refused } = &mut self.turns;
+        let pull = pulls.wrapping_sub(1);
+        if pull < *first {
+            return false;
+        }
+        if *left == 0 {
+            refused.get_or_insert(pull);
+            return false;
+        }
+        *left -= 1;
+        true
     }
 
     /// What [`Scratch::new`] reserves beside itself.
@@ -114,5 +147,53 @@ impl Scratch {
 impl Default for Scratch {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAMS: usize = 333;
+
+    /// How often each of those who want it was allowed to stretch in so many rounds.
+    fn served(scratch: &mut Scratch, rounds: usize, wants: impl Fn(usize) -> bool) -> Vec<u32> {
+        let mut served = vec![0; STREAMS];
+        let mut first = 0;
+        for _ in 0..rounds {
+            scratch.allow_stretches(50, first);
+            for (stream, served) in served.iter_mut().enumerate() {
+                scratch.begin_pull();
+                *served += u32::from(wants(stream) && scratch.takes_stretch());
+            }
+            first = scratch.next_stretch();
+        }
+        served
+    }
+
+    #[test]
+    fn where_more_want_to_stretch_than_may_each_is_served_once_before_any_is_served_twice() {
+        let mut scratch = Scratch::new();
+        for rounds in 1..30 {
+            let served = served(&mut scratch, rounds, |_| true);
+            let (least, most) = (served.iter().min(), served.iter().max());
+            assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{served:?}");
+            assert!(served.iter().sum::<u32>() >= 47 * rounds as u32, "{rounds}: {served:?}");
+        }
+    }
+
+    #[test]
+    fn where_no_more_want_to_stretch_than_may_all_are_served_always() {
+        let served = served(&mut Scratch::new(), 20, |stream| stream % 7 == 3);
+        let fair = served.iter().enumerate().all(|(stream, &served)| {
+            served == if stream % 7 == 3 { 20 } else { 0 }
+        });
+        assert!(fair, "{served:?}");
+    }
+
+    #[test]
+    fn without_rounds_all_may_stretch() {
+        let mut scratch = Scratch::new();
+        assert!((0..1000).all(|_| scratch.takes_stretch()));
     }
 }

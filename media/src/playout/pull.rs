@@ -51,6 +51,7 @@ impl Playout {
         scratch: &mut Scratch,
         samples: &mut [i16],
     ) -> Pulled {
+        scratch.begin_pull();
         let pulled = match self.step(now) {
             None => self.background.fill(samples),
             Some(wish) => {
@@ -77,6 +78,7 @@ impl Playout {
         frame: &mut [u8; BLOCK_SAMPLES],
     ) -> Pulled {
         let mut samples = [0; BLOCK_SAMPLES];
+        scratch.begin_pull();
         let pulled = match self.step(now) {
             None => {
                 let pulled = self.background.fill(&mut samples);

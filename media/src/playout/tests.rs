@@ -128,7 +128,7 @@ fn delay_is_given_back_as_soon_as_stretching_is_allowed() {
     let mut delays = Vec::new();
     for number in 0..400 {
         let now = Instant::from_millis(1009) + PERIOD * number;
-        line.scratch.allow_stretches(if number < 200 { 0 } else { 2 });
+        line.scratch.allow_stretches(if number < 200 { 0 } else { 2 }, 0);
         while let Some(packet) = waiting.next_if(|packet| packet.arrival <= now) {
             line.receive(packet);
         }
