@@ -21,8 +21,10 @@
 //!
 //! Time is counted in periods: the tick sees every session once in each.
 
+use std::mem::offset_of;
 use std::net::SocketAddr;
 
+use media_kernels::prefetch_start;
 use media_units::{PeriodIndex, SequenceNumber, Ssrc};
 
 /// Packets of a candidate that latch it: a second of 20 ms packets.
@@ -68,20 +70,21 @@ pub(crate) enum Verdict {
     Stranger,
 }
 
-/// The latch of one session.
+/// The latch of one session. In this order: what every packet touches is first.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Latch {
     state: State,
+    /// Packets of the candidate, until it is latched.
+    packets: u8,
     /// The candidate or latched source; meaningless while waiting.
     source: SocketAddr,
-    /// What the session description named, if that can be sent from.
-    named: Option<SocketAddr>,
     /// The period of the last packet from `source`, or of the beginning.
     heard: PeriodIndex,
     /// The period in which probation began.
     since: PeriodIndex,
-    /// Packets of the candidate, until it is latched.
-    packets: u8,
+    /// What the session description named, if that can be sent from.
+    named: Option<SocketAddr>,
     /// The source that was latched last, to tell whether the next is another.
     latched_before: Option<SocketAddr>,
     challenger: Challenger,
@@ -116,6 +119,11 @@ impl Latch {
             latched_before: None,
             challenger: Challenger { last: nobody, packets: 0 },
         }
+    }
+
+    /// Asks the memory for what the next packet and the next turn touch.
+    pub(crate) fn prefetch(&self) {
+        prefetch_start(self, offset_of!(Self, since));
     }
 
     /// Where media is to be sent: to the source of what we receive, else where the session

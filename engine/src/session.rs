@@ -1,9 +1,9 @@
 //! One RTP session with one endpoint: what it is, how it begins, changes and ends.
 //!
-//! What every packet and every period touches comes first and together; what only RTCP, digits
-//! and reports need is in [`Record`]. A session holds no reference to anything outside itself.
+//! What every packet and every period touches lies together; what only RTCP, digits and reports need is in
+//! [`Record`]. A session holds no reference to anything outside itself.
 
-use std::mem::replace;
+use std::mem::{offset_of, replace};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use media::playout::Playout;
 use media::reception::Reception;
 use media::rtcp::{Timer, bandwidth};
 use media::talk::{Talk, TalkDetector};
-use media_kernels::prefetch;
+use media_kernels::{prefetch, prefetch_start};
 use media_units::{
     CLOCK_RATE, DISCARDS, Direction, Discard, Instant, Law, PeriodIndex, RtpTimestamp,
     SequenceNumber, Ssrc,
@@ -35,75 +35,77 @@ use crate::send::SendStream;
 use crate::taps::{Carried, Watch};
 use crate::{Decision, Output, Port, Said};
 
-/// A session's place in the slab, with its present or last tenant.
+/// A session's place in the slab, with its present or last tenant. In this order: thousands of them do not fit
+/// into a cache, so what every packet and every turn touches lies together.
 #[derive(Debug)]
+#[repr(C)]
 #[allow(clippy::struct_excessive_bools)] // independent facts, not the states of one machine
 pub(crate) struct Session {
     pub(crate) key: SessionKey,
-    pub(crate) is_open: bool,
-    pub(crate) phase: u8,
-    pub(crate) muted: bool,
-    pub(crate) fade: Fade,
-    /// It has a gain in rooms, or had one in this room.
-    pub(crate) has_gain: bool,
-    /// It was reported that no media comes, and none has come since.
-    pub(crate) timed_out: bool,
-    /// The last packet was of a digit: what is missing now is no loss.
-    pub(crate) in_digit: bool,
-    /// It has digits to send.
-    pub(crate) sends_digits: bool,
-    /// A prompt takes the place of what it would hear.
-    pub(crate) is_prompted: bool,
-    /// Digits are looked for in its sound, and taken out of it.
-    pub(crate) has_tones: bool,
-    /// Its noise is suppressed.
-    pub(crate) has_noise: bool,
-    /// It had its turn in this period before it came to this phase.
-    pub(crate) rests: bool,
-    /// What it said in its last turn.
-    pub(crate) said: Said,
     /// The first period in which it had no turn yet.
     pub(crate) next_turn: PeriodIndex,
     /// Until then a digit may end by silence.
     pub(crate) digit_until: PeriodIndex,
-    pub(crate) route: Route,
+    pub(crate) report_due: Instant,
+    /// The period in which the present second of its account is over.
+    pub(crate) second_ends: PeriodIndex,
+    pub(crate) blocks_played: u64,
+    /// What it needs beyond plain G.711.
+    pub(crate) equipment: Option<Box<Equipment>>,
+    pub(crate) is_open: bool,
+    pub(crate) muted: bool,
+    pub(crate) fade: Fade,
+    /// It was reported that no media comes, and none has come since.
+    pub(crate) timed_out: bool,
+    /// The last packet was of a digit: what is missing now is no loss.
+    pub(crate) in_digit: bool,
+    /// It had its turn in this period before it came to this phase.
+    pub(crate) rests: bool,
+    /// What it said in its last turn.
+    pub(crate) said: Said,
+    /// It has digits to send.
+    pub(crate) sends_digits: bool,
     /// Who listens to what it says, and to what it is sent.
     pub(crate) received: Watch,
     pub(crate) sent: Watch,
     /// The tap of its packets.
     pub(crate) packets: Option<TapId>,
-    /// What it said in this turn, where somebody listens.
-    pub(crate) carried: Option<Carried>,
-    /// The last period in which a key was in what it was sent.
-    pub(crate) keyed: Option<PeriodIndex>,
-    pub(crate) report_due: Instant,
-    /// The period in which the present second of its account is over.
-    pub(crate) second_ends: PeriodIndex,
-    pub(crate) talk: TalkDetector,
-    /// What its last packet said of its level, where it did (RFC 6464).
-    pub(crate) told_dbov: Option<u8>,
-    /// Until then something of what it sent may not be silence.
-    pub(crate) loud_until: PeriodIndex,
-    /// It was ranked in this period by what it told, and is not decoded yet.
-    pub(crate) waits: bool,
-    /// Its last sound was not decoded.
-    pub(crate) was_skipped: bool,
-    pub(crate) blocks_played: u64,
-    pub(crate) blocks_concealed: u64,
-    pub(crate) send: SendStream,
-    pub(crate) media: RemoteMedia,
-    pub(crate) latch: Latch,
-    pub(crate) reception: Reception,
-    pub(crate) playout: Playout,
-    /// What it needs beyond plain G.711.
-    pub(crate) equipment: Option<Box<Equipment>>,
-    /// Whether what it is sent is encoded for others as well.
-    pub(crate) sharing: Sharing,
-    pub(crate) record: Record,
     /// Where rooms may ask for it.
     pub(crate) tones: Option<Box<ToneFilter>>,
     /// The same.
     pub(crate) suppressor: Option<Box<NoiseSuppressor>>,
+    /// What it said in this turn, where somebody listens.
+    pub(crate) carried: Option<Carried>,
+    /// What its last packet said of its level, where it did (RFC 6464).
+    pub(crate) told_dbov: Option<u8>,
+    /// Digits are looked for in its sound, and taken out of it.
+    pub(crate) has_tones: bool,
+    /// Its noise is suppressed.
+    pub(crate) has_noise: bool,
+    /// A prompt takes the place of what it would hear.
+    pub(crate) is_prompted: bool,
+    /// It was ranked in this period by what it told, and is not decoded yet.
+    pub(crate) waits: bool,
+    pub(crate) send: SendStream,
+    /// Until then something of what it sent may not be silence.
+    pub(crate) loud_until: PeriodIndex,
+    /// Its last sound was not decoded.
+    pub(crate) was_skipped: bool,
+    /// It has a gain in rooms, or had one in this room.
+    pub(crate) has_gain: bool,
+    pub(crate) phase: u8,
+    pub(crate) talk: TalkDetector,
+    pub(crate) media: RemoteMedia,
+    pub(crate) latch: Latch,
+    pub(crate) reception: Reception,
+    pub(crate) route: Route,
+    /// The last period in which a key was in what it was sent.
+    pub(crate) keyed: Option<PeriodIndex>,
+    pub(crate) blocks_concealed: u64,
+    /// Whether what it is sent is encoded for others as well.
+    pub(crate) sharing: Sharing,
+    pub(crate) playout: Playout,
+    pub(crate) record: Record,
 }
 
 /// The seldom touched part of a session.
@@ -326,12 +328,10 @@ impl Session {
 
     /// Asks the memory for what a packet and a turn touch.
     pub(crate) fn prefetch(&self) {
-        prefetch(&self.key);
-        prefetch(&self.reception);
-        prefetch(&self.media);
-        prefetch(&self.latch);
-        prefetch(&self.send);
-        prefetch(&self.talk);
+        prefetch_start(self, offset_of!(Self, media));
+        prefetch(&self.media.encoding);
+        self.latch.prefetch();
+        self.reception.prefetch();
         self.playout.prefetch();
     }
 

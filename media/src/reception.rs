@@ -5,8 +5,10 @@
 //! (latched) before, so probation would only lose sound. A jump of the sequence number beyond
 //! `MAX_DROPOUT` is believed when the next packet confirms it, as in appendix A.1.
 
+use std::mem::offset_of;
 use std::time::Duration;
 
+use media_kernels::prefetch_start;
 use media_units::{
     BurstGap, Discard, ExtendedSequence, Instant, NtpTime, PERIOD, RtpTimestamp, SequenceNumber,
     Ssrc,
@@ -52,37 +54,39 @@ pub struct Fates {
     pub packet_time: Duration,
 }
 
-/// Statistics of one receive stream.
+/// Statistics of one receive stream. In this order: what every packet touches lies together.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Reception {
-    /// Units of the RTP timestamp in a second.
-    clock_rate: u32,
-    source: Option<Source>,
     /// Of all sources so far.
     packets: u64,
     octets: u64,
+    /// Units of the RTP timestamp in a second.
+    clock_rate: u32,
+    source: Option<Source>,
     discarded: u64,
     /// Of the sources before the present one.
     lost_before: i64,
     missing_before: u64,
 }
 
-/// The present source.
+/// The present source. In this order, as above.
 #[derive(Debug, Clone)]
+#[repr(C)]
 struct Source {
     ssrc: Ssrc,
-    first: ExtendedSequence,
-    highest: ExtendedSequence,
     /// The sequence number that would confirm a jump.
     confirms_jump: Option<SequenceNumber>,
+    highest: ExtendedSequence,
     received: u64,
+    jitter: Jitter,
+    losses: Losses,
+    first: ExtendedSequence,
     /// Received, but not as a packet that was missing: twice, or too old for anyone to know.
     extra: u64,
     discarded: u64,
-    losses: Losses,
     expected_reported: u64,
     received_reported: u64,
-    jitter: Jitter,
     sender_report: Option<(NtpTime, Instant)>,
 }
 
@@ -98,6 +102,11 @@ impl Reception {
             lost_before: 0,
             missing_before: 0,
         }
+    }
+
+    /// Asks the memory for what the next packet touches.
+    pub fn prefetch(&self) {
+        prefetch_start(self, offset_of!(Self, source) + offset_of!(Source, first));
     }
 
     /// The payload format changed, and with it the clock: timestamps before say nothing about

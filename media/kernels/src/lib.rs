@@ -16,7 +16,7 @@ mod scalar;
 
 pub use gain::{GAIN_BITS, GAIN_MAX};
 pub use level::Level;
-pub use prefetch::prefetch;
+pub use prefetch::{prefetch, prefetch_start};
 
 use gain::Ramp;
 

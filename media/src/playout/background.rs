@@ -14,12 +14,8 @@ pub(super) struct Background {
     sample_rate: u32,
     /// Samples until a loss is silent; [`LASTS`] in a pause.
     left: u32,
-    /// Whether somebody is to hear it.
-    is_wanted: bool,
     /// The softest sound of the last seconds.
     softest: Option<ComfortNoise>,
-    /// Periods since one was looked at.
-    periods: u8,
 }
 
 /// Noise need not differ from stream to stream.
@@ -34,8 +30,8 @@ const LOSS_SECONDS: u32 = 5;
 /// The last of it fades, in parts of a second.
 const FADE: u32 = 4;
 
-/// One period in so many is looked at: every 640 ms.
-const LOOK_EVERY: u8 = 32;
+/// One period in so many, of those that are played as they came, is to be heard: every 640 ms.
+pub(super) const HEAR_EVERY: u8 = 32;
 
 /// What was soft once may be louder by now: 3 dB a second.
 const RISE_DB: u8 = 2;
@@ -53,20 +49,13 @@ impl Background {
             generator: NoiseGenerator::new(sample_rate, SEED),
             sample_rate,
             left: LASTS,
-            is_wanted: true,
             softest: None,
-            periods: 0,
         }
     }
 
     /// Forgets the stream.
     pub(super) fn restart(&mut self, sample_rate: u32) {
-        *self = Self { is_wanted: self.is_wanted, ..Self::new(sample_rate) };
-    }
-
-    /// Whether noise is made, or only the time of it passes.
-    pub(super) fn want(&mut self, is_wanted: bool) {
-        self.is_wanted = is_wanted;
+        *self = Self::new(sample_rate);
     }
 
     /// The sender says how its pause sounds.
@@ -79,12 +68,6 @@ impl Background {
     pub(super) fn silence(&mut self) {
         self.generator.reset();
         self.left = LASTS;
-    }
-
-    /// Another period was played as it came: whether it is one to [`Background::hear`].
-    pub(super) fn is_curious(&mut self) -> bool {
-        self.periods = (self.periods + 1) % LOOK_EVERY;
-        self.periods == 0
     }
 
     /// Hears a period that was played as it came.
@@ -125,9 +108,9 @@ impl Background {
         }
     }
 
-    /// Fills what is to be heard next.
-    pub(super) fn fill(&mut self, samples: &mut [i16]) -> Pulled {
-        if !self.generator.is_described() || !self.is_wanted {
+    /// Fills what is to be heard next; with silence where it is not wanted.
+    pub(super) fn fill(&mut self, is_wanted: bool, samples: &mut [i16]) -> Pulled {
+        if !self.generator.is_described() || !is_wanted {
             samples.fill(0);
         } else {
             self.generator.fill(samples);

@@ -34,8 +34,9 @@ const HUSH: usize = 2;
 /// Less likeness than that, of 1024, is no voice.
 const VOICED: i64 = 400;
 
-/// The state of the loss in progress.
+/// The state of the loss in progress. In this order: what is asked for in every period is first.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(super) struct Concealer {
     quantum: usize,
     /// Samples invented so far.

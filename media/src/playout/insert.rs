@@ -160,7 +160,7 @@ impl Playout {
     fn resume(&mut self, position: u64, length: u64, arrival: Instant) -> u64 {
         let scheduled = self.playhead + self.waited;
         let is_long = self.waited > LONG_PAUSE_SECONDS * u64::from(self.rate);
-        if is_long || position.abs_diff(scheduled) > u64::from(self.delay_max()) {
+        if is_long || position.abs_diff(scheduled) > u64::from(self.delay_max) {
             return self.begin(length, arrival);
         }
         // The hole is taken out of the stream: positions are smaller by what was waited.
@@ -254,7 +254,7 @@ impl Playout {
             // Perhaps it was faster, perhaps not: it says nothing about the fastest.
             delay = delay.max(base);
         }
-        if delay.wrapping_sub(base) > self.delay_max() as i32 + self.period as i32 {
+        if delay.wrapping_sub(base) > self.delay_max as i32 + self.period as i32 {
             return;
         }
         self.estimate.packet(delay, units);
@@ -275,7 +275,9 @@ impl Playout {
         self.end = self.end.max(position + length);
         self.report.packets_stored += 1;
         let over = self.playhead.saturating_sub(position);
-        self.report.samples_late += over.min(length);
+        if over > 0 {
+            self.report.samples_late += over.min(length);
+        }
         if let Some(memory) = &mut self.memory {
             return memory.packets.insert(position, length as usize, payload);
         }
@@ -287,7 +289,7 @@ impl Playout {
 
     /// Drops the oldest sound where more waits than allowed.
     fn limit_delay(&mut self, position: u64, length: u64) -> Result<(), Discard> {
-        let most = u64::from(self.delay_max()).max(length + u64::from(self.period));
+        let most = u64::from(self.delay_max).max(length + u64::from(self.period));
         let waiting = position.saturating_sub(self.playhead);
         if waiting <= most {
             return Ok(());

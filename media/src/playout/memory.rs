@@ -185,9 +185,10 @@ mod tests {
     #[test]
     fn where_no_more_want_to_stretch_than_may_all_are_served_always() {
         let served = served(&mut Scratch::new(), 20, |stream| stream % 7 == 3);
-        let fair = served.iter().enumerate().all(|(stream, &served)| {
-            served == if stream % 7 == 3 { 20 } else { 0 }
-        });
+        let fair = served
+            .iter()
+            .enumerate()
+            .all(|(stream, &served)| served == if stream % 7 == 3 { 20 } else { 0 });
         assert!(fair, "{served:?}");
     }
 

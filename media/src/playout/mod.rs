@@ -40,10 +40,11 @@ mod frame_tests;
 #[cfg(test)]
 mod tests;
 
+use std::mem::offset_of;
 use std::ops::Range;
 use std::time::Duration;
 
-use media_kernels::prefetch;
+use media_kernels::{prefetch, prefetch_start};
 use media_units::{BLOCK_SAMPLES, Encoding, ExtendedSequence, Instant, RtpTimestamp, SAMPLE_RATE};
 
 use background::Background;
@@ -100,17 +101,20 @@ pub enum Pulled {
     Concealed,
 }
 
-/// What a playout buffer did since it was made.
+/// What a playout buffer did since it was made. In this order: what counts in every period is first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
 pub struct PlayoutReport {
+    /// Periods with received sound.
+    pub blocks_played: u64,
+    /// Packets stored.
+    pub packets_stored: u64,
     /// From a packet's arrival to the pull that plays its first sample: mean of the last packets.
     pub delay: Duration,
     /// The slack aimed at: from the arrival of the fastest packets to their pull.
     pub delay_target: Duration,
     /// How much faster than ours the sender's clock runs, in parts per million, once known.
     pub drift_ppm: Option<i16>,
-    /// Periods with received sound.
-    pub blocks_played: u64,
     /// Periods with invented sound only.
     pub blocks_concealed: u64,
     /// Samples invented in place of what is missing.
@@ -119,8 +123,6 @@ pub struct PlayoutReport {
     pub samples_expanded: u64,
     /// Samples taken out of sound to let the delay shrink.
     pub samples_accelerated: u64,
-    /// Packets stored.
-    pub packets_stored: u64,
     /// Packets that came too late.
     pub packets_late: u64,
     /// Samples of stored packets that were over when they came.
@@ -131,15 +133,11 @@ pub struct PlayoutReport {
     pub packets_recovered: u64,
 }
 
-/// The playout buffer of one receive stream.
+/// The playout buffer of one receive stream. In this order: what is touched in every period lies
+/// together, as thousands of streams do not fit into a cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Playout {
-    limits: PlayoutLimits,
-    /// Samples in a second, and in a period.
-    rate: u32,
-    period: u32,
-    /// Samples in a unit of the RTP timestamp.
-    scale: u32,
     phase: Phase,
     playhead: u64,
     /// Behind the last sample stored; never before the playhead.
@@ -150,6 +148,14 @@ pub struct Playout {
     silent: Range<u64>,
     newest: Option<Newest>,
     last_pull: Instant,
+    memory: Option<Box<Memory>>,
+    /// Samples in a second, and in a period.
+    rate: u32,
+    period: u32,
+    /// Samples in a unit of the RTP timestamp.
+    scale: u32,
+    /// [`PlayoutLimits::delay_max`].
+    delay_max: u32,
     /// When what is due is pulled, less its position and the anchor: the delay of the schedule.
     schedule: i32,
     /// What delays are counted from, so that they are small.
@@ -158,17 +164,21 @@ pub struct Playout {
     step: u32,
     /// Length of the last packet.
     packet_samples: u32,
+    /// Mean of the packets' slack, in 1/16 samples.
+    mean_slack: u32,
     /// How much was lost lately that redundancy could recover; see [`REDUNDANCY`].
     recoverable: u16,
     /// Pulls before the schedule is looked at again.
     calm: u8,
-    /// Mean of the packets' slack, in 1/16 samples.
-    mean_slack: u32,
-    estimate: DelayEstimate,
-    report: PlayoutReport,
+    /// Periods that were played as they came since the line was heard in one.
+    unheard: u8,
+    /// Whether noise is made where there is no sound.
+    wants_noise: bool,
     concealer: Concealer,
+    report: PlayoutReport,
+    estimate: DelayEstimate,
     background: Background,
-    memory: Option<Box<Memory>>,
+    limits: PlayoutLimits,
     store: SampleStore,
     /// During a loss: what was played last.
     past: [i16; PAST_NARROW],
@@ -199,11 +209,8 @@ impl Playout {
     /// An empty buffer, for G.711.
     pub fn new(limits: &PlayoutLimits) -> Self {
         let period = BLOCK_SAMPLES as u32;
+        let limits = PlayoutLimits { delay_max: limits.delay_max.min(DELAY_MAX), ..*limits };
         Self {
-            limits: PlayoutLimits { delay_max: limits.delay_max.min(DELAY_MAX), ..*limits },
-            rate: SAMPLE_RATE,
-            period,
-            scale: 1,
             phase: Phase::Empty,
             playhead: ORIGIN,
             end: ORIGIN,
@@ -211,18 +218,25 @@ impl Playout {
             silent: ORIGIN..ORIGIN,
             newest: None,
             last_pull: Instant::START,
+            memory: None,
+            rate: SAMPLE_RATE,
+            period,
+            scale: 1,
+            delay_max: as_samples(limits.delay_max, SAMPLE_RATE),
             schedule: 0,
             anchor: 0,
             step: period,
             packet_samples: period,
+            mean_slack: 0,
             recoverable: 0,
             calm: 0,
-            mean_slack: 0,
-            estimate: DelayEstimate::new(SAMPLE_RATE),
-            report: PlayoutReport::default(),
+            unheard: 0,
+            wants_noise: true,
             concealer: Concealer::new(period as usize / 8),
+            report: PlayoutReport::default(),
+            estimate: DelayEstimate::new(SAMPLE_RATE),
             background: Background::new(SAMPLE_RATE),
-            memory: None,
+            limits,
             store: SampleStore::new(),
             past: [0; PAST_NARROW],
         }
@@ -236,6 +250,7 @@ impl Playout {
         self.rate = encoding.map_or(SAMPLE_RATE, Encoding::sample_rate);
         self.scale = encoding.map_or(1, |encoding| encoding.sample_rate() / encoding.clock_rate());
         self.period = self.rate / 50;
+        self.delay_max = as_samples(self.limits.delay_max, self.rate);
         self.reset();
         before
     }
@@ -253,6 +268,7 @@ impl Playout {
         self.recoverable = 0;
         self.calm = 0;
         self.mean_slack = 0;
+        self.unheard = 0;
         self.estimate = DelayEstimate::new(self.rate);
         self.concealer = Concealer::new(self.period as usize / 8);
         self.background.restart(self.rate);
@@ -265,16 +281,14 @@ impl Playout {
     /// Whether noise is made where there is no sound, from now on: where nobody would hear it, it is
     /// told and nothing more.
     pub fn want_noise(&mut self, is_wanted: bool) {
-        self.background.want(is_wanted);
+        self.wants_noise = is_wanted;
     }
 
     /// Asks the memory for what the next packet touches, all but the place of its sound.
     pub fn prefetch(&self) {
-        prefetch(&self.phase);
-        prefetch(&self.playhead);
-        prefetch(&self.newest);
-        prefetch(&self.estimate);
-        prefetch(&self.report);
+        prefetch_start(self, offset_of!(Self, report));
+        prefetch(&self.report.packets_stored);
+        self.estimate.prefetch();
     }
 
     /// Asks for the place of the next packet's sound. To be called when what
@@ -300,7 +314,7 @@ impl Playout {
 
     /// The slack to give to the fastest packets.
     fn target(&self) -> u32 {
-        let most = self.delay_max().saturating_sub(self.period);
+        let most = self.delay_max.saturating_sub(self.period);
         let least = self.as_samples(self.limits.delay_min);
         let asked = self.estimate.target();
         // What a late packet would have recovered is lost only where the one before it is: so much
@@ -310,12 +324,8 @@ impl Playout {
         asked.max(redundancy).max(least).min(most.max(self.rate / 500))
     }
 
-    fn delay_max(&self) -> u32 {
-        self.as_samples(self.limits.delay_max)
-    }
-
     fn as_samples(&self, duration: Duration) -> u32 {
-        (duration.as_micros() as u64 * u64::from(self.rate) / 1_000_000) as u32
+        as_samples(duration, self.rate)
     }
 
     fn as_duration(&self, samples: u32) -> Duration {
@@ -339,4 +349,8 @@ impl Playout {
     fn clock(&self, at: Instant) -> u32 {
         at.as_rtp_units(self.rate).wrapping_sub(self.anchor)
     }
+}
+
+fn as_samples(duration: Duration, rate: u32) -> u32 {
+    (duration.as_micros() as u64 * u64::from(rate) / 1_000_000) as u32
 }

@@ -3,6 +3,7 @@
 use media_kernels::Kernels;
 use media_units::{BLOCK_SAMPLES, Instant, Law};
 
+use super::background::HEAR_EVERY;
 use super::decide::{Status, Wish};
 use super::stretch::{Bounds, lengthen, shorten, splice};
 use super::{Phase, Playout, Pulled, Scratch};
@@ -53,7 +54,7 @@ impl Playout {
     ) -> Pulled {
         scratch.begin_pull();
         let pulled = match self.step(now) {
-            None => self.background.fill(samples),
+            None => self.background.fill(self.wants_noise, samples),
             Some(wish) => {
                 let mut means = Means { decoder, kernels, scratch };
                 if self.stretch(wish, &mut means, samples) {
@@ -81,7 +82,7 @@ impl Playout {
         scratch.begin_pull();
         let pulled = match self.step(now) {
             None => {
-                let pulled = self.background.fill(&mut samples);
+                let pulled = self.background.fill(self.wants_noise, &mut samples);
                 if pulled == Pulled::Noise {
                     g711::encode(law, kernels, &samples, frame);
                 }
@@ -270,7 +271,7 @@ impl Playout {
                 Piece::Sound(length) => {
                     let is_clean = self.is_clean(length);
                     self.sound(means, &mut rest[..length]);
-                    if is_clean && self.background.is_curious() {
+                    if is_clean && self.is_curious() {
                         self.background.hear(means.kernels, &rest[..length]);
                     }
                     pulled = Pulled::Played;
@@ -297,7 +298,7 @@ impl Playout {
             match self.next_piece(codes.len()) {
                 Piece::Sound(length) => {
                     self.store.read(self.playhead, &mut codes[..length]);
-                    if self.is_clean(length) && self.background.is_curious() {
+                    if self.is_clean(length) && self.is_curious() {
                         let mut samples = [0; BLOCK_SAMPLES];
                         g711::decode(law, kernels, codes, &mut samples);
                         self.background.hear(kernels, &samples);
@@ -326,7 +327,7 @@ impl Playout {
     fn pass_hole(&mut self, meant: bool, law: Law, kernels: &Kernels, codes: &mut [u8]) -> Pulled {
         if self.concealer.is_silent() {
             let samples = &mut [0; BLOCK_SAMPLES][..codes.len()];
-            let pulled = self.background.fill(samples);
+            let pulled = self.background.fill(self.wants_noise, samples);
             g711::encode(law, kernels, samples, codes);
             return pulled;
         }
@@ -349,6 +350,12 @@ impl Playout {
     /// Whether samples that are next are a whole period of what was sent.
     fn is_clean(&self, samples: usize) -> bool {
         samples == self.period as usize && !self.concealer.is_active()
+    }
+
+    /// Another period was played as it came: whether the line is to be heard in it.
+    fn is_curious(&mut self) -> bool {
+        self.unheard = (self.unheard + 1) % HEAR_EVERY;
+        self.unheard == 0
     }
 
     /// What a pull is that comes to a hole: a pause if the hole is meant or has faded.
@@ -403,7 +410,7 @@ impl Playout {
     /// Invents sound for a hole. Where that has faded already: what is heard instead.
     fn invent(&mut self, meant: bool, means: &mut Means<'_>, samples: &mut [i16]) -> Pulled {
         if self.concealer.is_silent() {
-            return self.background.fill(samples);
+            return self.background.fill(self.wants_noise, samples);
         }
         let begins = !self.concealer.is_active();
         if begins {

@@ -17,8 +17,9 @@ pub const GAP_MINIMUM: u8 = 16;
 /// Packets whose fate is open.
 pub const WINDOW: u64 = u64::BITS as u64;
 
-/// Follows one source.
+/// Follows one source. In this order, as the first of it is touched by every packet.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Losses {
     /// The last [`WINDOW`] packets up to the newest, which is the lowest bit: is it there?
     there: u64,
