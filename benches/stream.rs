@@ -6,16 +6,17 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use media::codec::Decoder;
 use media::noise_suppression::NoiseSuppressor;
-use media::playout::{Playout, PlayoutLimits, Scratch};
+use media::playout::{Memory, Playout, PlayoutLimits, Pulled, Scratch};
 use media::reception::Reception;
+use media::resample::{History, Resampler};
 use media::rtcp::{COMPOUND_BYTES_MAX, Report, SenderInfo};
 use media::rtp::{HEADER_BYTES, RtpHeader, RtpView};
 use media::talk::TalkDetector;
 use media::{Random, demux};
 use media_kernels::Kernels;
 use media_units::{
-    Arrival, BLOCK_SAMPLES, Block, Instant, Law, PERIOD, RateClass, RtpTimestamp, SequenceNumber,
-    Ssrc, WallClock,
+    Arrival, BLOCK_SAMPLES, Block, Encoding, Instant, PERIOD, RateClass, RtpTimestamp, SAMPLE_RATE,
+    SequenceNumber, Ssrc, WallClock,
 };
 
 /// What a phone sends, packet after packet, and when each arrives.
@@ -74,43 +75,94 @@ fn receive(criterion: &mut Criterion) {
     group.finish();
 }
 
+const LIMITS: PlayoutLimits = PlayoutLimits {
+    delay_min: Duration::ZERO,
+    delay_initial: Duration::ZERO,
+    delay_max: Duration::from_millis(300),
+};
+
+/// One receive stream: from the packet to a period of sound at its own rate.
+struct Stream {
+    phone: Phone,
+    reception: Reception,
+    playout: Playout,
+    decoder: Decoder,
+    kernels: Kernels,
+    scratch: Scratch,
+    pulls: u64,
+}
+
+impl Stream {
+    fn new(encoding: Encoding) -> Self {
+        let mut playout = Playout::new(&LIMITS);
+        playout.equip(Memory::new(encoding, &LIMITS));
+        Self {
+            phone: Phone::new(),
+            reception: Reception::new(encoding.clock_rate()),
+            playout,
+            decoder: Decoder::new(encoding),
+            kernels: Kernels::detect(),
+            scratch: Scratch::new(),
+            pulls: 0,
+        }
+    }
+
+    /// A packet comes, a period is played.
+    fn period(&mut self, samples: &mut [i16]) -> Pulled {
+        let Self { phone, reception, playout, decoder, kernels, scratch, .. } = self;
+        let arrival = phone.now;
+        let packet = phone.next();
+        let place = reception.packet(&packet, Some(arrival)).expect("in order");
+        playout.insert(&packet, place.extended, Arrival::At(arrival), decoder).expect("in time");
+        self.pulls += 1;
+        playout.pull(self.phone.now, decoder, kernels, scratch, samples)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let played = self.playout.report().blocks_played;
+        assert!(played + 2 >= self.pulls, "sound was measured, not silence: {played}");
+    }
+}
+
 fn playout(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stream");
-    let kernels = Kernels::detect();
-    let limits = PlayoutLimits {
-        delay_min: Duration::ZERO,
-        delay_initial: Duration::ZERO,
-        delay_max: Duration::from_millis(300),
-    };
-    let (mut decoder, mut scratch) = (Decoder::G711(Law::Mu), Scratch::new());
-    let mut block = Block::SILENCE;
-
-    let (mut phone, mut reception) = (Phone::new(), Reception::new(8000));
-    let (mut playout, mut pulls) = (Playout::new(&limits), 0);
+    let mut narrow = Block::SILENCE;
+    let mut stream = Stream::new(Encoding::Pcmu);
     group.bench_function("account_insert_and_pull", |b| {
-        b.iter(|| {
-            let arrival = phone.now;
-            let packet = phone.next();
-            let place = reception.packet(&packet, Some(arrival)).expect("in order");
-            playout
-                .insert(&packet, place.extended, Arrival::At(arrival), &decoder)
-                .expect("in time");
-            pulls += 1;
-            let samples = black_box(&mut block.0);
-            playout.pull(phone.now, &mut decoder, &kernels, &mut scratch, samples)
-        });
+        b.iter(|| stream.period(black_box(&mut narrow.0)));
     });
-    let played = playout.report().blocks_played;
-    assert!(played + 2 >= pulls, "sound was measured, not silence: {played} of {pulls}");
-
     let mut now = Instant::START;
-    let mut silent = Playout::new(&limits);
+    let mut silent = Stream::new(Encoding::Pcmu);
     group.bench_function("pull_of_nothing", |b| {
         b.iter(|| {
             now += PERIOD;
-            silent.pull(now, &mut decoder, &kernels, &mut scratch, black_box(&mut block.0))
+            let Stream { playout, decoder, kernels, scratch, .. } = &mut silent;
+            playout.pull(now, decoder, kernels, scratch, black_box(&mut narrow.0))
         });
     });
+    group.finish();
+}
+
+/// The same until there is sound at 16 kHz: G.711 is brought to that rate, G.722 has it.
+fn playout_at_16000(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stream_at_16000");
+    let class = RateClass::Wide;
+    let mut wide = vec![0; class.block_samples()];
+    let mut narrow = Block::SILENCE;
+    let mut stream = Stream::new(Encoding::Pcmu);
+    let (mut resampler, mut history) = (Resampler::new(Kernels::detect()), History::SILENT);
+    group.bench_function("g711", |b| {
+        b.iter(|| {
+            stream.period(&mut narrow.0);
+            resampler.resample(&history, SAMPLE_RATE, &narrow.0, class.hertz(), &mut wide);
+            history.keep(&narrow.0);
+            black_box(&mut wide);
+        });
+    });
+    let mut stream = Stream::new(Encoding::G722);
+    group.bench_function("g722", |b| b.iter(|| stream.period(black_box(&mut wide))));
     group.finish();
 }
 
@@ -185,5 +237,5 @@ fn noise_suppression(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, receive, playout, reports, talk, noise_suppression);
+criterion_group!(benches, receive, playout, playout_at_16000, reports, talk, noise_suppression);
 criterion_main!(benches);

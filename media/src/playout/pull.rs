@@ -78,10 +78,11 @@ impl Playout {
         scratch: &mut Scratch,
         frame: &mut [u8; BLOCK_SAMPLES],
     ) -> Pulled {
-        let mut samples = [0; BLOCK_SAMPLES];
         scratch.begin_pull();
         let pulled = match self.step(now) {
+            Some(Wish::Keep) => self.copy(law, kernels, frame),
             None => {
+                let mut samples = [0; BLOCK_SAMPLES];
                 let pulled = self.background.fill(self.wants_noise, &mut samples);
                 if pulled == Pulled::Noise {
                     g711::encode(law, kernels, &samples, frame);
@@ -89,6 +90,7 @@ impl Playout {
                 pulled
             }
             Some(wish) => {
+                let mut samples = [0; BLOCK_SAMPLES];
                 let decoder = &mut Decoder::G711(law);
                 if self.stretch(wish, &mut Means { decoder, kernels, scratch }, &mut samples) {
                     g711::encode(law, kernels, &samples, frame);
