@@ -4,10 +4,9 @@ mod rig;
 
 use std::collections::BTreeSet;
 
-use engine::Port;
-use engine_control::{Command, Event, Limits, Refusal, Route, SessionKey, SessionReport, TapPoint};
+use engine_control::{Command, Event, Limits, Refusal, Route, TapPoint};
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Direction, PERIOD, PHASES, TICK};
+use media_units::{BLOCK_SAMPLES, Direction, PERIOD, TICK};
 use rig::Rig;
 use rig::taps::{Kept, assert_has_no_hole};
 
@@ -172,49 +171,4 @@ fn a_second_tap_and_one_too_many_are_refused() {
         .collect();
     assert_eq!(refusals[..8], [Refusal::Tapped; 8]);
     assert_eq!(refusals[8..], [Refusal::Full; 2]);
-}
-
-/// By how much the delay of each was made smaller by stretching, in ms.
-fn accelerated(rig: &mut Rig, sessions: &[SessionKey]) -> Vec<u128> {
-    let reports = sessions.iter().map(|&session| SessionReport::of(session)).collect();
-    rig.command(Command::ReportSessions { reports: Box::new(reports) });
-    let Some(Event::SessionsReported { reports }) = rig.taken.events.pop() else {
-        panic!("no report");
-    };
-    reports.iter().map(|report| report.accelerated.as_millis()).collect()
-}
-
-#[test]
-fn after_a_stall_all_streams_of_a_room_give_their_delay_back_side_by_side() {
-    const MEMBERS: u32 = 240;
-    let limits = Limits { sessions_max: MEMBERS, room_members_max: MEMBERS, ..Limits::default() };
-    let mut rig = Rig::with(&limits, Kernels::SCALAR);
-    let room = rig.open_room(0);
-    let sessions: Vec<_> =
-        (0..MEMBERS).map(|slot| rig.dial(slot, Route::Room(room), Some(rig::SILENCE))).collect();
-    rig.run(rig::SETTLED);
-    // For 240 ms nothing comes, then all of it.
-    let mut held = Vec::new();
-    for _ in 0..12 * PHASES {
-        for slot in rig.shard.due().to_vec() {
-            held.push((slot, rig.phone(slot).packet(&[rig::SILENCE; BLOCK_SAMPLES])));
-        }
-        rig.shard.tick(rig.shard.next_tick(), &mut rig.taken);
-    }
-    for (slot, bytes) in held {
-        let source = rig.phone(slot).source;
-        rig.deliver(slot, Port::Rtp, source, &bytes);
-    }
-    let mut is_begun = false;
-    for _ in 0..260 {
-        rig.run(1);
-        rig.forget();
-        let given = accelerated(&mut rig, &sessions);
-        let (least, most) = (given.iter().min().unwrap(), given.iter().max().unwrap());
-        // One stretch is 40 ms at most, and there are fewer of them in a period than members.
-        assert!(most - least <= 40, "{given:?}");
-        is_begun |= *most > 0 && *least == 0;
-    }
-    assert!(is_begun, "they had to wait for each other");
-    assert!(accelerated(&mut rig, &sessions).iter().all(|&given| given >= 200));
 }
