@@ -16,6 +16,7 @@ FLOORS = {
     "media-units": 0,
     "media-opus": 0,
     "media-kernels": 0.5,  # kernels work on the blocks of media-units
+    "engine-exchange": 0,
     "engine-control": 1,
     "media": 1,
     "mixer": 2,
