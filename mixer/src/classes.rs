@@ -24,6 +24,22 @@ impl Classes {
         self.0 >> class as u8 & 1 == 1
     }
 
+    /// All of both.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// All of them, as the low bits of a number.
+    pub const fn to_bits(self) -> u8 {
+        self.0
+    }
+
+    /// What [`Classes::to_bits`] gave. Other bits mean nothing.
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits & ((1 << RateClass::ALL.len()) - 1))
+    }
+
     /// All of them, lowest first.
     pub fn iter(self) -> impl Iterator<Item = RateClass> {
         RateClass::ALL.into_iter().filter(move |&class| self.contains(class))
@@ -53,5 +69,7 @@ mod tests {
         assert!(!set.contains(RateClass::Wide) && !set.are_only(RateClass::Full));
         assert!(Classes::NARROW.are_only(RateClass::Narrow));
         assert_eq!(Classes::NONE.iter().count(), 0);
+        assert_eq!(Classes::from_bits(set.to_bits() | 0xf0), set);
+        assert_eq!(set.or(Classes::NONE.and(RateClass::Wide)).iter().count(), 3);
     }
 }

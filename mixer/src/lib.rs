@@ -25,7 +25,7 @@ mod sum;
 
 pub use classes::Classes;
 pub use frame::{Frame, encode, silence};
-pub use mix::{Heard, Mix, Said};
+pub use mix::{CLAIMS_MAX, Heard, Mix, Said};
 pub use plan::{Format, Part, Way};
 pub use room::{RoomState, Setting};
 pub use source::{Source, Sources};

@@ -38,6 +38,16 @@ impl Limiter {
         self.reduction == 0
     }
 
+    /// All of it.
+    pub(crate) const fn to_bits(self) -> u32 {
+        self.reduction
+    }
+
+    /// What [`Limiter::to_bits`] gave.
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Self { reduction: bits.min(ONE) }
+    }
+
     /// Writes `sums`, a period of them, as samples.
     pub(crate) fn limit(&mut self, sums: &[i32], curve: &mut Curve, samples: &mut [i16]) {
         let curve = &mut curve[..sums.len()];

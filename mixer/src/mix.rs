@@ -1,6 +1,7 @@
 //! One period of one room: the sums, and what each member hears of them.
 
 mod pair;
+mod part;
 
 use media::resample::Resampler;
 use media::talk::{SILENT_DBOV, level_dbov};
@@ -15,6 +16,7 @@ use crate::sum::{Limiting, Sum};
 use crate::{Frame, RoomState, Setting, Source, Sources, encode, silence};
 
 pub use pair::Said;
+pub use part::CLAIMS_MAX;
 
 /// The memory in which rooms are mixed, one after the other.
 ///
@@ -33,7 +35,13 @@ pub struct Mix {
     setting: Setting,
     /// Whether sources are heard otherwise than they are, or not at all.
     conditions: bool,
+    /// Whether what is offered waits until [`Mix::settle`].
+    defers: bool,
+    /// Audible sources in other parts of the room.
+    audible_elsewhere: usize,
     state: RoomState,
+    /// The state at the beginning of the period.
+    before: RoomState,
     /// Whether a member's own mix was turned down in this period.
     limits_listeners: bool,
     arena: Arena,
@@ -94,7 +102,10 @@ impl Mix {
             resampler: Resampler::new(kernels),
             setting: Setting::PLAIN,
             conditions: false,
+            defers: false,
+            audible_elsewhere: 0,
             state: RoomState::default(),
+            before: RoomState::default(),
             limits_listeners: false,
             arena: Arena::new(members_max as usize + 1),
             offers: Offers::new(members_max),
@@ -124,7 +135,10 @@ impl Mix {
     pub fn start(&mut self, setting: &Setting, state: RoomState) {
         self.setting = *setting;
         self.conditions = setting.conditions();
+        self.defers = self.conditions;
+        self.audible_elsewhere = 0;
         self.state = state;
+        self.before = state;
         self.limits_listeners = false;
         self.arena.clear();
         self.offers.clear();
@@ -144,10 +158,12 @@ impl Mix {
     /// says that it is speech.
     #[inline]
     pub fn offer(&mut self, position: u32, class: RateClass, energy: u64, is_talking: bool) {
-        if self.conditions || !self.setting.classes.are_only(class) {
+        if self.defers || !self.setting.classes.are_only(class) {
             let sound = Sound { class, place: self.arena.keep(class), energy };
             let level = level_dbov(energy * BLOCK_SAMPLES as u64 / class.block_samples() as u64);
             self.offers.put(position, level, is_talking, Some(sound));
+            // So do all after it, or the audible would not ascend.
+            self.defers = true;
         } else if energy > 0 {
             let place = self.arena.keep(class);
             self.add(class, place);
@@ -182,6 +198,9 @@ impl Mix {
         self.select(sources);
         for at in 0..self.offers.len() {
             let offer = self.offers.get(at);
+            if self.passes_plainly(&offer) {
+                continue;
+            }
             let source = sources.source(offer.position);
             source.speak_in(self.setting.period);
             match offer.sound {
@@ -242,6 +261,11 @@ impl Mix {
         if !sum.is_whole() {
             let limiter = &mut self.state.whole[class as usize];
             match self.audible.as_slice() {
+                _ if self.audible_elsewhere > 0 => {
+                    let curve = &mut self.curve;
+                    let limiting = Limiting { curve, limiter };
+                    sum.make_whole(self.setting.sound.limiter.then_some(limiting));
+                }
                 [] if self.setting.sound.comfort_noise => {
                     let (noise, kernels) = (self.state.noise, self.kernels);
                     sum.make_whole_with(|whole| noise.fill(kernels, whole));
@@ -317,9 +341,14 @@ impl Mix {
         (&self.own, block)
     }
 
+    /// Whether nobody is heard.
+    fn is_quiet(&self) -> bool {
+        self.audible.is_empty() && self.audible_elsewhere == 0
+    }
+
     /// Whether somebody who says nothing hears nothing.
     pub fn is_silent(&self) -> bool {
-        self.audible.is_empty() && !self.setting.sound.comfort_noise
+        self.is_quiet() && !self.setting.sound.comfort_noise
     }
 
     /// Whether the member at `position` hears nothing.
@@ -357,8 +386,11 @@ impl Mix {
     fn hearing(&self, position: u32, class: RateClass) -> Hearing {
         let own = self.audible.binary_search_by_key(&position, |audible| audible.position);
         match (self.audible.len(), own) {
-            (0, _) if self.setting.sound.comfort_noise => Hearing::All,
-            (0, _) | (1, Ok(_)) => Hearing::Nothing,
+            (0, _) if self.audible_elsewhere > 0 || self.setting.sound.comfort_noise => {
+                Hearing::All
+            }
+            (0, _) => Hearing::Nothing,
+            (1, Ok(_)) if self.audible_elsewhere == 0 => Hearing::Nothing,
             (_, Ok(own)) => Hearing::AllButOwn(self.audible[own].places[class as usize]),
             (_, Err(_)) => Hearing::All,
         }
@@ -368,8 +400,9 @@ impl Mix {
         let sum = &mut self.sums[class as usize];
         let own = self.arena.block(class, own);
         let is_clipped = sum.make_minus(own);
-        let all = self.state.whole[class as usize];
-        let was_limited = self.state.limits_listeners || !all.is_idle();
+        // As it was when the period before ended: the order of the listeners changes nothing.
+        let all = self.before.whole[class as usize];
+        let was_limited = self.before.limits_listeners || !all.is_idle();
         if self.setting.sound.limiter && (is_clipped || was_limited) {
             let limiter = listener.listen_in(self.setting.period, all);
             if is_clipped || !limiter.is_idle() {
@@ -393,14 +426,15 @@ impl Mix {
 
     /// Ends the period, and returns what the next one of the same room is to be started with.
     pub fn finish(&mut self) -> RoomState {
+        let is_quiet = self.is_quiet();
         for (sum, limiter) in self.sums.iter().zip(&mut self.state.whole) {
             // What nobody hears, or is silence, need not be continued.
-            if !sum.is_whole() || self.audible.is_empty() {
+            if !sum.is_whole() || is_quiet {
                 *limiter = Limiter::default();
             }
         }
         self.state.limits_listeners = self.limits_listeners;
-        self.state.noise.advance(self.audible.is_empty());
+        self.state.noise.advance(is_quiet);
         self.state
     }
 }
@@ -418,6 +452,8 @@ impl Made {
 
 static SILENCE: [i16; BLOCK_SAMPLES_MAX] = [0; BLOCK_SAMPLES_MAX];
 
+#[cfg(test)]
+mod part_tests;
 #[cfg(test)]
 mod policy_tests;
 #[cfg(test)]

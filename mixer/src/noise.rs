@@ -31,6 +31,16 @@ impl ComfortNoise {
         }
     }
 
+    /// All of it.
+    pub(crate) const fn to_numbers(self) -> [u32; 2] {
+        [self.seed, self.quiet_periods as u32]
+    }
+
+    /// What [`ComfortNoise::to_numbers`] gave.
+    pub(crate) fn from_numbers([seed, quiet]: [u32; 2]) -> Self {
+        Self { seed, quiet_periods: quiet.min(u32::from(FADE_PERIODS)) as u8 }
+    }
+
     /// Ends a period.
     pub(crate) fn advance(&mut self, is_quiet: bool) {
         self.seed = self.seed.wrapping_mul(2_654_435_769).wrapping_add(12_345);

@@ -33,6 +33,8 @@ pub(crate) struct Offers {
     list: Vec<Offer>,
     ranking: Ranking,
     is_selected: bool,
+    /// Whether only some may be admitted.
+    is_ranked: bool,
     /// Where the search for the wanted goes on.
     next_wanted: usize,
 }
@@ -43,6 +45,7 @@ impl Offers {
             list: Vec::with_capacity(members_max as usize),
             ranking: Ranking::new(),
             is_selected: false,
+            is_ranked: false,
             next_wanted: 0,
         }
     }
@@ -93,19 +96,44 @@ impl Offers {
         sources: &mut S,
         period: PeriodIndex,
     ) {
-        if std::mem::replace(&mut self.is_selected, true) {
-            return;
+        if !self.is_selected {
+            self.rank(selection, sources, period);
+            self.admit(0, sources);
         }
+    }
+
+    /// Finds the loudest, from here on the only ones who may be admitted.
+    pub(crate) fn rank<S: Sources + ?Sized>(
+        &mut self,
+        selection: Selection,
+        sources: &mut S,
+        period: PeriodIndex,
+    ) {
+        self.is_selected = true;
+        self.is_ranked = false;
         let Selection::Loudest(places) = selection else { return };
+        self.is_ranked = true;
         self.ranking.start(places);
         for (at, offer) in self.list.iter_mut().enumerate() {
             let source = sources.source(offer.position);
             source.speak_in(period);
             source.standing.hear(offer.level_dbov, offer.is_talking);
-            self.ranking.enter(at as u32, source.standing);
+            self.ranking.enter(at as u32, source.claim());
             offer.is_admitted = false;
         }
-        for at in self.ranking.admitted() {
+    }
+
+    /// The claims of those who were found, greatest first; none where everyone is heard.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = u64> {
+        self.ranking.claims().take_while(|_| self.is_ranked)
+    }
+
+    /// Admits those of them whose claim is no less than this.
+    pub(crate) fn admit<S: Sources + ?Sized>(&mut self, least: u64, sources: &mut S) {
+        if !self.is_ranked {
+            return;
+        }
+        for at in self.ranking.admitted(least) {
             self.list[at as usize].is_admitted = true;
         }
         for offer in &mut self.list {
@@ -113,6 +141,11 @@ impl Offers {
             source.standing.admit(offer.is_admitted);
             offer.is_wanted = offer.is_admitted || source.was_heard();
         }
+    }
+
+    /// Whoever is at this position is gone. What it said before may still be heard.
+    pub(crate) fn forget(&mut self, position: u32) {
+        self.list.retain(|offer| offer.position != position);
     }
 
     /// The next whose sound is needed and not here.

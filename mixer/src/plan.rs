@@ -47,6 +47,8 @@ pub enum Way {
     /// Decode, sum, subtract, encode.
     #[default]
     Mix,
+    /// The same for one part of a room that is spread over several shards.
+    Part,
     /// Two members that hear only each other: decode, bring to the other's rate, encode.
     Translate,
     /// Two members that hear only each other, in the same payload format: each one's frames are

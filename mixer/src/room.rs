@@ -42,9 +42,45 @@ pub struct RoomState {
 }
 
 impl RoomState {
+    /// All of it, as words.
+    pub fn to_words(self) -> [u64; 3] {
+        let [narrow, wide, full] = self.whole.map(|limiter| u64::from(limiter.to_bits()));
+        let [seed, quiet] = self.noise.to_numbers();
+        let rest = u64::from(quiet) << 1 | u64::from(self.limits_listeners);
+        [wide << 32 | narrow, u64::from(seed) << 32 | full, rest]
+    }
+
+    /// What [`RoomState::to_words`] gave.
+    pub fn from_words([lower, upper, rest]: [u64; 3]) -> Self {
+        let whole = [lower, lower >> 32, upper].map(|bits| Limiter::from_bits(bits as u32));
+        let noise = ComfortNoise::from_numbers([(upper >> 32) as u32, (rest >> 1) as u32]);
+        Self { whole, limits_listeners: rest & 1 == 1, noise }
+    }
+
+    /// The same where in another part of the room listeners are turned down, too, if they are.
+    #[must_use]
+    pub fn with_listeners_of(self, other: Self) -> Self {
+        Self { limits_listeners: self.limits_listeners || other.limits_listeners, ..self }
+    }
+
     /// Whether nothing is turned down at the moment: whatever else carries the sound from now on
     /// may pass it as it is.
     pub fn is_at_rest(&self) -> bool {
         !self.limits_listeners && self.whole.iter().all(|limiter| limiter.is_idle())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_told_in_words() {
+        let words = [0x0012_3456_0000_0789, 0xdead_beef_00ff_ffff, 49 << 1 | 1];
+        let state = RoomState::from_words(words);
+        assert_eq!(state.to_words(), words);
+        assert!(!state.is_at_rest());
+        let default = RoomState::from_words([0; 3]);
+        assert!(default.is_at_rest() && default.with_listeners_of(state).limits_listeners);
     }
 }

@@ -34,16 +34,18 @@ impl Standing {
     }
 
     /// Whoever has more of it is admitted first; nobody is who has none. Those who speak and came
-    /// in lately cannot be displaced, and those who do not speak always can by those who do.
-    fn claim(self) -> u32 {
+    /// in lately cannot be displaced, and those who do not speak always can by those who do. Of two
+    /// who have the same that one is first whose identity is less: it is so wherever they are.
+    pub(crate) fn claim(self, identity: u32) -> u64 {
         if self.loudness == 0 {
             return 0;
         }
         let stays = self.is_admitted && self.is_talking && self.periods < STAY_PERIODS;
         let margin = if self.is_admitted { MARGIN } else { 0 };
-        u32::from(stays) << 31
+        let claim = u32::from(stays) << 31
             | u32::from(self.is_talking) << 30
-            | u32::from(self.loudness + margin)
+            | u32::from(self.loudness + margin);
+        u64::from(claim) << 32 | u64::from(!identity)
     }
 
     /// Is told whether it is among the loudest.
@@ -60,7 +62,7 @@ impl Standing {
 #[derive(Debug)]
 pub(crate) struct Ranking {
     /// Claims and whose they are, greatest first.
-    best: Vec<(u32, u32)>,
+    best: Vec<(u64, u32)>,
     places: usize,
 }
 
@@ -70,7 +72,7 @@ impl Ranking {
     }
 
     /// What [`Ranking::new`] reserves.
-    pub(crate) const MEMORY_BYTES: usize = (u8::MAX as usize + 1) * size_of::<(u32, u32)>();
+    pub(crate) const MEMORY_BYTES: usize = (u8::MAX as usize + 1) * size_of::<(u64, u32)>();
 
     /// Begins anew, with so many places.
     pub(crate) fn start(&mut self, places: u8) {
@@ -79,8 +81,7 @@ impl Ranking {
     }
 
     /// Lets a source take part. Of two with the same claim the earlier one is first.
-    pub(crate) fn enter(&mut self, who: u32, standing: Standing) {
-        let claim = standing.claim();
+    pub(crate) fn enter(&mut self, who: u32, claim: u64) {
         let is_full = self.best.len() == self.places;
         if claim == 0 || is_full && self.best.last().is_none_or(|&(last, _)| claim <= last) {
             return;
@@ -90,9 +91,14 @@ impl Ranking {
         self.best.insert(place, (claim, who));
     }
 
-    /// Those who have a place.
-    pub(crate) fn admitted(&self) -> impl Iterator<Item = u32> {
-        self.best.iter().map(|&(_, who)| who)
+    /// The claims that have a place, greatest first.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = u64> {
+        self.best.iter().map(|&(claim, _)| claim)
+    }
+
+    /// Those who have a place, and no less of a claim than this.
+    pub(crate) fn admitted(&self, least: u64) -> impl Iterator<Item = u32> {
+        self.best.iter().take_while(move |&&(claim, _)| claim >= least).map(|&(_, who)| who)
     }
 }
 
@@ -112,9 +118,9 @@ mod tests {
             ranking.start(places);
             for (who, (standing, &(level, talks))) in standings.iter_mut().zip(levels).enumerate() {
                 standing.hear(level, talks);
-                ranking.enter(who as u32, *standing);
+                ranking.enter(who as u32, standing.claim(0));
             }
-            let mut admitted: Vec<u32> = ranking.admitted().collect();
+            let mut admitted: Vec<u32> = ranking.admitted(0).collect();
             admitted.sort_unstable();
             for (who, standing) in standings.iter_mut().enumerate() {
                 standing.admit(admitted.contains(&(who as u32)));
@@ -152,6 +158,19 @@ mod tests {
         run(&mut standings, &[(40, false), (127, false)], 1, 5);
         let admitted = run(&mut standings, &[(40, false), (45, true)], 1, 3);
         assert_eq!(admitted[0], [1]);
+    }
+
+    #[test]
+    fn of_two_who_are_as_loud_the_lesser_identity_is_first() {
+        let mut standing = Standing::default();
+        standing.hear(30, true);
+        let mut ranking = Ranking::new();
+        ranking.start(2);
+        for (who, identity) in [(0, 9), (1, 3), (2, 5)] {
+            ranking.enter(who, standing.claim(identity));
+        }
+        assert!(ranking.admitted(0).eq([1, 2]));
+        assert!(ranking.admitted(standing.claim(3)).eq([1]));
     }
 
     #[test]

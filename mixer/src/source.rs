@@ -15,6 +15,8 @@ use crate::select::Standing;
 /// mixed, a policy or a gain is on, or something is too loud.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
+    /// Which of two as loud is heard where only one can be.
+    identity: u32,
     /// By how much everyone hears it louder.
     pub gain: Gain,
     /// By how much it hears everyone louder.
@@ -54,6 +56,16 @@ impl Source {
     /// Whoever has said and heard nothing yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, with what tells it from every other source of its room.
+    pub fn named(identity: u32) -> Self {
+        Self { identity, ..Self::default() }
+    }
+
+    /// Its claim to be among the loudest.
+    pub(crate) fn claim(&self) -> u64 {
+        self.standing.claim(self.identity)
     }
 
     /// Whether it has a gain of its own.

@@ -57,6 +57,18 @@ impl Sum {
         self.kernels.add(&mut self.sums.0[..self.class.block_samples()], block);
     }
 
+    /// Adds what was summed up elsewhere.
+    pub(crate) fn add_sums(&mut self, sums: impl Iterator<Item = i32>) {
+        self.is_used = true;
+        let own = &mut self.sums.0[..self.class.block_samples()];
+        own.iter_mut().zip(sums).for_each(|(own, sum)| *own = own.wrapping_add(sum));
+    }
+
+    /// What was added, if anything was.
+    pub(crate) fn sums(&self) -> Option<&[i32]> {
+        self.is_used.then(|| &self.sums.0[..self.class.block_samples()])
+    }
+
     /// Whether [`Sum::whole`] was made in this period.
     pub(crate) const fn is_whole(&self) -> bool {
         self.is_whole

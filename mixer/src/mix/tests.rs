@@ -197,6 +197,14 @@ fn silence_at_another_rate_first_lets_the_rest_of_the_sound_out() {
 }
 
 #[test]
+fn who_needs_a_filter_does_not_confuse_who_is_who() {
+    let mut room = Room::new(Kernels::SCALAR, 3, UNLIMITED, Classes::NARROW);
+    room.run(&[Some((RateClass::Wide, vec![500; 320])), ramp(7), ramp(3)]);
+    assert!((0..3).all(|position| room.mix.is_heard(position)));
+    assert_ne!(room.heard_by(1, RateClass::Narrow), room.mix.whole(RateClass::Narrow));
+}
+
+#[test]
 fn after_a_gap_nothing_of_the_past_is_heard() {
     let classes = Classes::NARROW.and(RateClass::Full);
     let mut room = Room::new(Kernels::SCALAR, 1, RoomSound::DEFAULT, classes);
