@@ -1,11 +1,14 @@
 //! Commands: checked first, so that a refused one goes home unchanged; then applied whole.
 
-use engine_control::{Command, Event, Refusal, RoomKey, Route, SessionKey, SessionOpen, TapPoint};
+use engine_control::{
+    Command, Event, Refusal, RoomKey, Route, SessionKey, SessionOpen, SpreadId, TapPoint,
+};
 use media_units::{Gain, Instant, RoomSound};
 use mixer::Source;
 
 use crate::session::Session;
 use crate::shard::{Room, Shard};
+use crate::spread::phase_of;
 use crate::tick::Run;
 use crate::{Equipment, Output};
 
@@ -50,6 +53,11 @@ impl Shard {
                 if present == *route { Ok(()) } else { self.check_route(session.slot(), *route) }
             }
             Command::OpenRoom { room, .. } => self.check_vacant_room(*room),
+            Command::OpenPart { room, spread, .. } => {
+                let is_vacant = self.spread.is_vacant(*spread);
+                self.check_vacant_room(*room)?;
+                if is_vacant { Ok(()) } else { Err(Refusal::Full) }
+            }
             Command::CloseRoom { room } => self.room(*room).map(|_| ()),
             Command::StartTap { point, .. } => self.check_start_tap(*point),
             Command::StopTap { point } => self.tap_at(*point)?.map(|_| ()).ok_or(Refusal::Gone),
@@ -96,7 +104,14 @@ impl Shard {
                 self.sessions[session.slot() as usize].prompt(Some(prompt), output);
             }
             Command::CloseSession { session } => self.close_session(session, now, output),
-            Command::OpenRoom { room, sound } => self.open_room(room, sound),
+            Command::OpenRoom { room, sound } => {
+                self.open_room(room, sound, self.roster.least_loaded(), None);
+            }
+            Command::OpenPart { room, sound, spread } => {
+                self.open_room(room, sound, phase_of(spread), Some(spread));
+                self.spread.open(spread, room.slot());
+                self.roster.phase_mut(phase_of(spread)).keep(room.slot());
+            }
             Command::CloseRoom { room } => self.close_room(room, now, output),
             Command::StartTap { point, tap, class } => self.start_tap(point, tap, class),
             Command::StopTap { point } => self.end_tap(point, now, output),
@@ -127,7 +142,7 @@ impl Shard {
         idle[key.slot() as usize] = 0;
         let session = &mut sessions[key.slot() as usize];
         session.open(key, open, equipment, phase, &mut moment);
-        sources[key.slot() as usize] = Source::new();
+        sources[key.slot() as usize] = Source::named(open.ssrc.0);
         self.enter(key.slot());
         self.totals.sessions += 1;
     }
@@ -137,6 +152,7 @@ impl Shard {
             self.end_tap(point, now, output);
             self.dismiss_monitors(point, now, output);
         }
+        self.forgo_mix(key.slot(), now, output);
         self.leave(key.slot());
         let Run { sessions, mut moment, .. } = self.run(now, output);
         sessions[key.slot() as usize].close(&mut moment);
@@ -154,6 +170,7 @@ impl Shard {
         now: Instant,
         output: &mut impl Output,
     ) {
+        self.forgo_mix(slot, now, output);
         self.leave(slot);
         let current = self.clock.phase();
         let period = self.clock.period();
@@ -168,6 +185,16 @@ impl Shard {
         session.route = route;
         session.phase = phase;
         self.enter(slot);
+    }
+
+    /// A session that waits for the mix of a room that is spread goes on without it.
+    fn forgo_mix(&mut self, slot: u32, now: Instant, output: &mut impl Output) {
+        let session = &self.sessions[slot as usize];
+        let room = session.awaits_mix.then(|| &self.rooms[session.room() as usize]);
+        if let Some(spread) = room.and_then(|room| room.spread) {
+            let period = self.spread.forget(spread, slot);
+            self.run(now, output).forgo_mix(slot, period);
+        }
     }
 
     /// Enters a session into the plan of its phase.
@@ -241,10 +268,9 @@ impl Shard {
         self.roster.phase_mut(session.phase).update(session.room(), session.part());
     }
 
-    fn open_room(&mut self, key: RoomKey, sound: RoomSound) {
-        let phase = self.roster.least_loaded();
+    fn open_room(&mut self, key: RoomKey, sound: RoomSound, phase: u8, spread: Option<SpreadId>) {
         self.roster.phase_mut(phase).adopt();
-        self.rooms[key.slot() as usize] = Room::open(key, phase, sound);
+        self.rooms[key.slot() as usize] = Room::open(key, phase, sound, spread);
         self.totals.rooms += 1;
     }
 
@@ -256,6 +282,10 @@ impl Shard {
             self.route_session(slot, Route::Idle, now, output);
         }
         self.roster.phase_mut(phase).abandon();
+        if let Some(spread) = self.rooms[key.slot() as usize].spread {
+            self.spread.close(spread);
+            self.roster.phase_mut(phase).release(key.slot());
+        }
         self.rooms[key.slot() as usize].is_open = false;
         self.totals.rooms -= 1;
         output.event(Event::RoomClosed { room: key });

@@ -33,6 +33,11 @@ impl Contributors {
         }
     }
 
+    /// Who they are.
+    pub(crate) fn list(&self) -> &[Contributor] {
+        &self.list[..self.count]
+    }
+
     /// Writes a packet's header that names all of them but the listener, with their levels where
     /// it takes them under an identifier. Returns its length.
     pub(crate) fn write_header(

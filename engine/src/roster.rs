@@ -5,6 +5,8 @@
 //! marks it; the next tick of that phase finds the rooms' ranges and their ways through anew. A
 //! tick without a change only walks.
 
+use std::ops::Range;
+
 use media_units::{PHASES, RateClass};
 use mixer::{Classes, Format, Part, Way};
 
@@ -46,14 +48,14 @@ impl Span {
         first: usize,
         parts: &[Part],
         tap: Option<RateClass>,
-        needs_mix: bool,
+        (needs_mix, is_part): (bool, bool),
     ) -> Self {
         let listeners = || parts.iter().filter(|part| part.hears);
         Self {
             room,
             first: first as u32,
             count: parts.len() as u32,
-            way: Way::of(parts, tap.is_some() || needs_mix),
+            way: if is_part { Way::Part } else { Way::of(parts, tap.is_some() || needs_mix) },
             classes: listeners().map(|part| part.format.class()).chain(tap).collect(),
             has_senders: listeners().any(|part| matches!(part.format, Format::Other(_))),
             wants_names: listeners().any(|part| part.wants_names),
@@ -82,6 +84,8 @@ pub(crate) struct Phase {
     groups: Vec<Group>,
     /// Rooms with a tap, ascending.
     tapped: Vec<u32>,
+    /// Parts of spread rooms, ascending.
+    kept: Vec<u32>,
     rooms_born: u32,
     changed: bool,
 }
@@ -102,7 +106,7 @@ impl Roster {
     pub(crate) const fn memory_bytes(sessions_max: u32, rooms_max: u32) -> usize {
         let session = 2 * size_of::<u32>() + size_of::<Part>();
         let spans = spans_max(sessions_max, rooms_max) * (size_of::<Span>() + size_of::<Group>());
-        let rooms = rooms_max as usize * size_of::<u32>();
+        let rooms = rooms_max as usize * 2 * size_of::<u32>();
         PHASES as usize * (sessions_max as usize * session + spans + rooms)
     }
 
@@ -133,6 +137,7 @@ impl Phase {
             spans: Vec::with_capacity(spans_max(sessions_max, rooms_max)),
             groups: Vec::with_capacity(spans_max(sessions_max, rooms_max)),
             tapped: Vec::with_capacity(rooms_max as usize),
+            kept: Vec::with_capacity(rooms_max as usize),
             rooms_born: 0,
             changed: false,
         }
@@ -165,9 +170,18 @@ impl Phase {
 
     /// The members of one room, from the lists as they are now.
     pub(crate) fn members(&self, room: u32) -> &[u32] {
+        &self.slots[self.range(room)]
+    }
+
+    /// Their parts.
+    pub(crate) fn members_parts(&self, room: u32) -> &[Part] {
+        &self.parts[self.range(room)]
+    }
+
+    fn range(&self, room: u32) -> Range<usize> {
         let first = self.rooms.partition_point(|&other| other < room);
         let end = self.rooms.partition_point(|&other| other <= room);
-        &self.slots[first..end]
+        first..end
     }
 
     /// A room was born in this phase.
@@ -193,6 +207,23 @@ impl Phase {
     pub(crate) fn untap(&mut self, room: u32) {
         if let Ok(place) = self.tapped.binary_search(&room) {
             self.tapped.remove(place);
+            self.changed = true;
+        }
+    }
+
+    /// A part of a spread room is open: it is run even where nobody is in it, so that the others
+    /// know of it.
+    pub(crate) fn keep(&mut self, room: u32) {
+        if let Err(place) = self.kept.binary_search(&room) {
+            self.kept.insert(place, room);
+        }
+        self.changed = true;
+    }
+
+    /// It is closed.
+    pub(crate) fn release(&mut self, room: u32) {
+        if let Ok(place) = self.kept.binary_search(&room) {
+            self.kept.remove(place);
             self.changed = true;
         }
     }
@@ -244,14 +275,22 @@ impl Phase {
                 let tap = is_tapped.then(|| tap_class(room_of, parts));
                 let needs_mix = room_of.is_some_and(Room::needs_mix);
                 self.changed |= count == 2 && room_of.is_some_and(|room| !room.state.is_at_rest());
-                self.spans.push(Span::new(room, first, parts, tap, needs_mix));
+                let is_part = self.kept.binary_search(&room).is_ok();
+                self.spans.push(Span::new(room, first, parts, tap, (needs_mix, is_part)));
                 first += count;
             }
         }
-        for &room in &self.tapped {
+        for &room in &self.kept {
             if self.rooms.binary_search(&room).is_err() {
+                let is_tapped = self.tapped.binary_search(&room).is_ok();
+                let tap = is_tapped.then(|| tap_class(rooms.get(room as usize), &[]));
+                self.spans.push(Span::new(room, first, &[], tap, (false, true)));
+            }
+        }
+        for &room in &self.tapped {
+            if self.rooms.binary_search(&room).is_err() && self.kept.binary_search(&room).is_err() {
                 let tap = tap_class(rooms.get(room as usize), &[]);
-                self.spans.push(Span::new(room, first, &[], Some(tap), false));
+                self.spans.push(Span::new(room, first, &[], Some(tap), (false, false)));
             }
         }
         self.group();

@@ -86,6 +86,8 @@ pub(crate) struct Session {
     pub(crate) is_prompted: bool,
     /// It was ranked in this period by what it told, and is not decoded yet.
     pub(crate) waits: bool,
+    /// It has said its part of a period of a spread room, and was not sent the mix of it yet.
+    pub(crate) awaits_mix: bool,
     pub(crate) send: SendStream,
     /// Until then something of what it sent may not be silence.
     pub(crate) loud_until: PeriodIndex,
@@ -163,6 +165,7 @@ impl Session {
             has_tones: false,
             has_noise: false,
             rests: false,
+            awaits_mix: false,
             said: Said::Rested,
             next_turn: 0,
             route: Route::Idle,
@@ -221,6 +224,7 @@ impl Session {
         self.has_tones = false;
         self.has_noise = false;
         self.rests = false;
+        self.awaits_mix = false;
         self.said = Said::Rested;
         self.next_turn = moment.period;
         self.route = open.route;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine_control::{
-    Event, FULL_PRESSURE, Limits, RoomKey, ShardLoad, ShardReport, Shedding, TapReader,
+    Event, FULL_PRESSURE, Limits, RoomKey, ShardLoad, ShardReport, Shedding, SpreadId, TapReader,
 };
 use media::Random;
 use media_kernels::Kernels;
@@ -19,6 +19,7 @@ use crate::moment::{Moment, Rules};
 use crate::monitor::Monitors;
 use crate::roster::Roster;
 use crate::session::Session;
+use crate::spread::{Exchange, Spread};
 use crate::taps::{Taps, Watch};
 use crate::tick::Run;
 use crate::{Datagram, Output};
@@ -50,7 +51,8 @@ pub struct Shard {
     pub(crate) sessions: Vec<Session>,
     pub(crate) sources: Vec<Source>,
     pub(crate) idle: Vec<u8>,
-    mix: Mix,
+    mix: Box<Mix>,
+    pub(crate) spread: Spread,
     bench: Box<Bench>,
     encoded: Encoded,
     /// Groups of the tick in progress that were run.
@@ -72,12 +74,14 @@ pub(crate) struct Room {
     pub(crate) tap_class: Option<RateClass>,
     pub(crate) state: RoomState,
     pub(crate) groups: Groups,
+    /// Where its parts meet, if it is one of several.
+    pub(crate) spread: Option<SpreadId>,
 }
 
 impl Room {
     fn vacant(shard: u8, slot: u32) -> Self {
         let key = RoomKey::new(shard, slot, 0);
-        Self { is_open: false, ..Self::open(key, 0, RoomSound::DEFAULT) }
+        Self { is_open: false, ..Self::open(key, 0, RoomSound::DEFAULT, None) }
     }
 
     /// Whether its sound must be mixed, however few are in it: as it is to sound so, or as
@@ -88,7 +92,12 @@ impl Room {
     }
 
     /// A new room, empty.
-    pub(crate) fn open(key: RoomKey, phase: u8, sound: RoomSound) -> Self {
+    pub(crate) fn open(
+        key: RoomKey,
+        phase: u8,
+        sound: RoomSound,
+        spread: Option<SpreadId>,
+    ) -> Self {
         let state = RoomState::default();
         let groups = Groups::new();
         Self {
@@ -101,6 +110,7 @@ impl Room {
             sound,
             state,
             groups,
+            spread,
         }
     }
 }
@@ -125,7 +135,8 @@ impl Shard {
                 .collect(),
             sources: vec![Source::new(); limits.sessions_max as usize],
             idle: vec![0; limits.sessions_max as usize],
-            mix: Mix::new(kernels, limits.room_members_max),
+            mix: Box::new(Mix::new(kernels, limits.room_members_max)),
+            spread: Spread::none(index),
             bench: Box::new(Bench::new(kernels)),
             encoded: Encoded::new(),
             groups_run: 0,
@@ -137,6 +148,13 @@ impl Shard {
     /// a shard is made before anyone knows when its time begins.
     pub fn set_wall(&mut self, wall: WallClock) {
         self.rules.wall = wall;
+    }
+
+    /// Where it meets the other shards, so that rooms may be spread over them
+    /// ([`crate::exchange`]): to be told before the first tick. The limits are those that it was made with.
+    pub fn meet(&mut self, exchange: Exchange) {
+        let (index, kernels) = (self.index, self.rules.kernels);
+        self.spread = Spread::new(index, exchange, self.room_members_max, kernels);
     }
 
     /// What is left of its past, where it is at rest: neither a session nor a room is open.
@@ -172,6 +190,7 @@ impl Shard {
             + limits.sessions_max as usize
                 * (Session::memory_bytes(limits) + size_of::<Source>() + 1)
             + Mix::memory_bytes(limits.room_members_max)
+            + Spread::memory_bytes(limits)
             + Bench::memory_bytes()
             + Encoded::memory_bytes()
     }
@@ -238,6 +257,9 @@ impl Shard {
     /// Runs the coming group. False where there was none: the tick is over.
     pub fn run_group(&mut self, now: Instant, output: &mut impl Output) -> bool {
         let phase = self.clock.phase();
+        if self.groups_run == 0 && self.spread.has_parts() {
+            self.go_on_with_parts(now, output);
+        }
         let Some(&group) = self.roster.phase(phase).groups().get(self.groups_run) else {
             self.stretch_from[phase as usize] = self.bench.scratch.next_stretch();
             self.clock.advance();
@@ -246,6 +268,17 @@ impl Shard {
         self.run(now, output).group(phase, group);
         self.groups_run += 1;
         true
+    }
+
+    /// Goes on with the parts of spread rooms that have listened: first of all in a tick, so that
+    /// what others wait for comes in time however much there is to do.
+    fn go_on_with_parts(&mut self, now: Instant, output: &mut impl Output) {
+        let tick = self.clock.tick();
+        let mut from = 0;
+        while let Some((spread, step)) = self.spread.due(tick, from) {
+            self.run(now, output).go_on(spread, step);
+            from = spread + 1;
+        }
     }
 
     /// When [`Shard::tick`] is to be called next: absolute, never drifting.
@@ -287,6 +320,7 @@ impl Shard {
             monitors: &mut self.monitors,
             roster: &self.roster,
             mix: &mut self.mix,
+            spread: &mut self.spread,
             encoded: &mut self.encoded,
             moment: Moment {
                 fills_pauses: false,

@@ -17,10 +17,11 @@ use crate::roster::{Group, NO_ROOM, Roster, Span};
 use crate::sender::Packets;
 use crate::session::Session;
 use crate::shard::Room;
+use crate::spread::Spread;
 use crate::taps::Carried;
 
 /// A mix of sources that are all softer than this has a pause, in dB below full scale.
-const PAUSE_DBOV: u8 = 50;
+pub(crate) const PAUSE_DBOV: u8 = 50;
 
 /// So many idle turns, a second, and only every so many periods is looked for reports that are due,
 /// and for seconds that are over.
@@ -38,7 +39,8 @@ pub(crate) struct Run<'a, O> {
     pub(crate) rooms: &'a mut [Room],
     pub(crate) monitors: &'a mut Monitors,
     pub(crate) roster: &'a Roster,
-    pub(crate) mix: &'a mut Mix,
+    pub(crate) mix: &'a mut Box<Mix>,
+    pub(crate) spread: &'a mut Spread,
     pub(crate) encoded: &'a mut Encoded,
     pub(crate) moment: Moment<'a, O>,
 }
@@ -75,10 +77,12 @@ impl<O: Output> Run<'_, O> {
         if self.rests(parts, span) {
             return;
         }
-        self.moment.fills_pauses = span.room != NO_ROOM && parts.len() == 2;
+        let is_whole = span.room != NO_ROOM && span.way != Way::Part;
+        self.moment.fills_pauses = is_whole && parts.len() == 2;
         match (span.room, span.way, parts) {
             (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
             (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
+            (room, Way::Part, _) => self.part(parts, span, room),
             (room, Way::Translate, &[one, other]) => self.translate([one, other], room),
             _ => self.mix(parts, span),
         }
@@ -91,7 +95,7 @@ impl<O: Output> Run<'_, O> {
     }
 
     /// Whether all of them were on hold for a second and more, and it is not the period in which
-    /// they look at the time.
+    /// they look at the time. A part of a room tells the others of itself, always.
     fn rests(&self, parts: &[Part], span: Span) -> bool {
         let is_idle = |part: &Part| {
             let idle = self.idle[part.member as usize];
@@ -102,7 +106,14 @@ impl<O: Output> Run<'_, O> {
             None => (true, parts.first().map_or(0, |part| part.member)),
         };
         let looks = (self.moment.period + u64::from(number)).is_multiple_of(REST_PERIODS);
-        !looks && is_settled && parts.iter().all(is_idle)
+        !looks && is_settled && span.way != Way::Part && parts.iter().all(is_idle)
+    }
+
+    /// Runs the first step of one part of a room.
+    fn part(&mut self, parts: &[Part], span: Span, room: u32) {
+        if let Some(spread) = self.rooms[room as usize].spread {
+            self.listen_part(parts, span, spread);
+        }
     }
 
     /// Runs one session by itself.
@@ -168,7 +179,7 @@ impl<O: Output> Run<'_, O> {
     }
 
     /// Gives the whole mix to those who listen to the room.
-    fn give_whole(&mut self, room: u32, class: RateClass) {
+    pub(crate) fn give_whole(&mut self, room: u32, class: RateClass) {
         let Self { sessions, rooms, mix, monitors, encoded, moment, .. } = self;
         let carried = if mix.is_silent() {
             Carried::Silence(SilenceCause::Silent)
@@ -181,7 +192,7 @@ impl<O: Output> Run<'_, O> {
 
     /// Plays what a member says into the mix's next block and returns its energy. Who listens to
     /// that member gets it, too.
-    fn play(&mut self, part: Part) -> u64 {
+    pub(crate) fn play(&mut self, part: Part) -> u64 {
         let Self { sessions, mix, monitors, encoded, moment, .. } = self;
         let class = part.format.class();
         let block = mix.next_block(class);
@@ -195,40 +206,47 @@ impl<O: Output> Run<'_, O> {
         self.sessions[part.member as usize].prepare(energy, block, &mut self.moment)
     }
 
-    /// Plays what the members say and offers it to the mix. Those who tell their level are decoded
-    /// only where somebody will hear them.
+    /// Plays what the members say and offers it to the mix.
     fn listen(&mut self, parts: &[Part], selection: Selection) {
         let mut are_ranked = false;
         for (position, &part) in parts.iter().enumerate() {
-            let Self { sessions, mix, moment, .. } = self;
-            let session = &mut sessions[part.member as usize];
-            session.begin_turn(moment.period);
-            match session.told_level(moment.period) {
-                Some(level) if level == SILENT_DBOV => {
-                    session.rank(level, moment);
-                    session.skip(moment);
-                }
-                Some(level) if part.says && selection != Selection::Everyone => {
-                    session.rank(level, moment);
-                    mix.rank(position as u32, level, session.talk.is_talking());
-                    are_ranked = true;
-                }
-                _ => {
-                    let says = part.says || session.fades_out();
-                    let energy = self.play(part);
-                    if says {
-                        self.offer(position as u32, part, energy);
-                    }
-                }
-            }
+            are_ranked |= self.hear(position as u32, part, selection);
         }
         if are_ranked {
             self.choose(parts);
         }
     }
 
+    /// Plays what one member says and offers it to the mix. Who tells its level is decoded only
+    /// where somebody will hear it: returns whether that is still to be decided.
+    #[inline]
+    pub(crate) fn hear(&mut self, position: u32, part: Part, selection: Selection) -> bool {
+        let Self { sessions, mix, moment, .. } = self;
+        let session = &mut sessions[part.member as usize];
+        session.begin_turn(moment.period);
+        match session.told_level(moment.period) {
+            Some(level) if level == SILENT_DBOV => {
+                session.rank(level, moment);
+                session.skip(moment);
+            }
+            Some(level) if part.says && selection != Selection::Everyone => {
+                session.rank(level, moment);
+                mix.rank(position, level, session.talk.is_talking());
+                return true;
+            }
+            _ => {
+                let says = part.says || session.fades_out();
+                let energy = self.play(part);
+                if says {
+                    self.offer(position, part, energy);
+                }
+            }
+        }
+        false
+    }
+
     /// Lets what was played last be heard.
-    fn offer(&mut self, position: u32, part: Part, energy: u64) {
+    pub(crate) fn offer(&mut self, position: u32, part: Part, energy: u64) {
         let is_talking = self.sessions[part.member as usize].talk.is_talking();
         self.mix.offer(position, part.format.class(), energy, is_talking);
     }
@@ -257,17 +275,16 @@ impl<O: Output> Run<'_, O> {
             return;
         }
         for (position, part) in parts.iter().enumerate() {
-            let session = &self.sessions[part.member as usize];
-            if let Some(ssrc) = session.reception.ssrc()
+            if let Some(one) = contributor(&self.sessions[part.member as usize])
                 && self.mix.is_heard(position as u32)
             {
-                contributors.add(Contributor { ssrc, level_dbov: session.talk.level_dbov() });
+                contributors.add(one);
             }
         }
     }
 
     /// Sends one member what it hears.
-    fn speak(&mut self, position: u32, part: Part, room: u32) {
+    pub(crate) fn speak(&mut self, position: u32, part: Part, room: u32) {
         let Self { sessions, sources, mix, moment, .. } = self;
         let session = &mut sessions[part.member as usize];
         if session.sent.is_watched() {
@@ -356,10 +373,9 @@ impl<O: Output> Run<'_, O> {
             let (class, source) = (listener.format.class(), &mut sources[speaker.member as usize]);
             let heard = said.and_then(|said| mix.translate(said, class, period, source));
             moment.bench.contributors.clear();
-            let speaker = &sessions[speaker.member as usize];
-            if let Some(ssrc) = speaker.reception.ssrc().filter(|_| heard.is_some()) {
-                let level_dbov = speaker.talk.level_dbov();
-                moment.bench.contributors.add(Contributor { ssrc, level_dbov });
+            let speaker = contributor(&sessions[speaker.member as usize]);
+            if let Some(one) = speaker.filter(|_| heard.is_some()) {
+                moment.bench.contributors.add(one);
             }
             speak_alone(&mut sessions[own], heard, &mut encoded.alone, moment);
             let mut ears = Ears { sessions, monitors, packets: &mut encoded.alone };
@@ -401,8 +417,14 @@ impl<O: Output> Run<'_, O> {
     }
 }
 
+/// What a session is called in a mix, once it has sent something.
+pub(crate) fn contributor(session: &Session) -> Option<Contributor> {
+    let ssrc = session.reception.ssrc()?;
+    Some(Contributor { ssrc, level_dbov: session.talk.level_dbov() })
+}
+
 /// Sends a session sound that is encoded for nobody else, or silence.
-fn speak_alone<O: Output>(
+pub(crate) fn speak_alone<O: Output>(
     session: &mut Session,
     sound: Option<&[i16]>,
     packets: &mut Packets,

@@ -6,10 +6,10 @@ mod rig;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use engine::{Datagram, Equipment, Output, Port, Shard};
+use engine::{Datagram, Equipment, Output, Port, Shard, exchange};
 use engine_control::{
     Command, Event, Limits, Prompt, RemoteMedia, Renditions, RoomKey, Route, SessionKey,
-    SessionOpen, SessionReport, ShardReport, TapContent, TapId, TapPoint,
+    SessionOpen, SessionReport, ShardReport, SpreadId, TapContent, TapId, TapPoint,
 };
 use media::codec::Encoder;
 use media::rtp::RtpHeader;
@@ -253,6 +253,13 @@ fn frames(encoding: Encoding) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn no_part_of_a_spread_room_allocates() {
+    for selection in [Selection::Everyone, Selection::Loudest(3)] {
+        run_all_formats(RoomSound { selection, ..RoomSound::DEFAULT }, 64, true, true);
+    }
+}
+
+#[test]
 fn no_payload_format_allocates_on_a_shard() {
     for (selection, noise_suppression) in
         [(Selection::Everyone, true), (Selection::Everyone, false), (Selection::Loudest(3), true)]
@@ -262,25 +269,35 @@ fn no_payload_format_allocates_on_a_shard() {
                 RoomSound { selection, noise_suppression, ..RoomSound::DEFAULT },
                 64,
                 is_tapped,
+                false,
             );
         }
     }
     for is_tapped in [false, true] {
-        run_all_formats(RoomSound::DEFAULT, 2, is_tapped);
+        run_all_formats(RoomSound::DEFAULT, 2, is_tapped, false);
     }
 }
 
 /// Rooms of all payload formats, so many in each, in which everyone tells its level and takes turns
-/// being loud.
-fn run_all_formats(sound: RoomSound, members: u32, is_tapped: bool) {
-    let limits = Limits { taps_max: 64, ..limits() };
-    let mut shard = Shard::new(0, &limits, Kernels::detect(), 3);
+/// being loud; spread ones have a part on a second shard, where nobody is.
+fn run_all_formats(sound: RoomSound, members: u32, is_tapped: bool, is_spread: bool) {
+    let limits = Limits { taps_max: 64, spread_max: 1, ..limits() };
+    let [mut shard, mut other] = [0, 1].map(|at| Shard::new(at, &limits, Kernels::detect(), 3));
+    for (shard, end) in [&mut shard, &mut other].into_iter().zip(exchange(2, limits.spread_max)) {
+        shard.meet(end);
+    }
     let mut taps = shard.take_tap_reader().unwrap();
     let mut taken = Taken { events: Vec::with_capacity(1000), datagrams: 0, octets: 0 };
     let now = shard.next_tick();
     for slot in 0..Encoding::ALL.len().div_ceil(members as usize) {
         let room = RoomKey::new(0, slot as u32, 1);
-        shard.command(Command::OpenRoom { room, sound }, None, now, &mut taken);
+        let open = |room, spread| match is_spread {
+            true => Command::OpenPart { room, sound, spread },
+            false => Command::OpenRoom { room, sound },
+        };
+        shard.command(open(room, SpreadId(slot as u16)), None, now, &mut taken);
+        let room = RoomKey::new(1, slot as u32, 1);
+        other.command(open(room, SpreadId(slot as u16)), None, now, &mut taken);
     }
     let sounds: Vec<_> = Encoding::ALL.iter().map(|&encoding| frames(encoding)).collect();
     let mut obey = |command| {
@@ -315,6 +332,7 @@ fn run_all_formats(sound: RoomSound, members: u32, is_tapped: bool) {
                 }
             }
             shard.tick(now, &mut taken);
+            other.tick(now, &mut taken);
             while taps.next().is_some() {}
         }
     });

@@ -8,7 +8,7 @@ use media_units::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Prompt, RoomKey, SessionKey, SessionReport, ShardReport, TapId, TapPoint};
+use crate::{Prompt, RoomKey, SessionKey, SessionReport, ShardReport, SpreadId, TapId, TapPoint};
 
 /// How RTCP travels beside RTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +186,15 @@ pub enum Command {
         /// How it is to sound.
         sound: RoomSound,
     },
+    /// Opens this shard's part of a room that is spread over several shards. It is closed as any room.
+    OpenPart {
+        /// The slot and generation of the part, taken from the control plane's pool.
+        room: RoomKey,
+        /// How the whole room is to sound.
+        sound: RoomSound,
+        /// Which place of the exchange all its parts meet at.
+        spread: SpreadId,
+    },
     /// Closes a room: members still in it become idle, its taps end, `RoomClosed` follows.
     CloseRoom {
         /// Which room.
@@ -238,7 +247,9 @@ impl Command {
             | Self::SendDigits { session, .. }
             | Self::Prompt { session, .. }
             | Self::CloseSession { session } => session.shard(),
-            Self::OpenRoom { room, .. } | Self::CloseRoom { room } => room.shard(),
+            Self::OpenRoom { room, .. }
+            | Self::OpenPart { room, .. }
+            | Self::CloseRoom { room } => room.shard(),
             Self::StartTap { point, .. } | Self::StopTap { point } => point.shard(),
             Self::ReportShard { report } => report.shard,
             Self::ReportSessions { reports } => {

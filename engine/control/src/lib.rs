@@ -14,6 +14,7 @@ mod load;
 mod ports;
 mod prompt;
 mod report;
+mod spread;
 mod tap;
 
 pub use admission::Admission;
@@ -29,6 +30,7 @@ pub use prompt::{Prompt, Renditions};
 pub use report::{
     LATENESS_BOUNDS, Lateness, OPINION_BOUNDS, Opinions, SecondsTotal, SessionReport, ShardReport,
 };
+pub use spread::{SpreadId, SpreadPool, choose_shard};
 pub use tap::{
     PACKET_BYTES_MAX, SilenceCause, TapContent, TapId, TapItem, TapPoint, TapReader, TapSink,
     tap_ring,

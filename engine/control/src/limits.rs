@@ -18,6 +18,9 @@ pub struct Limits {
     pub rooms_max: u32,
     /// Sessions in one room.
     pub room_members_max: u32,
+    /// Rooms that are spread over all shards, at one time.
+    #[serde(default)]
+    pub spread_max: u32,
     /// Taps at one time.
     pub taps_max: u32,
     /// Sessions that monitor others, at one time.
@@ -56,6 +59,7 @@ impl Default for Limits {
             sessions_max: 4096,
             rooms_max: 1024,
             room_members_max: 4096,
+            spread_max: 0,
             taps_max: 1024,
             monitors_max: 1024,
             tap_ring_bytes: 16 << 20,

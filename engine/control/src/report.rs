@@ -228,6 +228,8 @@ pub struct ShardReport {
     pub blocks_skipped: u64,
     /// Frames encoded for listeners that are not sent plain G.711, each for all who share it.
     pub frames_encoded: u64,
+    /// Parts of spread rooms that other shards had not told in time: they were silent for a period.
+    pub parts_late: u64,
     /// Sum of the playout delay over all blocks played, for the mean.
     pub playout_delay_sum: Duration,
     /// Blocks and packets that taps lost because the ring was full.

@@ -8,10 +8,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine::flight::{FlightFile, FlightSource};
-use engine::{Equipment, Port};
+use engine::{Equipment, Exchange, Port, exchange};
 use engine_control::{
     Admission, Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, ShardLoad, SlotPool,
-    TapReader,
+    SpreadId, SpreadPool, TapReader,
 };
 use media_units::{Instant, WallClock};
 
@@ -47,6 +47,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     tenants: HashMap<SessionKey, Tenant>,
+    spreads: SpreadPool,
     /// Whose ring is read first, so that none is starved.
     first_read: usize,
     /// Until somebody takes them.
@@ -105,6 +106,7 @@ impl Engine {
             shared,
             shards: Vec::with_capacity(config.shards.len()),
             tenants: HashMap::new(),
+            spreads: SpreadPool::new(config.limits.spread_max),
             first_read: 0,
             taps: Vec::new(),
             refused_overload: 0,
@@ -253,6 +255,25 @@ impl Engine {
         self.shards[shard].rooms.take_room().ok_or(Refusal::Full)
     }
 
+    /// Takes a slot on this shard for a part of a room that is spread. Refused where it has no time
+    /// for it.
+    pub fn reserve_part(&mut self, shard: u8) -> Result<RoomKey, Refusal> {
+        self.admit(usize::from(shard))?;
+        let shard = self.shards.get_mut(usize::from(shard)).ok_or(Refusal::Gone)?;
+        shard.rooms.take_room().ok_or(Refusal::Full)
+    }
+
+    /// Takes a place at which the parts of a room meet, if there is one. It is free again once all
+    /// parts are closed.
+    pub fn reserve_spread(&mut self) -> Option<SpreadId> {
+        self.spreads.take()
+    }
+
+    /// Gives back a place of whose room no part was opened.
+    pub fn abandon_spread(&mut self, spread: SpreadId) {
+        self.spreads.give_back(spread);
+    }
+
     /// Gives back a room for which no `OpenRoom` was sent. Rooms that are given back are not touched.
     pub fn abandon_room(&mut self, room: RoomKey) {
         if let Some(shard) = self.shards.get_mut(usize::from(room.shard())) {
@@ -279,6 +300,9 @@ impl Engine {
             Ok(sockets) => sockets,
             Err(refusal) => return Err((command, refusal)),
         };
+        if let Command::OpenPart { room, spread, .. } = &command {
+            self.spreads.note_opened(*room, *spread);
+        }
         let equipment = Equipment::beside(&command, &self.config.limits);
         let shard = &mut self.shards[shard];
         let number = shard.flight.as_mut().map_or(0, |flight| flight.keep(&command));
@@ -299,7 +323,11 @@ impl Engine {
                 self.release(*session);
             }
             Event::RoomClosed { room }
-            | Event::Refused { command: Command::OpenRoom { room, .. }, .. } => {
+            | Event::Refused {
+                command: Command::OpenRoom { room, .. } | Command::OpenPart { room, .. },
+                ..
+            } => {
+                self.spreads.note_closed(*room);
                 if let Some(shard) = self.shards.get_mut(usize::from(room.shard())) {
                     shard.rooms.give_back(room.slot(), room.generation());
                 }
@@ -351,10 +379,17 @@ impl Engine {
     }
 
     fn start_each<R: Road>(&mut self, roads: Vec<R>) -> Result<Vec<Starting>, StartFailure> {
-        (0..).zip(roads).map(|(index, road)| self.start_shard(index, road)).collect()
+        let meetings = exchange(roads.len() as u8, self.config.limits.spread_max);
+        let shards = (0..).zip(roads.into_iter().zip(meetings));
+        shards.map(|(index, (road, meeting))| self.start_shard(index, road, meeting)).collect()
     }
 
-    fn start_shard<R: Road>(&mut self, index: u8, road: R) -> Result<Starting, StartFailure> {
+    fn start_shard<R: Road>(
+        &mut self,
+        index: u8,
+        road: R,
+        exchange: Exchange,
+    ) -> Result<Starting, StartFailure> {
         let limits = self.config.limits.clone();
         let (ends, shard_ends) = rings(&limits, &self.shared);
         let (desk, flight) = match &self.config.flight {
@@ -385,7 +420,10 @@ impl Engine {
         let shared = Arc::clone(&self.shared);
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
-            .spawn(move || shard_main(&plan, road, (shard_ends, flight), shared, &report, &started))
+            .spawn(move || {
+                let ends = (shard_ends, flight, exchange);
+                shard_main(&plan, road, ends, shared, &report, &started);
+            })
             .map_err(|error| StartFailure::Thread { shard: index, call: "clone", error })?;
         self.shards.push(handle(thread));
         Ok(Starting { ready, start })
@@ -497,7 +535,7 @@ struct Starting {
 fn shard_main<R: Road>(
     plan: &ThreadPlan,
     mut road: R,
-    (ends, flight): (ShardEnds, Flight),
+    (ends, flight, exchange): (ShardEnds, Flight, Exchange),
     shared: Arc<Shared>,
     ready: &mpsc::Sender<Ready>,
     start: &mpsc::Receiver<EngineClock>,
@@ -509,6 +547,7 @@ fn shard_main<R: Road>(
         return;
     }
     let mut thread = ShardThread::new(plan, road, ends, shared, flight);
+    thread.meet(exchange);
     let _ = ready.send(Ok(thread.take_tap_reader()));
     if let Ok(clock) = start.recv() {
         thread.run(clock);
@@ -524,59 +563,4 @@ fn open_pair(sockets: Option<SocketPlan>, rtp_port: u16) -> io::Result<SocketPai
 }
 
 #[cfg(test)]
-mod tests {
-    use engine_control::{Limits, PortPlan};
-
-    use super::*;
-    use crate::plain::Plain;
-    use crate::socket_road::SocketRoad;
-
-    fn config(first_port: u16) -> EngineConfig {
-        let limits = Limits { sessions_max: 1, rooms_max: 1, taps_max: 1, ..Limits::default() };
-        let ports = PortPlan::divide(first_port, first_port + 3, 1).unwrap();
-        EngineConfig { limits, ..EngineConfig::new(ports) }
-    }
-
-    #[test]
-    fn a_shard_whose_thread_has_ended_is_told() {
-        let engine = Engine::start(config(28_800)).unwrap();
-        assert_eq!(engine.dead_shard(), None);
-        engine.shared.stop();
-        while engine.dead_shard().is_none() {
-            std::thread::yield_now();
-        }
-        assert_eq!(engine.dead_shard(), Some(0));
-    }
-
-    #[test]
-    fn a_shard_that_is_ready_waits_for_the_clock_and_ends_where_none_comes() {
-        let config = config(28_804);
-        let shared = Arc::new(Shared::new().unwrap());
-        let (_control, ends) = rings(&config.limits, &shared);
-        let plan = ThreadPlan {
-            index: 0,
-            core: None,
-            realtime: false,
-            limits: config.limits,
-            kernels: config.kernels,
-            seed: 0,
-        };
-        let road = SocketRoad {
-            network: Plain::new(),
-            plan: SocketPlan {
-                bind: config.bind,
-                receive_buffer_bytes: config.receive_buffer_bytes,
-                rtp_stamps: config.arrival_timestamps,
-            },
-        };
-        let (report, ready) = mpsc::channel();
-        let (start, started) = mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            shard_main(&plan, road, (ends, Flight::default()), shared, &report, &started);
-        });
-        assert!(matches!(ready.recv(), Ok(Ok(Some(_)))));
-        assert!(!thread.is_finished(), "it waits");
-        drop(start);
-        thread.join().unwrap();
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use engine::Shard;
+use engine::{Exchange, Shard};
 use engine_control::{COMMANDS_PER_TICK, Command, Limits, TapReader};
 use media_kernels::Kernels;
 use media_units::Instant;
@@ -79,6 +79,11 @@ impl<R: Road> ShardThread<R> {
     /// Where all that the shard's taps carry is read. Given once.
     pub(crate) fn take_tap_reader(&mut self) -> Option<Box<TapReader>> {
         self.shard.take_tap_reader()
+    }
+
+    /// Where the shard meets the others.
+    pub(crate) fn meet(&mut self, exchange: Exchange) {
+        self.shard.meet(exchange);
     }
 
     /// Runs on this clock until it is stopped.

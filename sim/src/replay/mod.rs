@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use engine::flight::{FlightFile, Kept, Record, Rest, Trace};
-use engine::{Decision, Equipment, Output, Port, Shard};
+use engine::{Decision, Equipment, Output, Port, Shard, exchange};
 use engine_control::{Command, Event, TapReader};
 use media_kernels::Kernels;
 use media_units::Instant;
@@ -162,6 +162,10 @@ impl<'f> Run<'f> {
     fn new(file: &'f FlightFile, kernels: Kernels, commands: BTreeMap<u64, &'f Command>) -> Self {
         let source = &file.header.source;
         let mut shard = Shard::new(source.shard, &source.limits, kernels, source.seed);
+        // What others told it of rooms is not kept.
+        if let Some(alone) = exchange(1, source.limits.spread_max).pop() {
+            shard.meet(alone);
+        }
         shard.set_wall(source.wall);
         let taps = shard.take_tap_reader();
         let outlet = Outlet::default();
