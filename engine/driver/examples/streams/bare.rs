@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use socket2::SockRef;
 
 use crate::phone::{Phone, sleep_until_us};
-use crate::{SHARD_CORE, SHARD_NAME, make_realtime, pin_to};
+use crate::{SHARD_CORE, SHARD_NAMES, make_realtime, pin_to};
 
 /// The bare loop's thread. It carries the shard's name, so that its CPU time is found alike.
 pub(crate) struct Bare {
@@ -32,7 +32,7 @@ impl Bare {
             }
             carry(&sockets, &counter, &stopped);
         };
-        let thread = thread::Builder::new().name(SHARD_NAME.into()).spawn(work).expect("a thread");
+        let thread = thread::Builder::new().name(SHARD_NAMES.into()).spawn(work).expect("a thread");
         (Self { frames, stop, thread }, phones)
     }
 

@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p engine-driver --example streams -- [streams] [room size, 0: echo]
 //! [io_uring|plain|packet|xdp|bare] [seconds] [stamps] [realtime] [held|empty] [headers|all]
-//! [veth NAMESPACE HERE THERE]`
+//! [spread] [veth NAMESPACE HERE THERE]`
 //!
 //! `held`: everyone is on hold, nothing comes and nothing is sent; `empty`: as many rooms as streams are asked
 //! for, and nobody in them. What the shard takes of its core is printed for them.
@@ -13,6 +13,7 @@
 //! the shard from some 6,000 streams on. On a veth the sender's core does the receiver's part in the kernel: each of two
 //! engines with the same driver thus counts a whole way out and a whole way in.
 //!
+//! `spread`: two shards, the second on the core of the phones, and every room has a part on each.
 //! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
 //! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
 //!
@@ -24,6 +25,7 @@ mod bare;
 mod phone;
 
 use std::io;
+use std::iter::once;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -41,7 +43,8 @@ use phone::{Phone, play};
 
 const FIRST_PORT: u16 = 16384;
 const SHARD_CORE: usize = 1;
-const SHARD_NAME: &str = "shard-0";
+/// What the threads of all shards are called.
+const SHARD_NAMES: &str = "shard-";
 /// So many ports of the shard's may be held by other programs.
 const PORTS_OF_OTHERS: u32 = 64;
 /// Seconds before the measuring begins.
@@ -62,6 +65,7 @@ struct Plan {
     /// Another engine is at the other end; whether ours are the phones.
     facing: Option<bool>,
     flight: Option<FlightConfig>,
+    is_spread: bool,
 }
 
 /// Where nobody says anything.
@@ -90,28 +94,34 @@ fn main() {
         return engine.stop();
     }
     let mut phones = dial_all(&mut engine, &plan);
-    let mut begun = report(&mut engine);
+    let mut begun = reports(&mut engine);
     let seconds = measure(&plan, &mut phones, |is_warm| {
         drain(&mut engine);
-        let report = report(&mut engine);
-        let sent = report.rtp_sent;
+        let reports = reports(&mut engine);
+        let sent = sum(&reports, |report| report.rtp_sent);
         if !is_warm {
-            begun = report;
+            begun = reports;
         }
         sent
     });
     print_result(engine.driver(), &plan, &phones, seconds);
-    let ended = report(&mut engine);
+    let ended = reports(&mut engine);
     if plan.facing.is_some() {
         let wanted = u64::from(plan.streams) * 50 * u64::from(plan.seconds);
-        let received = ended.rtp_received - begun.rtp_received;
+        let since = |count: fn(&ShardReport) -> u64| sum(&ended, count) - sum(&begun, count);
+        let received = since(|report| report.rtp_received);
         println!(
             "received {received} of {wanted}, blocks concealed {}",
-            ended.blocks_concealed - begun.blocks_concealed
+            since(|report| report.blocks_concealed)
         );
     }
-    let ShardReport { lateness, discards, send_failures, .. } = ended;
-    println!("lateness {lateness:?}, discards {discards:?}, send failures {send_failures}");
+    for report in ended {
+        let ShardReport { lateness, discards, send_failures, parts_late, .. } = report;
+        println!(
+            "lateness {lateness:?}, discards {discards:?}, send failures {send_failures}, parts \
+             late {parts_late}"
+        );
+    }
     engine.stop();
 }
 
@@ -134,12 +144,17 @@ fn rest(engine: &mut Engine, plan: &Plan, idle: Idle) {
 fn start(plan: &Plan) -> Engine {
     // All of them come at once, and what they cost is what we want to know.
     let overload = OverloadRule { refuse_above: NEVER_PERCENT, ..OverloadRule::default() };
+    // Phones stay off the core that is measured.
+    let first = if plan.facing == Some(true) { 0 } else { SHARD_CORE };
+    let second = plan.is_spread.then_some(1 - first);
+    let rooms = plan.streams.div_ceil(plan.room_size.max(1));
     Engine::start(EngineConfig {
-        // Phones stay off the core that is measured.
-        shards: vec![Some(if plan.facing == Some(true) { 0 } else { SHARD_CORE })],
+        shards: once(first).chain(second).map(Some).collect(),
         limits: Limits {
             sessions_max: plan.streams + PORTS_OF_OTHERS,
             rooms_max: plan.streams,
+            room_members_max: plan.room_size.max(Limits::default().room_members_max),
+            spread_max: second.map_or(0, |_| rooms),
             overload,
             ..Limits::default()
         },
@@ -157,11 +172,12 @@ fn start(plan: &Plan) -> Engine {
 }
 
 fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
-    let mut room = None;
+    let mut rooms = Vec::new();
     let mut open = |engine: &mut Engine, index: u32, other: &dyn Fn(u16) -> SocketAddr| {
         if plan.room_size > 0 && index.is_multiple_of(plan.room_size) && plan.facing != Some(true) {
-            room = Some(open_room(engine));
+            rooms = if plan.is_spread { open_parts(engine) } else { vec![open_room(engine)] };
         }
+        let room = rooms.get(index as usize % rooms.len().max(1)).copied();
         let session = engine.reserve(room.map(RoomKey::shard)).expect("a free slot");
         let port = engine.rtp_port(session);
         let route = match plan.facing {
@@ -249,6 +265,7 @@ fn arguments() -> Plan {
         namespace: after("veth", 1).cloned(),
         facing: has("facing").then(|| has("phones")),
         flight: kept.map(recorder),
+        is_spread: has("spread"),
     }
 }
 
@@ -278,6 +295,18 @@ fn open_room(engine: &mut Engine) -> RoomKey {
     room
 }
 
+/// The parts of a room on all shards.
+fn open_parts(engine: &mut Engine) -> Vec<RoomKey> {
+    let spread = engine.reserve_spread().expect("a free place");
+    let shards = 0..engine.shards() as u8;
+    let open = |shard| {
+        let room = engine.reserve_part(shard).expect("a free room");
+        send(engine, Command::OpenPart { room, sound: RoomSound::DEFAULT, spread });
+        room
+    };
+    shards.map(open).collect()
+}
+
 /// Sends a command, reading events while the ring is full.
 fn send(engine: &mut Engine, mut command: Command) {
     while let Err((back, _busy)) = engine.command(command) {
@@ -293,8 +322,17 @@ fn drain(engine: &mut Engine) {
     }
 }
 
-fn report(engine: &mut Engine) -> ShardReport {
-    send(engine, Command::ReportShard { report: Box::default() });
+fn reports(engine: &mut Engine) -> Vec<ShardReport> {
+    (0..engine.shards() as u8).map(|shard| report(engine, shard)).collect()
+}
+
+fn sum(reports: &[ShardReport], count: impl Fn(&ShardReport) -> u64) -> u64 {
+    reports.iter().map(count).sum()
+}
+
+fn report(engine: &mut Engine, shard: u8) -> ShardReport {
+    let report = Box::new(ShardReport { shard, ..ShardReport::default() });
+    send(engine, Command::ReportShard { report });
     loop {
         match engine.next_event() {
             Some(Event::ShardReported { report }) => return *report,
@@ -304,18 +342,19 @@ fn report(engine: &mut Engine) -> ShardReport {
     }
 }
 
-/// CPU time of the shard's thread so far.
+/// CPU time of the shards' threads so far.
 fn shard_cpu() -> Duration {
     let read = || -> io::Result<Duration> {
+        let mut all = Duration::ZERO;
         for task in std::fs::read_dir("/proc/self/task")? {
             let task = task?.path();
-            if std::fs::read_to_string(task.join("comm"))?.trim() == SHARD_NAME {
+            if std::fs::read_to_string(task.join("comm"))?.starts_with(SHARD_NAMES) {
                 let schedstat = std::fs::read_to_string(task.join("schedstat"))?;
                 let nanos = schedstat.split(' ').next().and_then(|word| word.parse().ok());
-                return Ok(Duration::from_nanos(nanos.unwrap_or(0)));
+                all += Duration::from_nanos(nanos.unwrap_or(0));
             }
         }
-        Err(io::ErrorKind::NotFound.into())
+        Ok(all)
     };
     read().expect("the shard's accounting")
 }
