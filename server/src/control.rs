@@ -323,6 +323,7 @@ fn name(command: &Command) -> &'static str {
         Command::Prompt { .. } => "prompt",
         Command::CloseSession { .. } => "close session",
         Command::OpenRoom { .. } => "open room",
+        Command::OpenPart { .. } => "open part of a room",
         Command::CloseRoom { .. } => "close room",
         Command::StartTap { .. } => "start tap",
         Command::StopTap { .. } => "stop tap",

@@ -109,6 +109,9 @@ impl Snapshot {
             "Blocks of 20 ms and packets that recordings lost because the recorder was too slow.";
         let family = to.family("mixminus_tap_overruns_total", Kind::Counter, shard, help);
         each(family, &|r| r.tap_overruns as f64);
+        let help = "Parts of rooms on several shards that another shard had not told in time: silent for 20 ms each.";
+        let family = to.family("mixminus_room_parts_late_total", Kind::Counter, shard, help);
+        each(family, &|r| r.parts_late as f64);
         self.lateness(to);
     }
 

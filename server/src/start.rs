@@ -171,6 +171,7 @@ fn limits(config: &Config, ports: PortPlan) -> Limits {
         sessions_max,
         rooms_max: config.rooms.max,
         room_members_max: config.rooms.members_max,
+        spread_max: spread_max(config),
         // Each session has three points, each room one.
         taps_max: 3 * sessions_max + config.rooms.max,
         monitors_max: sessions_max,
@@ -187,6 +188,14 @@ fn limits(config: &Config, ports: PortPlan) -> Limits {
         overload: config.overload.clone(),
         ..Limits::default()
     }
+}
+
+/// Rooms that may be spread at one time; none where no rule spreads any.
+fn spread_max(config: &Config) -> u32 {
+    let mut named = config.named_rooms.iter();
+    let may_be =
+        config.rooms.spread_above.is_some() || named.any(|rule| rule.spread_above.is_some());
+    if may_be { config.rooms.spread_max } else { 0 }
 }
 
 /// How rooms may sound.
@@ -237,6 +246,7 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
         min_se: sip.session_expires_min,
         retry_after: sip.retry_after,
         room_sound: config.rooms.sound,
+        room_spread_above: config.rooms.spread_above,
         rooms: config.named_rooms.clone(),
         siprec: config.siprec.clone(),
         timing: sip.timing,

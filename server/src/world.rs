@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint};
+use engine_control::{
+    Command, MediaAddress, Refusal, RoomKey, SessionKey, ShardLoad, SpreadId, TapPoint,
+    choose_shard,
+};
 use engine_driver::Engine;
 use recorder_shelf::Shelf;
 use recorder_writer::Note;
@@ -58,6 +61,24 @@ impl Outside for World {
 
     fn abandon_room(&mut self, room: RoomKey) {
         self.engine.abandon_room(room);
+    }
+
+    fn open_spread(&mut self) -> Option<SpreadId> {
+        self.engine.reserve_spread()
+    }
+
+    fn abandon_spread(&mut self, spread: SpreadId) {
+        self.engine.abandon_spread(spread);
+    }
+
+    fn choose_shard(&mut self, parts: &[u8], share_percent: u32) -> u8 {
+        let shards = 0..self.engine.shards() as u8;
+        let loads: Vec<ShardLoad> = shards.map(|shard| self.engine.load(shard)).collect();
+        choose_shard(&loads, parts, share_percent)
+    }
+
+    fn open_part(&mut self, shard: u8) -> Result<RoomKey, Refusal> {
+        self.engine.reserve_part(shard)
     }
 
     fn signaling_address(&self, toward: Peer) -> Option<SocketAddr> {

@@ -44,6 +44,9 @@ pub struct FrontEndConfig {
     pub retry_after: Duration,
     /// How a room sounds.
     pub room_sound: RoomSound,
+    /// Whether a room may be spread over several shards: the share of its shard's time, in percent, above
+    /// which its next members go elsewhere. None: it lives on one shard.
+    pub room_spread_above: Option<u32>,
     /// Rooms that sound otherwise; the first rule that matches decides.
     pub rooms: Vec<RoomRule>,
     /// Recording sessions, of others and of ours.
@@ -72,6 +75,7 @@ impl Default for FrontEndConfig {
             min_se: Duration::from_secs(90),
             retry_after: Duration::from_secs(10),
             room_sound: RoomSound::DEFAULT,
+            room_spread_above: None,
             rooms: Vec::new(),
             siprec: SiprecConfig::default(),
             timing: Timing::default(),

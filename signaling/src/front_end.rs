@@ -411,7 +411,9 @@ impl FrontEnd {
                     self.stream_failed(now, *session, out);
                 }
             }
-            Command::OpenRoom { room, .. } => self.room_failed(now, *room, out),
+            Command::OpenRoom { room, .. } | Command::OpenPart { room, .. } => {
+                self.room_failed(now, *room, out);
+            }
             Command::SendDigits { .. } => self.endpoint.counters.digits_refused += 1,
             Command::StartTap { point, .. } => {
                 if let Some(session) = point.session() {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, TapPoint};
+use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, SpreadId, TapPoint};
 use media_units::Instant;
 
 use crate::recording::{RecordedTrack, RecordingId, RecordingStart};
@@ -51,6 +51,30 @@ pub trait Outside {
     /// Gives back a slot from `open_room` for which no `OpenRoom` was ever sent, or whose
     /// `OpenRoom` came back as [`engine_control::Event::Refused`].
     fn abandon_room(&mut self, room: RoomKey);
+
+    /// Reserves a place at which the parts of a room meet that may be spread over shards. `None`:
+    /// there is none, and the room lives on one shard. It is free again once all parts are closed.
+    fn open_spread(&mut self) -> Option<SpreadId> {
+        None
+    }
+
+    /// Gives back a place of whose room no part was opened.
+    fn abandon_spread(&mut self, spread: SpreadId) {
+        let _ = spread;
+    }
+
+    /// The shard for one more member of a room that may be spread ([`engine_control::choose_shard`]).
+    /// `parts` are the shards that have a part of it, the oldest first.
+    fn choose_shard(&mut self, parts: &[u8], share_percent: u32) -> u8 {
+        let _ = share_percent;
+        parts.first().copied().unwrap_or(0)
+    }
+
+    /// Reserves a room slot on this shard, as [`Outside::open_room`] does on any.
+    fn open_part(&mut self, shard: u8) -> Result<RoomKey, Refusal> {
+        let _ = shard;
+        Err(Refusal::Full)
+    }
 
     /// The address of ours that `toward` reaches, for our Contact and Via. `None`: the one that
     /// the configuration advertises.

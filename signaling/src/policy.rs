@@ -42,6 +42,8 @@ pub struct RoomRule {
     pub name: Pattern,
     /// Their sound.
     pub sound: RoomSound,
+    /// Whether they may be spread, as in [`crate::FrontEndConfig::room_spread_above`].
+    pub spread_above: Option<u32>,
 }
 
 /// Addresses that begin with the same bits, written as `192.0.2.0/24`, or a single one.
@@ -98,6 +100,7 @@ pub(crate) struct Policies {
     some: Vec<(EndpointRule, Arc<Capabilities>)>,
     rooms: Vec<RoomRule>,
     room: RoomSound,
+    spread_above: Option<u32>,
 }
 
 impl Policies {
@@ -114,6 +117,7 @@ impl Policies {
             some: some.collect(),
             rooms: config.rooms.clone(),
             room: config.room_sound,
+            spread_above: config.room_spread_above,
         }
     }
 
@@ -134,6 +138,13 @@ impl Policies {
     pub(crate) fn sound(&self, room: &str) -> RoomSound {
         let rule = self.rooms.iter().find(|rule| rule.name.matches(room));
         rule.map_or(self.room, |rule| rule.sound)
+    }
+
+    /// Whether the room of this name may be spread over shards, and above which share of the time
+    /// of the first it is.
+    pub(crate) fn spread_above(&self, room: &str) -> Option<u32> {
+        let rule = self.rooms.iter().find(|rule| rule.name.matches(room));
+        rule.map_or(self.spread_above, |rule| rule.spread_above)
     }
 }
 

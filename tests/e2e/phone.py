@@ -59,6 +59,8 @@ class Phone:
         self.target, self.routes = None, []
         self.remote_media = None
         self.heard = bytearray()
+        # The numbers of the packets that brought it.
+        self.numbers = []
         self.events = []
         self.playing = None
         # What is sent is said to be this: PCMU.
@@ -213,11 +215,17 @@ class Phone:
                 return
             if len(packet) > 12 and packet[0] == 0x80 and packet[1] & 0x7F == 0:
                 self.heard += packet[12:]
+                self.numbers.append(struct.unpack(">H", packet[2:4])[0])
             elif len(packet) == 16 and packet[0] == 0x80 and packet[1] & 0x7F == 101:
                 # Marker, timestamp, event, whether it is the end, duration.
                 marked, timestamp = packet[1] >> 7, struct.unpack(">I", packet[4:8])[0]
                 event, flags, duration = struct.unpack(">BBH", packet[12:])
                 self.events.append((marked, timestamp, event, flags >> 7, duration))
+
+    def missed(self):
+        """How many packets of what is heard did not come."""
+        steps = [(later - earlier) & 0xFFFF for earlier, later in zip(self.numbers, self.numbers[1:])]
+        return sum(steps) - len(steps)
 
     def level(self, frequency):
         """How loud `frequency` was in the last second heard."""

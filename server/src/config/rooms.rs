@@ -27,6 +27,10 @@ pub struct Rooms {
     pub record: Occasion,
     /// How a room sounds.
     pub sound: RoomSound,
+    /// Whether rooms may be spread over shards, and above which share of a shard's time they are.
+    pub spread_above: Option<u32>,
+    /// Rooms that may be spread, at one time.
+    pub spread_max: u32,
 }
 
 impl Rooms {
@@ -46,6 +50,14 @@ impl Rooms {
             ),
             record: section.occasion(Occasion::OnDemand),
             sound: sound(section, RoomSound::DEFAULT),
+            spread_above: spread_above(section, None),
+            spread_max: section.count(
+                "spread_max",
+                4,
+                1..=64,
+                "Rooms with `spread_above` at one time; one more lives on one shard. Each reserves \
+                 memory for `members_max` members on each shard.",
+            ),
         }
     }
 }
@@ -60,10 +72,11 @@ pub(super) fn room(section: &mut Section<'_, '_>, usual: &Rooms) -> Option<(Room
     );
     let record = section.occasion(usual.record);
     let sound = sound(section, usual.sound);
+    let spread_above = spread_above(section, usual.spread_above);
     if name.is_none() {
         section.refuse("for no room; write name");
     }
-    name.map(|name| (RoomRule { name, sound }, record))
+    name.map(|name| (RoomRule { name, sound, spread_above }, record))
 }
 
 fn sound(section: &mut Section<'_, '_>, usual: RoomSound) -> RoomSound {
@@ -103,6 +116,30 @@ fn sound(section: &mut Section<'_, '_>, usual: RoomSound) -> RoomSound {
             "Whether digits that come as tones in the sound are reported, and kept out of the mix.",
         ),
     }
+}
+
+/// Most percent of a shard's time.
+const SHARE_MAX: i64 = 100;
+
+fn spread_above(section: &mut Section<'_, '_>, usual: Option<u32>) -> Option<u32> {
+    let read = |value: &DeValue<'_>| {
+        if value.as_str() == Some("off") {
+            return Ok(None);
+        }
+        if value.as_str().is_some() {
+            return Err(format!("\"{}\" is not known", string(value)?));
+        }
+        match integer(value)? {
+            share @ 0..=SHARE_MAX => Ok(Some(share as u32)),
+            _ => Err("out of range".to_owned()),
+        }
+    };
+    let shown = usual.map_or("\"off\"".to_owned(), |share| share.to_string());
+    let right = format!("\"off\", or percent from 0 to {SHARE_MAX}");
+    let meaning = "Whether a room may be larger than one shard can carry: once the first of its shards \
+         needs more than this of its time (its pressure, as in `[overload]`), the next members go to \
+         the one with the most slack. Everyone in such a room is heard 15 ms later.";
+    section.key("spread_above", shown, right, meaning, read).unwrap_or(usual)
 }
 
 fn selection(section: &mut Section<'_, '_>, usual: Selection) -> Selection {

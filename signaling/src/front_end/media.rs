@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use engine_control::{
     Command, Refusal as EngineRefusal, RemoteMedia, RoomKey, Route, SessionKey, SessionOpen,
-    TapPoint,
+    SpreadId, TapPoint,
 };
 use media_units::{Direction, Instant, RtpTimestamp, SequenceNumber, Ssrc};
 use signaling_sdp::Local;
@@ -97,6 +97,7 @@ impl FrontEnd {
             Some(room) if room.members.len() >= self.config.room_members_max => {
                 return Err(Refusal::RoomFull);
             }
+            Some(room) if room.spread.is_some() => self.choose_part(name, out)?,
             Some(room) => room.key,
             None => self.open_room(now, name, out)?,
         };
@@ -114,15 +115,58 @@ impl FrontEnd {
         if self.focus.len() >= self.config.rooms_max {
             return Err(no_room(EngineRefusal::Full));
         }
-        let room = out.open_room().map_err(no_room)?;
-        let sound = self.policies.sound(name);
-        if let Err(refusal) = out.command(Command::OpenRoom { room, sound }) {
-            out.abandon_room(room);
-            return Err(no_room(refusal));
-        }
-        self.focus.open(name, room, now);
+        let share = self.policies.spread_above(name);
+        let spread = share.and_then(|share| Some((out.open_spread()?, share)));
+        let room = match spread {
+            Some((spread, share)) => {
+                let shard = out.choose_shard(&[], share);
+                self.open_part(name, shard, spread, out).inspect_err(|_| out.abandon_spread(spread))
+            }
+            None => self.open_whole(name, out),
+        };
+        let room = room.map_err(no_room)?;
+        self.focus.open(name, room, spread.map(|(spread, _)| spread), now);
         self.facts.push_back(Fact::RoomOpened { name: name.to_owned(), key: room });
         Ok(room)
+    }
+
+    /// A room that lives on one shard.
+    fn open_whole(&self, name: &str, out: &mut dyn Outside) -> Result<RoomKey, EngineRefusal> {
+        let room = out.open_room()?;
+        let sound = self.policies.sound(name);
+        let opened = out.command(Command::OpenRoom { room, sound });
+        opened.inspect_err(|_| out.abandon_room(room)).map(|()| room)
+    }
+
+    /// A part of a room that is spread.
+    fn open_part(
+        &self,
+        name: &str,
+        shard: u8,
+        spread: SpreadId,
+        out: &mut dyn Outside,
+    ) -> Result<RoomKey, EngineRefusal> {
+        let room = out.open_part(shard)?;
+        let sound = self.policies.sound(name);
+        let opened = out.command(Command::OpenPart { room, sound, spread });
+        opened.inspect_err(|_| out.abandon_room(room)).map(|()| room)
+    }
+
+    /// The part of a room that its next member is to live in: on the shard that has time for it. Where
+    /// no part can be opened there, the oldest.
+    fn choose_part(&mut self, name: &str, out: &mut dyn Outside) -> Result<RoomKey, Refusal> {
+        let gone = || unavailable(EngineRefusal::Gone, "Every room is in use");
+        let room = self.focus.get(name).ok_or_else(gone)?;
+        let (oldest, spread) = (room.key, room.spread.ok_or_else(gone)?);
+        let parts: Vec<RoomKey> = room.rooms().collect();
+        let shards: Vec<u8> = parts.iter().map(|part| part.shard()).collect();
+        let shard = out.choose_shard(&shards, self.policies.spread_above(name).unwrap_or_default());
+        if let Some(&part) = parts.iter().find(|part| part.shard() == shard) {
+            return Ok(part);
+        }
+        let Ok(part) = self.open_part(name, shard, spread, out) else { return Ok(oldest) };
+        self.focus.grow(name, part);
+        Ok(part)
     }
 
     /// Gives the engine what was agreed on: opens the session, or updates it.
@@ -228,17 +272,24 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) {
         if let Destination::Room(name) = destination
-            && let Some(room) = self.focus.leave(name, id)
+            && let Some(conference) = self.focus.leave(name, id)
         {
             self.facts.push_back(Fact::RoomClosed { name: name.clone() });
-            self.oblige(now, Duty::CloseRoom(room), out);
+            for room in conference.rooms() {
+                self.oblige(now, Duty::CloseRoom(room), out);
+            }
         }
     }
 
     /// The engine could not open a room after all: everyone in it has to go.
     pub(super) fn room_failed(&mut self, now: Instant, room: RoomKey, out: &mut dyn Outside) {
-        for id in self.focus.dissolve(room) {
-            self.hang_up(now, id, Ending::EngineFailed, out);
+        if let Some(conference) = self.focus.dissolve(room) {
+            for part in conference.rooms().filter(|&part| part != room) {
+                self.oblige(now, Duty::CloseRoom(part), out);
+            }
+            for id in conference.members {
+                self.hang_up(now, id, Ending::EngineFailed, out);
+            }
         }
         out.abandon_room(room);
     }

@@ -91,7 +91,8 @@ fn some_endpoints_may_use_fewer_codecs_than_others() {
 fn a_room_is_opened_with_the_sound_of_its_name() {
     let hall = RoomSound { selection: Selection::Loudest(2), ..RoomSound::DEFAULT };
     let mut world = World::with(|config| {
-        config.rooms = vec![RoomRule { name: "hall*".parse().unwrap(), sound: hall }];
+        config.rooms =
+            vec![RoomRule { name: "hall*".parse().unwrap(), sound: hall, spread_above: None }];
         config.room_sound = RoomSound { comfort_noise: true, ..RoomSound::DEFAULT };
     });
     for (number, sound) in [("confhall1", hall), ("confsales", world_sound())] {

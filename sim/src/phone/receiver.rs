@@ -7,6 +7,7 @@ use media_units::{Encoding, ExtendedSequence, Instant, RtpTimestamp, Ssrc};
 use super::ear::Ear;
 use super::{Capture, Format};
 use crate::rtp::{self, Header};
+use crate::world::Trace;
 
 /// Sequence numbers that are remembered to tell a duplicate from a late packet.
 const REMEMBERED: u64 = 64;
@@ -64,6 +65,8 @@ pub struct Receiver {
     last_arrival: Option<Instant>,
     listening: Option<Box<Capture>>,
     heard: Option<Box<Capture>>,
+    /// All packets of sound so far, whenever they came.
+    sound: Trace,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +98,7 @@ impl Receiver {
             last_arrival: None,
             listening: None,
             heard: None,
+            sound: Trace::default(),
         }
     }
 
@@ -110,6 +114,11 @@ impl Receiver {
         self.format = format;
     }
 
+    /// What stands for every packet of sound so far, with all that is in it, whenever it came.
+    pub fn sound(&self) -> u64 {
+        self.sound.value()
+    }
+
     /// Takes one datagram from the media port.
     pub fn receive(&mut self, now: Instant, datagram: &[u8]) -> Arrival {
         if rtp::is_rtcp(datagram) {
@@ -120,6 +129,7 @@ impl Receiver {
             self.counts.malformed += 1;
             return Arrival::Malformed;
         };
+        self.sound.note(Instant::START, 0, 0, datagram);
         if header.payload_type != self.format.payload_type {
             self.counts.payload_type_errors += 1;
             return Arrival::Useless;

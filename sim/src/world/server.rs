@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine::{Datagram, Equipment, Output, Port, Shard};
+use engine::{Datagram, Equipment, Exchange, Output, Port, Shard, exchange};
 use engine_control::{
     Admission, COMMANDS_PER_TICK, Command, Event, Limits, MediaAddress, PortPlan, Refusal, RoomKey,
-    SessionKey, ShardReport, SlotPool, TapContent, TapId, TapItem, TapPoint, TapReader,
+    SessionKey, ShardLoad, ShardReport, SlotPool, SpreadId, SpreadPool, TapContent, TapId, TapItem,
+    TapPoint, TapReader, choose_shard,
 };
 use media_kernels::Kernels;
 use media_units::{Arrival, Instant, PERIOD, RateClass};
@@ -30,6 +31,7 @@ pub(super) struct Server {
     limits: Limits,
     pub(super) recordings: Vec<Recorded>,
     recordings_begun: u64,
+    spreads: SpreadPool,
 }
 
 /// One shard with its sockets and pools.
@@ -79,9 +81,10 @@ impl Server {
         let plan = PortPlan::divide(PORTS.0, PORTS.1, shards)?;
         let mut limits = limits.clone();
         limits.sessions_max = limits.sessions_max.min(plan.sessions_per_shard());
-        let side = |index: u8| {
+        let side = |(index, meeting): (u8, Exchange)| {
             let seed = seed.fork(u64::from(index)).next_u64();
             let mut shard = Shard::new(index, &limits, kernels, seed);
+            shard.meet(meeting);
             let taps = shard.take_tap_reader()?;
             Some(ShardSide {
                 shard,
@@ -97,8 +100,10 @@ impl Server {
                 report: None,
             })
         };
-        let shards = (0..shards).map(side).collect::<Option<_>>()?;
-        Some(Self { shards, plan, limits, recordings: vec![], recordings_begun: 0 })
+        let meetings = exchange(shards, limits.spread_max);
+        let shards = (0..shards).zip(meetings).map(side).collect::<Option<_>>()?;
+        let spreads = SpreadPool::new(limits.spread_max);
+        Some(Self { shards, plan, limits, recordings: vec![], recordings_begun: 0, spreads })
     }
 
     /// A datagram reached a media port. Returns whether a socket took it.
@@ -173,6 +178,7 @@ impl Server {
                 side.sessions.give_back(session.slot(), session.generation());
             }
             Event::RoomClosed { room } => {
+                self.spreads.note_closed(room);
                 let side = &mut self.shards[room.shard() as usize];
                 side.rooms.give_back(room.slot(), room.generation());
             }
@@ -345,8 +351,35 @@ impl Outside for Switchboard<'_> {
         side.rooms.give_back(room.slot(), room.generation());
     }
 
+    fn open_spread(&mut self) -> Option<SpreadId> {
+        self.server.spreads.take()
+    }
+
+    fn abandon_spread(&mut self, spread: SpreadId) {
+        self.server.spreads.give_back(spread);
+    }
+
+    fn choose_shard(&mut self, parts: &[u8], share_percent: u32) -> u8 {
+        // The shards are asked here, and know of what is reserved only later.
+        let load = |side: &ShardSide| ShardLoad {
+            sessions: side.sessions.taken() as u32,
+            ..side.shard.load()
+        };
+        let loads: Vec<ShardLoad> = self.server.shards.iter().map(load).collect();
+        choose_shard(&loads, parts, share_percent)
+    }
+
+    fn open_part(&mut self, shard: u8) -> Result<RoomKey, Refusal> {
+        let index = usize::from(shard);
+        self.server.admit(self.wire.now, index)?;
+        self.server.shards[index].rooms.take_room().ok_or(Refusal::Full)
+    }
+
     fn command(&mut self, command: Command) -> Result<(), Refusal> {
         let shard = usize::from(command.shard()?);
+        if let Command::OpenPart { room, spread, .. } = &command {
+            self.server.spreads.note_opened(*room, *spread);
+        }
         self.server.order(shard, command)
     }
 

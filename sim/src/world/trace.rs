@@ -8,7 +8,7 @@ pub struct Trace(u64);
 
 impl Trace {
     /// Folds in one observation: when, of which kind, about whom, and its octets.
-    pub(super) fn note(&mut self, at: Instant, kind: u64, subject: u64, octets: &[u8]) {
+    pub(crate) fn note(&mut self, at: Instant, kind: u64, subject: u64, octets: &[u8]) {
         self.fold(at.as_nanos());
         self.fold(kind << 32 | octets.len() as u64);
         self.fold(subject);

@@ -7,6 +7,7 @@ mod networks;
 mod overload;
 mod rooms;
 mod sameness;
+mod spread;
 
 use std::time::Duration;
 
