@@ -1,14 +1,15 @@
 //! A whole shard without a socket: one period of 20 ms of a thousand sessions (a hundred where they
 //! differ in their formats), from their datagrams in to their datagrams out. Everyone sends, some of
-//! each room talk, the rest are silent on the wire.
+//! each room talk, the rest are silent on the wire. One room may be spread over several shards, whose ticks
+//! then follow each other.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use engine::{Datagram, Equipment, Output, Port, Shard};
+use engine::{Datagram, Equipment, Output, Port, Shard, exchange};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, SlotPool,
-    TapId, TapPoint, TapReader, TelephoneEvent,
+    SpreadId, TapId, TapPoint, TapReader, TelephoneEvent,
 };
 use media::codec::Encoder;
 use media::rtp::{HEADER_BYTES, RtpHeader};
@@ -36,13 +37,26 @@ pub struct Crowd {
     /// By turns.
     formats: [Encoding; 2],
     sound: RoomSound,
+    /// Over which its one room is spread, where there is more than one.
+    shards: u8,
 }
 
 impl Crowd {
     const fn of(name: &'static str, room_members: u32, room_talkers: u32) -> Self {
         let formats = [Encoding::Pcmu; 2];
         let sound = RoomSound::DEFAULT;
-        Self { name, sessions: SESSIONS, room_members, room_talkers, formats, sound }
+        Self { name, sessions: SESSIONS, room_members, room_talkers, formats, sound, shards: 1 }
+    }
+
+    /// One room over several shards.
+    pub const fn spread(name: &'static str, members: u32, talkers: u32, shards: u8) -> Self {
+        Self { sessions: members, shards, ..Self::of(name, members, talkers) }
+    }
+
+    /// Everyone sends and is sent this.
+    #[must_use]
+    pub const fn in_encoding(self, encoding: Encoding) -> Self {
+        Self { formats: [encoding; 2], ..self }
     }
 
     const fn pair(name: &'static str, formats: [Encoding; 2]) -> Self {
@@ -60,10 +74,11 @@ const PCMU_G722: Crowd = Crowd::pair("pcmu_g722_translated", [Encoding::Pcmu, En
 const PCMU_OPUS: Crowd = Crowd::pair("pcmu_opus_translated", [Encoding::Pcmu, Encoding::Opus]);
 
 /// All of them.
-pub const CROWDS: [Crowd; 10] = [
+pub const CROWDS: [Crowd; 11] = [
     Crowd::of("rooms_of_10_with_3_talking", 10, 3),
     Crowd::of("rooms_of_10_all_talking", 10, 10),
     Crowd::of("one_room_with_3_talking", SESSIONS, 3),
+    Crowd::spread("one_room_on_2_shards_with_3_talking", SESSIONS, 3, 2),
     Crowd::of("rooms_of_2_both_talking", 2, 2),
     PCMU_PCMA,
     PCMU_PCMA.mixed("pcmu_pcma_mixed"),
@@ -103,6 +118,8 @@ struct Phone {
     units: u32,
     address: SocketAddr,
     encoding: Encoding,
+    /// Who has nothing to say sends silence in G.711, and nothing otherwise.
+    is_mute: bool,
 }
 
 impl Phone {
@@ -122,7 +139,16 @@ impl Phone {
         }
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 20_000 + 2 * slot as u16);
         let frames = if encoding.law().is_some() { Vec::new() } else { frames(encoding) };
-        Self { header, bytes, frames, units: encoding.clock_rate() / 50, address, encoding }
+        let is_mute = !talks && encoding.law().is_none();
+        Self {
+            header,
+            bytes,
+            frames,
+            units: encoding.clock_rate() / 50,
+            address,
+            encoding,
+            is_mute,
+        }
     }
 
     fn next(&mut self) -> &[u8] {
@@ -146,7 +172,7 @@ impl Phone {
             ..RemoteMedia::g711(Law::Mu, self.address, RtcpTransport::Mux)
         };
         let open = SessionOpen {
-            ssrc: Ssrc(0x8000_0000 + session.slot()),
+            ssrc: Ssrc(0x8000_0000 + (u32::from(session.shard()) << 16) + session.slot()),
             sequence: SequenceNumber(0),
             timestamp: RtpTimestamp(0),
             media,
@@ -171,45 +197,67 @@ fn frames(encoding: Encoding) -> Vec<Vec<u8>> {
     (0..50).map(frame).collect()
 }
 
-/// A shard full of phones that are in their rooms.
+/// Shards full of phones that are in their rooms.
 pub struct World {
+    sides: Vec<Side>,
+    wire: Wire,
+}
+
+/// One shard, and the phones that were given ports of it.
+struct Side {
     shard: Shard,
     phones: Vec<Phone>,
-    wire: Wire,
     due: Vec<u32>,
     taps: Box<TapReader>,
+    sessions: SlotPool,
+    rooms: SlotPool,
+    limits: Limits,
 }
 
 impl World {
     /// Everybody has joined.
     pub fn new(crowd: Crowd, kernels: Kernels) -> Self {
+        let spread_max = u32::from(crowd.shards > 1);
         let limits = Limits {
-            sessions_max: crowd.sessions,
+            sessions_max: crowd.sessions.div_ceil(u32::from(crowd.shards)),
             rooms_max: crowd.sessions / crowd.room_members,
             room_members_max: crowd.room_members,
             taps_max: SESSIONS,
+            spread_max,
             ..Limits::default()
         };
-        let mut shard = Shard::new(0, &limits, kernels, 1);
-        let taps = shard.take_tap_reader().expect("it is there once");
-        let mut wire = Wire::default();
-        let mut sessions = SlotPool::new(0, limits.sessions_max);
-        let mut rooms = SlotPool::new(0, limits.rooms_max);
-        let mut phones = Vec::new();
-        while let Some(room) = rooms.take_room() {
-            let open = Command::OpenRoom { room, sound: crowd.sound };
-            shard.command(open, None, Instant::START, &mut wire);
-            for member in 0..crowd.room_members {
-                let session = sessions.take_session().expect("as many as phones");
-                let encoding = crowd.formats[member as usize % 2];
-                let phone = Phone::new(session.slot(), encoding, member < crowd.room_talkers);
-                let open = phone.open(session, Route::Room(room));
-                let equipment = Equipment::beside(&open, &limits);
-                shard.command(open, equipment, Instant::START, &mut wire);
-                phones.push(phone);
-            }
+        let ends = (0..).zip(exchange(crowd.shards, spread_max));
+        let side = |(index, end)| {
+            let mut side = Side::new(index, &limits, kernels);
+            side.shard.meet(end);
+            side
+        };
+        let mut world = Self { sides: ends.map(side).collect(), wire: Wire::default() };
+        for _ in 0..limits.rooms_max {
+            world.open_room(crowd);
         }
-        Self { shard, phones, wire, due: Vec::with_capacity(SESSIONS as usize), taps }
+        world
+    }
+
+    /// A room, or the parts of one, with all members.
+    fn open_room(&mut self, crowd: Crowd) {
+        let sound = crowd.sound;
+        let open = |side: &mut Side| {
+            let room = side.rooms.take_room().expect("a free room");
+            let open = match crowd.shards {
+                1 => Command::OpenRoom { room, sound },
+                _ => Command::OpenPart { room, sound, spread: SpreadId(0) },
+            };
+            side.shard.command(open, None, Instant::START, &mut self.wire);
+            Route::Room(room)
+        };
+        let routes: Vec<Route> = self.sides.iter_mut().map(open).collect();
+        for member in 0..crowd.room_members {
+            let at = member as usize % self.sides.len();
+            let encoding = crowd.formats[member as usize % 2];
+            let talks = member < crowd.room_talkers;
+            self.sides[at].join(encoding, talks, routes[at], &mut self.wire);
+        }
     }
 
     /// How many datagrams were sent.
@@ -219,17 +267,18 @@ impl World {
 
     /// Taps every session at one of its points.
     pub fn tap(&mut self, point: impl Fn(SessionKey) -> TapPoint) {
+        let Side { shard, .. } = &mut self.sides[0];
         for slot in 0..SESSIONS {
             let (point, tap) = (point(SessionKey::new(0, slot, 1)), TapId(slot));
             let command = Command::StartTap { point, tap, class: None };
-            self.shard.command(command, None, self.shard.next_tick(), &mut self.wire);
+            shard.command(command, None, shard.next_tick(), &mut self.wire);
         }
     }
 
     /// Reads what the taps carried. Returns how many records that was.
     pub fn read_taps(&mut self) -> usize {
         let mut records = 0;
-        while self.taps.next().is_some() {
+        while self.sides[0].taps.next().is_some() {
             records += 1;
         }
         records
@@ -237,23 +286,62 @@ impl World {
 
     /// Every phone sends once and is sent something once.
     pub fn period(&mut self) {
+        self.period_watched(|tick| tick());
+    }
+
+    /// The same; `watch` is to run each tick of a shard.
+    pub fn period_watched(&mut self, mut watch: impl FnMut(&mut dyn FnMut())) {
         for _ in 0..PHASES {
-            let now = self.shard.next_tick();
-            self.due.clear();
-            self.due.extend_from_slice(self.shard.due());
-            for &slot in &self.due {
-                let phone = &mut self.phones[slot as usize];
-                let datagram = Datagram {
-                    slot,
-                    port: Port::Rtp,
-                    source: phone.address,
-                    arrival: Arrival::At(now),
-                    bytes: phone.next(),
-                    truncated: false,
-                };
-                self.shard.receive(datagram, &mut self.wire);
+            for side in &mut self.sides {
+                watch(&mut || side.tick(&mut self.wire));
             }
-            self.shard.tick(now, &mut self.wire);
         }
+    }
+}
+
+impl Side {
+    fn new(index: u8, limits: &Limits, kernels: Kernels) -> Self {
+        let mut shard = Shard::new(index, limits, kernels, 1);
+        let taps = shard.take_tap_reader().expect("it is there once");
+        Self {
+            shard,
+            phones: Vec::new(),
+            due: Vec::with_capacity(limits.sessions_max as usize),
+            taps,
+            sessions: SlotPool::new(index, limits.sessions_max),
+            rooms: SlotPool::new(index, limits.rooms_max),
+            limits: limits.clone(),
+        }
+    }
+
+    fn join(&mut self, encoding: Encoding, talks: bool, route: Route, wire: &mut Wire) {
+        let session = self.sessions.take_session().expect("as many as phones");
+        let phone = Phone::new(session.slot(), encoding, talks);
+        let open = phone.open(session, route);
+        let equipment = Equipment::beside(&open, &self.limits);
+        self.shard.command(open, equipment, Instant::START, wire);
+        self.phones.push(phone);
+    }
+
+    fn tick(&mut self, wire: &mut Wire) {
+        let now = self.shard.next_tick();
+        self.due.clear();
+        self.due.extend_from_slice(self.shard.due());
+        for &slot in &self.due {
+            let phone = &mut self.phones[slot as usize];
+            if phone.is_mute {
+                continue;
+            }
+            let datagram = Datagram {
+                slot,
+                port: Port::Rtp,
+                source: phone.address,
+                arrival: Arrival::At(now),
+                bytes: phone.next(),
+                truncated: false,
+            };
+            self.shard.receive(datagram, wire);
+        }
+        self.shard.tick(now, wire);
     }
 }
