@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release -p engine-driver --example streams -- [streams] [room size, 0: echo]
 //! [io_uring|plain|packet|xdp|bare] [seconds] [stamps] [realtime] [held|empty] [headers|all]
-//! [spread] [veth NAMESPACE HERE THERE]`
+//! [spread] [talkers N] [veth NAMESPACE HERE THERE]`
 //!
 //! `held`: everyone is on hold, nothing comes and nothing is sent; `empty`: as many rooms as streams are asked
 //! for, and nobody in them. What the shard takes of its core is printed for them.
@@ -13,7 +13,8 @@
 //! the shard from some 6,000 streams on. On a veth the sender's core does the receiver's part in the kernel: each of two
 //! engines with the same driver thus counts a whole way out and a whole way in.
 //!
-//! `spread`: two shards, the second on the core of the phones, and every room has a part on each.
+//! `spread`: two shards, the second on the core of the phones, and every room has a part on each; with
+//! `facing` the phones are on two shards, too. `talkers N`: so many of each room talk, 3 otherwise.
 //! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
 //! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
 //!
@@ -66,6 +67,14 @@ struct Plan {
     facing: Option<bool>,
     flight: Option<FlightConfig>,
     is_spread: bool,
+    talkers: u32,
+}
+
+impl Plan {
+    /// Some of each room; of those alone, all.
+    fn talks(&self, index: u32) -> bool {
+        self.room_size == 0 || index % self.room_size < self.talkers
+    }
 }
 
 /// Where nobody says anything.
@@ -148,10 +157,11 @@ fn start(plan: &Plan) -> Engine {
     let first = if plan.facing == Some(true) { 0 } else { SHARD_CORE };
     let second = plan.is_spread.then_some(1 - first);
     let rooms = plan.streams.div_ceil(plan.room_size.max(1));
+    let streams = if plan.is_spread { plan.streams.div_ceil(2) } else { plan.streams };
     Engine::start(EngineConfig {
         shards: once(first).chain(second).map(Some).collect(),
         limits: Limits {
-            sessions_max: plan.streams + PORTS_OF_OTHERS,
+            sessions_max: streams + PORTS_OF_OTHERS,
             rooms_max: plan.streams,
             room_members_max: plan.room_size.max(Limits::default().room_members_max),
             spread_max: second.map_or(0, |_| rooms),
@@ -165,7 +175,7 @@ fn start(plan: &Plan) -> Engine {
         flight: plan.flight.clone(),
         ..EngineConfig::new(PortPlan {
             first: FIRST_PORT,
-            block: (2 * plan.streams).next_power_of_two().max(16384),
+            block: (2 * streams).next_power_of_two().max(16384),
         })
     })
     .unwrap_or_else(|failure| panic!("{failure}"))
@@ -178,10 +188,13 @@ fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
             rooms = if plan.is_spread { open_parts(engine) } else { vec![open_room(engine)] };
         }
         let room = rooms.get(index as usize % rooms.len().max(1)).copied();
-        let session = engine.reserve(room.map(RoomKey::shard)).expect("a free slot");
+        // By turns, as the parts of a room.
+        let shard = Some((index % engine.shards() as u32) as u8);
+        let session =
+            engine.reserve(room.map_or(shard, |room| Some(room.shard()))).expect("a free slot");
         let port = engine.rtp_port(session);
         let route = match plan.facing {
-            Some(true) if talks(index, plan.room_size) => Route::Tone,
+            Some(true) if plan.talks(index) => Route::Tone,
             Some(true) => Route::Idle,
             _ => room.map_or(Route::Echo, Route::Room),
         };
@@ -203,16 +216,11 @@ fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
     (0..).zip(sockets).map(dial).collect()
 }
 
-/// Three of each room; of those alone, all.
-fn talks(index: u32, room_size: u32) -> bool {
-    room_size == 0 || index % room_size < 3
-}
-
 /// CPU time per stream-frame (one packet in and one out), second by second.
 fn measure(plan: &Plan, phones: &mut [Phone], mut sent: impl FnMut(bool) -> u64) -> Vec<f64> {
     let mut second = |round: u32, phones: &mut [Phone], is_warm: bool| {
         for round in round..round + 50 {
-            play(phones, round, plan.room_size);
+            play(phones, round, plan);
         }
         (shard_cpu(), sent(is_warm))
     };
@@ -266,6 +274,7 @@ fn arguments() -> Plan {
         facing: has("facing").then(|| has("phones")),
         flight: kept.map(recorder),
         is_spread: has("spread"),
+        talkers: after("talkers", 1).map_or(3, |word| word.parse().expect("a number")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::talks;
+use crate::Plan;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use socket2::SockRef;
@@ -79,14 +79,14 @@ impl Phone {
     }
 }
 
-/// Plays one frame of every phone, spread over 20 ms. Three of each room talk.
-pub(crate) fn play(phones: &mut [Phone], round: u32, room_size: u32) {
+/// Plays one frame of every phone, spread over 20 ms.
+pub(crate) fn play(phones: &mut [Phone], round: u32, plan: &Plan) {
     let count = phones.len() as u32;
     for slot in 0..SLOTS {
         let now_us = sleep_until_slot(round, slot);
         let of = |slot| (slot * count / SLOTS) as usize;
         for (index, phone) in (of(slot)..).zip(&mut phones[of(slot)..of(slot + 1)]) {
-            phone.turn(round, talks(index as u32, room_size), now_us);
+            phone.turn(round, plan.talks(index as u32), now_us);
         }
     }
 }
