@@ -6,10 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use engine_control::{
-    Command, MediaAddress, Refusal, RoomKey, SessionKey, ShardLoad, SpreadId, TapPoint,
-    choose_shard,
-};
+use engine_control::{Command, MediaAddress, Refusal, RoomKey, SessionKey, SpreadId, TapPoint};
 use engine_driver::Engine;
 use recorder_shelf::Shelf;
 use recorder_writer::Note;
@@ -72,9 +69,7 @@ impl Outside for World {
     }
 
     fn choose_shard(&mut self, parts: &[u8], share_percent: u32) -> u8 {
-        let shards = 0..self.engine.shards() as u8;
-        let loads: Vec<ShardLoad> = shards.map(|shard| self.engine.load(shard)).collect();
-        choose_shard(&loads, parts, share_percent)
+        self.engine.choose_shard(parts, share_percent)
     }
 
     fn open_part(&mut self, shard: u8) -> Result<RoomKey, Refusal> {

@@ -52,7 +52,8 @@ impl SpreadPool {
     }
 }
 
-/// The shard for one more member of a room: the first that has a part of it already and whose
+/// The shard for one more member of a room. With a share of 0 that is the one with the fewest sessions. Else
+/// it is the first that has a part of it already and whose
 /// pressure is below `share_percent`; else the one with the least pressure, and of those whose
 /// pressure is in the same tenth the one with the fewest sessions: what is measured wavers, and a
 /// crowd comes faster than it is measured. `loads` are those of all shards, and `parts` the shards that
@@ -66,7 +67,8 @@ pub fn choose_shard(loads: &[ShardLoad], parts: &[u8], share_percent: u32) -> u8
     let all = (0..).zip(loads);
     let least = all.min_by_key(|&(shard, load)| {
         let is_new = !parts.contains(&shard);
-        (load.pressure / PRESSURE_STEP, load.sessions, is_new, shard)
+        let pressure = if share == 0 { 0 } else { load.pressure / PRESSURE_STEP };
+        (pressure, load.sessions, is_new, shard)
     });
     least.map_or(0, |(shard, _)| shard)
 }
@@ -96,7 +98,12 @@ mod tests {
         assert_eq!(choose_shard(&loads(&[(70, 5), (60, 9), (80, 1)]), &[0, 2], 50), 1);
         assert_eq!(choose_shard(&loads(&[(0, 3), (0, 2), (0, 2)]), &[0], 0), 1);
         assert_eq!(choose_shard(&loads(&[(0, 2), (0, 2), (0, 2)]), &[2], 0), 2);
-        assert_eq!(choose_shard(&loads(&[(3, 7), (8, 6)]), &[0], 0), 1, "about the same");
+        assert_eq!(choose_shard(&loads(&[(73, 7), (78, 6)]), &[0], 50), 1, "about the same");
+    }
+
+    #[test]
+    fn with_a_share_of_nothing_members_are_dealt_out_evenly() {
+        assert_eq!(choose_shard(&loads(&[(10, 7), (90, 6)]), &[0], 0), 1);
     }
 
     #[test]
@@ -113,7 +120,9 @@ mod tests {
             [Some(SpreadId(0)), Some(SpreadId(1)), None]
         );
         let parts = [RoomKey::new(0, 1, 1), RoomKey::new(1, 7, 1)];
-        parts.iter().for_each(|&part| pool.note_opened(part, SpreadId(1)));
+        for part in parts {
+            pool.note_opened(part, SpreadId(1));
+        }
         pool.note_closed(parts[1]);
         pool.give_back(SpreadId(1));
         assert_eq!(pool.take(), None, "a part is still open");

@@ -11,7 +11,7 @@ use engine::flight::{FlightFile, FlightSource};
 use engine::{Equipment, Exchange, Port, exchange};
 use engine_control::{
     Admission, Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, ShardLoad, SlotPool,
-    SpreadId, SpreadPool, TapReader,
+    SpreadId, SpreadPool, TapReader, choose_shard,
 };
 use media_units::{Instant, WallClock};
 
@@ -253,6 +253,17 @@ impl Engine {
         let shard = self.least_loaded();
         self.admit(shard)?;
         self.shards[shard].rooms.take_room().ok_or(Refusal::Full)
+    }
+
+    /// The shard for one more member of a room that has parts on these ([`engine_control::choose_shard`]).
+    /// Sessions that are on their way count.
+    pub fn choose_shard(&self, parts: &[u8], share_percent: u32) -> u8 {
+        let load = |shard: &ShardHandle| ShardLoad {
+            sessions: shard.sessions.taken() as u32,
+            ..shard.ends.load()
+        };
+        let loads: Vec<ShardLoad> = self.shards.iter().map(load).collect();
+        choose_shard(&loads, parts, share_percent)
     }
 
     /// Takes a slot on this shard for a part of a room that is spread. Refused where it has no time

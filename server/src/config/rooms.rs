@@ -138,7 +138,7 @@ fn spread_above(section: &mut Section<'_, '_>, usual: Option<u32>) -> Option<u32
     let right = format!("\"off\", or percent from 0 to {SHARE_MAX}");
     let meaning = "Whether a room may be larger than one shard can carry: once the first of its shards \
          needs more than this of its time (its pressure, as in `[overload]`), the next members go to \
-         the one with the most slack. Everyone in such a room is heard 15 ms later.";
+         the one with the most slack; with 0 all are dealt out evenly. Everyone in such a room is heard 15 ms later.";
     section.key("spread_above", shown, right, meaning, read).unwrap_or(usual)
 }
 
