@@ -291,9 +291,12 @@ fn run_all_formats(sound: RoomSound, members: u32, is_tapped: bool, is_spread: b
     let now = shard.next_tick();
     for slot in 0..Encoding::ALL.len().div_ceil(members as usize) {
         let room = RoomKey::new(0, slot as u32, 1);
-        let open = |room, spread| match is_spread {
-            true => Command::OpenPart { room, sound, spread },
-            false => Command::OpenRoom { room, sound },
+        let open = |room, spread| {
+            if is_spread {
+                Command::OpenPart { room, sound, spread }
+            } else {
+                Command::OpenRoom { room, sound }
+            }
         };
         shard.command(open(room, SpreadId(slot as u16)), None, now, &mut taken);
         let room = RoomKey::new(1, slot as u32, 1);

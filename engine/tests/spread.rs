@@ -86,13 +86,12 @@ impl Hall {
         let mut hall = Self { shards: shards_all, limits, phones: vec![], shards_open: 0 };
         for shard in 0..shards {
             let room = part(shard);
-            hall.command(
-                usize::from(shard),
-                match is_spread {
-                    true => Command::OpenPart { room, sound, spread: SpreadId(0) },
-                    false => Command::OpenRoom { room, sound },
-                },
-            );
+            let command = if is_spread {
+                Command::OpenPart { room, sound, spread: SpreadId(0) }
+            } else {
+                Command::OpenRoom { room, sound }
+            };
+            hall.command(usize::from(shard), command);
         }
         hall.shards_open = usize::from(shards);
         // Up to the first tick of the room's phase.
