@@ -6,7 +6,8 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use engine::{Datagram, Equipment, Output, Port, Shard, exchange};
+use engine::flight::{FlightSink, Kept, flight_ring};
+use engine::{Datagram, Decision, Equipment, Output, Port, Shard, exchange};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, SlotPool,
     SpreadId, TapId, TapPoint, TapReader, TelephoneEvent,
@@ -25,6 +26,9 @@ pub const SESSIONS: u32 = 1000;
 /// Most sessions where they differ in their formats.
 const SESSIONS_OF_PAIRS: u32 = 100;
 
+/// The flight recorder's ring, as large as it is by default.
+const FLIGHT_BYTES: usize = 8 << 20;
+
 /// How the sessions are spread over rooms.
 #[derive(Clone, Copy)]
 pub struct Crowd {
@@ -39,13 +43,16 @@ pub struct Crowd {
     sound: RoomSound,
     /// Over which its one room is spread, where there is more than one.
     shards: u8,
+    /// What the flight recorder keeps, where there is one.
+    flight: Option<Kept>,
 }
 
 impl Crowd {
     const fn of(name: &'static str, room_members: u32, room_talkers: u32) -> Self {
         let formats = [Encoding::Pcmu; 2];
         let sound = RoomSound::DEFAULT;
-        Self { name, sessions: SESSIONS, room_members, room_talkers, formats, sound, shards: 1 }
+        let (sessions, shards, flight) = (SESSIONS, 1, None);
+        Self { name, sessions, room_members, room_talkers, formats, sound, shards, flight }
     }
 
     /// One room over several shards.
@@ -63,19 +70,25 @@ impl Crowd {
         Self { sessions: SESSIONS_OF_PAIRS, formats, ..Self::of(name, 2, 2) }
     }
 
+    /// Beside a flight recorder.
+    const fn noted(self, name: &'static str, kept: Kept) -> Self {
+        Self { name, flight: Some(kept), ..self }
+    }
+
     /// A room that is never to be silent is a mix, however few are in it.
     const fn mixed(self, name: &'static str) -> Self {
         Self { name, sound: RoomSound { comfort_noise: true, ..RoomSound::DEFAULT }, ..self }
     }
 }
 
+const ROOMS_OF_10: Crowd = Crowd::of("rooms_of_10_with_3_talking", 10, 3);
 const PCMU_PCMA: Crowd = Crowd::pair("pcmu_pcma_translated", [Encoding::Pcmu, Encoding::Pcma]);
 const PCMU_G722: Crowd = Crowd::pair("pcmu_g722_translated", [Encoding::Pcmu, Encoding::G722]);
 const PCMU_OPUS: Crowd = Crowd::pair("pcmu_opus_translated", [Encoding::Pcmu, Encoding::Opus]);
 
 /// All of them.
-pub const CROWDS: [Crowd; 11] = [
-    Crowd::of("rooms_of_10_with_3_talking", 10, 3),
+pub const CROWDS: [Crowd; 12] = [
+    ROOMS_OF_10,
     Crowd::of("rooms_of_10_all_talking", 10, 10),
     Crowd::of("one_room_with_3_talking", SESSIONS, 3),
     Crowd::spread("one_room_on_2_shards_with_3_talking", SESSIONS, 3, 2),
@@ -86,12 +99,13 @@ pub const CROWDS: [Crowd; 11] = [
     PCMU_G722.mixed("pcmu_g722_mixed"),
     PCMU_OPUS,
     PCMU_OPUS.mixed("pcmu_opus_mixed"),
+    ROOMS_OF_10.noted("rooms_of_10_in_the_flight_recorder", Kept::Headers),
 ];
 
 /// Takes what the shard sends, as a wire would: for nothing.
-#[derive(Default)]
 struct Wire {
     datagrams: u64,
+    flight: Option<(FlightSink, Kept)>,
 }
 
 impl Output for Wire {
@@ -103,6 +117,12 @@ impl Output for Wire {
     fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
 
     fn retire(&mut self, _equipment: Box<Equipment>) {}
+
+    fn decided(&mut self, slot: u32, decision: Decision) {
+        if let Some((sink, _)) = &mut self.flight {
+            sink.decision(slot, decision);
+        }
+    }
 
     fn event(&mut self, event: Event) {
         assert!(!matches!(event, Event::Refused { .. }), "{event:?}");
@@ -226,13 +246,15 @@ impl World {
             spread_max,
             ..Limits::default()
         };
+        let flight = crowd.flight.map(|kept| (flight_ring(FLIGHT_BYTES).0, kept));
+        let wire = Wire { datagrams: 0, flight };
         let ends = (0..).zip(exchange(crowd.shards, spread_max));
         let side = |(index, end)| {
             let mut side = Side::new(index, &limits, kernels);
             side.shard.meet(end);
             side
         };
-        let mut world = Self { sides: ends.map(side).collect(), wire: Wire::default() };
+        let mut world = Self { sides: ends.map(side).collect(), wire };
         for _ in 0..limits.rooms_max {
             world.open_room(crowd);
         }
@@ -327,6 +349,9 @@ impl Side {
         let now = self.shard.next_tick();
         self.due.clear();
         self.due.extend_from_slice(self.shard.due());
+        if let Some((sink, _)) = &mut wire.flight {
+            sink.begin(now);
+        }
         for &slot in &self.due {
             let phone = &mut self.phones[slot as usize];
             if phone.is_mute {
@@ -340,6 +365,9 @@ impl Side {
                 bytes: phone.next(),
                 truncated: false,
             };
+            if let Some((sink, kept)) = &mut wire.flight {
+                sink.datagram(&datagram, *kept);
+            }
             self.shard.receive(datagram, wire);
         }
         self.shard.tick(now, wire);

@@ -63,7 +63,10 @@ pub enum FlightFileFault {
 impl FlightFile {
     /// What is to be kept of a shard, and why.
     pub fn new(cause: String, source: FlightSource, words: &[u64]) -> Self {
-        let octets = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mut octets = vec![0; size_of_val(words)];
+        for (place, word) in octets.as_chunks_mut().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
         Self { header: FlightHeader { version: VERSION, cause, source }, octets }
     }
 

@@ -6,8 +6,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use media_kernels::prefetch;
+
 /// Parts of the ring: of each the first tick is known, so that a reader finds where records begin.
 const PARTS: usize = 64;
+
+/// So far ahead memory is asked for: a few records.
+const AHEAD_WORDS: usize = 64;
+/// Words of a line of the cache.
+const LINE_WORDS: usize = 8;
+/// Octets of a word.
+const WORD: usize = size_of::<u64>();
 
 #[derive(Debug)]
 struct Ring {
@@ -36,7 +45,7 @@ pub struct FlightReader(Arc<Ring>);
 
 /// A ring of so many octets, rounded up to a power of two.
 pub fn flight_ring(bytes: usize) -> (FlightSink, FlightReader) {
-    let words = (bytes / size_of::<u64>()).next_power_of_two().max(PARTS * 64);
+    let words = (bytes / WORD).next_power_of_two().max(PARTS * 64);
     let ring = Arc::new(Ring {
         words: (0..words).map(|_| AtomicU64::new(0)).collect(),
         reserved: AtomicU64::new(0),
@@ -58,32 +67,51 @@ impl FlightSink {
 
     /// Writes a record: its words, then octets in words of their own.
     pub(super) fn push<const N: usize>(&mut self, words: [u64; N], octets: &[u8]) {
-        let length = (N + octets.len().div_ceil(8)) as u64;
-        self.ring.reserved.store(self.at + length, Ordering::Relaxed);
+        let length = N + octets.len().div_ceil(WORD);
+        self.ring.reserved.store(self.at + length as u64, Ordering::Relaxed);
         fence(Ordering::Release);
-        for word in words {
-            self.put(word);
+        let all = &self.ring.words;
+        let start = self.at as usize & (all.len() - 1);
+        match all.get(start..start + length) {
+            Some(places) => put(places.iter(), words, octets),
+            // It goes on at the beginning.
+            None => put(all[start..].iter().chain(&all[..]), words, octets),
         }
-        let (whole, rest) = octets.as_chunks::<8>();
-        for chunk in whole {
-            self.put(u64::from_le_bytes(*chunk));
-        }
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            self.put(u64::from_le_bytes(last));
-        }
+        self.at += length as u64;
         self.ring.written.store(self.at, Ordering::Release);
+        self.ask_ahead(start, length);
     }
 
-    fn put(&mut self, word: u64) {
-        let mask = self.ring.words.len() - 1;
-        self.ring.words[self.at as usize & mask].store(word, Ordering::Relaxed);
-        self.at += 1;
+    /// Asks memory for as many lines, further on, as were begun: a ring is larger than the cache, and the next system
+    /// call waits for every line that was written to and was not there.
+    fn ask_ahead(&self, start: usize, length: usize) {
+        let all = &self.ring.words;
+        for line in start / LINE_WORDS..(start + length) / LINE_WORDS {
+            prefetch(&all[(line * LINE_WORDS + AHEAD_WORDS) & (all.len() - 1)]);
+        }
     }
 
     fn part_words(&self) -> u64 {
         (self.ring.words.len() / PARTS) as u64
+    }
+}
+
+/// Words and octets to their places.
+fn put<'a, const N: usize>(
+    mut places: impl Iterator<Item = &'a AtomicU64>,
+    words: [u64; N],
+    octets: &[u8],
+) {
+    for (word, place) in words.into_iter().zip(&mut places) {
+        place.store(word, Ordering::Relaxed);
+    }
+    let (whole, rest) = octets.as_chunks::<WORD>();
+    for (chunk, place) in whole.iter().zip(&mut places) {
+        place.store(u64::from_le_bytes(*chunk), Ordering::Relaxed);
+    }
+    if let (false, Some(place)) = (rest.is_empty(), places.next()) {
+        let last = rest.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet));
+        place.store(last, Ordering::Relaxed);
     }
 }
 
@@ -94,8 +122,9 @@ impl FlightReader {
         let size = ring.words.len() as u64;
         let end = ring.written.load(Ordering::Acquire);
         let start = end.saturating_sub(size);
-        let word = |at: u64| ring.words[(at % size) as usize].load(Ordering::Relaxed);
-        let mut words: Vec<u64> = (start..end).map(word).collect();
+        let (after, before) = ring.words.split_at((start % size) as usize);
+        let places = before.iter().chain(after).take((end - start) as usize);
+        let mut words: Vec<u64> = places.map(|word| word.load(Ordering::Relaxed)).collect();
         fence(Ordering::Acquire);
         let overwritten = ring.reserved.load(Ordering::Relaxed).saturating_sub(size);
         let whole = start.max(overwritten);
