@@ -3,7 +3,10 @@
 //!
 //! `cargo run --release -p engine-driver --example streams -- [streams] [room size, 0: echo]
 //! [io_uring|plain|packet|xdp|bare] [seconds] [stamps] [realtime] [held|empty] [headers|all]
-//! [spread] [talkers N] [veth NAMESPACE HERE THERE]`
+//! [spread] [talkers N] [stall MS] [veth NAMESPACE HERE THERE]`
+//!
+//! `stall MS`: in the third second measured, something of a higher priority takes the shard's core for so
+//! long; what each second cost and how late its ticks were is printed. A shard that has time enough catches up.
 //!
 //! `held`: everyone is on hold, nothing comes and nothing is sent; `empty`: as many rooms as streams are asked
 //! for, and nobody in them. What the shard takes of its core is printed for them.
@@ -24,6 +27,7 @@
 
 mod bare;
 mod phone;
+mod stall;
 
 use std::io;
 use std::iter::once;
@@ -50,6 +54,8 @@ const SHARD_NAMES: &str = "shard-";
 const PORTS_OF_OTHERS: u32 = 64;
 /// Seconds before the measuring begins.
 const WARM_UP: u32 = 2;
+/// The second measured at whose end the core is taken away.
+const STALL_SECOND: u32 = 3;
 
 struct Plan {
     streams: u32,
@@ -68,6 +74,8 @@ struct Plan {
     flight: Option<FlightConfig>,
     is_spread: bool,
     talkers: u32,
+    /// For so long the shard's core is taken away.
+    stall: Option<Duration>,
 }
 
 impl Plan {
@@ -104,10 +112,21 @@ fn main() {
     }
     let mut phones = dial_all(&mut engine, &plan);
     let mut begun = reports(&mut engine);
+    let (mut last, mut last_cpu) = (begun[0].clone(), shard_cpu());
+    let mut second = 0;
     let seconds = measure(&plan, &mut phones, |is_warm| {
         drain(&mut engine);
         let reports = reports(&mut engine);
         let sent = sum(&reports, |report| report.rtp_sent);
+        if let Some(time) = plan.stall {
+            let (report, cpu) = (&reports[0], shard_cpu());
+            stall::print_second(second, &last, report, cpu - last_cpu);
+            (last, last_cpu) = (report.clone(), cpu);
+            if second == WARM_UP + STALL_SECOND {
+                stall::stall(time);
+            }
+            second += 1;
+        }
         if !is_warm {
             begun = reports;
         }
@@ -275,6 +294,7 @@ fn arguments() -> Plan {
         flight: kept.map(recorder),
         is_spread: has("spread"),
         talkers: after("talkers", 1).map_or(3, |word| word.parse().expect("a number")),
+        stall: after("stall", 1).map(|ms| Duration::from_millis(ms.parse().expect("milliseconds"))),
     }
 }
 
@@ -370,7 +390,11 @@ fn shard_cpu() -> Duration {
 
 /// The load must not be late either, or it is the load that is measured.
 fn make_realtime() {
-    let parameters = libc::sched_param { sched_priority: 1 };
+    prioritize(1);
+}
+
+fn prioritize(priority: i32) {
+    let parameters = libc::sched_param { sched_priority: priority };
     // SAFETY: the parameters outlive the call; 0 is the calling thread.
     let returned = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
     assert_eq!(returned, 0, "not permitted: {}", io::Error::last_os_error());
