@@ -1,8 +1,8 @@
 //! The shard's clock: ticks at absolute deadlines, grouped in periods of as many phases.
 //!
 //! Tick `n` is due at `n * TICK` after the engine's start, for ever: a late tick does not move
-//! the next one, and none is skipped, so the sample clock (`period * BLOCK_SAMPLES`) never drifts
-//! from the driver's.
+//! the next one, so the sample clock (`period * BLOCK_SAMPLES`) never drifts from the driver's. Where
+//! ticks are too late to be of use, whole periods are left out: all phases, the same for everyone.
 
 use media_units::{Instant, PHASES, PeriodIndex, TICK};
 
@@ -47,11 +47,25 @@ impl Clock {
     pub(crate) const fn advance(&mut self) {
         self.tick += 1;
     }
+
+    /// Leaves out so many periods: the next tick runs the same phase, later.
+    pub(crate) const fn leave_out(&mut self, periods: u64) {
+        self.tick += periods * PHASES;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn periods_are_left_out_of_all_phases() {
+        let mut clock = Clock::at(7);
+        clock.leave_out(3);
+        assert_eq!((clock.period(), clock.phase()), (4, 3));
+        clock.advance();
+        assert_eq!((clock.period(), clock.phase()), (5, 0));
+    }
 
     #[test]
     fn every_phase_is_due_once_in_every_period() {

@@ -11,6 +11,9 @@ const SMOOTHING: i64 = 8;
 /// Periods after a step before the next, so that its effect is measured: 240 ms.
 const STEP_PERIODS: u32 = 12;
 
+/// What it takes to look for a place to stretch at, at 8 kHz.
+const STRETCH: Duration = Duration::from_micros(10);
+
 /// One tick counts for no more than this.
 const PRESSURE_MAX: u128 = NEVER_PERCENT as u128 * FULL_PRESSURE as u128 / 100;
 
@@ -92,6 +95,14 @@ impl Load {
         self.pressure = (smooth + (most - smooth) / SMOOTHING) as u32;
         self.most = 0;
         self.step()
+    }
+
+    /// How many streams may be stretched in a tick that is so late: for a quarter of what it leaves
+    /// free by all experience. After a stall all of them want it at once, and more would keep the
+    /// shard late, so that they want it again.
+    pub(crate) fn stretches(&self, late: Duration) -> u32 {
+        let needed = TICK * self.pressure / FULL_PRESSURE;
+        (TICK.saturating_sub(late + needed).as_nanos() / (4 * STRETCH.as_nanos())) as u32
     }
 
     /// How the shard is.
@@ -220,6 +231,18 @@ mod tests {
             assert_eq!(ticks.load.end(100 * US), None);
         }
         assert!(ticks.load.load(0).pressure <= 20_000);
+    }
+
+    #[test]
+    fn streams_are_stretched_in_a_quarter_of_the_time_that_is_left() {
+        let mut ticks = Ticks::new();
+        assert_eq!(ticks.load.stretches(Duration::ZERO), 125);
+        ticks.run(3000 * US, 10 * S);
+        assert!((49..=51).contains(&ticks.load.stretches(Duration::ZERO)));
+        assert!((24..=26).contains(&ticks.load.stretches(1000 * US)));
+        assert_eq!(ticks.load.stretches(2000 * US), 0, "no time is left");
+        ticks.run(6000 * US, 10 * S);
+        assert_eq!(ticks.load.stretches(Duration::ZERO), 0);
     }
 
     #[test]

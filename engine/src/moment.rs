@@ -61,6 +61,8 @@ fn periods(duration: Duration) -> PeriodIndex {
 pub(crate) struct Moment<'a, O> {
     pub(crate) now: Instant,
     pub(crate) period: PeriodIndex,
+    /// Periods that were left out just before this one.
+    pub(crate) left_out: PeriodIndex,
     pub(crate) rules: &'a Rules,
     pub(crate) totals: &'a mut ShardReport,
     pub(crate) taps: &'a mut Taps,

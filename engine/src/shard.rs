@@ -1,5 +1,6 @@
 //! The shard: the seam between what runs sessions and rooms, and what drives it.
 
+use std::mem::take;
 use std::time::Duration;
 
 use engine_control::{
@@ -7,7 +8,7 @@ use engine_control::{
 };
 use media::Random;
 use media_kernels::Kernels;
-use media_units::{Discard, Instant, PHASES, RateClass, RoomSound, TICK, WallClock};
+use media_units::{Discard, Instant, PERIOD, PHASES, PeriodIndex, RateClass, RoomSound, WallClock};
 use mixer::{Mix, RoomState, Source};
 
 use crate::bench::Bench;
@@ -24,17 +25,20 @@ use crate::taps::{Taps, Watch};
 use crate::tick::Run;
 use crate::{Datagram, Output};
 
-/// Streams whose sound may be stretched in one tick: at some 10 us each a tenth of it. None in a tick
-/// that begins after the next was due.
+/// Most streams whose sound may be stretched in one tick.
 const STRETCHES_PER_TICK: u32 = 50;
+
+/// A tick that begins later than this is not caught up, nor are those that are due by then: what they
+/// would send comes too late for most who listen, and to send it would make the next ones late.
+const LATENESS_MAX: Duration = Duration::from_millis(60);
 
 /// One shard's sessions and rooms.
 ///
 /// A driver's round is: [`Shard::command`] for every command that waits, [`Shard::begin_tick`],
 /// then for each group read the sockets of [`Shard::group`] into [`Shard::receive`] and
 /// [`Shard::run_group`]; then sleep until [`Shard::next_tick`] (not at all where it has passed:
-/// late ticks run one after the other). Who has no cache to care for reads [`Shard::due`] and
-/// calls [`Shard::tick`].
+/// late ticks run one after the other, or are left out where they are too late). Who has no cache to
+/// care for reads [`Shard::due`] and calls [`Shard::tick`].
 #[derive(Debug)]
 pub struct Shard {
     pub(crate) index: u8,
@@ -59,6 +63,9 @@ pub struct Shard {
     groups_run: usize,
     /// With which pull of each phase the stretches begin that are allowed.
     stretch_from: [u32; PHASES as usize],
+    /// Periods that were left out since each phase had its turn, and before the tick in progress.
+    left_out: [PeriodIndex; PHASES as usize],
+    left_out_now: PeriodIndex,
 }
 
 /// A room's place in the slab, with its present or last tenant. Its members are in the roster.
@@ -141,6 +148,8 @@ impl Shard {
             encoded: Encoded::new(),
             groups_run: 0,
             stretch_from: [0; PHASES as usize],
+            left_out: [0; PHASES as usize],
+            left_out_now: 0,
         }
     }
 
@@ -161,7 +170,8 @@ impl Shard {
     pub fn rest(&self) -> Option<Rest> {
         let is_at_rest = self.totals.sessions == 0
             && self.totals.rooms == 0
-            && self.stretch_from.iter().all(|&first| first == 0);
+            && self.stretch_from.iter().all(|&first| first == 0)
+            && self.left_out.iter().all(|&periods| periods == 0);
         let (tick, random) = (self.clock.tick(), self.random.state());
         is_at_rest.then(|| Rest { tick, random, load: self.load.words() })
     }
@@ -225,11 +235,29 @@ impl Shard {
         self.totals.ticks += 1;
         let late = now.since(self.clock.due());
         self.totals.lateness.record(late);
-        let stretches = if late < TICK { STRETCHES_PER_TICK } else { 0 };
+        if late > LATENESS_MAX {
+            self.leave_out(late);
+        }
         let phase = self.clock.phase();
+        self.left_out_now = take(&mut self.left_out[phase as usize]);
+        let stretches = self.load.stretches(now.since(self.clock.due())).min(STRETCHES_PER_TICK);
         self.bench.scratch.allow_stretches(stretches, self.stretch_from[phase as usize]);
         self.roster.phase_mut(phase).plan(&self.rooms);
         self.groups_run = 0;
+    }
+
+    /// Leaves out the periods that are over: everyone has a gap, and time is what it should be.
+    fn leave_out(&mut self, late: Duration) {
+        let periods = (late.as_nanos() / PERIOD.as_nanos()) as PeriodIndex;
+        self.clock.leave_out(periods);
+        self.left_out.iter_mut().for_each(|left_out| *left_out += periods);
+        self.totals.periods_left_out += periods;
+    }
+
+    /// Periods that were left out before the tick in progress since its sessions had their last turn:
+    /// so many packets more wait for them.
+    pub fn left_out(&self) -> PeriodIndex {
+        self.left_out_now
     }
 
     /// The slots of the coming group, whose sockets are to be read before it runs. A group is
@@ -326,6 +354,7 @@ impl Shard {
                 fills_pauses: false,
                 now,
                 period: self.clock.period(),
+                left_out: self.left_out_now,
                 rules: &self.rules,
                 totals: &mut self.totals,
                 taps: &mut self.taps,

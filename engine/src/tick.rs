@@ -123,7 +123,7 @@ impl<O: Output> Run<'_, O> {
         let mut played = [0; BLOCK_SAMPLES_MAX];
         let played = &mut played[..class.block_samples()];
         self.moment.bench.contributors.clear();
-        session.begin_turn(self.moment.period);
+        session.begin_turn(&mut self.moment);
         let mut energy = session.play(played, &mut self.moment);
         let (watch, carried) = (session.received, session.carried.take());
         if let Some(carried) = carried {
@@ -223,7 +223,7 @@ impl<O: Output> Run<'_, O> {
     pub(crate) fn hear(&mut self, position: u32, part: Part, selection: Selection) -> bool {
         let Self { sessions, mix, moment, .. } = self;
         let session = &mut sessions[part.member as usize];
-        session.begin_turn(moment.period);
+        session.begin_turn(moment);
         match session.told_level(moment.period) {
             Some(level) if level == SILENT_DBOV => {
                 session.rank(level, moment);
@@ -388,7 +388,7 @@ impl<O: Output> Run<'_, O> {
     fn say(&mut self, part: Part) -> Option<Said> {
         let Self { sessions, moment, .. } = self;
         let session = &mut sessions[part.member as usize];
-        session.begin_turn(moment.period);
+        session.begin_turn(moment);
         if session.told_level(moment.period) == Some(SILENT_DBOV) {
             session.rank(SILENT_DBOV, moment);
             session.skip(moment);
@@ -405,7 +405,7 @@ impl<O: Output> Run<'_, O> {
         let mut is_there = [false; 2];
         for (side, &member) in members.iter().enumerate() {
             let session = &mut self.sessions[member as usize];
-            session.begin_turn(self.moment.period);
+            session.begin_turn(&mut self.moment);
             is_there[side] = session.take_frame(&mut frames[side], &mut self.moment);
             session.tell_turn(is_there[side], &mut self.moment);
         }

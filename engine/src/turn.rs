@@ -34,10 +34,23 @@ impl Session {
     }
 
     /// Begins its turn. It rests where it had its turn in this period already, in another phase.
-    pub(crate) fn begin_turn(&mut self, period: PeriodIndex) {
-        self.rests = period < self.next_turn;
+    pub(crate) fn begin_turn<O>(&mut self, moment: &mut Moment<'_, O>) {
+        self.rests = moment.period < self.next_turn;
         self.said = Said::Rested;
-        self.next_turn = period + 1;
+        self.next_turn = moment.period + 1;
+        if moment.left_out > 0 && !self.rests {
+            self.leave_out(moment);
+        }
+    }
+
+    /// There were periods without a turn, for want of time. Sound that came for them passes, but for
+    /// the last that came, which is for this one.
+    fn leave_out<O>(&mut self, moment: &mut Moment<'_, O>) {
+        self.pause();
+        let more = self.playout.periods_there().saturating_sub(1);
+        for _ in 0..moment.left_out.min(more) {
+            self.skip(moment);
+        }
     }
 
     /// Plays the period's sound into `block`, at its rate class, and returns its energy: 0 where

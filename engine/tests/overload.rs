@@ -7,13 +7,13 @@ mod rig;
 use std::time::Duration;
 
 use conference::Conference;
-use engine::Port;
+use engine::{Datagram, Port};
 use engine_control::{
-    Command, Event, Limits, OverloadRule, Refusal, Route, SessionKey, SessionReport, Shedding,
-    TapId, TapPoint,
+    Command, Event, Limits, OverloadRule, Refusal, Route, SessionKey, SessionReport, ShardReport,
+    Shedding, TapId, TapPoint,
 };
 use media_kernels::Kernels;
-use media_units::{BLOCK_SAMPLES, Encoding, EncodingParameters, PHASES};
+use media_units::{Arrival, BLOCK_SAMPLES, Encoding, EncodingParameters, PERIOD, PHASES};
 use rig::Rig;
 
 /// So many periods in which every tick takes so long.
@@ -68,10 +68,10 @@ fn taps_end_as_the_last_step_and_none_begins_until_it_is_taken_back() {
 
 /// The sessions whose delay has shrunk since they were opened.
 fn caught_up(rig: &mut Rig, sessions: &[SessionKey]) -> usize {
-    let reports = sessions.iter().map(|&session| SessionReport::of(session)).collect();
-    rig.command(Command::ReportSessions { reports: Box::new(reports) });
-    let Some(Event::SessionsReported { reports }) = rig.taken.events.pop() else { panic!() };
-    reports.iter().filter(|report| report.accelerated > Duration::ZERO).count()
+    session_reports(rig, sessions)
+        .iter()
+        .filter(|report| report.accelerated > Duration::ZERO)
+        .count()
 }
 
 #[test]
@@ -104,6 +104,87 @@ fn all_streams_want_another_delay_and_few_are_stretched_in_one_tick_and_none_in_
         before = now;
     }
     assert_eq!(most, 50);
+}
+
+/// What a stall of 100 ms leaves of a shard whose phones went on.
+#[test]
+fn periods_that_are_too_late_are_left_out_and_the_delay_stays() {
+    let mut rig = Rig::new();
+    let (relay, room) = (rig.open_room(0), rig.open_room(1));
+    let routes = [Route::Room(relay); 2].into_iter().chain([Route::Room(room); 3]);
+    let routes = routes.chain([Route::Echo; 4]).zip(0..);
+    let sessions: Vec<_> = routes.map(|(route, slot)| rig.dial(slot, route, Some(0x30))).collect();
+    rig.run(200);
+    let before = session_reports(&mut rig, &sessions);
+    rig.forget();
+    rig.run(1);
+    stand_still(&mut rig, 5);
+    rig.run(100);
+    rig.assert_streams_are_lawful();
+    let after = session_reports(&mut rig, &sessions);
+    for (before, after) in before.iter().zip(&after) {
+        let slot = before.session.slot();
+        let timestamps: Vec<_> = rig.taken.rtp(slot).iter().map(|s| s.view().timestamp()).collect();
+        let steps = timestamps.windows(2).map(|pair| pair[1].distance_from(pair[0]));
+        let gaps: Vec<_> = steps.filter(|&step| step != BLOCK_SAMPLES as i32).collect();
+        assert_eq!(gaps, [6 * BLOCK_SAMPLES as i32], "slot {slot}: one gap");
+        assert_eq!(after.playout_delay, before.playout_delay, "slot {slot}");
+        assert_eq!(after.blocks_concealed, before.blocks_concealed, "slot {slot}");
+        assert_eq!(after.discards, before.discards, "slot {slot}");
+    }
+    assert_eq!(shard_report(&mut rig).periods_left_out, 5);
+}
+
+#[test]
+fn a_tick_that_is_a_little_late_is_caught_up() {
+    let mut rig = Rig::new();
+    rig.dial(0, Route::Echo, Some(0x30));
+    rig.settle_and_run(1);
+    rig.late = Duration::from_millis(60);
+    rig.run(1);
+    rig.late = Duration::ZERO;
+    rig.run(20);
+    assert_eq!(rig.taken.rtp(0).len(), 22, "nothing is missing");
+    assert_eq!(shard_report(&mut rig).periods_left_out, 0);
+}
+
+/// The shard stands still for so many periods, and its phones go on.
+fn stand_still(rig: &mut Rig, periods: u32) {
+    let now = rig.shard.next_tick();
+    let mut phones = std::mem::take(&mut rig.phones);
+    for number in 0..periods {
+        for phone in &mut phones {
+            let bytes = phone.packet(&[0x30; BLOCK_SAMPLES]);
+            let arrival = Arrival::At(now + PERIOD * number - PERIOD / 2);
+            let (slot, source) = (phone.slot, phone.source);
+            let datagram = Datagram {
+                slot,
+                port: Port::Rtp,
+                source,
+                arrival,
+                bytes: &bytes,
+                truncated: false,
+            };
+            rig.shard.receive(datagram, &mut rig.taken);
+        }
+    }
+    rig.phones = phones;
+    rig.late = PERIOD * periods;
+    rig.tick();
+    rig.late = Duration::ZERO;
+}
+
+fn session_reports(rig: &mut Rig, sessions: &[SessionKey]) -> Vec<SessionReport> {
+    let reports = sessions.iter().map(|&session| SessionReport::of(session)).collect();
+    rig.command(Command::ReportSessions { reports: Box::new(reports) });
+    let Some(Event::SessionsReported { reports }) = rig.taken.events.pop() else { panic!() };
+    *reports
+}
+
+fn shard_report(rig: &mut Rig) -> ShardReport {
+    rig.command(Command::ReportShard { report: Box::default() });
+    let Some(Event::ShardReported { report }) = rig.taken.events.pop() else { panic!() };
+    *report
 }
 
 #[test]

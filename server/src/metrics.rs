@@ -105,6 +105,9 @@ impl Snapshot {
         let help = "The latest tick since the start.";
         let family = to.family("mixminus_tick_lateness_max_seconds", gauge, shard, help);
         each(family, &|r| r.lateness.max_us as f64 / 1e6);
+        let help = "Periods of 20 ms left out because they were more than 60 ms late.";
+        let family = to.family("mixminus_periods_left_out_total", Kind::Counter, shard, help);
+        each(family, &|r| r.periods_left_out as f64);
         let help =
             "Blocks of 20 ms and packets that recordings lost because the recorder was too slow.";
         let family = to.family("mixminus_tap_overruns_total", Kind::Counter, shard, help);
@@ -147,7 +150,7 @@ impl Snapshot {
         let help = "Blocks of 20 ms invented because sound was missing.";
         each("mixminus_blocks_concealed_total", help, &|r| r.blocks_concealed);
         let help = "Blocks of 20 ms received and not decoded: their level (RFC 6464) said that \
-                    nobody would hear them.";
+                    nobody would hear them, or their period was left out.";
         each("mixminus_blocks_skipped_total", help, &|r| r.blocks_skipped);
         let help = "Frames encoded for listeners that are not sent plain G.711, each for all who \
                     share it.";

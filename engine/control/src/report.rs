@@ -200,6 +200,8 @@ pub struct ShardReport {
     pub ticks: u64,
     /// How late they were.
     pub lateness: Lateness,
+    /// Periods of 20 ms left out because they were too late.
+    pub periods_left_out: u64,
     /// Time spent working (receive, tick, send), not waiting.
     pub busy: Duration,
     /// How much of its time it needs, and what it gives up for want of it.
@@ -224,7 +226,8 @@ pub struct ShardReport {
     pub blocks_played: u64,
     /// Blocks invented because sound was missing.
     pub blocks_concealed: u64,
-    /// Blocks received and not decoded: their sender's level said that nobody would hear them.
+    /// Blocks received and not decoded: their sender's level said that nobody would hear them, or their
+    /// period was left out.
     pub blocks_skipped: u64,
     /// Frames encoded for listeners that are not sent plain G.711, each for all who share it.
     pub frames_encoded: u64,

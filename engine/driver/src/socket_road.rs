@@ -13,7 +13,7 @@ use crate::carrier::Carrier;
 use crate::clock::StampClock;
 use crate::network::{CHUNK, Network};
 use crate::road::{Inlet, Outlet, Road};
-use crate::sockets::{Gave, SocketPair, SocketPlan, SocketTable};
+use crate::sockets::{BACKLOG_MAX, Gave, SocketPair, SocketPlan, SocketTable};
 
 /// Most times that the sockets of one tick are gone through: bounds what one sender can make a
 /// shard do.
@@ -160,7 +160,8 @@ impl SocketInlet {
         now: Instant,
         stamps: StampClock,
     ) {
-        for _ in 0..PASSES_MAX {
+        let backlog = shard.left_out().min(BACKLOG_MAX) as usize;
+        for _ in 0..PASSES_MAX + backlog {
             if self.reads.is_empty() {
                 break;
             }
@@ -182,7 +183,8 @@ impl SocketInlet {
     fn list_reads<N>(&mut self, shard: &Shard, outlet: &mut SocketOutlet<N>) {
         for &slot in shard.group() {
             let visit = u64::from(slot) + self.tick / PHASES;
-            let times = outlet.sockets.begin_visit(slot, visit.is_multiple_of(PROBE_VISITS));
+            let probe = visit.is_multiple_of(PROBE_VISITS);
+            let times = outlet.sockets.begin_visit(slot, probe, shard.left_out());
             self.reads.extend(std::iter::repeat_n((slot, Port::Rtp), times));
         }
     }

@@ -75,7 +75,9 @@ pub(crate) struct MediaSocket {
     socket: OwnedFd,
     admits: Admits,
     stamps: bool,
-    /// Datagrams found in the present visit.
+    /// Packets that the present visit is for: one, and one for each period that was left out.
+    expected: u8,
+    /// Datagrams found in it.
     found: u8,
     /// Packets that should have been found by now and were not.
     owed: u8,
@@ -138,12 +140,12 @@ impl SocketTable {
 
     /// Begins a visit of a session's RTP socket: how often it is to be read at first. One that has
     /// been silent for long is not, until something comes.
-    pub(crate) fn begin_visit(&mut self, slot: u32, probe: bool) -> usize {
+    pub(crate) fn begin_visit(&mut self, slot: u32, probe: bool, left_out: u64) -> usize {
         let Some(Some(socket)) = self.rtp.get_mut(slot as usize) else { return 0 };
         if socket.asleep {
             return 0;
         }
-        let times = socket.begin_visit(probe);
+        let times = socket.begin_visit(probe, left_out);
         if socket.silent >= SLEEP_VISITS && !socket.is_draining() {
             // What came meanwhile is told at once.
             socket.asleep = self.sleepers.insert(slot, socket.socket.as_fd());
@@ -204,6 +206,9 @@ impl SocketTable {
     }
 }
 
+/// Packets that a socket's memory holds, about: after a stall so many are worth to be read at once.
+pub(crate) const BACKLOG_MAX: u64 = 40;
+
 /// Packets that a socket may owe: more would be a loss, not a delay.
 const OWED_MAX: u8 = 2;
 
@@ -241,6 +246,7 @@ impl MediaSocket {
             socket,
             admits: Admits::Anyone,
             stamps,
+            expected: 1,
             found: 2,
             owed: 0,
             patience: 0,
@@ -252,7 +258,7 @@ impl MediaSocket {
 
     /// Something came: as when it was new.
     fn wake(&mut self) {
-        (self.found, self.silent) = (2, 0);
+        (self.expected, self.found, self.silent) = (1, 2, 0);
     }
 
     /// The descriptor.
@@ -281,11 +287,17 @@ impl MediaSocket {
     ///
     /// Once is the rule, because the room takes one packet per visit. Twice, at once and
     /// while its memory is near, where `probe` says so, where packets are owed, where the last
-    /// visit found several, and to see a newly connected socket empty.
-    pub(crate) fn begin_visit(&mut self, probe: bool) -> usize {
-        let several = self.found > 1;
+    /// visit found several, and to see a newly connected socket empty. Where periods were left out,
+    /// once until their packets were found as well, and no more than these: so what is in the socket
+    /// when is the same as if nothing had been left out, and costs no more from then on.
+    pub(crate) fn begin_visit(&mut self, probe: bool, left_out: u64) -> usize {
+        let several = self.found > self.expected;
         self.settle();
         self.found = 0;
+        self.expected = 1 + left_out.min(BACKLOG_MAX) as u8;
+        if left_out > 0 {
+            return 1;
+        }
         if probe || several || self.owed > 0 || self.is_draining() { 2 } else { 1 }
     }
 
@@ -296,15 +308,15 @@ impl MediaSocket {
     fn settle(&mut self) {
         self.silent = if self.found == 0 { self.silent.saturating_add(1) } else { 0 };
         self.calm = match (self.found, self.calm) {
-            (1, calm) if calm == CALM + SPARED => CALM,
-            (1, calm) => calm + 1,
-            _ => 0,
+            (found, _) if found != self.expected => 0,
+            (_, calm) if calm == CALM + SPARED => CALM,
+            (_, calm) => calm + 1,
         };
         if self.silent >= SILENT_VISITS {
             self.owed = 0;
             return;
         }
-        self.owed = (self.owed + 1).saturating_sub(self.found).min(OWED_MAX);
+        self.owed = (self.owed + self.expected).saturating_sub(self.found).min(OWED_MAX);
         self.patience = if self.found == 0 { PATIENCE } else { self.patience.saturating_sub(1) };
         if self.patience == 0 {
             self.owed = 0;
@@ -317,7 +329,7 @@ impl MediaSocket {
         match gave {
             Gave::Packet => {
                 self.found = self.found.saturating_add(1);
-                self.found > 1
+                self.found != self.expected
             }
             Gave::Nothing => {
                 if let Admits::Draining(source) = self.admits
@@ -376,8 +388,17 @@ mod tests {
     }
 
     /// A visit in which so many datagrams wait: how many reads it takes.
-    fn visit(socket: &mut MediaSocket, mut waiting: usize, probe: bool) -> usize {
-        let mut to_do = socket.begin_visit(probe);
+    fn visit(socket: &mut MediaSocket, waiting: usize, probe: bool) -> usize {
+        let to_do = socket.begin_visit(probe, 0);
+        read_on(socket, waiting, to_do)
+    }
+
+    fn visit_after(socket: &mut MediaSocket, waiting: usize, left_out: u64) -> usize {
+        let to_do = socket.begin_visit(false, left_out);
+        read_on(socket, waiting, to_do)
+    }
+
+    fn read_on(socket: &mut MediaSocket, mut waiting: usize, mut to_do: usize) -> usize {
         let mut reads = 0;
         while to_do > 0 {
             let gave = if waiting > 0 { Gave::Packet } else { Gave::Nothing };
@@ -425,6 +446,22 @@ mod tests {
     }
 
     #[test]
+    fn after_periods_that_were_left_out_each_packet_is_read_once_and_all_is_as_before() {
+        let mut socket = media_socket();
+        visit(&mut socket, 1, false);
+        (0..200).for_each(|_| assert!(visit(&mut socket, 1, false) <= 2));
+        let calm = socket.calm;
+        assert!(calm >= CALM);
+        assert_eq!(visit_after(&mut socket, 5, 4), 5);
+        for _ in 0..3 {
+            assert_eq!(visit(&mut socket, 1, false), 1, "nothing is looked for in vain");
+            assert!(socket.calm >= CALM, "it was no jitter");
+        }
+        assert_eq!(visit_after(&mut socket, 2, 4), 3, "those that did not come are not waited for");
+        assert_eq!(visit(&mut socket, 4, false), 1, "nor for ever");
+    }
+
+    #[test]
     fn a_calm_stream_is_stamped_one_time_in_eight_until_it_is_not_calm() {
         let mut socket = MediaSocket::new(PLAN.open(Port::Rtp, 0).unwrap(), true);
         socket.admits = Admits::Only(SocketAddr::from(([127, 0, 0, 1], 9)));
@@ -464,7 +501,7 @@ mod tests {
         let here = std::net::UdpSocket::from(pair.rtp.as_ref().unwrap().try_clone().unwrap());
         assert!(table.insert(1, pair).is_empty());
         let reads = |table: &mut SocketTable, visits: usize| -> usize {
-            (0..visits).map(|_| table.begin_visit(1, false)).sum()
+            (0..visits).map(|_| table.begin_visit(1, false, 0)).sum()
         };
         reads(&mut table, 200);
         table.wake();
@@ -478,7 +515,7 @@ mod tests {
         assert_eq!(reads(&mut table, 1), 2, "told again, as it was not read");
         assert!(!table.remove(1).is_empty());
         table.wake();
-        assert_eq!(table.begin_visit(1, false), 0);
+        assert_eq!(table.begin_visit(1, false, 0), 0);
     }
 
     #[test]
@@ -495,10 +532,10 @@ mod tests {
         let mut socket = media_socket();
         visit(&mut socket, 1, false);
         visit(&mut socket, 1, false);
-        assert_eq!(socket.begin_visit(false), 1);
+        assert_eq!(socket.begin_visit(false, 0), 1);
         assert!(socket.after_read(Gave::Other, None), "the packet waits behind it");
         assert!(!socket.after_read(Gave::Packet, None));
-        assert_eq!(socket.begin_visit(false), 1, "nothing is owed and nothing came in excess");
+        assert_eq!(socket.begin_visit(false, 0), 1, "nothing is owed and nothing came in excess");
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl Rig {
 
     pub fn tick(&mut self) {
         let now = self.shard.next_tick();
-        self.taken.now = now;
+        self.taken.now = now + self.late;
         for slot in self.shard.due().to_vec() {
             for at in 0..self.phones.len() {
                 if self.phones[at].slot == slot {

@@ -312,6 +312,11 @@ impl Playout {
         self.as_duration(self.mean_slack >> 4)
     }
 
+    /// Whole periods from the next to be played to the last that came.
+    pub fn periods_there(&self) -> u64 {
+        (self.end - self.playhead) / u64::from(self.period)
+    }
+
     /// The slack to give to the fastest packets.
     fn target(&self) -> u32 {
         let most = self.delay_max.saturating_sub(self.period);

@@ -152,6 +152,7 @@ impl Server {
                     let datagram =
                         Datagram { slot, port, source, arrival, bytes: &octets, truncated: false };
                     shard.receive(datagram, &mut Carrier { index, plan, sockets, wire });
+                    done.datagrams += 1;
                 }
             }
         }

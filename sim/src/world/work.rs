@@ -13,6 +13,8 @@ pub struct Work {
     pub session: Duration,
     /// The same, where the complexity of its encoder was given up.
     pub session_reduced: Duration,
+    /// A datagram received.
+    pub datagram: Duration,
     /// A tap's record.
     pub tap: Duration,
 }
@@ -22,6 +24,7 @@ pub struct Work {
 pub(super) struct Done {
     pub(super) commands: usize,
     pub(super) sessions: usize,
+    pub(super) datagrams: usize,
     pub(super) taps: usize,
 }
 
@@ -32,6 +35,7 @@ impl Work {
         let session = if is_reduced { self.session_reduced } else { self.session };
         self.command * done.commands as u32
             + session * done.sessions as u32
+            + self.datagram * done.datagrams as u32
             + self.tap * done.taps as u32
     }
 }

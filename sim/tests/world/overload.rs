@@ -13,6 +13,7 @@ const WORK: Work = Work {
     command: Duration::from_micros(20),
     session: Duration::from_micros(400),
     session_reduced: Duration::from_micros(400),
+    datagram: Duration::ZERO,
     tap: Duration::ZERO,
 };
 
@@ -115,4 +116,55 @@ fn a_shard_gives_up_calls_then_complexity_then_recordings_and_takes_them_back() 
     world.dial(late);
     world.run(Duration::from_secs(1));
     assert!(world.endpoint(late).is_talking(), "{:?}", world.endpoint(late).history);
+}
+
+/// What a shard with 20 sessions works at 85 percent of the time, a third of it for what it receives.
+const BUSY: Work = Work {
+    command: Duration::from_micros(20),
+    session: Duration::from_micros(560),
+    session_reduced: Duration::from_micros(560),
+    datagram: Duration::from_micros(290),
+    tap: Duration::ZERO,
+};
+
+/// A shard that never refuses, with four rooms of five who all talk.
+fn busy(seed: u64) -> World {
+    let limits = Limits {
+        overload: OverloadRule { refuse_above: 1000, complexity_above: 1000, ..rule() },
+        ..Limits::default()
+    };
+    let mut world = World::new(Settings { limits, ..settings(seed, 20) });
+    dial(&mut world, 20, |number| number / 5, 20 * MS);
+    world.set_work(BUSY);
+    world.run(Duration::from_secs(5));
+    assert_no_late_tick(&mut world);
+    world
+}
+
+#[test]
+fn a_shard_with_little_time_to_spare_recovers_from_a_stall_at_once() {
+    let mut world = busy(84);
+    // A tick of 300 ms.
+    world.set_work(Work { session: 60 * MS, ..BUSY });
+    world.run(5 * MS);
+    world.set_work(BUSY);
+    world.run(Duration::from_millis(700));
+    let late = |world: &mut World| world.reports()[0].lateness.later_than(5000);
+    let (left_out, late_then) = (world.reports()[0].periods_left_out, late(&mut world));
+    assert!((10..=20).contains(&left_out), "{left_out} periods");
+    world.run(Duration::from_secs(5));
+    assert_eq!(late(&mut world), late_then, "none is late any more");
+    assert_heard(&mut world, |listener, talker| listener != talker && listener / 5 == talker / 5);
+    assert_lawful(&world);
+}
+
+#[test]
+fn a_shard_that_bears_less_than_it_has_is_late_by_no_more_than_a_few_periods() {
+    let mut world = busy(85);
+    world.set_work(Work { session: Duration::from_micros(900), ..BUSY });
+    world.run(Duration::from_secs(10));
+    let report = world.reports()[0];
+    assert!(report.lateness.max_us < 100_000, "{:?}", report.lateness);
+    assert!(report.periods_left_out > 40, "a fifth of the time is missing");
+    assert_lawful(&world);
 }

@@ -5,7 +5,7 @@
 //! [io_uring|plain|packet|xdp|bare] [seconds] [stamps] [realtime] [held|empty] [headers|all]
 //! [spread] [talkers N] [stall MS] [veth NAMESPACE HERE THERE]`
 //!
-//! `stall MS`: in the third second measured, something of a higher priority takes the shard's core for so
+//! `stall MS`: after the third second measured, something of a higher priority takes the shard's core for so
 //! long; what each second cost and how late its ticks were is printed. A shard that has time enough catches up.
 //!
 //! `held`: everyone is on hold, nothing comes and nothing is sent; `empty`: as many rooms as streams are asked
@@ -54,7 +54,7 @@ const SHARD_NAMES: &str = "shard-";
 const PORTS_OF_OTHERS: u32 = 64;
 /// Seconds before the measuring begins.
 const WARM_UP: u32 = 2;
-/// The second measured at whose end the core is taken away.
+/// The second measured after which the core is taken away.
 const STALL_SECOND: u32 = 3;
 
 struct Plan {
@@ -112,16 +112,16 @@ fn main() {
     }
     let mut phones = dial_all(&mut engine, &plan);
     let mut begun = reports(&mut engine);
-    let (mut last, mut last_cpu) = (begun[0].clone(), shard_cpu());
+    let (mut last, mut last_cpu) = (begun[0], shard_cpu());
     let mut second = 0;
     let seconds = measure(&plan, &mut phones, |is_warm| {
         drain(&mut engine);
         let reports = reports(&mut engine);
         let sent = sum(&reports, |report| report.rtp_sent);
         if let Some(time) = plan.stall {
-            let (report, cpu) = (&reports[0], shard_cpu());
-            stall::print_second(second, &last, report, cpu - last_cpu);
-            (last, last_cpu) = (report.clone(), cpu);
+            let (report, cpu) = (reports[0], shard_cpu());
+            stall::print_second(second, &last, &report, cpu - last_cpu);
+            (last, last_cpu) = (report, cpu);
             if second == WARM_UP + STALL_SECOND {
                 stall::stall(time);
             }
