@@ -163,9 +163,9 @@ impl Phase {
         &self.slots[group.slots[0] as usize..group.slots[1] as usize]
     }
 
-    /// The parts of one room.
-    pub(crate) fn parts(&self, span: Span) -> &[Part] {
-        &self.parts[span.first as usize..(span.first + span.count) as usize]
+    /// The parts of one room, and of all that have their turn after it.
+    pub(crate) fn parts_from(&self, span: Span) -> &[Part] {
+        &self.parts[span.first as usize..]
     }
 
     /// The members of one room, from the lists as they are now.
@@ -399,7 +399,7 @@ mod tests {
         phase.update(1, Part { says: false, ..part(5) });
         phase.plan(&[]);
         assert_eq!(phase.spans[0].way, Way::Translate);
-        assert!(!phase.parts(phase.spans[0])[1].says);
+        assert!(!phase.parts_from(phase.spans[0])[1].says);
         phase.update(1, part(5));
         phase.tap(6);
         phase.tap(1);

@@ -28,6 +28,11 @@ pub(crate) const PAUSE_DBOV: u8 = 50;
 const IDLE_TURNS: u8 = 50;
 const REST_PERIODS: PeriodIndex = 10;
 
+/// So many members ahead the memory of a session is asked for, and so many that of its sound, which
+/// the session names. The next room's are among them.
+const SESSION_AHEAD: usize = 4;
+const SOUND_AHEAD: usize = 2;
+
 static SILENCE: [i16; BLOCK_SAMPLES_MAX] = [0; BLOCK_SAMPLES_MAX];
 
 /// What runs sessions and rooms at one moment.
@@ -62,18 +67,20 @@ impl<O: Output> Run<'_, O> {
     pub(crate) fn group(&mut self, phase: u8, group: Group) {
         let phase = self.roster.phase(phase);
         for &span in phase.spans(group) {
-            let parts = phase.parts(span);
+            let (count, upcoming) = (span.count as usize, phase.parts_from(span));
             if span.room == NO_ROOM {
                 // They have nothing to do with each other.
-                parts.chunks(1).for_each(|part| self.turn(part, span));
+                (0..count).for_each(|index| self.turn(&upcoming[index..], 1, span));
             } else {
-                self.turn(parts, span);
+                self.turn(upcoming, count, span);
             }
         }
     }
 
-    /// Gives a room its turn, or someone who is in none; not to those who rest.
-    fn turn(&mut self, parts: &[Part], span: Span) {
+    /// Gives a room its turn, or someone who is in none, the first `count` of those whose turn is to
+    /// come; not to those who rest.
+    fn turn(&mut self, upcoming: &[Part], count: usize, span: Span) {
+        let parts = &upcoming[..count];
         if self.rests(parts, span) {
             return;
         }
@@ -84,7 +91,7 @@ impl<O: Output> Run<'_, O> {
             (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
             (room, Way::Part, _) => self.part(parts, span, room),
             (room, Way::Translate, &[one, other]) => self.translate([one, other], room),
-            _ => self.mix(parts, span),
+            _ => self.mix(upcoming, count, span),
         }
         for part in parts {
             let (idle, session) =
@@ -144,14 +151,29 @@ impl<O: Output> Run<'_, O> {
         ears.give_sent(slot, class, sound, moment);
     }
 
+    /// Asks the memory for the sessions, and for the sound, of those who play a little later than the
+    /// one at this position.
+    fn prefetch(&self, upcoming: &[Part], position: usize) {
+        let session = |ahead: usize| {
+            upcoming.get(position + ahead).map(|part| &self.sessions[part.member as usize])
+        };
+        if let Some(session) = session(SESSION_AHEAD) {
+            session.prefetch();
+        }
+        if let Some(session) = session(SOUND_AHEAD) {
+            session.playout.prefetch_sound();
+        }
+    }
+
     /// Plays everyone, and sends each one the others.
-    fn mix(&mut self, parts: &[Part], span: Span) {
+    fn mix(&mut self, upcoming: &[Part], count: usize, span: Span) {
+        let parts = &upcoming[..count];
         let period = self.moment.period;
         let Room { sound, state, .. } = self.rooms[span.room as usize];
         self.moment.bench.contributors.clear();
         let Span { classes, has_gains, .. } = span;
         self.mix.start(&Setting { sound, classes, has_gains, period }, state);
-        self.listen(parts, sound.selection);
+        self.listen(upcoming, count, sound.selection);
         self.mix.settle(&mut Members { parts, sources: self.sources });
         for (position, part) in parts.iter().enumerate() {
             let is_heard = self.mix.is_heard(position as u32);
@@ -207,9 +229,11 @@ impl<O: Output> Run<'_, O> {
     }
 
     /// Plays what the members say and offers it to the mix.
-    fn listen(&mut self, parts: &[Part], selection: Selection) {
+    fn listen(&mut self, upcoming: &[Part], count: usize, selection: Selection) {
+        let parts = &upcoming[..count];
         let mut are_ranked = false;
         for (position, &part) in parts.iter().enumerate() {
+            self.prefetch(upcoming, position);
             are_ranked |= self.hear(position as u32, part, selection);
         }
         if are_ranked {

@@ -284,7 +284,7 @@ impl Playout {
         self.wants_noise = is_wanted;
     }
 
-    /// Asks the memory for what the next packet touches, all but the place of its sound.
+    /// Asks the memory for what the next packet or pull touches, all but the place of its sound.
     pub fn prefetch(&self) {
         prefetch_start(self, offset_of!(Self, report));
         prefetch(&self.report.packets_stored);
@@ -295,6 +295,13 @@ impl Playout {
     /// [`Playout::prefetch`] asked for is there.
     pub fn prefetch_place(&self) {
         self.store.prefetch(self.end, BLOCK_SAMPLES);
+    }
+
+    /// Asks for the sound that is due next, and for the room that it leaves at the far end. To be
+    /// called when what [`Playout::prefetch`] asked for is there.
+    pub fn prefetch_sound(&self) {
+        self.store.prefetch(self.playhead, BLOCK_SAMPLES);
+        self.store.prefetch_presence(self.playhead + AHEAD, BLOCK_SAMPLES);
     }
 
     /// What it did so far, and its present delay.

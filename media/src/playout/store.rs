@@ -39,7 +39,14 @@ impl SampleStore {
         let start = index(position);
         let end = (start + length).min(CAPACITY);
         prefetch(&self.codes[start..end]);
-        prefetch(&self.present[start / WORD_BITS..end / WORD_BITS]);
+        self.prefetch_presence(position, length);
+    }
+
+    /// Asks for what says whether `length` codes from `position` on are there.
+    pub(super) fn prefetch_presence(&self, position: u64, length: usize) {
+        let start = index(position);
+        let end = (start + length).min(CAPACITY);
+        prefetch(&self.present[start / WORD_BITS..end.div_ceil(WORD_BITS)]);
     }
 
     /// Stores codes from `position` on.

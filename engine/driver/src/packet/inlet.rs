@@ -7,12 +7,12 @@ use std::ptr;
 
 use engine::{Datagram, Port, Shard};
 use libc::{iovec, mmsghdr, msghdr, sockaddr_storage, socklen_t};
-use media_units::{Arrival, Instant, PERIOD, PHASES};
+use media_units::{Arrival, Instant};
 use socket2::Socket;
 
 use super::outlet::PacketOutlet;
 use super::xdp::QueueInlet;
-use super::{BATCH, Failure, PortBlock};
+use super::{BATCH, Failure, PortBlock, unnoted_arrival};
 use crate::carrier::Carrier;
 use crate::clock::StampClock;
 use crate::message;
@@ -23,8 +23,10 @@ use crate::road::Inlet;
 /// Most datagrams of each session that one tick takes: bounds what a flood can make a shard do.
 const PER_SESSION_MAX: usize = 8;
 
-/// So many datagrams ahead the memory is asked for where a packet will go.
-const AHEAD: usize = 4;
+/// So many datagrams ahead the memory of a session is asked for, and then the place of its sound,
+/// which the session names.
+const SESSION_AHEAD: usize = 6;
+const PLACE_AHEAD: usize = 3;
 
 /// Asks the kernel to say where each datagram was sent to, and when it came.
 pub(crate) fn prepare(socket: &Socket, stamps: bool, buffer_bytes: usize) -> Result<(), Failure> {
@@ -55,6 +57,8 @@ pub(crate) struct PacketInlet {
     places: Box<[Place]>,
     /// Each points to its place.
     headers: Box<[mmsghdr]>,
+    /// Whose port each was sent to, where it is one of this shard's.
+    recipients: Box<[Option<(u32, Port)>]>,
     /// Whether the present tick has read what waited.
     is_read: bool,
 }
@@ -73,7 +77,7 @@ const CONTROL_WORDS: usize = 12;
 
 /// Bytes that an inlet reserves.
 pub(crate) const fn memory_bytes() -> usize {
-    BATCH * (size_of::<Place>() + size_of::<mmsghdr>())
+    BATCH * (size_of::<Place>() + size_of::<mmsghdr>() + size_of::<Option<(u32, Port)>>())
 }
 
 impl PacketInlet {
@@ -88,7 +92,8 @@ impl PacketInlet {
             .map(|_| unsafe { MaybeUninit::<Place>::zeroed().assume_init() })
             .collect();
         let headers = places.iter_mut().map(Place::header).collect();
-        Self { socket, queues, ports, stamps, places, headers, is_read: false }
+        let recipients = vec![None; BATCH].into();
+        Self { socket, queues, ports, stamps, places, headers, recipients, is_read: false }
     }
 
     /// Reads up to a batch; how many datagrams came.
@@ -108,22 +113,21 @@ impl PacketInlet {
                 ptr::null_mut(),
             )
         };
-        usize::try_from(received).unwrap_or(0)
-    }
-
-    /// Whose port a datagram was sent to, where it is one of this shard's.
-    fn recipient(&self, index: usize) -> Option<(u32, Port)> {
-        self.ports.recipient(destination_port(&self.headers[index].msg_hdr)?)
+        let received = usize::try_from(received).unwrap_or(0);
+        for (recipient, header) in self.recipients.iter_mut().zip(&self.headers[..received]) {
+            let port = destination_port(&header.msg_hdr);
+            *recipient = port.and_then(|port| self.ports.recipient(port));
+        }
+        received
     }
 
     fn datagram(&self, index: usize, now: Instant, stamps: StampClock) -> Option<Datagram<'_>> {
-        let (slot, port) = self.recipient(index)?;
+        let (slot, port) = self.recipients[index]?;
         let (header, place) = (&self.headers[index], &self.places[index]);
         let length = header.msg_len as usize;
         let arrival = match message::stamp_unix_nanos(&header.msg_hdr).filter(|_| self.stamps) {
             Some(stamp) => stamps.instant(stamp),
-            // At any time since the last tick: the middle is taken.
-            None => now - PERIOD / (2 * PHASES as u32),
+            None => unnoted_arrival(now),
         };
         Some(Datagram {
             slot,
@@ -158,9 +162,12 @@ impl Inlet<PacketOutlet> for PacketInlet {
         for _ in 0..(PER_SESSION_MAX * self.ports.sessions_max as usize).div_ceil(BATCH) {
             let received = self.receive();
             for index in 0..received {
-                if index + AHEAD < received
-                    && let Some((slot, _)) = self.recipient(index + AHEAD)
-                {
+                let slot = |ahead| {
+                    let recipient = self.recipients[..received].get(index + ahead);
+                    recipient.copied().flatten().map(|(slot, _)| slot)
+                };
+                shard.prefetch(slot(SESSION_AHEAD).into_iter());
+                if let Some(slot) = slot(PLACE_AHEAD) {
                     shard.prefetch_place(slot);
                 }
                 if let Some(datagram) = self.datagram(index, now, stamps) {

@@ -24,6 +24,7 @@ use std::os::fd::OwnedFd;
 
 use engine::Port;
 use engine_control::{Limits, PortPlan};
+use media_units::{Instant, PERIOD, PHASES};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::network::CHUNK;
@@ -143,6 +144,12 @@ impl Road for PacketRoad {
         let outlet = PacketOutlet::new(self.senders, hops, self.address, self.ports, outlet);
         (PacketInlet::new(self.socket, self.ports, self.stamps, inlets), outlet)
     }
+}
+
+/// When a datagram came of which nobody noted that: at any time since the last tick, of which the
+/// middle is taken.
+fn unnoted_arrival(now: Instant) -> Instant {
+    now - PERIOD / (2 * PHASES as u32)
 }
 
 /// The socket that all of a shard's packets are steered into.

@@ -287,6 +287,8 @@ mod tests {
                 assert_eq!(to(16384, 1515 - headers), XDP_PASS, "{ip}: too long");
                 let good = frame(&format!("{ip}:16384"), 160);
                 assert_eq!(verdict(program, &good[..headers - 1]), XDP_PASS, "{ip}: cut");
+                let tagged = [&good[..12], &[0x81, 0, 0, 7], &good[12..]].concat();
+                assert_eq!(verdict(program, &tagged), XDP_PASS, "{ip}: of a VLAN");
                 // Hardware address, kind, version and length, fragment, protocol, address.
                 let at: &[usize] = if address == ip {
                     &[0, 5, 12, 13, 14, 20, 21, 23, 30, 33]

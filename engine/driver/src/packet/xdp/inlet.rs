@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::{Datagram, Shard};
 use media_kernels::prefetch;
-use media_units::{Arrival, Instant, PERIOD, PHASES};
+use media_units::{Arrival, Instant};
 use rustix::net::{RecvFlags, recv};
 
 use super::STAMP_BYTES;
@@ -12,13 +12,14 @@ use super::queue::{Home, PLACE_BYTES, QueueEnd};
 use super::ring::{Descriptor, Mapping};
 use crate::carrier::Carrier;
 use crate::clock::monotonic_nanos;
-use crate::packet::PortBlock;
-use crate::packet::frame;
 use crate::packet::outlet::PacketOutlet;
+use crate::packet::{PortBlock, frame, unnoted_arrival};
 
-/// So many frames ahead the memory of a frame is asked for, and so many that of its session.
-const FRAME_AHEAD: u32 = 8;
-const SESSION_AHEAD: u32 = 4;
+/// So many frames ahead the memory of a frame is asked for, then that of its session, and then the
+/// place of its sound, which the session names.
+const FRAME_AHEAD: u32 = 10;
+const SESSION_AHEAD: u32 = 6;
+const PLACE_AHEAD: u32 = 3;
 
 /// Of a frame, so much is asked for: a packet of G.711 with its headers.
 const LIKELY_BYTES: u32 = 214;
@@ -47,11 +48,12 @@ impl QueueInlet {
                 let length = ahead.length.min(LIKELY_BYTES);
                 bytes(memory, &Descriptor { length, ..ahead }).map(prefetch);
             }
-            if let Some(ahead) = arrived.peek(SESSION_AHEAD)
-                && let Some((slot, _)) = bytes(memory, &ahead)
-                    .and_then(frame::destination_port)
-                    .and_then(|port| ports.recipient(port))
-            {
+            let slot = |ahead| {
+                let port = frame::destination_port(bytes(memory, &arrived.peek(ahead)?)?)?;
+                ports.recipient(port).map(|(slot, _)| slot)
+            };
+            shard.prefetch(slot(SESSION_AHEAD).into_iter());
+            if let Some(slot) = slot(PLACE_AHEAD) {
                 shard.prefetch_place(slot);
             }
             if let Some(datagram) = datagram(memory, &descriptor, ports, clock) {
@@ -120,9 +122,8 @@ fn datagram<'a>(
         options: 0,
     };
     let arrival = match u64::from_ne_bytes(*bytes(memory, &stamp)?.first_chunk()?) {
-        // No time was written, as wanted or because the driver has no room for it: at any time since
-        // the last tick, of which the middle is taken.
-        0 => clock.now - PERIOD / (2 * PHASES as u32),
+        // No time was written, as wanted or because the driver has no room for it.
+        0 => unnoted_arrival(clock.now),
         stamp => clock.now - Duration::from_nanos(clock.nanos.saturating_sub(stamp)),
     };
     Some(Datagram {

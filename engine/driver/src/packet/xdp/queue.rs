@@ -90,8 +90,7 @@ pub(super) struct Sending {
 
 /// Opens a queue: an end for each shard. `None`: the interface has no such queue.
 pub(super) fn open(plan: &QueuePlan) -> Result<Option<Vec<QueueEnd>>, Failure> {
-    let memory = Mapping::new(plan.memory_bytes()).map_err(|error| ("mmap", error))?;
-    let memory = Arc::new(memory);
+    let memory = Arc::new(Mapping::new(plan.memory_bytes())?);
     let (owner, mut fill, done) = owners_socket(plan, &memory)?;
     match bind_patiently(&owner, plan) {
         Ok(()) => {}
@@ -116,13 +115,12 @@ pub(super) fn open(plan: &QueuePlan) -> Result<Option<Vec<QueueEnd>>, Failure> {
     let offsets = offsets(&owner)?;
     let sending = match plan.sends {
         true => {
-            let frames = Given::new(&owner, XDP_PGOFF_TX_RING, offsets.tx, SEND_PLACES);
-            Some(Sending { frames: frames.map_err(|error| ("mmap", error))?, done })
+            let frames = Given::new(&owner, XDP_PGOFF_TX_RING, offsets.tx, SEND_PLACES)?;
+            Some(Sending { frames, done })
         }
         false => None,
     };
-    let arrived = Taken::new(&owner, XDP_PGOFF_RX_RING, offsets.rx, plan.receive_places)
-        .map_err(|error| ("mmap", error))?;
+    let arrived = Taken::new(&owner, XDP_PGOFF_RX_RING, offsets.rx, plan.receive_places)?;
     let home = Home::Kernel { fill, returned };
     let end = QueueEnd { socket: Arc::new(owner), memory, arrived, home, sending };
     ends.insert(plan.owner(), (plan.owner(), end));
@@ -155,10 +153,9 @@ fn owners_socket(
             .map_err(failed("setsockopt(SO_SNDBUFFORCE)"))?;
     }
     let offsets = offsets(&socket)?;
-    let fill = Given::new(&socket, XDP_UMEM_PGOFF_FILL_RING, offsets.fr, plan.receive_places);
-    let done = Taken::new(&socket, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr, SEND_PLACES);
-    let mapped = |error| ("mmap", error);
-    Ok((socket, fill.map_err(mapped)?, done.map_err(mapped)?))
+    let fill = Given::new(&socket, XDP_UMEM_PGOFF_FILL_RING, offsets.fr, plan.receive_places)?;
+    let done = Taken::new(&socket, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr, SEND_PLACES)?;
+    Ok((socket, fill, done))
 }
 
 fn others_end(
@@ -174,8 +171,8 @@ fn others_end(
         shared_umem_fd: owner.as_fd(),
     };
     bind(&socket, &address).map_err(|error| ("bind(AF_XDP, XDP_SHARED_UMEM)", error.into()))?;
-    let arrived = Taken::new(&socket, XDP_PGOFF_RX_RING, offsets(&socket)?.rx, plan.receive_places)
-        .map_err(|error| ("mmap", error))?;
+    let rings = offsets(&socket)?;
+    let arrived = Taken::new(&socket, XDP_PGOFF_RX_RING, rings.rx, plan.receive_places)?;
     let (socket, memory) = (Arc::new(socket), Arc::clone(memory));
     Ok(QueueEnd { socket, memory, arrived, home, sending: None })
 }

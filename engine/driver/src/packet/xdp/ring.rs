@@ -9,6 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::net::xdp::XdpRingOffset;
 
+use crate::packet::Failure;
+
+/// The call by which memory is shared.
+const MAP: &str = "mmap";
+
 /// Memory of the kernel's or for the kernel, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Mapping {
@@ -24,22 +29,23 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Zeros, in memory of its own.
-    pub(super) fn new(bytes: usize) -> io::Result<Self> {
+    pub(super) fn new(bytes: usize) -> Result<Self, Failure> {
         Self::map(bytes, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
     }
 
-    fn of(socket: BorrowedFd<'_>, offset: u64, bytes: usize) -> io::Result<Self> {
+    fn of(socket: BorrowedFd<'_>, offset: u64, bytes: usize) -> Result<Self, Failure> {
         Self::map(bytes, libc::MAP_SHARED, socket.as_raw_fd(), offset as i64)
     }
 
-    fn map(bytes: usize, flags: i32, file: i32, offset: i64) -> io::Result<Self> {
+    fn map(bytes: usize, flags: i32, file: i32, offset: i64) -> Result<Self, Failure> {
         let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, flags | libc::MAP_POPULATE);
         // SAFETY: a new mapping at a place of the kernel's choice touches nothing that exists.
         let start = unsafe { libc::mmap(ptr::null_mut(), bytes, protection, flags, file, offset) };
         if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+            return Err((MAP, io::Error::last_os_error()));
         }
-        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::InvalidInput)?;
+        let start =
+            NonNull::new(start.cast()).ok_or_else(|| (MAP, io::ErrorKind::InvalidInput.into()))?;
         Ok(Self { start, bytes })
     }
 
@@ -118,7 +124,12 @@ struct Ring<T> {
 
 impl<T: Entry> Ring<T> {
     /// The ring of `count` entries (a power of two) that the socket shows at this offset.
-    fn new(socket: impl AsFd, page: u64, offsets: XdpRingOffset, count: u32) -> io::Result<Self> {
+    fn new(
+        socket: impl AsFd,
+        page: u64,
+        offsets: XdpRingOffset,
+        count: u32,
+    ) -> Result<Self, Failure> {
         let bytes = offsets.desc as usize + count as usize * size_of::<T>();
         let memory = Mapping::of(socket.as_fd(), page, bytes)?;
         Ok(Self { memory, offsets, mask: count - 1, ours: 0, theirs: 0, entries: PhantomData })
@@ -153,20 +164,19 @@ impl<T: Entry> Given<T> {
         page: u64,
         offsets: XdpRingOffset,
         count: u32,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Failure> {
         Ok(Self(Ring::new(socket, page, offsets, count)?))
     }
 
     /// Writes an entry; false where the ring is full.
     pub(super) fn push(&mut self, entry: T) -> bool {
-        let ring = &mut self.0;
-        if ring.ours.wrapping_sub(ring.theirs) > ring.mask {
+        if self.is_full() {
             self.look();
+            if self.is_full() {
+                return false;
+            }
         }
         let ring = &mut self.0;
-        if ring.ours.wrapping_sub(ring.theirs) > ring.mask {
-            return false;
-        }
         // SAFETY: the kernel has read what was here, and reads the new entry after it is published.
         unsafe { ring.entry(ring.ours).write(entry) };
         ring.ours = ring.ours.wrapping_add(1);
@@ -188,6 +198,11 @@ impl<T: Entry> Given<T> {
         self.0.needs_wakeup()
     }
 
+    /// Whether it was full when we last looked.
+    fn is_full(&self) -> bool {
+        self.0.ours.wrapping_sub(self.0.theirs) > self.0.mask
+    }
+
     fn look(&mut self) {
         self.0.theirs = self.0.index(self.0.offsets.consumer).load(Ordering::Acquire);
     }
@@ -202,7 +217,7 @@ impl<T: Entry> Taken<T> {
         page: u64,
         offsets: XdpRingOffset,
         count: u32,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Failure> {
         Ok(Self(Ring::new(socket, page, offsets, count)?))
     }
 
