@@ -11,13 +11,13 @@
 //! `held`: everyone is on hold, nothing comes and nothing is sent; `empty`: as many rooms as streams are asked
 //! for, and nobody in them. What the shard takes of its core is printed for them.
 //!
-//! `facing HERE THERE [phones]` instead of `veth`: the other end of each stream is one of another such process, at
-//! THERE, which is given `phones`: its sessions are tones and silence. Phones with sockets would be dearer than
-//! the shard from some 6,000 streams on. On a veth the sender's core does the receiver's part in the kernel: each of two
-//! engines with the same driver thus counts a whole way out and a whole way in.
+//! `facing HERE THERE` instead of `veth`: the phones are at THERE, in another such process, which is given
+//! `facing THERE HERE phones INTERFACE [rest]`: they write and read frames at its interface; with `rest`, only
+//! those who talk send. Phones with sockets would be dearer than the shard from some 6,000 streams on
+//! (docs/fast-road.md has the commands).
 //!
-//! `spread`: two shards, the second on the core of the phones, and every room has a part on each; with
-//! `facing` the phones are on two shards, too. `talkers N`: so many of each room talk, 3 otherwise.
+//! `spread`: two shards, the second on the core of the phones, and every room has a part on each (not with
+//! `facing`). `talkers N`: so many of each room talk, 3 otherwise, and always with `facing`.
 //! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
 //! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
 //!
@@ -26,7 +26,9 @@
 //! kernel asks of anyone. Compare in one run, as a ratio; the machine's noise is in both.
 
 mod bare;
+mod cable;
 mod phone;
+mod ring;
 mod stall;
 
 use std::io;
@@ -44,10 +46,13 @@ use media_units::{Direction, Law, RoomSound, RtpTimestamp, SequenceNumber, Ssrc}
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use bare::Bare;
+use cable::{Cable, CablePlan};
 use phone::{Phone, play};
 
 const FIRST_PORT: u16 = 16384;
 const SHARD_CORE: usize = 1;
+/// Who talk in each room, unless it is said.
+const TALKERS: u32 = 3;
 /// What the threads of all shards are called.
 const SHARD_NAMES: &str = "shard-";
 /// So many ports of the shard's may be held by other programs.
@@ -69,8 +74,11 @@ struct Plan {
     here: IpAddr,
     there: IpAddr,
     namespace: Option<String>,
-    /// Another engine is at the other end; whether ours are the phones.
-    facing: Option<bool>,
+    /// The phones are another process, at the other end of the cable.
+    facing: bool,
+    /// This is that process: its interface.
+    phones: Option<String>,
+    listeners_rest: bool,
     flight: Option<FlightConfig>,
     is_spread: bool,
     talkers: u32,
@@ -78,14 +86,7 @@ struct Plan {
     stall: Option<Duration>,
 }
 
-impl Plan {
-    /// Some of each room; of those alone, all.
-    fn talks(&self, index: u32) -> bool {
-        self.room_size == 0 || index % self.room_size < self.talkers
-    }
-}
-
-/// Where nobody says anything.
+// Where nobody says anything.
 #[derive(Clone, Copy, PartialEq)]
 enum Idle {
     Held,
@@ -104,6 +105,9 @@ fn main() {
         print_result("bare", &plan, &phones, seconds);
         return bare.stop();
     }
+    if let Some(interface) = plan.phones.clone() {
+        return call(&plan, interface);
+    }
     let mut engine = start(&plan);
     println!("{}", engine.memory_plan());
     if let Some(idle) = plan.idle {
@@ -111,6 +115,9 @@ fn main() {
         return engine.stop();
     }
     let mut phones = dial_all(&mut engine, &plan);
+    if plan.facing {
+        await_phones(&mut engine);
+    }
     let mut begun = reports(&mut engine);
     let (mut last, mut last_cpu) = (begun[0], shard_cpu());
     let mut second = 0;
@@ -134,7 +141,7 @@ fn main() {
     });
     print_result(engine.driver(), &plan, &phones, seconds);
     let ended = reports(&mut engine);
-    if plan.facing.is_some() {
+    if plan.facing {
         let wanted = u64::from(plan.streams) * 50 * u64::from(plan.seconds);
         let since = |count: fn(&ShardReport) -> u64| sum(&ended, count) - sum(&begun, count);
         let received = since(|report| report.rtp_received);
@@ -151,6 +158,24 @@ fn main() {
         );
     }
     engine.stop();
+}
+
+/// Waits for the phones, which are silent until all of them are called.
+fn await_phones(engine: &mut Engine) {
+    while sum(&reports(engine), |report| report.rtp_received) == 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Is the phones for another such process.
+fn call(plan: &Plan, interface: String) {
+    let (IpAddr::V4(here), IpAddr::V4(there)) = (plan.here, plan.there) else {
+        panic!("these phones have IPv4 only");
+    };
+    let &Plan { streams: count, room_size, seconds, .. } = plan;
+    let listeners_rest = plan.listeners_rest;
+    let plan = CablePlan { count, room_size, here, there, interface, listeners_rest };
+    Cable::open(&plan).expect("a packet socket at the interface").call(seconds);
 }
 
 /// Opens what is idle, and prints what it costs.
@@ -172,13 +197,11 @@ fn rest(engine: &mut Engine, plan: &Plan, idle: Idle) {
 fn start(plan: &Plan) -> Engine {
     // All of them come at once, and what they cost is what we want to know.
     let overload = OverloadRule { refuse_above: NEVER_PERCENT, ..OverloadRule::default() };
-    // Phones stay off the core that is measured.
-    let first = if plan.facing == Some(true) { 0 } else { SHARD_CORE };
-    let second = plan.is_spread.then_some(1 - first);
+    let second = plan.is_spread.then_some(1 - SHARD_CORE);
     let rooms = plan.streams.div_ceil(plan.room_size.max(1));
     let streams = if plan.is_spread { plan.streams.div_ceil(2) } else { plan.streams };
     Engine::start(EngineConfig {
-        shards: once(first).chain(second).map(Some).collect(),
+        shards: once(SHARD_CORE).chain(second).map(Some).collect(),
         limits: Limits {
             sessions_max: streams + PORTS_OF_OTHERS,
             rooms_max: plan.streams,
@@ -203,7 +226,7 @@ fn start(plan: &Plan) -> Engine {
 fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
     let mut rooms = Vec::new();
     let mut open = |engine: &mut Engine, index: u32, other: &dyn Fn(u16) -> SocketAddr| {
-        if plan.room_size > 0 && index.is_multiple_of(plan.room_size) && plan.facing != Some(true) {
+        if plan.room_size > 0 && index.is_multiple_of(plan.room_size) {
             rooms = if plan.is_spread { open_parts(engine) } else { vec![open_room(engine)] };
         }
         let room = rooms.get(index as usize % rooms.len().max(1)).copied();
@@ -212,17 +235,14 @@ fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
         let session =
             engine.reserve(room.map_or(shard, |room| Some(room.shard()))).expect("a free slot");
         let port = engine.rtp_port(session);
-        let route = match plan.facing {
-            Some(true) if plan.talks(index) => Route::Tone,
-            Some(true) => Route::Idle,
-            _ => room.map_or(Route::Echo, Route::Room),
-        };
+        let route = room.map_or(Route::Echo, Route::Room);
         open_session(engine, session, other(port), route, index, plan.idle.is_some());
         SocketAddr::from((plan.here, port))
     };
-    if plan.facing.is_some() {
+    if plan.facing {
         for index in 0..plan.streams {
-            open(engine, index, &|port| SocketAddr::from((plan.there, port)));
+            let at = open(engine, index, &|port| SocketAddr::from((plan.there, port)));
+            assert_eq!(at.port(), FIRST_PORT + 2 * index as u16, "where the phones expect it");
         }
         return Vec::new();
     }
@@ -233,6 +253,11 @@ fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
         Phone::calling(socket, media, index)
     };
     (0..).zip(sockets).map(dial).collect()
+}
+
+/// So many of each room; of those alone, all.
+fn talks(index: u32, room_size: u32, talkers: u32) -> bool {
+    room_size == 0 || index % room_size < talkers
 }
 
 /// CPU time per stream-frame (one packet in and one out), second by second.
@@ -290,10 +315,12 @@ fn arguments() -> Plan {
         here: address(2),
         there: address(3),
         namespace: after("veth", 1).cloned(),
-        facing: has("facing").then(|| has("phones")),
+        facing: has("facing"),
+        phones: after("phones", 1).cloned(),
+        listeners_rest: has("rest"),
         flight: kept.map(recorder),
         is_spread: has("spread"),
-        talkers: after("talkers", 1).map_or(3, |word| word.parse().expect("a number")),
+        talkers: after("talkers", 1).map_or(TALKERS, |word| word.parse().expect("a number")),
         stall: after("stall", 1).map(|ms| Duration::from_millis(ms.parse().expect("milliseconds"))),
     }
 }
@@ -386,6 +413,18 @@ fn shard_cpu() -> Duration {
         Ok(all)
     };
     read().expect("the shard's accounting")
+}
+
+/// Of each core, how long it was busy so far and how long it could have been.
+fn busy_cores() -> Vec<[u64; 2]> {
+    let text = std::fs::read_to_string("/proc/stat").expect("the kernel's account of its cores");
+    let core = |line: &str| {
+        let times: Vec<u64> =
+            line.split(' ').skip(1).filter_map(|word| word.parse().ok()).collect();
+        let all: u64 = times.iter().take(8).sum();
+        [all - times[3] - times[4], all]
+    };
+    text.lines().skip(1).take_while(|line| line.starts_with("cpu")).map(core).collect()
 }
 
 /// The load must not be late either, or it is the load that is measured.

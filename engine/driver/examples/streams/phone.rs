@@ -6,14 +6,14 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::Plan;
+use crate::{Plan, talks};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use socket2::SockRef;
 
 const FRAME: Duration = Duration::from_millis(20);
 /// The load is spread over so many moments of a frame.
-const SLOTS: u32 = 80;
+pub(crate) const SLOTS: u32 = 80;
 
 /// The other end of one session.
 pub(crate) struct Phone {
@@ -86,13 +86,13 @@ pub(crate) fn play(phones: &mut [Phone], round: u32, plan: &Plan) {
         let now_us = sleep_until_slot(round, slot);
         let of = |slot| (slot * count / SLOTS) as usize;
         for (index, phone) in (of(slot)..).zip(&mut phones[of(slot)..of(slot + 1)]) {
-            phone.turn(round, plan.talks(index as u32), now_us);
+            phone.turn(round, talks(index as u32, plan.room_size, plan.talkers), now_us);
         }
     }
 }
 
 /// Sleeps until a slot of a round (counted from the first call) and returns its time.
-fn sleep_until_slot(round: u32, slot: u32) -> u64 {
+pub(crate) fn sleep_until_slot(round: u32, slot: u32) -> u64 {
     let frame = FRAME.as_micros() as u64;
     sleep_until_us(u64::from(round) * frame + u64::from(slot) * frame / u64::from(SLOTS))
 }
