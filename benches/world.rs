@@ -300,7 +300,7 @@ impl World {
     /// Reads what the taps carried. Returns how many records that was.
     pub fn read_taps(&mut self) -> usize {
         let mut records = 0;
-        while self.sides[0].taps.next().is_some() {
+        while self.sides[0].taps.read(|_| ()).is_some() {
             records += 1;
         }
         records

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use engine::{Datagram, Equipment, Output, Port, Shard, exchange};
 use engine_control::{
     Command, Event, Limits, Prompt, RemoteMedia, Renditions, RoomKey, Route, SessionKey,
-    SessionOpen, SessionReport, ShardReport, SpreadId, TapContent, TapId, TapPoint,
+    SessionOpen, SessionReport, ShardReport, SpreadId, TapContent, TapId, TapItem, TapPoint,
 };
 use media::codec::Encoder;
 use media::rtp::RtpHeader;
@@ -210,13 +210,14 @@ fn a_shard_neither_allocates_nor_frees_after_set_up() {
         let returned = taken.events.iter().filter(|event| brings_box(event)).count();
         assert_eq!(returned, donated, "round {round}");
         taken.events.clear();
-        while let Some(item) = taps.next() {
-            kinds[match item.content {
-                TapContent::Block { .. } => 0,
-                TapContent::Silence { .. } => 1,
-                TapContent::Packet { .. } => 2,
-                TapContent::Ended => 3,
-            }] += 1;
+        let kind = |item: &TapItem<'_>| match item.content {
+            TapContent::Block { .. } => 0,
+            TapContent::Silence { .. } => 1,
+            TapContent::Packet { .. } => 2,
+            TapContent::Ended => 3,
+        };
+        while let Some(kind) = taps.read(kind) {
+            kinds[kind] += 1;
         }
     }
     assert!(kinds.iter().all(|&records| records > 300), "{kinds:?}");
@@ -336,7 +337,7 @@ fn run_all_formats(sound: RoomSound, members: u32, is_tapped: bool, is_spread: b
             }
             shard.tick(now, &mut taken);
             other.tick(now, &mut taken);
-            while taps.next().is_some() {}
+            while taps.read(|_| ()).is_some() {}
         }
     });
     assert_eq!((usage.count_total, usage.bytes_current), (0, 0), "{usage:?}");

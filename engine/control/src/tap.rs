@@ -379,9 +379,9 @@ impl TapReader {
         }
     }
 
-    /// The next record, if one is there.
-    #[expect(clippy::should_implement_trait, reason = "what it gives borrows from it")]
-    pub fn next(&mut self) -> Option<TapItem<'_>> {
+    /// Gives `take` the next record, if one is there, and what it makes of it. Sound is shown where
+    /// it is in the ring: it is copied once, by whoever keeps it.
+    pub fn read<R>(&mut self, take: impl FnOnce(&TapItem<'_>) -> R) -> Option<R> {
         let (ring, head) = loop {
             let ring = if self.is_far { &mut self.far } else { &mut self.near };
             let head = ring.heads.pop().ok()?;
@@ -391,11 +391,14 @@ impl TapReader {
             self.is_far = !self.is_far;
         };
         let Head { tap, period, at, kind } = head;
-        let content = match kind {
+        let item = |content| TapItem { tap, period, at, content };
+        Some(match kind {
             Kind::Block { class, concealed } => {
-                let samples = &mut self.samples[..class.block_samples()];
-                ring.words.pop_entire_slice(samples).ok()?;
-                TapContent::Block { class, concealed, samples }
+                let words = ring.words.read_chunk(class.block_samples()).ok()?;
+                let samples = in_a_row(words.as_slices(), &mut self.samples);
+                let taken = take(&item(TapContent::Block { class, concealed, samples }));
+                words.commit_all();
+                taken
             }
             Kind::Packet { source, on_rtcp_port, octets } => {
                 let octets = usize::from(octets);
@@ -404,16 +407,27 @@ impl TapReader {
                 for (pair, word) in self.octets.chunks_exact_mut(2).zip(words) {
                     pair.copy_from_slice(&word.to_ne_bytes());
                 }
-                TapContent::Packet { source, on_rtcp_port, octets: &self.octets[..octets] }
+                let octets = &self.octets[..octets];
+                take(&item(TapContent::Packet { source, on_rtcp_port, octets }))
             }
-            Kind::Silence { class, cause } => TapContent::Silence { class, cause },
-            Kind::Ended | Kind::Elsewhere => TapContent::Ended,
-        };
-        Some(TapItem { tap, period, at, content })
+            Kind::Silence { class, cause } => take(&item(TapContent::Silence { class, cause })),
+            Kind::Ended | Kind::Elsewhere => take(&item(TapContent::Ended)),
+        })
     }
 
     /// Whether nothing waits and nothing can come any more: the shard is gone.
     pub fn is_finished(&self) -> bool {
         self.near.heads.is_abandoned() && self.near.heads.is_empty() && self.far.heads.is_empty()
     }
+}
+
+/// Both parts as one: where the ring's end is between them, in `room`.
+fn in_a_row<'a>((first, second): (&'a [i16], &[i16]), room: &'a mut [i16]) -> &'a [i16] {
+    if second.is_empty() {
+        return first;
+    }
+    let room = &mut room[..first.len() + second.len()];
+    room[..first.len()].copy_from_slice(first);
+    room[first.len()..].copy_from_slice(second);
+    room
 }

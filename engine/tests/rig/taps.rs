@@ -90,9 +90,7 @@ impl Rig {
     /// What a tap carried since this was last asked.
     pub fn tapped(&mut self, tap: TapId) -> Vec<Tapped> {
         let Shelf { reader, read, .. } = &mut self.shelf;
-        while let Some(item) = reader.next() {
-            read.entry(item.tap).or_default().push(item.into());
-        }
+        while reader.read(|&item| read.entry(item.tap).or_default().push(item.into())).is_some() {}
         read.remove(&tap).unwrap_or_default()
     }
 

@@ -15,7 +15,7 @@ use recorder::account::Note;
 use recorder::portion::{Portion, What};
 
 use crate::intake::{Inlet, Intake};
-use crate::report::RecordingId;
+use crate::report::{RecordingId, Status};
 use crate::writer::{RecordingStart, TrackStart};
 
 /// How long after its end was asked for a recording waits for the ends of its taps.
@@ -106,6 +106,10 @@ struct Gathering {
     paused: bool,
     /// Whether it was told that the disk does not take it, since the keeper had it last.
     is_late: bool,
+    /// The number of the batch that it begins in, once that was handed over.
+    begun_in: Option<u64>,
+    /// Whether it was told that the disk refuses, before the keeper knew of it.
+    is_heard_of: bool,
     ends_with_tracks: bool,
     /// Since when it is to end.
     ending: Option<Duration>,
@@ -116,6 +120,8 @@ struct Gathering {
 pub(crate) struct Collector {
     recordings: BTreeMap<RecordingId, Gathering>,
     intake: Intake,
+    /// Batches handed over.
+    handed: u64,
     /// Portions that the keeper is done with: their memory is used again.
     pub(crate) spare: Vec<Portion>,
     pub(crate) counted: Counted,
@@ -157,6 +163,8 @@ impl Collector {
             Ask::Forget(id) => {
                 let gathering = self.recordings.entry(id).or_default();
                 gathering.changes.push(Change::Forget);
+                // What is no more is not interrupted.
+                gathering.is_heard_of = true;
                 gathering.ending.get_or_insert(now);
             }
         }
@@ -193,10 +201,7 @@ impl Collector {
                     break;
                 }
                 for _ in 0..count {
-                    // Not moved: that would wait for what was stored of the record before.
-                    if let Some(item) = &reader.next() {
-                        self.take(item);
-                    }
+                    reader.read(|item| self.take(item));
                 }
             }
         }
@@ -214,13 +219,14 @@ impl Collector {
         counted.misplaced += intake.take(item, packet);
     }
 
-    /// Everything gathered, for the keeper. Where it has no room, sound is forgotten, and None: which
-    /// is news. That the disk refuses the keeper has told, but not of recordings that it does not
-    /// know yet.
+    /// Everything gathered, for the keeper, whose latest numbers are `keeper`; None where there is
+    /// nothing. Where it has no room, sound is forgotten, and None: which is news. That the disk
+    /// refuses the keeper has told, but not of recordings that it does not know yet: those whose
+    /// first batch it has not taken.
     pub(crate) fn hand_over(
         &mut self,
         room: usize,
-        refusal: Option<ErrorKind>,
+        keeper: &Status,
         now: Duration,
     ) -> Option<Batch> {
         let bytes = self.recordings.values().map(|one| one.bytes(&self.intake)).sum();
@@ -229,9 +235,9 @@ impl Collector {
             if !has_room {
                 gathering.forget_sound(&mut self.intake, &mut self.counted);
             }
-            let news = match refusal {
+            let news = match keeper.refuses {
                 None => (!has_room).then_some(ErrorKind::TimedOut),
-                Some(kind) => gathering.is_new().then_some(kind),
+                Some(kind) => gathering.is_unheard_of(keeper.taken).then_some(kind),
             };
             if let Some(kind) = news
                 && !std::mem::replace(&mut gathering.is_late, true)
@@ -239,13 +245,15 @@ impl Collector {
                 self.late.push((id, kind));
             }
         }
-        if !has_room {
+        if !has_room || self.recordings.is_empty() {
             return None;
         }
+        self.handed += 1;
         let mut batch = Batch { recordings: Vec::with_capacity(self.recordings.len()), bytes };
         let mut over = Vec::new();
         for (&id, gathering) in &mut self.recordings {
             let ends = gathering.is_over(now, &self.intake);
+            gathering.begun_in.get_or_insert(self.handed);
             let portion = gathering.portion(ends, &mut self.intake, &mut self.spare);
             batch.recordings.push((id, portion));
             if ends {
@@ -271,9 +279,11 @@ impl Collector {
 }
 
 impl Gathering {
-    /// Whether the keeper was never told of it.
-    fn is_new(&self) -> bool {
-        matches!(self.changes.first(), Some(Change::Begin(_)))
+    /// Whether the keeper, who has taken so many batches, does not know of it, for the first time
+    /// that this is asked.
+    fn is_unheard_of(&mut self, taken: u64) -> bool {
+        let is_unknown = self.begun_in.is_none_or(|batch| batch > taken);
+        is_unknown && !std::mem::replace(&mut self.is_heard_of, true)
     }
 
     fn pause(&mut self, is_paused: bool, intake: &mut Intake) {

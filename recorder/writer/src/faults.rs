@@ -123,6 +123,33 @@ fn a_recording_that_begins_while_the_disk_refuses_is_interrupted_at_once_and_goe
 }
 
 #[test]
+fn a_recording_whose_first_sound_already_waits_when_the_disk_begins_to_refuse_is_interrupted_too() {
+    let (mut rig, first) = running(|_| {});
+    let kind = ErrorKind::StorageFull;
+    rig.held_back = 1;
+    rig.speak(&[1], 25);
+    let second = rig.begin(Layout::Multichannel(1), Format::Wav);
+    rig.track(second, 2);
+    rig.memory.refuse(Some(kind));
+    rig.speak(&[1, 2], 25);
+    let started = Event::Started { recording: first };
+    assert_eq!(rig.events(), [started, Event::Interrupted { recording: first, kind }]);
+    rig.speak(&[1, 2], 50);
+    assert_eq!(
+        rig.late(),
+        [(second, kind)],
+        "told once, and only of the one that nobody else told"
+    );
+    rig.held_back = 0;
+    rig.memory.refuse(None);
+    rig.speak(&[1, 2], 25);
+    let events = rig.events();
+    assert!(events.contains(&Event::Resumed { recording: second }), "{events:?}");
+    rig.finish(second, &[2]);
+    assert_eq!(metadata_of(&rig.memory, "day/r2").tracks[0].gaps, []);
+}
+
+#[test]
 fn while_sound_waits_the_journal_is_told_and_files_follow_by_groups() {
     let mut rig = Rig::new();
     let taps: Vec<u32> = (0..20).collect();

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use engine_control::{SilenceCause, TapContent, TapId, TapItem};
+use media_kernels::prefetch;
 use media_units::{Instant, RateClass};
 use recorder::GapCause;
 use recorder::portion::{Misplaced, Portion, What};
@@ -12,6 +13,10 @@ use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
 use crate::report::RecordingId;
+
+/// Samples of a block, as far as memory is asked for ahead; beyond them the CPU sees by itself that
+/// one line follows the other.
+const BLOCK_EXPECTED: usize = RateClass::Narrow.block_samples();
 
 /// What came of one track since the keeper took it the last time.
 #[derive(Debug)]
@@ -150,12 +155,14 @@ impl Intake {
     }
 
     /// Whether anybody asked for this tap. Looks at what taking a record of it is going to need,
-    /// so that it is in the cache by then: many such looks wait for memory together, while what
-    /// is taken waits one by one.
-    pub(crate) fn expect(&self, tap: TapId) -> bool {
+    /// and asks for the memory that its sound goes to, so that all is in the cache by then: many such
+    /// looks wait for memory together, while what is taken waits one by one.
+    pub(crate) fn expect(&mut self, tap: TapId) -> bool {
         let Some(route) = self.routes.get(&tap) else { return false };
-        let last = self.inlets.get(route.first).and_then(|inlet| inlet.portion.runs.last());
-        std::hint::black_box(last.map(|run| run.periods));
+        let Some(inlet) = self.inlets.get_mut(route.first) else { return true };
+        let free = inlet.portion.samples.spare_capacity_mut();
+        prefetch(&free[..free.len().min(BLOCK_EXPECTED)]);
+        std::hint::black_box(inlet.portion.runs.last().map(|run| run.periods));
         true
     }
 

@@ -134,6 +134,7 @@ impl<S: Storage> Keeper<S> {
         is_awaited: &dyn Fn() -> bool,
     ) {
         for batch in batches {
+            self.reporter.status.taken += 1;
             self.take(batch, now);
         }
         match self.tell_journal(now) {

@@ -94,6 +94,8 @@ pub struct Status {
     pub interruptions: u64,
     /// Octets of sound and packets written into files.
     pub bytes: u64,
+    /// Batches of sound that were taken from those who gather it.
+    pub taken: u64,
     /// Commits written into the journal.
     pub commits: u64,
     /// How often the disk was asked to hold what it was given.

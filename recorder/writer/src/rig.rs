@@ -38,6 +38,8 @@ pub(crate) struct Rig {
     pub(crate) stalled_until: u64,
     /// Whether more waits whenever the keeper has told the journal.
     pub(crate) is_keeper_late: bool,
+    /// How many of the latest batches the keeper does not have yet when it turns.
+    pub(crate) held_back: usize,
     waiting: std::collections::VecDeque<crate::collector::Batch>,
     last: u64,
 }
@@ -80,6 +82,7 @@ impl Rig {
             period: 1000,
             stalled_until: 0,
             is_keeper_late: false,
+            held_back: 0,
             waiting: std::collections::VecDeque::new(),
             last: 0,
         }
@@ -180,15 +183,16 @@ impl Rig {
         let now = self.now();
         let queued: usize = self.waiting.iter().map(|batch| batch.bytes).sum();
         let room = self.config.queue_bytes_max.saturating_sub(queued);
-        let refusal = self.keeper.reporter.status.refuses;
-        self.waiting.extend(self.collector.hand_over(room, refusal, now));
+        let status = self.keeper.reporter.status;
+        self.waiting.extend(self.collector.hand_over(room, &status, now));
         if self.period < self.stalled_until {
             return;
         }
         let is_awaited = self.is_keeper_late;
         self.keeper.turn(Vec::new(), now, &|| is_awaited);
-        if self.keeper.is_ready() && !self.waiting.is_empty() {
-            self.keeper.turn(self.waiting.drain(..).collect(), now, &|| is_awaited);
+        let count = self.waiting.len().saturating_sub(self.held_back);
+        if self.keeper.is_ready() && count > 0 {
+            self.keeper.turn(self.waiting.drain(..count).collect(), now, &|| is_awaited);
         }
         self.collector.spare.append(&mut self.keeper.spare);
     }

@@ -118,8 +118,8 @@ impl CollectorThread {
 
     fn hand_over(&mut self, room: usize, now: Duration) {
         self.collector.spare.extend(self.returned.spare.try_iter());
-        let refusal = self.returned.status.lock().unwrap_or_else(PoisonError::into_inner).refuses;
-        let batch = self.collector.hand_over(room, refusal, now);
+        let keeper = *self.returned.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = self.collector.hand_over(room, &keeper, now);
         for (recording, kind) in self.collector.late.drain(..) {
             let late = Event::Interrupted { recording, kind };
             // Where nobody takes events, this one is as late as the disk.
@@ -128,7 +128,7 @@ impl CollectorThread {
         let counted = self.collector.counted;
         self.counts.misplaced.store(counted.misplaced, Ordering::Relaxed);
         self.counts.unwritten.store(counted.unwritten, Ordering::Relaxed);
-        let Some(batch) = batch.filter(|batch| !batch.recordings.is_empty()) else { return };
+        let Some(batch) = batch else { return };
         self.returned.queued.fetch_add(batch.bytes, Ordering::Relaxed);
         // Where the keeper is gone, a panic of its was printed.
         let _ = self.batches.send(batch);

@@ -205,7 +205,7 @@ impl<'f> Run<'f> {
                 shard.worked(busy, outlet);
                 self.ticks += 1;
                 if let Some(taps) = &mut self.taps {
-                    while taps.next().is_some() {}
+                    while taps.read(|_| ()).is_some() {}
                 }
             }
         }

@@ -157,11 +157,14 @@ impl Server {
             }
         }
         shard.tick(now, &mut Carrier { index, plan, sockets, wire });
-        while let Some(item) = taps.next() {
+        let recordings = &mut self.recordings;
+        let mut take = |item: &TapItem<'_>| {
             // Taps are numbered as recordings are.
-            if let Some(recorded) = self.recordings.get_mut(item.tap.0 as usize) {
-                recorded.take(&item);
+            if let Some(recorded) = recordings.get_mut(item.tap.0 as usize) {
+                recorded.take(item);
             }
+        };
+        while taps.read(&mut take).is_some() {
             done.taps += 1;
         }
         let busy = work.of(&done, shard.load().shedding);

@@ -34,7 +34,11 @@ fn push(sink: &mut TapSink, tap: TapId, period: PeriodIndex, record: &Record) {
 }
 
 fn read(reader: &mut TapReader) -> Option<(TapId, PeriodIndex, Option<Record>)> {
-    let TapItem { tap, period, at, content } = reader.next()?;
+    reader.read(record)
+}
+
+fn record(item: &TapItem<'_>) -> (TapId, PeriodIndex, Option<Record>) {
+    let &TapItem { tap, period, at, content } = item;
     assert_eq!(at, Instant::from_nanos(period * 7));
     let record = match content {
         TapContent::Block { class, concealed, samples: read } => {
@@ -47,7 +51,7 @@ fn read(reader: &mut TapReader) -> Option<(TapId, PeriodIndex, Option<Record>)> 
         }
         TapContent::Ended => None,
     };
-    Some((tap, period, record))
+    (tap, period, record)
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
