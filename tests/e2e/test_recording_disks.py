@@ -130,19 +130,43 @@ class Memory(OnADisk):
         self.assertEqual((int(told.stdout), told.stderr), (file["samples"], ""))
         self.assertEqual(list(self.store.rglob("*.part")), [])
 
-    def test_a_full_disk_takes_the_recording_again_when_there_is_room(self):
+    def fill(self):
+        """Leaves no room on the disk. Returns what does so."""
         filler = self.store / "filler"
-
-        def fill():
-            with open(filler, "wb", buffering=0) as file:
-                for size in (1 << 20, 1 << 12):
-                    try:
-                        while file.write(bytes(size)) == size:
-                            pass
-                    except OSError:
+        with open(filler, "wb", buffering=0) as file:
+            for size in (1 << 20, 1 << 12):
+                try:
+                    while file.write(bytes(size)) == size:
                         pass
+                except OSError:
+                    pass
+        return filler
 
-        self.look_at(self.record_while(fill, filler.unlink))
+    def test_a_full_disk_takes_the_recording_again_when_there_is_room(self):
+        self.look_at(self.record_while(self.fill, lambda: (self.store / "filler").unlink()))
+
+    def test_a_recording_that_ends_while_its_disk_is_full_is_being_finished_until_it_is_there(self):
+        with Phone(self.server) as one:
+            one.call("3000")
+            one.play(sound.tone(500, 1), seconds=1.5)
+            filler = self.fill()
+            before = time.monotonic()
+            while not self.failure():
+                self.assertLess(time.monotonic() - before, 20, "the failure is told")
+                one.play(sound.tone(500, 1), seconds=0.5)
+            one.hang_up()
+        self.server.wait_until_empty()
+        (listed,) = self.server.get("/v1/recordings")["going"]
+        path = f"/v1/recordings/{listed['id']}"
+        self.assertEqual((listed["state"], self.server.get(path)["state"]), ("finishing", "finishing"))
+        for method, act in (("DELETE", ""), ("POST", "/stop"), ("POST", "/pause"), ("POST", "/resume")):
+            status, body = self.server.request(method, path + act)
+            self.assertEqual((status, json.loads(body)["error"]), (409, "recording_busy"), act)
+        filler.unlink()
+        wait_until(lambda: self.server.get(path)["state"] == "finished", "it is there")
+        self.assertEqual(self.server.get("/v1/recordings")["going"], [])
+        self.assertEqual(self.server.request("DELETE", path)[0], 204)
+        self.assertEqual(self.server.request("GET", path)[0], 404)
 
     def test_a_disk_that_went_away_takes_the_recording_again_when_it_is_back(self):
         # The folder below is not written to in place of the one that is gone.

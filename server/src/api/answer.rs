@@ -37,7 +37,7 @@ pub(crate) enum Trouble {
     NeverRecorded,
     /// Nothing more can be recorded now.
     NotRecordable,
-    /// The recording goes on, or is being encrypted or uploaded.
+    /// The recording goes on, or is being finished, encrypted or uploaded.
     RecordingBusy,
     /// A mark cannot be read.
     Mark,
@@ -166,7 +166,7 @@ impl Trouble {
             ),
             Self::RecordingBusy => (
                 "recording_busy",
-                "the recording goes on, or is being encrypted, uploaded or repaired",
+                "the recording goes on, or is being finished, encrypted, uploaded or repaired",
                 "the same request, later, or after POST .../stop",
             ),
             Self::Mark => (

@@ -65,6 +65,8 @@ pub(crate) enum RecordingState {
     Recording,
     /// It goes on, and nothing is kept at present.
     Paused,
+    /// It is over, and its last sound is on its way to the disk: there are no files yet.
+    Finishing,
     /// It is over.
     Finished,
     /// It is over because the server was: its end is missing.
@@ -86,7 +88,7 @@ pub(crate) struct RecordingFile {
 /// A page of recordings.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct RecordingPage {
-    /// Those that go on, oldest first; on the first page only.
+    /// Those that go on, and then those that are being finished, oldest first; on the first page only.
     going: Vec<Recording>,
     /// Finished ones, newest first.
     recordings: Vec<Recording>,
@@ -210,7 +212,7 @@ impl Recording {
     }
 }
 
-/// Recordings: those that go on, and finished ones, newest first.
+/// Recordings: those that go on or are being finished, and finished ones, newest first.
 #[utoipa::path(get, path = "/v1/recordings", params(Page), responses(
     (status = 200, body = RecordingPage), (status = 400, body = Refused), (status = 503, body = Refused)))]
 pub(super) async fn recordings(
@@ -297,7 +299,8 @@ async fn begin(
 
 /// Ends a recording.
 #[utoipa::path(post, path = "/v1/recordings/{id}/stop", params(("id" = String, description = "The recording's id")),
-    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 404, body = Refused), (status = 409, body = Refused),
+    (status = 503, body = Refused)))]
 pub(super) async fn stop(
     State(control): State<Queue>,
     Path(id): Path<String>,
@@ -307,7 +310,8 @@ pub(super) async fn stop(
 
 /// Keeps nothing of what is said from now on: silence in all tracks, and a gap in the metadata.
 #[utoipa::path(post, path = "/v1/recordings/{id}/pause", params(("id" = String, description = "The recording's id")),
-    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 404, body = Refused), (status = 409, body = Refused),
+    (status = 503, body = Refused)))]
 pub(super) async fn pause(
     State(control): State<Queue>,
     Path(id): Path<String>,
@@ -317,7 +321,8 @@ pub(super) async fn pause(
 
 /// Keeps again what is said.
 #[utoipa::path(post, path = "/v1/recordings/{id}/resume", params(("id" = String, description = "The recording's id")),
-    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 404, body = Refused), (status = 409, body = Refused),
+    (status = 503, body = Refused)))]
 pub(super) async fn resume(
     State(control): State<Queue>,
     Path(id): Path<String>,
@@ -328,7 +333,7 @@ pub(super) async fn resume(
 /// Marks this moment in the metadata.
 #[utoipa::path(post, path = "/v1/recordings/{id}/marks", params(("id" = String, description = "The recording's id")),
     request_body = Mark, responses((status = 204), (status = 400, body = Refused),
-    (status = 404, body = Refused), (status = 503, body = Refused)))]
+    (status = 404, body = Refused), (status = 409, body = Refused), (status = 503, body = Refused)))]
 pub(super) async fn mark(
     State(control): State<Queue>,
     Path(id): Path<String>,

@@ -10,7 +10,9 @@ use crate::recording::{Desk, Going, Keeping, NotKept, Wish};
 
 impl Control {
     pub(super) fn recordings_going(&self, now: Instant) -> Vec<Recording> {
-        self.world.recordings.going().map(|(_, going)| recording(going, now)).collect()
+        let recordings = &self.world.recordings;
+        let going = recordings.going().map(|(_, going)| going).chain(recordings.finishing());
+        going.map(|going| recording(going, now)).collect()
     }
 
     pub(super) fn record(
@@ -45,7 +47,9 @@ impl Control {
     }
 
     pub(super) fn act_on(&mut self, name: &str, act: Act) -> Result<(), Trouble> {
-        let id: RecordingId = self.world.recordings.named(name).ok_or(Trouble::NoRecording)?;
+        let missing =
+            if self.is_finishing(name) { Trouble::RecordingBusy } else { Trouble::NoRecording };
+        let id: RecordingId = self.world.recordings.named(name).ok_or(missing)?;
         match act {
             Act::Stop => self.keeper.end(id, &mut self.world),
             Act::Pause(paused) => self.keeper.pause(id, paused, &mut self.world),
@@ -57,11 +61,16 @@ impl Control {
     /// Lets go of a recording that is about to be deleted: of one that the disk may not hold yet
     /// the writer removes the files, so that no repair brings them back.
     pub(super) fn release_recording(&mut self, name: &str) -> Result<(), Trouble> {
-        if self.world.recordings.named(name).is_some() {
+        if self.world.recordings.named(name).is_some() || self.is_finishing(name) {
             return Err(Trouble::RecordingBusy);
         }
         self.world.release(name);
         Ok(())
+    }
+
+    /// Whether the recording of this name is over and not on the shelf yet.
+    fn is_finishing(&self, name: &str) -> bool {
+        self.world.recordings.finishing().any(|one| one.name == name)
     }
 }
 
@@ -80,11 +89,16 @@ fn complete(wish: &RecordingWish, usual: &Wish) -> Result<Wish, Trouble> {
 fn recording(going: &Going, now: Instant) -> Recording {
     Recording {
         id: going.name.clone(),
-        state: if going.paused { RecordingState::Paused } else { RecordingState::Recording },
+        state: match going.ended {
+            Some(_) => RecordingState::Finishing,
+            None if going.paused => RecordingState::Paused,
+            None => RecordingState::Recording,
+        },
         subject: going.about.subject.clone(),
         room: going.about.room.clone(),
         call_id: going.about.call_id.clone(),
-        seconds: (now.since(going.began).as_secs_f64() * 10.0).round() / 10.0,
+        seconds: (going.ended.unwrap_or(now).since(going.began).as_secs_f64() * 10.0).round()
+            / 10.0,
         tracks: going.tracks.iter().map(|track| track.label.clone()).collect(),
         files: Vec::new(),
         encrypted: false,

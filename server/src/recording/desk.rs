@@ -46,6 +46,8 @@ pub(crate) struct Recordings {
     taps: HashMap<TapPoint, Tap>,
     /// By the writer's numbers.
     going: BTreeMap<RecordingId, Going>,
+    /// Those that are over and whose files the writer has not finished.
+    finishing: BTreeMap<RecordingId, Going>,
     /// All that the writer has begun and the disk may not hold yet.
     volatile: BTreeMap<recorder_writer::RecordingId, Volatile>,
 }
@@ -63,7 +65,7 @@ struct Tap {
     users: Vec<RecordingId>,
 }
 
-/// A recording that goes on.
+/// A recording that goes on, or did so last.
 #[derive(Debug, Clone)]
 pub(crate) struct Going {
     written: recorder_writer::RecordingId,
@@ -73,6 +75,8 @@ pub(crate) struct Going {
     pub(crate) about: About,
     /// When it began.
     pub(crate) began: Instant,
+    /// When it ended.
+    pub(crate) ended: Option<Instant>,
     /// Whether nothing is kept at present.
     pub(crate) paused: bool,
     /// What it taps.
@@ -90,6 +94,7 @@ impl Recordings {
             taps_begun: 0,
             taps: HashMap::new(),
             going: BTreeMap::new(),
+            finishing: BTreeMap::new(),
             volatile: BTreeMap::new(),
         }
     }
@@ -102,6 +107,11 @@ impl Recordings {
     /// Those that go on, in the order of their beginning.
     pub(crate) fn going(&self) -> impl Iterator<Item = (RecordingId, &Going)> {
         self.going.iter().map(|(id, going)| (*id, going))
+    }
+
+    /// Those that are over and not on the shelf yet, in the same order.
+    pub(crate) fn finishing(&self) -> impl Iterator<Item = &Going> {
+        self.finishing.values()
     }
 
     /// One that goes on.
@@ -129,6 +139,9 @@ impl Recordings {
     /// Hands to the shelf what the writer says of finished recordings, and tells webhooks what the
     /// disk does to those that go on.
     pub(crate) fn hand_over(&mut self, event: &Told, shelf: &Shelf) {
+        if let Told::Finished { recording, .. } | Told::Failed { recording, .. } = event {
+            self.finishing.remove(&ours(*recording));
+        }
         match event {
             Told::Finished { recording, .. } => {
                 if let Some(one) = self.volatile.get_mut(recording) {
@@ -182,7 +195,7 @@ impl World {
         let began = self.engine.now();
         let name = self.recordings.name(&start, self.engine.wall().unix_nanos(began));
         let layout = layout(keeping, &start.tracks);
-        let RecordingStart { subject, room, call_id, tracks } = start;
+        let RecordingStart { subject, room, call_id, tracks: wanted } = start;
         let about = About { subject, room, call_id, ..About::default() };
         let Keeping { format, rate, ends_with_tracks, .. } = *keeping;
         let to_write = Written {
@@ -204,11 +217,11 @@ impl World {
         let id = ours(written);
         let volatile = Volatile { name: name.clone(), is_finished: false };
         self.recordings.volatile.insert(written, volatile);
-        let tracks_begun = 0;
-        let going =
-            Going { written, name, about, began, paused: false, tracks: Vec::new(), tracks_begun };
+        let (ended, paused, tracks_begun) = (None, false, 0);
+        let tracks = Vec::new();
+        let going = Going { written, name, about, began, ended, paused, tracks, tracks_begun };
         self.recordings.going.insert(id, going);
-        for track in tracks {
+        for track in wanted {
             if let Err(refusal) = self.tap(id, track) {
                 self.end_kept(id);
                 return Err(refusal);
@@ -294,7 +307,12 @@ impl World {
         for point in points {
             self.untap(id, point);
         }
-        self.recordings.going.remove(&id);
+        let over = self.recordings.going.remove(&id);
+        let volatile = self.recordings.volatile.get(&written);
+        if let Some(going) = over.filter(|_| volatile.is_some_and(|one| !one.is_finished)) {
+            let ended = Some(self.engine.now());
+            self.recordings.finishing.insert(id, Going { ended, ..going });
+        }
         self.tell_writer(|writer| writer.end(written));
     }
 
