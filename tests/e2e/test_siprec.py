@@ -2,15 +2,17 @@
 against itself: two processes, one of which records the rooms and calls of the other."""
 
 import json
+import re
 import unittest
 import wave
 
+import rs_metadata
 import sipp
 import sound
 from kamailio import Kamailio
-from phone import CRLF, Phone
+from phone import CRLF, Message, Phone, udp_socket
 from recording_client import EDGE, RecordingClient, Stream
-from server import HOST, Server, free_port, wait_until
+from server import HOST, PATIENCE, Server, free_port, wait_until
 from sound import HEARD, UNHEARD
 
 # Nobody waits for half a minute for a recorder that is not there.
@@ -188,6 +190,28 @@ class Client(unittest.TestCase):
                 self.assertGreater(loudest(file, 500)[0], HEARD)
             expected = [("1", f"sip:anna@{HOST}"), ("2", f"sip:echo@{HOST}:{server.port}")]
             self.assertEqual(speakers(recorder), expected)
+
+    def test_what_a_recorder_is_told_is_metadata_to_parsers_that_are_not_ours(self):
+        with udp_socket() as recorder:
+            send_to = {"send_to": [f"sip:{HOST}:{recorder.getsockname()[1]}"], "calls": ["echo"], "answer_timeout": "500ms"}
+            with Server(siprec=send_to, sip=IMPATIENT) as server, Phone(server, "anna") as anna:
+                anna.call("echo")
+                recorder.settimeout(PATIENCE)
+                octets = recorder.recv(65536)
+                anna.hang_up()
+                server.wait_until_empty()
+        invite = Message(octets)
+        described, told = rs_metadata.parts(invite.get("Content-Type"), octets.partition(b"\r\n\r\n")[2])
+        self.assertEqual(described[0], "application/sdp")
+        self.assertEqual(told[:2], ("application/rs-metadata+xml", "recording-session"))
+        recording = rs_metadata.read(told[2])
+        streams = rs_metadata.all_of(recording, "stream")
+        labels = [rs_metadata.all_of(stream, "label")[0].text for stream in streams]
+        self.assertEqual(labels, re.findall(r"a=label:(\S+)", described[2].decode()))
+        self.assertEqual(len(labels), 2)
+        ends = rs_metadata.all_of(recording, "participantstreamassoc")
+        sent = [stream.text for end in ends for stream in rs_metadata.all_of(end, "send")]
+        self.assertEqual(sorted(sent), sorted(stream.get("stream_id") for stream in streams), "each stream has one who speaks")
 
     def test_what_is_said_after_a_recorder_is_lost_goes_to_the_next_and_then_is_recorded_here(self):
         with Server(siprec=ANYONE) as first, Server(siprec=ANYONE) as second:
