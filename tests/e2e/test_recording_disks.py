@@ -149,11 +149,13 @@ class Memory(OnADisk):
         with Phone(self.server) as one:
             one.call("3000")
             one.play(sound.tone(500, 1), seconds=1.5)
+            one.stop_playing()
             filler = self.fill()
             before = time.monotonic()
             while not self.failure():
                 self.assertLess(time.monotonic() - before, 20, "the failure is told")
                 one.play(sound.tone(500, 1), seconds=0.5)
+                one.stop_playing()
             one.hang_up()
         self.server.wait_until_empty()
         (listed,) = self.server.get("/v1/recordings")["going"]
