@@ -96,6 +96,18 @@ pub(crate) struct Counted {
     pub(crate) unwritten: u64,
 }
 
+/// Whether the keeper knows of a recording.
+#[derive(Debug, Default)]
+enum Known {
+    /// It does not.
+    #[default]
+    No,
+    /// Once it has taken the batch of this number.
+    With(u64),
+    /// Nothing is to be told in its place any more: it was, or there is nothing to be told.
+    Told,
+}
+
 #[derive(Debug, Default)]
 struct Gathering {
     changes: Vec<Change>,
@@ -106,10 +118,7 @@ struct Gathering {
     paused: bool,
     /// Whether it was told that the disk does not take it, since the keeper had it last.
     is_late: bool,
-    /// The number of the batch that it begins in, once that was handed over.
-    begun_in: Option<u64>,
-    /// Whether it was told that the disk refuses, before the keeper knew of it.
-    is_heard_of: bool,
+    known: Known,
     ends_with_tracks: bool,
     /// Since when it is to end.
     ending: Option<Duration>,
@@ -164,7 +173,7 @@ impl Collector {
                 let gathering = self.recordings.entry(id).or_default();
                 gathering.changes.push(Change::Forget);
                 // What is no more is not interrupted.
-                gathering.is_heard_of = true;
+                gathering.known = Known::Told;
                 gathering.ending.get_or_insert(now);
             }
         }
@@ -253,7 +262,9 @@ impl Collector {
         let mut over = Vec::new();
         for (&id, gathering) in &mut self.recordings {
             let ends = gathering.is_over(now, &self.intake);
-            gathering.begun_in.get_or_insert(self.handed);
+            if matches!(gathering.known, Known::No) {
+                gathering.known = Known::With(self.handed);
+            }
             let portion = gathering.portion(ends, &mut self.intake, &mut self.spare);
             batch.recordings.push((id, portion));
             if ends {
@@ -282,8 +293,15 @@ impl Gathering {
     /// Whether the keeper, who has taken so many batches, does not know of it, for the first time
     /// that this is asked.
     fn is_unheard_of(&mut self, taken: u64) -> bool {
-        let is_unknown = self.begun_in.is_none_or(|batch| batch > taken);
-        is_unknown && !std::mem::replace(&mut self.is_heard_of, true)
+        let is_unheard_of = match self.known {
+            Known::No => true,
+            Known::With(batch) => batch > taken,
+            Known::Told => false,
+        };
+        if is_unheard_of {
+            self.known = Known::Told;
+        }
+        is_unheard_of
     }
 
     fn pause(&mut self, is_paused: bool, intake: &mut Intake) {
