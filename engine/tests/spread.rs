@@ -6,7 +6,7 @@ mod conference;
 use engine::{Datagram, Equipment, Output, Port, Shard, exchange};
 use engine_control::{
     Command, Event, Limits, Refusal, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey,
-    SessionOpen, ShardReport, SpreadId, TapContent, TapId, TapPoint, TapReader,
+    SessionOpen, ShardReport, SpreadId, TapContent, TapId, TapItem, TapPoint, TapReader,
 };
 use media_kernels::Kernels;
 use media_units::{
@@ -151,11 +151,12 @@ impl Hall {
             }
         }
         side.tick(now, taken);
-        while let Some(item) = taps.next() {
+        let mut keep = |item: &TapItem<'_>| {
             if let TapContent::Block { samples, .. } = item.content {
                 taken.tapped.extend_from_slice(samples);
             }
-        }
+        };
+        while taps.read(&mut keep).is_some() {}
     }
 
     /// Runs so many ticks of all shards; their order is another in every tick.
