@@ -138,8 +138,11 @@ impl Hall {
     }
 
     fn tick(&mut self, shard: usize) {
+        self.tick_at(shard, self.shards[shard].0.next_tick());
+    }
+
+    fn tick_at(&mut self, shard: usize, now: Instant) {
         let (side, taken, taps) = &mut self.shards[shard];
-        let now = side.next_tick();
         taken.now = now;
         for slot in side.due().to_vec() {
             if let Some(bytes) = self.phones[slot as usize].1.speak() {
@@ -286,6 +289,33 @@ fn a_late_part_is_silence_and_counted_and_nobody_waits() {
     let late = hall.report(here).parts_late;
     hall.run(10);
     assert_eq!(hall.report(here).parts_late, late, "it has caught up");
+}
+
+#[test]
+fn a_part_that_left_periods_out_goes_on_with_the_others_whatever_it_was_at() {
+    for at in 0..PHASES {
+        let mut hall = Hall::new(2, true, RoomSound::DEFAULT);
+        for _ in 0..4 {
+            hall.join(Encoding::Pcmu, Some((300.0, 9000.0)));
+        }
+        hall.run(20);
+        hall.ticks(at as usize);
+        let there = hall.phones[0].0;
+        // It stands still for so long that it does not catch up.
+        (0..5 * PHASES).for_each(|_| hall.tick(1 - there));
+        hall.tick_at(there, hall.shards[1 - there].0.next_tick());
+        hall.tick(1 - there);
+        assert_eq!(hall.report(there).periods_left_out, 5);
+        hall.run(2);
+        let late = hall.report(there).parts_late + hall.report(1 - there).parts_late;
+        let sent = hall.heard(0).len();
+        hall.run(10);
+        assert_eq!(hall.report(there).parts_late + hall.report(1 - there).parts_late, late);
+        let heard = &hall.heard(0)[sent..];
+        assert_eq!(heard.len(), 10, "stopped at {at}");
+        let octets = |(_, bytes): &(Instant, Vec<u8>)| bytes[12..].iter().any(|&code| code != 0xff);
+        assert!(heard.iter().all(octets), "stopped at {at}");
+    }
 }
 
 #[test]
