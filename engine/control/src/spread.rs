@@ -52,12 +52,12 @@ impl SpreadPool {
     }
 }
 
-/// The shard for one more member of a room. With a share of 0 that is the one with the fewest sessions. Else
-/// it is the first that has a part of it already and whose
-/// pressure is below `share_percent`; else the one with the least pressure, and of those whose
-/// pressure is in the same tenth the one with the fewest sessions: what is measured wavers, and a
-/// crowd comes faster than it is measured. `loads` are those of all shards, and `parts` the shards that
-/// have a part, in the order in which they got it.
+/// The shard for one more member of a room. With a share of 0 that is the one with the fewest
+/// sessions. Else it is the first that has a part of it already and whose pressure is below
+/// `share_percent`; else the one with the least pressure, and of those whose pressure is in the same
+/// tenth the one with the fewest sessions: what is measured wavers, and a crowd comes faster than it
+/// is measured. `loads` are those of all shards, and `parts` the shards that have a part, in the order
+/// in which they got it.
 pub fn choose_shard(loads: &[ShardLoad], parts: &[u8], share_percent: u32) -> u8 {
     let share = share_percent.saturating_mul(FULL_PRESSURE / 100);
     let pressure = |shard: u8| loads.get(usize::from(shard)).map_or(u32::MAX, |load| load.pressure);
