@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use engine_control::{Command, Event, Shedding};
+use engine_control::{Command, Event, Refusal, Shedding};
 use media_units::Instant;
 use signaling::{FrontEnd, ParticipantId};
 use signaling_transport::Incoming;
@@ -304,6 +304,8 @@ fn log(event: &Event) {
             }
         }
         Event::SessionClosed { session } => tracing::debug!(%session, "session closed"),
+        // It ended with its session before it was told to.
+        Event::Refused { command: Command::StopTap { .. }, refusal: Refusal::Gone } => {}
         Event::Refused { command, refusal } => {
             let command = name(command);
             tracing::warn!(command, ?refusal, "a shard refused a command");
