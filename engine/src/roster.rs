@@ -197,35 +197,25 @@ impl Phase {
     /// A tap listens to a room from now on: it is run even where nobody is in it, so that its
     /// track goes on.
     pub(crate) fn tap(&mut self, room: u32) {
-        if let Err(place) = self.tapped.binary_search(&room) {
-            self.tapped.insert(place, room);
-        }
+        enlist(&mut self.tapped, room);
         self.changed = true;
     }
 
     /// No tap listens to a room any more.
     pub(crate) fn untap(&mut self, room: u32) {
-        if let Ok(place) = self.tapped.binary_search(&room) {
-            self.tapped.remove(place);
-            self.changed = true;
-        }
+        self.changed |= strike(&mut self.tapped, room);
     }
 
     /// A part of a spread room is open: it is run even where nobody is in it, so that the others
     /// know of it.
     pub(crate) fn keep(&mut self, room: u32) {
-        if let Err(place) = self.kept.binary_search(&room) {
-            self.kept.insert(place, room);
-        }
+        enlist(&mut self.kept, room);
         self.changed = true;
     }
 
     /// It is closed.
     pub(crate) fn release(&mut self, room: u32) {
-        if let Ok(place) = self.kept.binary_search(&room) {
-            self.kept.remove(place);
-            self.changed = true;
-        }
+        self.changed |= strike(&mut self.kept, room);
     }
 
     /// Adds a session to a room, or to those who are in none.
@@ -325,6 +315,19 @@ impl Phase {
 fn tap_class(room: Option<&Room>, parts: &[Part]) -> RateClass {
     let highest = || parts.iter().map(|part| part.format.class()).max();
     room.and_then(|room| room.tap_class).or_else(highest).unwrap_or(RateClass::Narrow)
+}
+
+/// Adds a room to an ascending list, once.
+fn enlist(rooms: &mut Vec<u32>, room: u32) {
+    if let Err(place) = rooms.binary_search(&room) {
+        rooms.insert(place, room);
+    }
+}
+
+/// Takes a room out of such a list. Returns whether it was there.
+fn strike(rooms: &mut Vec<u32>, room: u32) -> bool {
+    let place = rooms.binary_search(&room);
+    place.map(|place| rooms.remove(place)).is_ok()
 }
 
 /// Most spans that a phase may have: one a room, and one a group of those who are in none.

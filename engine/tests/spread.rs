@@ -5,16 +5,16 @@ mod conference;
 
 use engine::{Datagram, Equipment, Output, Port, Shard, exchange};
 use engine_control::{
-    Command, Event, Limits, Refusal, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey,
-    SessionOpen, ShardReport, SpreadId, TapContent, TapId, TapItem, TapPoint, TapReader,
+    Command, Event, Limits, Refusal, RoomKey, SessionKey, ShardReport, SpreadId, TapContent, TapId,
+    TapItem, TapPoint, TapReader,
 };
 use media_kernels::Kernels;
 use media_units::{
-    Arrival, Encoding, EncodingParameters, Gain, Instant, Law, PERIOD, PHASES, RateClass,
-    RoomSound, RtpTimestamp, Selection, SequenceNumber, Ssrc, TICK,
+    Arrival, Encoding, EncodingParameters, Gain, Instant, PERIOD, PHASES, RateClass, RoomSound,
+    Selection, Ssrc, TICK,
 };
 
-use conference::{LEVEL_ID, PAYLOAD_TYPE, Phone, address};
+use conference::{Phone, address, open};
 
 /// The room's part on a shard, and the session of a phone there.
 fn part(shard: u8) -> RoomKey {
@@ -110,21 +110,7 @@ impl Hall {
         let shard = number * 5 % 7 % self.shards_open;
         let parameters = EncodingParameters::DEFAULT;
         self.phones.push((shard, Phone { says, ..Phone::new(slot, encoding, parameters) }));
-        let media = RemoteMedia {
-            encoding,
-            receive_payload_type: PAYLOAD_TYPE,
-            send_payload_type: PAYLOAD_TYPE,
-            audio_level: Some(LEVEL_ID),
-            parameters,
-            ..RemoteMedia::g711(Law::Mu, address(slot), RtcpTransport::Mux)
-        };
-        let open = Box::new(SessionOpen {
-            ssrc: Ssrc(1000 + slot * 77 % 31),
-            sequence: SequenceNumber(1),
-            timestamp: RtpTimestamp(0),
-            media,
-            route: Route::Room(part(shard as u8)),
-        });
+        let open = open(slot, Ssrc(1000 + slot * 77 % 31), encoding, parameters, part(shard as u8));
         self.command(shard, Command::OpenSession { session: self.session(number), open });
         number
     }

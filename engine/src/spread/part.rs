@@ -11,7 +11,6 @@ use super::exchange::{Board, Exchange};
 use super::record::{HEAD_WORDS, Head, SUMS_WORDS, Sums, samples};
 use crate::Output;
 use crate::roster::Span;
-use crate::session::Session;
 use crate::tick::{PAUSE_DBOV, Run, contributor, speak_alone};
 
 /// Ticks after it has listened in which a part tells its sums. Two, because the tick in which a large
@@ -250,10 +249,9 @@ impl<O: Output> Run<'_, O> {
         let now = replace(&mut self.moment.now, place.listened);
         let claims = place.claims.iter().copied();
         self.mix.join_parts((head.classes, head.has_gains), state, claims, self.sources);
-        let is_here = |session: &Session| session.awaits_mix && session.room() == room;
         if place.are_ranked {
             while let Some(slot) = self.mix.next_wanted() {
-                if is_here(&self.sessions[slot as usize]) {
+                if self.is_here(slot, room) {
                     let part = self.sessions[slot as usize].part();
                     let energy = self.play(part);
                     self.offer(slot, part, energy);
@@ -274,20 +272,13 @@ impl<O: Output> Run<'_, O> {
 
     fn tell_sums(&mut self, at: usize, room: u32) {
         let mut listeners = self.spread.places[at].listeners;
-        let contributors = &mut self.moment.bench.contributors;
-        contributors.clear();
-        for slot in self.mix.audible() {
-            let session = &self.sessions[slot as usize];
-            if !session.awaits_mix || session.room() != room {
-                continue;
-            }
-            if let Some(one) = contributor(session) {
-                contributors.add(one);
-            }
-            let part = session.part();
+        for slot in self.mix.audible().filter(|&slot| self.is_here(slot, room)) {
+            let part = self.sessions[slot as usize].part();
             let count = &mut listeners[part.format.class() as usize];
             *count = count.saturating_sub(u32::from(part.hears));
         }
+        self.name_audible(room);
+        let contributors = &self.moment.bench.contributors;
         let place = &mut self.spread.places[at];
         let hears_all = |class: &RateClass| listeners[*class as usize] > 0;
         let whole = RateClass::ALL.into_iter().filter(hears_all).chain(place.tap_class).collect();
@@ -300,9 +291,27 @@ impl<O: Output> Run<'_, O> {
         (place.whole, place.step) = (whole, Step::Summed);
     }
 
+    /// Whether a member still waits for the mix of this part.
+    fn is_here(&self, slot: u32, room: u32) -> bool {
+        let session = &self.sessions[slot as usize];
+        session.awaits_mix && session.room() == room
+    }
+
+    /// Notes who of this part is in the mix.
+    fn name_audible(&mut self, room: u32) {
+        self.moment.bench.contributors.clear();
+        for slot in self.mix.audible() {
+            if self.is_here(slot, room)
+                && let Some(one) = contributor(&self.sessions[slot as usize])
+            {
+                self.moment.bench.contributors.add(one);
+            }
+        }
+    }
+
     /// Adds up what all parts say, and sends it to those here who listen.
     fn speak_part(&mut self, at: usize, room: u32) {
-        self.add_others(at);
+        self.add_others(at, room);
         let place = &mut self.spread.places[at];
         place.step = Step::Rests;
         let (head, tap_class) = (place.head, place.tap_class);
@@ -327,19 +336,12 @@ impl<O: Output> Run<'_, O> {
 
     /// Adds what the other parts say. What all listeners of the room hear is made here, too, whether
     /// anyone hears it here or not: what it leaves for the next period is the same everywhere.
-    fn add_others(&mut self, at: usize) {
+    fn add_others(&mut self, at: usize, room: u32) {
+        // Other rooms had their turn since the names of this part were told.
+        self.name_audible(room);
         let Spread { places, words, .. } = &mut *self.spread;
         let place = &mut places[at];
         let mut whole = place.whole;
-        // Other rooms had their turn since the names of this part were told.
-        let own = &mut self.moment.bench.contributors;
-        own.clear();
-        for slot in self.mix.audible() {
-            let session = &self.sessions[slot as usize];
-            if let Some(one) = contributor(session).filter(|_| session.awaits_mix) {
-                own.add(one);
-            }
-        }
         for other in &place.board.others {
             if other.sums.first().is_none_or(|first| first > place.period) {
                 continue;
@@ -350,7 +352,7 @@ impl<O: Output> Run<'_, O> {
                 continue;
             };
             whole = whole.or(sums.whole);
-            Sums::names(names).for_each(|name| own.add(name));
+            Sums::names(names).for_each(|name| self.moment.bench.contributors.add(name));
             self.mix.add_part(sums.audible as usize);
             for (class, words) in sums.partials(partials) {
                 self.mix.add_partial(class, samples(words));

@@ -147,6 +147,31 @@ impl Output for Wire {
     }
 }
 
+/// The session of a phone in this slot.
+pub fn open(
+    slot: u32,
+    ssrc: Ssrc,
+    encoding: Encoding,
+    parameters: EncodingParameters,
+    room: RoomKey,
+) -> Box<SessionOpen> {
+    let media = RemoteMedia {
+        encoding,
+        receive_payload_type: PAYLOAD_TYPE,
+        send_payload_type: PAYLOAD_TYPE,
+        audio_level: Some(LEVEL_ID),
+        parameters,
+        ..RemoteMedia::g711(Law::Mu, address(slot), RtcpTransport::Mux)
+    };
+    Box::new(SessionOpen {
+        ssrc,
+        sequence: SequenceNumber(1),
+        timestamp: RtpTimestamp(0),
+        media,
+        route: Route::Room(room),
+    })
+}
+
 impl Conference {
     pub fn new(sessions_max: u32) -> Self {
         Self::with(sessions_max, RoomSound::DEFAULT)
@@ -175,21 +200,8 @@ impl Conference {
     pub fn join(&mut self, encoding: Encoding, parameters: EncodingParameters) -> usize {
         let slot = self.wire.phones.len() as u32;
         self.wire.phones.push(Phone::new(slot, encoding, parameters));
-        let media = RemoteMedia {
-            encoding,
-            receive_payload_type: PAYLOAD_TYPE,
-            send_payload_type: PAYLOAD_TYPE,
-            audio_level: Some(LEVEL_ID),
-            parameters,
-            ..RemoteMedia::g711(Law::Mu, address(slot), RtcpTransport::Mux)
-        };
-        let open = Box::new(SessionOpen {
-            ssrc: Ssrc(1000 + slot),
-            sequence: SequenceNumber(1),
-            timestamp: RtpTimestamp(0),
-            media,
-            route: Route::Room(RoomKey::new(0, 0, 1)),
-        });
+        let room = RoomKey::new(0, 0, 1);
+        let open = open(slot, Ssrc(1000 + slot), encoding, parameters, room);
         self.command(Command::OpenSession { session: SessionKey::new(0, slot, 1), open });
         slot as usize
     }
