@@ -26,6 +26,8 @@ pub(crate) struct Load {
     ended: Instant,
     /// How late the tick in progress began because the one before took so long.
     own_lateness: Duration,
+    /// How late it would be if nobody else ever had the core.
+    lateness_alone: Duration,
     /// The most of the period so far, and how many of its ticks are over.
     most: u32,
     ticks: u64,
@@ -45,6 +47,7 @@ impl Load {
             began: Instant::START,
             ended: Instant::START,
             own_lateness: Duration::ZERO,
+            lateness_alone: Duration::ZERO,
             most: 0,
             ticks: 0,
             pressure: 0,
@@ -82,9 +85,21 @@ impl Load {
         self.began = now;
     }
 
+    /// Periods are left out, for which there was no time.
+    pub(crate) fn leave_out(&mut self, time: Duration) {
+        self.lateness_alone = self.lateness_alone.saturating_sub(time);
+    }
+
+    /// How late the tick in progress would be if nobody else ever had the core: later than that it is
+    /// because something else had.
+    pub(crate) fn lateness_alone(&self) -> Duration {
+        self.lateness_alone
+    }
+
     /// It is over. Returns what the shard gives up from now on, where that has changed.
     pub(crate) fn end(&mut self, busy: Duration) -> Option<Shedding> {
         self.ended = self.began + busy;
+        self.lateness_alone = (self.lateness_alone + busy).saturating_sub(TICK);
         let taken = (self.own_lateness + busy).as_nanos() * u128::from(FULL_PRESSURE);
         self.most = self.most.max((taken / TICK.as_nanos()).min(PRESSURE_MAX) as u32);
         self.ticks += 1;
@@ -147,6 +162,8 @@ mod tests {
         due: Instant,
         now: Instant,
         steps: Vec<(u64, Shedding)>,
+        /// Ticks later than 5 ms: so many were, and so many would have been with the core alone.
+        late: [u32; 2],
     }
 
     impl Ticks {
@@ -154,13 +171,15 @@ mod tests {
             let calm = Duration::from_secs(2);
             let rule = OverloadRule { taps_above: 110, calm, ..OverloadRule::default() };
             let due = Instant::START + TICK;
-            Self { load: Load::new(rule), due, now: due, steps: Vec::new() }
+            Self { load: Load::new(rule), due, now: due, steps: Vec::new(), late: [0; 2] }
         }
 
         fn run(&mut self, busy: Duration, time: Duration) -> &mut Self {
             for _ in 0..time.as_nanos() / TICK.as_nanos() {
                 self.now = self.now.max(self.due);
                 self.load.begin(self.due, self.now);
+                self.late[0] += u32::from(self.now.since(self.due) > TICK);
+                self.late[1] += u32::from(self.load.lateness_alone() > TICK);
                 self.due += TICK;
                 self.now += busy;
                 if let Some(step) = self.load.end(busy) {
@@ -231,6 +250,21 @@ mod tests {
             assert_eq!(ticks.load.end(100 * US), None);
         }
         assert!(ticks.load.load(0).pressure <= 20_000);
+    }
+
+    #[test]
+    fn ticks_that_others_made_late_are_told_from_our_own() {
+        let mut ticks = Ticks::new();
+        ticks.run(4000 * US, S);
+        ticks.now += 50_000 * US;
+        ticks.run(4000 * US, S);
+        assert!(ticks.late[0] > 30 && ticks.late[1] == 0, "{:?}", ticks.late);
+        let [others, _] = ticks.late;
+        ticks.run(6000 * US, S).run(1000 * US, S);
+        assert!(ticks.late[1] > 200 && ticks.late[0] == others + ticks.late[1], "{:?}", ticks.late);
+        ticks.run(25_000 * US, TICK);
+        ticks.load.leave_out(PERIOD);
+        assert!(ticks.load.lateness_alone().is_zero());
     }
 
     #[test]

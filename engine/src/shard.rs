@@ -171,7 +171,8 @@ impl Shard {
         let is_at_rest = self.totals.sessions == 0
             && self.totals.rooms == 0
             && self.stretch_from.iter().all(|&first| first == 0)
-            && self.left_out.iter().all(|&periods| periods == 0);
+            && self.left_out.iter().all(|&periods| periods == 0)
+            && self.load.lateness_alone().is_zero();
         let (tick, random) = (self.clock.tick(), self.random.state());
         is_at_rest.then(|| Rest { tick, random, load: self.load.words() })
     }
@@ -235,6 +236,7 @@ impl Shard {
         self.totals.ticks += 1;
         let late = now.since(self.clock.due());
         self.totals.lateness.record(late);
+        self.totals.lateness_alone.record(self.load.lateness_alone());
         if late > LATENESS_MAX {
             self.leave_out(late);
         }
@@ -252,6 +254,7 @@ impl Shard {
         self.clock.leave_out(periods);
         self.left_out.iter_mut().for_each(|left_out| *left_out += periods);
         self.totals.periods_left_out += periods;
+        self.load.leave_out(PERIOD * periods as u32);
     }
 
     /// Periods that were left out before the tick in progress since its sessions had their last turn:

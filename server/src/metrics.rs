@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::fmt::Write;
 use std::time::Duration;
 
-use engine_control::{FULL_PRESSURE, LATENESS_BOUNDS, OPINION_BOUNDS, ShardReport};
+use engine_control::{FULL_PRESSURE, LATENESS_BOUNDS, Lateness, OPINION_BOUNDS, ShardReport};
 use media_units::{BAD_SECONDS, DISCARDS};
 use signaling::{Dropped, Ending, Reason};
 
@@ -115,16 +115,24 @@ impl Snapshot {
         let help = "Parts of rooms on several shards that another shard had not told in time: silent for 20 ms each.";
         let family = to.family("mixminus_room_parts_late_total", Kind::Counter, shard, help);
         each(family, &|r| r.parts_late as f64);
-        self.lateness(to);
+        let help = "How late ticks (one each 5 ms) began.";
+        self.lateness(to, "mixminus_tick_lateness_seconds", help, |report| &report.lateness);
+        let help = "How late ticks would have begun had the shard always had its core: what is later than that is because something else had it.";
+        let name = "mixminus_tick_lateness_alone_seconds";
+        self.lateness(to, name, help, |report| &report.lateness_alone);
     }
 
-    fn lateness(&self, to: &mut Exposition) {
+    fn lateness(
+        &self,
+        to: &mut Exposition,
+        name: &'static str,
+        help: &'static str,
+        of: impl Fn(&ShardReport) -> &Lateness,
+    ) {
         let bounds: Vec<f64> = LATENESS_BOUNDS.iter().map(|us| f64::from(*us) / 1e6).collect();
-        let help = "How late ticks (one each 5 ms) began.";
-        let name = "mixminus_tick_lateness_seconds";
         let mut family = to.family(name, Kind::Histogram, &["shard"], help);
         for report in &self.shards {
-            let lateness = &report.lateness;
+            let lateness = of(report);
             let sum = lateness.sum_us as f64 / 1e6;
             family.histogram(&[&report.shard], &bounds, &lateness.buckets, sum);
         }

@@ -200,6 +200,8 @@ pub struct ShardReport {
     pub ticks: u64,
     /// How late they were.
     pub lateness: Lateness,
+    /// How late they would have been had nobody else ever had the shard's core.
+    pub lateness_alone: Lateness,
     /// Periods of 20 ms left out because they were too late.
     pub periods_left_out: u64,
     /// Time spent working (receive, tick, send), not waiting.

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 
 use engine::{Datagram, Port, Shard};
 use media::{Demux, demux};
-use media_units::{Arrival, Instant, PERIOD, PHASES};
+use media_units::{Arrival, Instant, PERIOD, PHASES, TICK};
 
 use crate::batch::{Batch, Outcome, Read};
 use crate::carrier::Carrier;
 use crate::clock::StampClock;
 use crate::network::{CHUNK, Network};
 use crate::road::{Inlet, Outlet, Road};
-use crate::sockets::{BACKLOG_MAX, Gave, SocketPair, SocketPlan, SocketTable};
+use crate::sockets::{BACKLOG_MAX, Gave, SocketPair, SocketPlan, SocketTable, Visit};
 
 /// Most times that the sockets of one tick are gone through: bounds what one sender can make a
 /// shard do.
@@ -135,8 +135,9 @@ impl<N: Network> Inlet<SocketOutlet<N>> for SocketInlet {
         if take(&mut self.is_first) {
             carrier.outlet.sockets.wake();
         }
-        self.list_reads(shard, &mut carrier.outlet);
-        self.read_sockets(shard, carrier, now, stamps);
+        let due = shard.next_tick();
+        self.list_reads(shard, now.since(due) >= TICK, &mut carrier.outlet);
+        self.read_sockets(shard, carrier, due, stamps);
     }
 }
 
@@ -157,7 +158,7 @@ impl SocketInlet {
         &mut self,
         shard: &mut Shard,
         carrier: &mut Carrier<SocketOutlet<N>>,
-        now: Instant,
+        due: Instant,
         stamps: StampClock,
     ) {
         let backlog = shard.left_out().min(BACKLOG_MAX) as usize;
@@ -166,7 +167,7 @@ impl SocketInlet {
                 break;
             }
             self.again.clear();
-            self.read_all(shard, carrier, now, stamps);
+            self.read_all(shard, carrier, due, stamps);
             std::mem::swap(&mut self.reads, &mut self.again);
         }
         self.reads.clear();
@@ -180,11 +181,12 @@ impl SocketInlet {
     }
 
     /// Adds the RTP sockets of the coming group.
-    fn list_reads<N>(&mut self, shard: &Shard, outlet: &mut SocketOutlet<N>) {
+    fn list_reads<N>(&mut self, shard: &Shard, is_late: bool, outlet: &mut SocketOutlet<N>) {
+        let left_out = shard.left_out();
         for &slot in shard.group() {
-            let visit = u64::from(slot) + self.tick / PHASES;
-            let probe = visit.is_multiple_of(PROBE_VISITS);
-            let times = outlet.sockets.begin_visit(slot, probe, shard.left_out());
+            let number = u64::from(slot) + self.tick / PHASES;
+            let is_probe = number.is_multiple_of(PROBE_VISITS);
+            let times = outlet.sockets.begin_visit(slot, Visit { is_probe, is_late, left_out });
             self.reads.extend(std::iter::repeat_n((slot, Port::Rtp), times));
         }
     }
@@ -194,7 +196,7 @@ impl SocketInlet {
         &mut self,
         shard: &mut Shard,
         carrier: &mut Carrier<SocketOutlet<N>>,
-        now: Instant,
+        due: Instant,
         stamps: StampClock,
     ) {
         let reads = std::mem::take(&mut self.reads);
@@ -208,7 +210,7 @@ impl SocketInlet {
                 if let Some(read) = self.batch.reads().get(index + AHEAD) {
                     shard.prefetch_place(read.slot);
                 }
-                self.take(index, shard, carrier, now, stamps);
+                self.take(index, shard, carrier, due, stamps);
             }
         }
         self.reads = reads;
@@ -220,7 +222,7 @@ impl SocketInlet {
         index: usize,
         shard: &mut Shard,
         carrier: &mut Carrier<SocketOutlet<N>>,
-        now: Instant,
+        due: Instant,
         stamps: StampClock,
     ) {
         let read = self.batch.reads()[index];
@@ -235,7 +237,7 @@ impl SocketInlet {
                             slot: read.slot,
                             port: read.port,
                             source,
-                            arrival: arrival(received.stamp_unix_nanos, read.stamps, now, stamps),
+                            arrival: arrival(received.stamp_unix_nanos, read.stamps, due, stamps),
                             bytes: received.bytes,
                             truncated: received.truncated,
                         },
@@ -259,16 +261,17 @@ impl SocketInlet {
     }
 }
 
-/// When a datagram came.
+/// When a datagram came that is read in the turn due then.
 ///
-/// Without a stamp a packet came at any time since its socket's last turn, a period ago. Where
+/// Without a stamp a packet came at any time since its socket's last turn was due, a period ago: not
+/// since then where the shard is late, for what came after that is read in the next turn. Where
 /// stamps are only spared that is said so; where there are none, the middle is taken for exact: to
 /// take the end would make playout wait for that much lateness.
-fn arrival(stamp: Option<u64>, is_spared: bool, now: Instant, stamps: StampClock) -> Arrival {
+fn arrival(stamp: Option<u64>, is_spared: bool, due: Instant, stamps: StampClock) -> Arrival {
     match stamp {
         Some(stamp) => Arrival::At(stamps.instant(stamp)),
-        None if is_spared => Arrival::By(now),
-        None => Arrival::At(now - PERIOD / 2),
+        None if is_spared => Arrival::By(due),
+        None => Arrival::At(due - PERIOD / 2),
     }
 }
 

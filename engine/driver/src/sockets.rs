@@ -87,6 +87,8 @@ pub(crate) struct MediaSocket {
     silent: u8,
     /// Not read until something comes.
     asleep: bool,
+    /// The present visit is late: it is to cost as little as it can.
+    late: bool,
     /// Visits since the last that did not find exactly one packet; see [`CALM`].
     calm: u8,
 }
@@ -140,12 +142,12 @@ impl SocketTable {
 
     /// Begins a visit of a session's RTP socket: how often it is to be read at first. One that has
     /// been silent for long is not, until something comes.
-    pub(crate) fn begin_visit(&mut self, slot: u32, probe: bool, left_out: u64) -> usize {
+    pub(crate) fn begin_visit(&mut self, slot: u32, visit: Visit) -> usize {
         let Some(Some(socket)) = self.rtp.get_mut(slot as usize) else { return 0 };
         if socket.asleep {
             return 0;
         }
-        let times = socket.begin_visit(probe, left_out);
+        let times = socket.begin_visit(visit);
         if socket.silent >= SLEEP_VISITS && !socket.is_draining() {
             // What came meanwhile is told at once.
             socket.asleep = self.sleepers.insert(slot, socket.socket.as_fd());
@@ -228,6 +230,17 @@ const CALM: u8 = 100;
 /// Visits of a calm stream without a stamp, between two with one.
 const SPARED: u8 = 7;
 
+/// What is known of a visit before it begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Visit {
+    /// A backlog is looked for.
+    pub(crate) is_probe: bool,
+    /// The shard is late, so that packets wait which belong to visits that are due next.
+    pub(crate) is_late: bool,
+    /// So many periods were left out since the last one.
+    pub(crate) left_out: u64,
+}
+
 /// What a read of a socket gave, as far as the next read depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gave {
@@ -252,6 +265,7 @@ impl MediaSocket {
             patience: 0,
             silent: 0,
             asleep: false,
+            late: false,
             calm: 0,
         }
     }
@@ -276,7 +290,7 @@ impl MediaSocket {
 
     /// How it is to be read next.
     pub(crate) fn read(&self, slot: u32, port: Port) -> Read {
-        let wants_stamp = self.stamps && self.calm <= CALM;
+        let wants_stamp = self.stamps && self.calm <= CALM && !self.late;
         let message = wants_stamp || !matches!(self.admits, Admits::Only(_));
         let (stamps, connected_to) = (self.stamps, self.connected_to());
         Read { slot, port, socket: self.socket.as_raw_fd(), message, stamps, connected_to }
@@ -290,15 +304,21 @@ impl MediaSocket {
     /// visit found several, and to see a newly connected socket empty. Where periods were left out,
     /// once until their packets were found as well, and no more than these: so what is in the socket
     /// when is the same as if nothing had been left out, and costs no more from then on.
-    pub(crate) fn begin_visit(&mut self, probe: bool, left_out: u64) -> usize {
+    ///
+    /// A late visit is for one packet, too: what else waits there is for the visits that are due next.
+    /// To read it now would make a late shard later, and those visits would find nothing, take that for
+    /// a packet that is owed, and read twice for a second more. Nor is it stamped, where the stream is
+    /// known.
+    pub(crate) fn begin_visit(&mut self, visit: Visit) -> usize {
         let several = self.found > self.expected;
         self.settle();
         self.found = 0;
-        self.expected = 1 + left_out.min(BACKLOG_MAX) as u8;
-        if left_out > 0 {
+        self.late = visit.is_late;
+        self.expected = 1 + visit.left_out.min(BACKLOG_MAX) as u8;
+        if visit.left_out > 0 || visit.is_late {
             return 1;
         }
-        if probe || several || self.owed > 0 || self.is_draining() { 2 } else { 1 }
+        if visit.is_probe || several || self.owed > 0 || self.is_draining() { 2 } else { 1 }
     }
 
     /// Settles the account of the last visit. A packet that was not there when it should have been
@@ -389,12 +409,12 @@ mod tests {
 
     /// A visit in which so many datagrams wait: how many reads it takes.
     fn visit(socket: &mut MediaSocket, waiting: usize, probe: bool) -> usize {
-        let to_do = socket.begin_visit(probe, 0);
+        let to_do = socket.begin_visit(Visit { is_probe: probe, ..Visit::default() });
         read_on(socket, waiting, to_do)
     }
 
     fn visit_after(socket: &mut MediaSocket, waiting: usize, left_out: u64) -> usize {
-        let to_do = socket.begin_visit(false, left_out);
+        let to_do = socket.begin_visit(Visit { left_out, ..Visit::default() });
         read_on(socket, waiting, to_do)
     }
 
@@ -462,6 +482,31 @@ mod tests {
     }
 
     #[test]
+    fn a_late_shard_reads_each_socket_once_and_is_not_dearer_once_it_is_in_time() {
+        let mut socket = MediaSocket::new(PLAN.open(Port::Rtp, 0).unwrap(), true);
+        socket.admits = Admits::Only(SocketAddr::from(([127, 0, 0, 1], 9)));
+        visit(&mut socket, 1, false);
+        (0..200).for_each(|_| assert!(visit(&mut socket, 1, false) <= 2));
+        let calm = socket.calm;
+        // 40 ms late: three wait, and the visits come one after the other until none is too many.
+        for waiting in [3, 2, 1] {
+            let late = Visit { is_probe: true, is_late: true, left_out: 0 };
+            let to_do = socket.begin_visit(late);
+            assert!(!socket.read(0, Port::Rtp).message, "it needs no stamp");
+            assert_eq!(read_on(&mut socket, waiting, to_do), 1, "even where it would have looked");
+        }
+        for _ in 0..3 {
+            assert_eq!(visit(&mut socket, 1, false), 1);
+        }
+        assert!(socket.calm >= calm.min(CALM), "it was no jitter");
+        // What was owed before is looked for after.
+        visit(&mut socket, 0, false);
+        let to_do = socket.begin_visit(Visit { is_late: true, ..Visit::default() });
+        assert_eq!(read_on(&mut socket, 2, to_do), 1);
+        assert_eq!(visit(&mut socket, 2, false), 3);
+    }
+
+    #[test]
     fn a_calm_stream_is_stamped_one_time_in_eight_until_it_is_not_calm() {
         let mut socket = MediaSocket::new(PLAN.open(Port::Rtp, 0).unwrap(), true);
         socket.admits = Admits::Only(SocketAddr::from(([127, 0, 0, 1], 9)));
@@ -501,7 +546,7 @@ mod tests {
         let here = std::net::UdpSocket::from(pair.rtp.as_ref().unwrap().try_clone().unwrap());
         assert!(table.insert(1, pair).is_empty());
         let reads = |table: &mut SocketTable, visits: usize| -> usize {
-            (0..visits).map(|_| table.begin_visit(1, false, 0)).sum()
+            (0..visits).map(|_| table.begin_visit(1, Visit::default())).sum()
         };
         reads(&mut table, 200);
         table.wake();
@@ -515,7 +560,7 @@ mod tests {
         assert_eq!(reads(&mut table, 1), 2, "told again, as it was not read");
         assert!(!table.remove(1).is_empty());
         table.wake();
-        assert_eq!(table.begin_visit(1, false, 0), 0);
+        assert_eq!(table.begin_visit(1, Visit::default()), 0);
     }
 
     #[test]
@@ -532,10 +577,14 @@ mod tests {
         let mut socket = media_socket();
         visit(&mut socket, 1, false);
         visit(&mut socket, 1, false);
-        assert_eq!(socket.begin_visit(false, 0), 1);
+        assert_eq!(socket.begin_visit(Visit::default()), 1);
         assert!(socket.after_read(Gave::Other, None), "the packet waits behind it");
         assert!(!socket.after_read(Gave::Packet, None));
-        assert_eq!(socket.begin_visit(false, 0), 1, "nothing is owed and nothing came in excess");
+        assert_eq!(
+            socket.begin_visit(Visit::default()),
+            1,
+            "nothing is owed and nothing came in excess"
+        );
     }
 
     #[test]
