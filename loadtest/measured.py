@@ -20,11 +20,6 @@ CONFIG = """
 [sip]
 udp = ["127.0.0.1:{sip}"]
 tcp = []
-[overload]
-# What is refused cannot be measured.
-refuse_above = 1000
-complexity_above = 1000
-recordings_above = 1000
 [rtp]
 address = "127.0.0.1"
 ports = "16384-32767"
@@ -37,10 +32,18 @@ listen = "127.0.0.1:{api}"
 level = "warn"
 """
 
+# What is refused cannot be measured.
+NOBODY_IS_REFUSED = """
+[overload]
+refuse_above = 1000
+complexity_above = 1000
+recordings_above = 1000
+"""
 
-def configuration(core, driver, more=""):
+
+def configuration(core, driver, more="", overload=NOBODY_IS_REFUSED):
     """One shard of this driver on this core, and more sections."""
-    return CONFIG.format(sip=SIP_PORT, api=API_PORT, driver=driver, core=core) + more
+    return CONFIG.format(sip=SIP_PORT, api=API_PORT, driver=driver, core=core) + overload + more
 
 
 class Server:
@@ -70,15 +73,20 @@ class Server:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.api}/metrics", timeout=10) as reply:
             return reply.read().decode()
 
-    def ticks_late(self, seconds):
-        """Share of the ticks that were later than so many seconds, in percent."""
+    def ticks(self, seconds, family="mixminus_tick_lateness_seconds"):
+        """Ticks so far, and how many of them were later than so many seconds."""
         below = total = 0
         for line in self.metrics().splitlines():
-            if "tick_lateness_seconds_bucket" in line and f'le="{seconds}"' in line:
-                below += float(line.split()[-1])
-            if "tick_lateness_seconds_count" in line:
-                total += float(line.split()[-1])
-        return 100.0 * (total - below) / total if total else float("nan")
+            if line.startswith(f"{family}_bucket") and f'le="{seconds}"' in line:
+                below += int(line.split()[-1])
+            if line.startswith(f"{family}_count"):
+                total += int(line.split()[-1])
+        return total, total - below
+
+    def ticks_late(self, seconds):
+        """Share of the ticks that were later than so many seconds, in percent."""
+        total, late = self.ticks(seconds)
+        return 100.0 * late / total if total else float("nan")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

@@ -25,6 +25,8 @@ pub(crate) struct Calls {
     timers: BinaryHeap<Reverse<(Instant, usize)>>,
     /// From INVITE to 200.
     pub(crate) setup: Histogram,
+    /// From INVITE to the status that refuses it.
+    pub(crate) refusal: Histogram,
     /// From BYE to 200.
     pub(crate) teardown: Histogram,
 }
@@ -58,9 +60,9 @@ impl Calls {
     pub(crate) fn new(wire: SipWire, calls: usize, run: u64) -> Self {
         let seed = Seed::new(run);
         let all = (0..calls).map(|_| None).collect();
-        let (setup, teardown) = (Histogram::default(), Histogram::default());
+        let [setup, refusal, teardown] = std::array::from_fn(|_| Histogram::default());
         let turns = vec![0; calls];
-        Self { wire, seed, run, all, turns, timers: BinaryHeap::new(), setup, teardown }
+        Self { wire, seed, run, all, turns, timers: BinaryHeap::new(), setup, refusal, teardown }
     }
 
     /// A Call-ID that tells which call it belongs to.
@@ -185,6 +187,7 @@ impl Calls {
         for event in events {
             match event {
                 CallEvent::Answered(_) => self.setup.record(now.since(call.asked)),
+                CallEvent::Refused(_) => self.refusal.record(now.since(call.asked)),
                 CallEvent::Ended => self.teardown.record(now.since(call.asked)),
                 _ => {}
             }

@@ -16,12 +16,13 @@ pub(crate) struct Histogram {
     max: Duration,
 }
 
-/// A histogram in four numbers, in milliseconds.
+/// A histogram in five numbers, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Quantiles {
     pub(crate) count: u64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
     pub(crate) max_ms: f64,
 }
 
@@ -54,6 +55,7 @@ impl Histogram {
             count: self.count,
             p50_ms: self.quantile(0.50),
             p99_ms: self.quantile(0.99),
+            p999_ms: self.quantile(0.999),
             max_ms: self.max.as_secs_f64() * 1000.0,
         }
     }
@@ -84,6 +86,7 @@ mod tests {
         let quantiles = histogram.quantiles();
         assert!((quantiles.p50_ms - 50.0).abs() < 0.11, "{}", quantiles.p50_ms);
         assert!((quantiles.p99_ms - 99.0).abs() < 0.11, "{}", quantiles.p99_ms);
+        assert!((quantiles.p999_ms - 100.0).abs() < 0.11, "{}", quantiles.p999_ms);
         assert!((quantiles.max_ms - 100.0).abs() < 0.001);
         assert_eq!(histogram.longer_than(Duration::from_millis(60)), 41);
     }

@@ -185,13 +185,14 @@ impl<'o> Load<'o> {
         let own_cpu =
             CpuTimes::read(std::process::id()).map(|now| now.since(&own_cpu, passed).percent);
         let set_up = self.calls.setup.quantiles();
+        let refusal = self.calls.refusal.quantiles();
         Ok(Report {
             server: self.options.server.clone(),
             calls: self.seats.calls(),
             rooms: self.seats.rooms(),
             talkers_per_room: self.options.talkers,
             seconds: passed.as_secs_f64(),
-            signalling: Signalling { set_up, ..self.signalling.clone() },
+            signalling: Signalling { set_up, refusal, ..self.signalling.clone() },
             media: Some(self.media_report(passed, before)),
             server_process,
             generator: Generator {

@@ -42,6 +42,8 @@ pub(crate) struct Signalling {
     pub(crate) not_renegotiated: usize,
     /// From INVITE to 200.
     pub(crate) set_up: Quantiles,
+    /// From INVITE to the status that refuses it.
+    pub(crate) refusal: Quantiles,
     /// From BYE to 200.
     pub(crate) tear_down: Quantiles,
     pub(crate) set_ups_per_second: f64,
@@ -184,6 +186,7 @@ impl fmt::Display for Signalling {
         }
         writeln!(f, ", {:.0} set-ups/s", self.set_ups_per_second)?;
         row(f, "set-up", &self.set_up)?;
+        row(f, "refusal", &self.refusal)?;
         row(f, "tear-down", &self.tear_down)
     }
 }
@@ -260,8 +263,8 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, quantiles: &Quantiles) -> fmt::Re
     }
     writeln!(
         f,
-        "  {name:<18} p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
-        quantiles.p50_ms, quantiles.p99_ms, quantiles.max_ms
+        "  {name:<18} p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms",
+        quantiles.p50_ms, quantiles.p99_ms, quantiles.p999_ms, quantiles.max_ms
     )
 }
 

@@ -67,6 +67,7 @@ impl Setups<'_> {
         self.work(begin)?;
         let passed = self.clock.now().since(begin);
         self.signalling.set_up = self.calls.setup.quantiles();
+        self.signalling.refusal = self.calls.refusal.quantiles();
         self.signalling.tear_down = self.calls.teardown.quantiles();
         self.signalling.set_ups_per_second = self.signalling.answered as f64 / passed.as_secs_f64();
 
