@@ -39,8 +39,9 @@ def watch(seconds, ended):
         late.append(time.monotonic() - due)
         # What was missed is not made up for: that would be counted as late again and again.
         due = max(due, time.monotonic() - PERIOD)
-    over = lambda limit: sum(1 for one in late if one > limit)
-    return {"wakes": len(late), "over_1ms": over(0.001), "over_5ms": over(0.005), "max_ms": 1000 * max(late, default=0)}
+    over = lambda limit: [one for one in late if one > limit]
+    return {"wakes": len(late), "over_1ms": len(over(0.001)), "over_5ms": len(over(0.005)),
+            "stalled_ms": 1000 * sum(over(0.005)), "max_ms": 1000 * max(late, default=0)}
 
 
 if __name__ == "__main__":
