@@ -163,7 +163,7 @@ impl Shards {
             realtime: section.flag(
                 "realtime",
                 true,
-                "Whether shards run under SCHED_FIFO (priority 40), so that nothing else delays a \
+                "Whether shards run under SCHED_RR (priority 40), so that nothing else delays a \
                  tick; where the process has no right to that, a warning.",
             ),
             kernels: section.choice(
