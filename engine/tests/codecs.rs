@@ -46,7 +46,8 @@ fn formats_that_differ_share_nothing_and_those_alike_share_one_encoder() {
 
 #[test]
 fn nobody_hears_when_a_listener_begins_to_speak_comes_back_or_leaves() {
-    for encoding in [Encoding::G722, Encoding::Opus, Encoding::G726] {
+    let with_state = [Encoding::G722, Encoding::Opus, Encoding::G726];
+    for encoding in with_state.into_iter().chain(Encoding::G729_IF_BUILT_IN) {
         let mut conference = Conference::new(4);
         let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
         conference.phone(talker).says = Some((400.0, 6000.0));
@@ -144,7 +145,8 @@ fn a_listener_with_a_gain_leaves_its_group_unheard_and_comes_back() {
 #[test]
 fn packets_of_every_length_follow_the_clock() {
     let lengths = [10, 20, 30, 40, 60];
-    for encoding in [Encoding::Pcma, Encoding::G722, Encoding::L16At44100, Encoding::Gsm] {
+    let formats = [Encoding::Pcma, Encoding::G722, Encoding::L16At44100, Encoding::Gsm];
+    for encoding in formats.into_iter().chain(Encoding::G729_IF_BUILT_IN) {
         for packet_time_ms in lengths {
             if encoding == Encoding::Gsm && packet_time_ms % 20 != 0 {
                 continue; // its frames are 20 ms

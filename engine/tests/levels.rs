@@ -165,6 +165,7 @@ fn tolerance_db(encoding: Encoding) -> f64 {
     match encoding {
         Encoding::Gsm | Encoding::Ilbc => 1.5,
         Encoding::Opus => 0.5,
+        encoding if encoding.is_g729() => 1.5,
         _ => 0.1,
     }
 }

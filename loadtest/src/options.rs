@@ -50,7 +50,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = Transport::Udp)]
     pub(crate) transport: Transport,
     /// Payload format: PCMU, PCMA, opus, G722, G726-32, GSM, iLBC, L16/8000, L16/16000,
-    /// L16/44100 or L16/48000.
+    /// L16/44100, L16/48000 or, where it is built in, G729.
     #[arg(long, default_value = "PCMU", value_parser = encoding)]
     pub(crate) codec: Encoding,
     /// The talkers play this WAV file (8 kHz, mono, 16 bit) over and over. Who hears whom is

@@ -7,6 +7,8 @@
 
 mod g722;
 mod g726;
+#[cfg(feature = "g729")]
+mod g729;
 mod gsm;
 mod ilbc;
 mod invented;
@@ -15,6 +17,8 @@ mod opus;
 
 pub use g722::{G722Decoder, G722Encoder};
 pub use g726::{G726Decoder, G726Encoder};
+#[cfg(feature = "g729")]
+pub use g729::{G729Decoder, G729Encoder};
 pub use gsm::{GsmDecoder, GsmEncoder};
 pub use ilbc::{IlbcDecoder, IlbcEncoder};
 pub use l16::{L16Decoder, L16Encoder};
@@ -49,6 +53,9 @@ pub enum Decoder {
     Gsm(Box<GsmDecoder>),
     /// iLBC.
     Ilbc(Box<IlbcDecoder>),
+    /// G.729.
+    #[cfg(feature = "g729")]
+    G729(Box<G729Decoder>),
 }
 
 /// Turns samples into one stream's payloads.
@@ -68,6 +75,9 @@ pub enum Encoder {
     Gsm(Box<GsmEncoder>),
     /// iLBC.
     Ilbc(Box<IlbcEncoder>),
+    /// G.729.
+    #[cfg(feature = "g729")]
+    G729(Box<G729Encoder>),
 }
 
 impl Decoder {
@@ -79,6 +89,8 @@ impl Decoder {
             Encoding::G726 => Self::G726(Box::default()),
             Encoding::Gsm => Self::Gsm(Box::default()),
             Encoding::Ilbc => Self::Ilbc(Box::default()),
+            #[cfg(feature = "g729")]
+            Encoding::G729 => Self::G729(Box::default()),
             Encoding::L16At8000
             | Encoding::L16At16000
             | Encoding::L16At44100
@@ -96,6 +108,8 @@ impl Decoder {
             Self::Opus(decoder) => decoder.reset(),
             Self::Gsm(decoder) => decoder.reset(),
             Self::Ilbc(decoder) => decoder.reset(),
+            #[cfg(feature = "g729")]
+            Self::G729(decoder) => decoder.reset(),
         }
     }
 
@@ -110,6 +124,8 @@ impl Decoder {
             Self::Opus(decoder) => decoder.samples(payload)?,
             Self::Gsm(decoder) => decoder.samples(payload)?,
             Self::Ilbc(decoder) => decoder.samples(payload)?,
+            #[cfg(feature = "g729")]
+            Self::G729(decoder) => decoder.samples(payload)?,
         };
         match samples {
             1..=PACKET_SAMPLES_MAX => Ok(samples),
@@ -131,6 +147,8 @@ impl Decoder {
             Self::Opus(decoder) => decoder.decode(payload, samples),
             Self::Gsm(decoder) => decoder.decode(payload, samples),
             Self::Ilbc(decoder) => decoder.decode(payload, samples),
+            #[cfg(feature = "g729")]
+            Self::G729(decoder) => decoder.decode(payload, samples),
         }
     }
 
@@ -150,11 +168,13 @@ impl Decoder {
         matches!(self, Self::Opus(_)) && OpusDecoder::has_redundancy(payload)
     }
 
-    /// How the pause behind the payload sounds, where that begins one in the format's own way (GSM):
-    /// what is missing then is meant.
+    /// How the pause behind the payload sounds, where that begins one in the format's own way (GSM,
+    /// G.729): what is missing then is meant.
     pub fn pause_after(&self, payload: &[u8]) -> Option<ComfortNoise> {
         match self {
             Self::Gsm(decoder) => decoder.pause_after(payload),
+            #[cfg(feature = "g729")]
+            Self::G729(decoder) => decoder.pause_after(payload),
             _ => None,
         }
     }
@@ -169,6 +189,11 @@ impl Decoder {
                 true
             }
             Self::Ilbc(decoder) => {
+                decoder.conceal(samples);
+                true
+            }
+            #[cfg(feature = "g729")]
+            Self::G729(decoder) => {
                 decoder.conceal(samples);
                 true
             }
@@ -194,6 +219,8 @@ impl Encoder {
             Encoding::G726 => Self::G726(Box::default()),
             Encoding::Gsm => Self::Gsm(Box::default()),
             Encoding::Ilbc => Self::Ilbc(Box::new(IlbcEncoder::new(parameters.ilbc_mode_ms))),
+            #[cfg(feature = "g729")]
+            Encoding::G729 => Self::G729(Box::default()),
             Encoding::L16At8000
             | Encoding::L16At16000
             | Encoding::L16At44100
@@ -216,6 +243,8 @@ impl Encoder {
             Self::Opus(encoder) => encoder.encode(samples, frame),
             Self::Gsm(encoder) => encoder.encode(samples, frame),
             Self::Ilbc(encoder) => encoder.encode(samples, frame),
+            #[cfg(feature = "g729")]
+            Self::G729(encoder) => encoder.encode(samples, frame),
         }
     }
 
@@ -243,12 +272,16 @@ impl Encoder {
             (Self::Opus(own), Self::Opus(other)) => own.continue_from(other),
             (Self::Gsm(own), Self::Gsm(other)) => own.clone_from(other),
             (Self::Ilbc(own), Self::Ilbc(other)) => own.clone_from(other),
+            #[cfg(feature = "g729")]
+            (Self::G729(own), Self::G729(other)) => own.continue_from(other),
             // No state; or another encoding, which cannot be continued.
             _ => {}
         }
     }
 }
 
+#[cfg(all(test, feature = "g729"))]
+pub(crate) use g729::tests::ROOM_NOISE;
 #[cfg(test)]
 pub(crate) use {gsm::tests::silence_descriptor, tests::voice};
 

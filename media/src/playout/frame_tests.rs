@@ -205,12 +205,13 @@ fn a_pause_that_was_described_is_filled_with_its_noise() {
     assert_eq!(pulls.iter().filter(|&&pulled| pulled == Pulled::Played).count(), 20);
 }
 
-#[test]
-fn a_description_of_silence_in_gsm_begins_a_pause_that_is_filled_with_its_noise() {
-    let mut line = Line::new(Encoding::Gsm);
+/// Twenty packets, then a description of silence in the format's own way, made of the last of
+/// them, nothing for a second, and sound again.
+fn assert_pause_after(encoding: Encoding, describe: impl Fn(&[u8]) -> Vec<u8>) {
+    let mut line = Line::new(encoding);
     line.run(20, |_| false);
     let speech = line.encode();
-    let packet = line.packet(20, &silence_descriptor(&speech));
+    let packet = line.packet(20, &describe(&speech));
     let at = START + PERIOD * 20;
     let view = RtpView::parse(&packet).unwrap();
     let extended = ExtendedSequence(65_536 + 20);
@@ -219,7 +220,7 @@ fn a_description_of_silence_in_gsm_begins_a_pause_that_is_filled_with_its_noise(
     let before = line.playout.report().blocks_concealed;
     for index in 0..50_u32 {
         let pulled = line.pull(at + PERIOD * index + Duration::from_millis(7));
-        assert!(index < 2 || pulled == Pulled::Noise, "{index} {pulled:?}");
+        assert!(index < 2 || pulled == Pulled::Noise, "{encoding} {index} {pulled:?}");
     }
     assert_eq!(line.playout.report().blocks_concealed, before, "a pause is no loss");
     let tail = &line.sound[line.sound.len() - 4000..];
@@ -227,6 +228,21 @@ fn a_description_of_silence_in_gsm_begins_a_pause_that_is_filled_with_its_noise(
     line.sent = 70;
     let pulls = line.run(20, |_| false);
     assert_eq!(pulls.iter().filter(|&&pulled| pulled == Pulled::Played).count(), 20);
+}
+
+#[test]
+fn a_description_of_silence_in_gsm_begins_a_pause_that_is_filled_with_its_noise() {
+    assert_pause_after(Encoding::Gsm, |speech| silence_descriptor(speech).to_vec());
+}
+
+#[cfg(feature = "g729")]
+#[test]
+fn a_description_of_silence_in_g729_begins_a_pause_that_is_filled_with_its_noise() {
+    use crate::codec::ROOM_NOISE;
+
+    // Alone, and behind a frame of speech in its packet.
+    assert_pause_after(Encoding::G729, |_| ROOM_NOISE[0].to_vec());
+    assert_pause_after(Encoding::G729, |speech| [&speech[..10], &ROOM_NOISE[1]].concat());
 }
 
 /// What is pulled in the 8 s after the last packet of somebody who was loud and soft by turns, a second

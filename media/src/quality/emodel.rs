@@ -58,6 +58,9 @@ impl Impairment {
             Encoding::Gsm => (20.0, 10.0, false),
             // Not in G.113: the quality of G.729A, and frames that stand alone.
             Encoding::Ilbc => (11.0, 32.0, false),
+            // G.113 tables I.1 and I.3: G.729A, of which our encoder and decoder are.
+            #[cfg(feature = "g729")]
+            Encoding::G729 => (11.0, 19.0, false),
             // G.113 table IV.1. Bpl as for Opus.
             Encoding::G722 => (13.0, WIDE_ROBUSTNESS, true),
             Encoding::L16At16000 | Encoding::L16At44100 | Encoding::L16At48000 => {
@@ -98,6 +101,8 @@ pub fn look_ahead(encoding: Encoding) -> Duration {
         Encoding::G722 => 1375,
         // iLBC with frames of 30 ms; with 20 ms it is half.
         Encoding::Ilbc => 10_000,
+        #[cfg(feature = "g729")]
+        Encoding::G729 => 5000,
         _ => 0,
     })
 }

@@ -31,6 +31,8 @@ pub fn bandwidth(encoding: Encoding, bit_rate: u32) -> f64 {
         Encoding::G726 => 32_000,
         Encoding::Gsm => 13_200,
         Encoding::Ilbc => 13_333,
+        #[cfg(feature = "g729")]
+        Encoding::G729 => 8000,
         Encoding::L16At8000
         | Encoding::L16At16000
         | Encoding::L16At44100

@@ -32,11 +32,15 @@ pub enum Encoding {
     L16At44100,
     /// As above, at 48 kHz.
     L16At48000,
+    /// ITU-T G.729 (RFC 3551 section 4.5.6). Last, so that the numbers of the others are the same
+    /// in every build.
+    #[cfg(feature = "g729")]
+    G729,
 }
 
 impl Encoding {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 11 + cfg!(feature = "g729") as usize] = [
         Self::Opus,
         Self::G722,
         Self::Pcmu,
@@ -48,7 +52,26 @@ impl Encoding {
         Self::L16At16000,
         Self::L16At44100,
         Self::L16At48000,
+        #[cfg(feature = "g729")]
+        Self::G729,
     ];
+
+    /// G.729, where it is built in: with the feature `g729`.
+    pub const G729_IF_BUILT_IN: Option<Self> = {
+        #[cfg(feature = "g729")]
+        {
+            Some(Self::G729)
+        }
+        #[cfg(not(feature = "g729"))]
+        {
+            None
+        }
+    };
+
+    /// Whether it is G.729.
+    pub fn is_g729(self) -> bool {
+        Self::G729_IF_BUILT_IN == Some(self)
+    }
 
     /// The name in SDP (`a=rtpmap`).
     pub const fn name(self) -> &'static str {
@@ -61,6 +84,8 @@ impl Encoding {
             Self::Gsm => "GSM",
             Self::Ilbc => "iLBC",
             Self::L16At8000 | Self::L16At16000 | Self::L16At44100 | Self::L16At48000 => "L16",
+            #[cfg(feature = "g729")]
+            Self::G729 => "G729",
         }
     }
 
@@ -99,6 +124,8 @@ impl Encoding {
             Self::Pcma => Some(8),
             Self::G722 => Some(9),
             Self::L16At44100 => Some(11),
+            #[cfg(feature = "g729")]
+            Self::G729 => Some(18),
             _ => None,
         }
     }

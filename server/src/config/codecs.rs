@@ -6,19 +6,21 @@ use signaling_sdp::{Capabilities, CodecChoice};
 
 use super::reader::Section;
 
-/// Every payload format by the name that the configuration has for it.
-const NAMES: [(&str, Encoding); Encoding::ALL.len()] = [
-    ("opus", Encoding::Opus),
-    ("G722", Encoding::G722),
-    ("PCMU", Encoding::Pcmu),
-    ("PCMA", Encoding::Pcma),
-    ("G726-32", Encoding::G726),
-    ("GSM", Encoding::Gsm),
-    ("iLBC", Encoding::Ilbc),
-    ("L16/8000", Encoding::L16At8000),
-    ("L16/16000", Encoding::L16At16000),
-    ("L16/44100", Encoding::L16At44100),
-    ("L16/48000", Encoding::L16At48000),
+/// Every payload format by the name that the configuration has for it. `None`: this server was built
+/// without it, by the feature of the same name.
+const NAMES: [(&str, Option<Encoding>); 12] = [
+    ("opus", Some(Encoding::Opus)),
+    ("G722", Some(Encoding::G722)),
+    ("PCMU", Some(Encoding::Pcmu)),
+    ("PCMA", Some(Encoding::Pcma)),
+    ("G726-32", Some(Encoding::G726)),
+    ("GSM", Some(Encoding::Gsm)),
+    ("iLBC", Some(Encoding::Ilbc)),
+    ("L16/8000", Some(Encoding::L16At8000)),
+    ("L16/16000", Some(Encoding::L16At16000)),
+    ("L16/44100", Some(Encoding::L16At44100)),
+    ("L16/48000", Some(Encoding::L16At48000)),
+    ("G729", Encoding::G729_IF_BUILT_IN),
 ];
 
 /// What is offered and taken where the configuration names nothing.
@@ -35,7 +37,7 @@ const OPUS: &str = "How Opus is sent: the most that an endpoint gets. One that a
 
 /// Offer and answer.
 pub(super) fn capabilities(section: &mut Section<'_, '_>) -> Capabilities {
-    let encodings = section.choices(
+    let encodings = section.choices_built(
         "codecs",
         &NAMES,
         &USUAL,
@@ -141,7 +143,7 @@ pub(super) fn endpoint(section: &mut Section<'_, '_>) -> Option<EndpointRule> {
         "The user part of its From; left out: any.",
         |text| text.parse::<Pattern>().map_err(|error: PlanError| error.to_string()),
     );
-    let encodings = section.choices(
+    let encodings = section.choices_built(
         "codecs",
         &NAMES,
         &[],
@@ -176,10 +178,11 @@ mod tests {
     #[test]
     fn the_names_are_those_that_the_server_shows() {
         for (name, encoding) in NAMES {
-            assert_eq!(name, encoding.to_string());
+            let shown = encoding.map_or_else(|| "G729".to_owned(), |known| known.to_string());
+            assert_eq!(name, shown);
         }
         for encoding in Encoding::ALL {
-            assert!(NAMES.iter().any(|(_, known)| *known == encoding));
+            assert!(NAMES.iter().any(|(_, known)| *known == Some(encoding)));
         }
     }
 }

@@ -266,10 +266,18 @@ fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
             "mixminus.toml:4: endpoint: says nothing; write codecs, may_record or record",
             "mixminus.toml:7: endpoint: for nobody; write network or user",
             "mixminus.toml:8: endpoint.network = \"here\": no network; write an address or a network, for example \"192.0.2.0/24\"",
-            "mixminus.toml:9: endpoint.codecs = [\"mp3\"]: \"mp3\" is not known; write a list, each one of \"opus\", \"G722\", \"PCMU\", \"PCMA\", \"G726-32\", \"GSM\", \"iLBC\", \"L16/8000\", \"L16/16000\", \"L16/44100\", \"L16/48000\"",
+            "mixminus.toml:9: endpoint.codecs = [\"mp3\"]: \"mp3\" is not known; write a list, each one of \"opus\", \"G722\", \"PCMU\", \"PCMA\", \"G726-32\", \"GSM\", \"iLBC\", \"L16/8000\", \"L16/16000\", \"L16/44100\", \"L16/48000\", \"G729\"",
             "mixminus.toml:10: endpoint.codec: unknown key; did you mean codecs?",
         ]
     );
+    let g729 = "[rtp]\ncodecs = [\"PCMA\", \"G729\"]\n";
+    match Encoding::G729_IF_BUILT_IN {
+        Some(g729_encoding) => {
+            let encodings = Config::parse("f", g729).unwrap().rtp.capabilities.encodings;
+            assert_eq!(encodings, [Encoding::Pcma, g729_encoding]);
+        }
+        None => assert!(refused(g729)[0].contains("a server built with the feature g729")),
+    }
     assert_eq!(
         refused("endpoint = 3\n"),
         ["mixminus.toml:1: endpoint = 3: this is an integer; write tables: [[endpoint]]"]

@@ -99,10 +99,27 @@ impl Section<'_, '_> {
         default: &[&'static str],
         meaning: &'static str,
     ) -> Vec<T> {
+        let built: Vec<_> = choices.iter().map(|(word, choice)| (*word, Some(*choice))).collect();
+        self.choices_built(name, &built, default, meaning)
+    }
+
+    /// The same, where this server may be built without some: a word that stands for nothing then is
+    /// known, and needs the feature of its name.
+    pub(super) fn choices_built<T: Copy + PartialEq>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&'static str, Option<T>)],
+        default: &[&'static str],
+        meaning: &'static str,
+    ) -> Vec<T> {
         let read = |value: &DeValue<'_>| {
             let mut picked = Vec::new();
             for item in list(value)? {
-                let choice = pick(string(item)?, choices)?;
+                let word = string(item)?;
+                let Some(choice) = pick(word, choices)? else {
+                    let feature = word.to_lowercase();
+                    return Err(format!("needs a server built with the feature {feature}"));
+                };
                 if picked.contains(&choice) {
                     return Err("named twice".to_owned());
                 }
@@ -113,7 +130,7 @@ impl Section<'_, '_> {
         let words: Vec<String> = default.iter().map(|word| quoted(word)).collect();
         let shown = format!("[{}]", words.join(", "));
         let right = format!("a list, each {}", one_of(choices));
-        let usual = || default.iter().filter_map(|word| pick(word, choices).ok()).collect();
+        let usual = || default.iter().filter_map(|word| pick(word, choices).ok()?).collect();
         self.key(name, shown, right, meaning, read).unwrap_or_else(usual)
     }
 

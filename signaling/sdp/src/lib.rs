@@ -90,7 +90,8 @@ impl Capabilities {
 
     /// The comfort noise beside a sound that has none of its own (RFC 3389 section 1).
     fn comfort_noise_beside(&self, encoding: Encoding) -> Option<Format> {
-        let has_its_own = matches!(encoding, Encoding::Opus | Encoding::Gsm | Encoding::Ilbc);
+        let has_its_own = matches!(encoding, Encoding::Opus | Encoding::Gsm | Encoding::Ilbc)
+            || encoding.is_g729();
         let is_needed = self.comfort_noise && !has_its_own;
         is_needed.then(|| Format::ComfortNoise(encoding.clock_rate()))
     }

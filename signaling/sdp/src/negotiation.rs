@@ -21,6 +21,8 @@ pub struct Negotiation {
     media: RemoteMedia,
     /// How we want to be sent to.
     ours: EncodingParameters,
+    /// Whether in G.729 silence may be described in its own way.
+    annex_b: bool,
     history: History,
 }
 
@@ -76,6 +78,7 @@ impl Negotiation {
             proto: &self.history.proto,
             formats: &self.history.known.numbered(chosen.collect()),
             parameters: &self.ours,
+            annex_b: self.annex_b,
             packet_time_ms: packet_time::ours_ms(encoding, &self.ours),
             packet_time_ms_max: packet_time::longest_ms(encoding, &self.ours),
             extensions: self.history.extensions,
@@ -188,6 +191,7 @@ impl History {
             proto: &self.proto,
             formats: &self.known.numbered(formats(agreed, capabilities)),
             parameters: ours,
+            annex_b: capabilities.comfort_noise,
             packet_time_ms: ours.packet_time_ms,
             packet_time_ms_max: PACKET_TIME_MS_MAX,
             extensions: self.extensions,
@@ -239,7 +243,12 @@ impl History {
             mixer_levels: extensions.mixer_levels,
             ..remote_media(&stream)
         };
-        Ok(Negotiation { media, ours: ours(&stream, capabilities), history })
+        Ok(Negotiation {
+            media,
+            ours: ours(&stream, capabilities),
+            annex_b: stream.annex_b,
+            history,
+        })
     }
 }
 
@@ -278,6 +287,7 @@ pub(crate) fn agree(
     Ok(Negotiation {
         media: remote_media(&stream),
         ours: ours(&stream, capabilities),
+        annex_b: stream.annex_b,
         history: History {
             proto: media.proto.clone(),
             known,

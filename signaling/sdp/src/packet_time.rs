@@ -23,7 +23,8 @@ fn possible_ms(encoding: Encoding, ilbc_mode_ms: u8) -> impl DoubleEndedIterator
         | Encoding::L16At48000 => {
             encoding.clock_rate() / 1000 * 2 * u32::from(*ms) <= PAYLOAD_BYTES_MAX
         }
-        Encoding::G722 | Encoding::Pcmu | Encoding::Pcma | Encoding::G726 => true,
+        // Samples, or (G.729) frames of 10 ms.
+        _ => true,
     };
     TIMES_MS.into_iter().filter(is_possible)
 }

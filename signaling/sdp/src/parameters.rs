@@ -74,9 +74,19 @@ pub(crate) fn has_keys(media: &Media, payload_type: u8) -> bool {
     events.next().is_none_or(|(first, _)| first <= 15) || events.any(|(first, _)| first <= 15)
 }
 
-/// What we say about a format: how we want to be sent to.
-pub(crate) fn ours(format: &Format, ours: &EncodingParameters) -> Option<String> {
+/// Whether the endpoint describes silence in the way of G.729's Annex B, and takes it: it does where
+/// it says nothing about it (RFC 4856 section 2.1.9).
+pub(crate) fn has_annex_b(media: &Media, payload_type: u8) -> bool {
+    let said = Asked::read(media, payload_type).value("annexb");
+    said.is_none_or(|said| !said.eq_ignore_ascii_case("no"))
+}
+
+/// What we say about a format: how we want to be sent to. `annex_b`: of G.729.
+pub(crate) fn ours(format: &Format, ours: &EncodingParameters, annex_b: bool) -> Option<String> {
     match format {
+        Format::Audio(encoding) if encoding.is_g729() => {
+            Some(format!("annexb={}", if annex_b { "yes" } else { "no" }))
+        }
         Format::Audio(Encoding::Opus) => Some(opus(ours)),
         Format::Audio(Encoding::Ilbc) => Some(format!("mode={}", ours.ilbc_mode_ms)),
         Format::TelephoneEvent(_) => Some(EVENTS.to_owned()),

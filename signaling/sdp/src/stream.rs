@@ -24,6 +24,9 @@ pub(crate) struct Stream {
     pub telephone_event: Option<(u8, u32)>,
     /// Payload type of comfort noise in this description.
     pub comfort_noise: Option<u8>,
+    /// Whether silence may be described in the way of G.729's Annex B: both sides have to want it
+    /// (RFC 7261 section 3).
+    pub annex_b: bool,
     pub extensions: Extensions,
     pub voip_metrics: bool,
     /// Where the endpoint listens.
@@ -66,6 +69,7 @@ impl Stream {
             telephone_event: telephone_event(media, &formats, encoding)
                 .filter(|_| capabilities.telephone_event),
             comfort_noise,
+            annex_b: capabilities.comfort_noise && parameters::has_annex_b(media, payload_type),
             extensions: Extensions::read(session, media, capabilities.levels()),
             voip_metrics: capabilities.voip_metrics && takes_voip_metrics(session, media),
             rtp,

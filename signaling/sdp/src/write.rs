@@ -23,6 +23,8 @@ pub(crate) struct AudioStream<'a> {
     pub formats: &'a Formats,
     /// How we want to be sent to.
     pub parameters: &'a EncodingParameters,
+    /// Whether silence may be described in the way of G.729's Annex B.
+    pub annex_b: bool,
     pub packet_time_ms: u8,
     pub packet_time_ms_max: u8,
     pub extensions: Extensions,
@@ -64,7 +66,7 @@ impl AudioStream<'_> {
             if let Some(map) = format.rtpmap(*payload_type) {
                 media.add_attribute(map);
             }
-            if let Some(text) = parameters::ours(format, self.parameters) {
+            if let Some(text) = parameters::ours(format, self.parameters, self.annex_b) {
                 media.add_attribute_with_value("fmtp", format!("{payload_type} {text}"));
             }
         }

@@ -273,6 +273,40 @@ fn ilbc_has_one_mode_for_both_ways() {
     assert_eq!((answered(&["fmtp:97 mode=20"]), answered(&[])), (20, 30));
 }
 
+/// Where G.729 is built in; without, there is none to be agreed on.
+#[test]
+fn in_g729_silence_is_described_where_both_sides_want_it() {
+    let Some(g729) = Encoding::G729_IF_BUILT_IN else {
+        assert!(negotiate(audio("18", &[]).as_bytes(), &everything()).is_err());
+        return;
+    };
+    let (with_noise, without) = (only(g729), Capabilities { comfort_noise: false, ..only(g729) });
+    for (can, fmtp, annex_b) in [
+        // RFC 4856 section 2.1.9: yes, where nothing is said.
+        (&with_noise, &[][..], "yes"),
+        (&with_noise, &["fmtp:18 annexb=yes"], "yes"),
+        (&with_noise, &["fmtp:18 annexb=no"], "no"),
+        (&with_noise, &["fmtp:18 AnnexB = NO"], "no"),
+        (&without, &[], "no"),
+        (&without, &["fmtp:18 annexb=yes"], "no"),
+    ] {
+        let negotiation = negotiate(audio("18 13", fmtp).as_bytes(), can).unwrap();
+        let media = negotiation.media();
+        assert_eq!((media.encoding, media.receive_payload_type), (g729, 18));
+        assert_eq!(media.comfort_noise, None, "it has its own");
+        let answer = negotiation.answer(&local());
+        assert_eq!(lines(&answer, "a=rtpmap:18"), ["a=rtpmap:18 G729/8000"]);
+        let expected = format!("a=fmtp:18 annexb={annex_b}");
+        assert_eq!(lines(&answer, "a=fmtp:18"), [expected], "{fmtp:?}");
+    }
+    for (can, annex_b) in [(&with_noise, "yes"), (&without, "no")] {
+        let offered = offer(&local(), can);
+        assert_eq!(lines(&offered, "a=fmtp:18"), [format!("a=fmtp:18 annexb={annex_b}")]);
+    }
+    let answered = accept_answer(audio("18", &["ptime:30"]).as_bytes(), &with_noise).unwrap();
+    assert_eq!(answered.media().parameters.packet_time_ms, 30);
+}
+
 #[test]
 fn packet_times_are_those_that_the_encoding_has() {
     let time = |formats: &str, attributes: &[&str]| parameters(formats, attributes).packet_time_ms;
