@@ -14,9 +14,6 @@ use media_units::Discard;
 use super::invented::Invented;
 use crate::comfort_noise::{ComfortNoise, NoiseAnalyser};
 
-/// Frames before it that the spectrum of silence is predicted from.
-const PREDICTING_FRAMES: usize = 4;
-
 /// Samples of noise that are listened to, to say how it sounds: 40 ms.
 const DESCRIBED_SAMPLES: usize = 4 * FRAME_SAMPLES;
 
@@ -24,8 +21,8 @@ const DESCRIBED_SAMPLES: usize = 4 * FRAME_SAMPLES;
 #[derive(Debug)]
 pub struct G729Decoder {
     decoder: media_g729::Decoder,
-    /// Hears how pauses sound, while the stream is somewhere else.
-    listener: RefCell<media_g729::Decoder>,
+    /// Hears how pauses will sound, when their description comes in.
+    listener: RefCell<Listener>,
     invented: Invented,
 }
 
@@ -44,6 +41,7 @@ impl G729Decoder {
     /// Forgets the stream.
     pub fn reset(&mut self) {
         self.decoder.reset();
+        self.listener.get_mut().recent = [None; PREDICTING_FRAMES];
         self.invented = Invented::NONE;
     }
 
@@ -76,22 +74,10 @@ impl G729Decoder {
     }
 
     /// How the pause behind this payload sounds, where it ends with a description of silence:
-    /// nothing more is sent then, until that changes or somebody speaks.
+    /// nothing more is sent then, until that changes or somebody speaks. To be asked of every
+    /// payload, as it comes in.
     pub fn pause_after(&self, payload: &[u8]) -> Option<ComfortNoise> {
-        let octets = payload.as_chunks::<FRAME_OCTETS>().1.as_array()?;
-        let mut listener = self.listener.borrow_mut();
-        listener.reset();
-        let mut noise = [0; DESCRIBED_SAMPLES];
-        // As if the line had sounded so for a while.
-        for _ in 0..PREDICTING_FRAMES {
-            listener.make_noise(octets, &mut [0; FRAME_SAMPLES]);
-        }
-        for block in noise.as_chunks_mut().0 {
-            listener.make_noise(octets, block);
-        }
-        let mut analyser = NoiseAnalyser::new();
-        analyser.observe(&noise);
-        Some(analyser.noise())
+        self.listener.borrow_mut().take_in(payload)
     }
 
     /// Invents what is lost; after a description of silence, more of its noise.
@@ -103,6 +89,61 @@ impl G729Decoder {
             self.invented = Invented::new(&block);
             open = self.invented.take(open);
         }
+    }
+}
+
+/// Frames before it that the spectrum of a description of silence is predicted from.
+const PREDICTING_FRAMES: usize = 4;
+
+/// What one frame holds.
+#[derive(Debug, Clone, Copy)]
+enum Frame {
+    Speech([u8; FRAME_OCTETS]),
+    Silence([u8; SILENCE_OCTETS]),
+}
+
+/// Keeps the frames that came in last, and decodes them when they tell how silence sounds.
+#[derive(Debug, Default)]
+struct Listener {
+    decoder: media_g729::Decoder,
+    /// The newest last.
+    recent: [Option<Frame>; PREDICTING_FRAMES],
+}
+
+impl Listener {
+    fn take_in(&mut self, payload: &[u8]) -> Option<ComfortNoise> {
+        let (frames, rest) = payload.as_chunks::<FRAME_OCTETS>();
+        for octets in frames {
+            self.keep(Frame::Speech(*octets));
+        }
+        let silence = Frame::Silence(*rest.as_array()?);
+        let noise = self.listen(silence);
+        self.keep(silence);
+        Some(noise)
+    }
+
+    fn keep(&mut self, frame: Frame) {
+        self.recent.rotate_left(1);
+        self.recent[PREDICTING_FRAMES - 1] = Some(frame);
+    }
+
+    /// How the pause behind such a frame sounds.
+    fn listen(&mut self, silence: Frame) -> ComfortNoise {
+        self.decoder.reset();
+        let mut unheard = [0; FRAME_SAMPLES];
+        for frame in self.recent.into_iter().flatten().chain([silence]) {
+            match frame {
+                Frame::Speech(octets) => self.decoder.decode(&octets, &mut unheard),
+                Frame::Silence(octets) => self.decoder.make_noise(&octets, &mut unheard),
+            }
+        }
+        let mut noise = [0; DESCRIBED_SAMPLES];
+        for block in noise.as_chunks_mut().0 {
+            self.decoder.conceal(block);
+        }
+        let mut analyser = NoiseAnalyser::new();
+        analyser.observe(&noise);
+        analyser.noise()
     }
 }
 

@@ -169,7 +169,7 @@ impl Decoder {
     }
 
     /// How the pause behind the payload sounds, where that begins one in the format's own way (GSM,
-    /// G.729): what is missing then is meant.
+    /// G.729): what is missing then is meant. To be asked of every payload, as it comes in.
     pub fn pause_after(&self, payload: &[u8]) -> Option<ComfortNoise> {
         match self {
             Self::Gsm(decoder) => decoder.pause_after(payload),

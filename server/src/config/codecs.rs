@@ -70,7 +70,10 @@ pub(super) fn capabilities(section: &mut Section<'_, '_>) -> Capabilities {
         choice,
         parameters,
         telephone_event: true,
-        comfort_noise: flag("comfort_noise", "Whether comfort noise is agreed on (RFC 3389)."),
+        comfort_noise: flag(
+            "comfort_noise",
+            "Whether comfort noise is agreed on (RFC 3389; Annex B of G.729).",
+        ),
         audio_levels: flag(
             "audio_levels",
             "Whether phones may tell how loud they are in each packet (RFC 6464): who is not \
