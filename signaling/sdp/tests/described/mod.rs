@@ -17,10 +17,10 @@ pub(crate) fn local() -> Local {
     }
 }
 
-/// Everything there is, in the order of [`Encoding::ALL`].
+/// Everything there is in every build, in the order of [`Encoding::ALL`].
 pub(crate) fn everything() -> Capabilities {
     Capabilities {
-        encodings: Encoding::ALL.to_vec(),
+        encodings: Encoding::ALL.into_iter().filter(|encoding| !encoding.is_g729()).collect(),
         comfort_noise: true,
         audio_levels: true,
         mixer_levels: true,
