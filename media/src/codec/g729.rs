@@ -66,7 +66,7 @@ impl G729Decoder {
             self.decoder.decode(octets, block);
             count += FRAME_SAMPLES;
         }
-        if let (Some(octets), Some(block)) = (rest.as_array(), blocks.next()) {
+        if let (Ok(octets), Some(block)) = (rest.try_into(), blocks.next()) {
             self.decoder.make_noise(octets, block);
             count += FRAME_SAMPLES;
         }
@@ -116,7 +116,7 @@ impl Listener {
         for octets in frames {
             self.keep(Frame::Speech(*octets));
         }
-        let silence = Frame::Silence(*rest.as_array()?);
+        let silence = Frame::Silence(rest.try_into().ok()?);
         let noise = self.listen(silence);
         self.keep(silence);
         Some(noise)
