@@ -26,9 +26,15 @@
 //! kernel asks of anyone. Compare in one run, as a ratio; the machine's noise is in both.
 
 mod bare;
+#[allow(dead_code, reason = "it is the driver's, which needs other parts of it")]
+#[path = "../../src/packet/bpf.rs"]
+mod bpf;
 mod cable;
+mod ears;
+mod frame;
+mod mouths;
 mod phone;
-mod ring;
+mod program;
 mod stall;
 
 use std::io;
@@ -55,6 +61,8 @@ const SHARD_CORE: usize = 1;
 const TALKERS: u32 = 3;
 /// What the threads of all shards are called.
 const SHARD_NAMES: &str = "shard-";
+/// What went wrong, at which call: as the driver's modules say it.
+type Failure = (&'static str, io::Error);
 /// So many ports of the shard's may be held by other programs.
 const PORTS_OF_OTHERS: u32 = 64;
 /// Seconds before the measuring begins.
@@ -142,12 +150,11 @@ fn main() {
     print_result(engine.driver(), &plan, &phones, seconds);
     let ended = reports(&mut engine);
     if plan.facing {
-        let wanted = u64::from(plan.streams) * 50 * u64::from(plan.seconds);
-        let since = |count: fn(&ShardReport) -> u64| sum(&ended, count) - sum(&begun, count);
-        let received = since(|report| report.rtp_received);
+        let concealed = |reports: &[_]| sum(reports, |report| report.blocks_concealed);
         println!(
-            "received {received} of {wanted}, blocks concealed {}",
-            since(|report| report.blocks_concealed)
+            "received {} from the beginning; blocks concealed {}",
+            await_silence(&mut engine),
+            concealed(&ended) - concealed(&begun),
         );
     }
     for report in ended {
@@ -167,6 +174,19 @@ fn await_phones(engine: &mut Engine) {
     }
 }
 
+/// Waits until the phones have ended, and returns how much has come from them.
+fn await_silence(engine: &mut Engine) -> u64 {
+    let mut before = 0;
+    loop {
+        let received = sum(&reports(engine), |report| report.rtp_received);
+        if received == before {
+            return received;
+        }
+        before = received;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// Is the phones for another such process.
 fn call(plan: &Plan, interface: String) {
     let (IpAddr::V4(here), IpAddr::V4(there)) = (plan.here, plan.there) else {
@@ -175,7 +195,8 @@ fn call(plan: &Plan, interface: String) {
     let &Plan { streams: count, room_size, seconds, .. } = plan;
     let listeners_rest = plan.listeners_rest;
     let plan = CablePlan { count, room_size, here, there, interface, listeners_rest };
-    Cable::open(&plan).expect("a packet socket at the interface").call(seconds);
+    let mut cable = Cable::open(&plan).expect("programs at the interface");
+    cable.call(seconds).expect("frames are sent");
 }
 
 /// Opens what is idle, and prints what it costs.

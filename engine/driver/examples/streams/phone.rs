@@ -13,7 +13,7 @@ use socket2::SockRef;
 
 const FRAME: Duration = Duration::from_millis(20);
 /// The load is spread over so many moments of a frame.
-pub(crate) const SLOTS: u32 = 80;
+const SLOTS: u32 = 80;
 
 /// The other end of one session.
 pub(crate) struct Phone {
@@ -83,18 +83,14 @@ impl Phone {
 pub(crate) fn play(phones: &mut [Phone], round: u32, plan: &Plan) {
     let count = phones.len() as u32;
     for slot in 0..SLOTS {
-        let now_us = sleep_until_slot(round, slot);
+        let frame = FRAME.as_micros() as u64;
+        let now_us =
+            sleep_until_us(u64::from(round) * frame + u64::from(slot) * frame / u64::from(SLOTS));
         let of = |slot| (slot * count / SLOTS) as usize;
         for (index, phone) in (of(slot)..).zip(&mut phones[of(slot)..of(slot + 1)]) {
             phone.turn(round, talks(index as u32, plan.room_size, plan.talkers), now_us);
         }
     }
-}
-
-/// Sleeps until a slot of a round (counted from the first call) and returns its time.
-pub(crate) fn sleep_until_slot(round: u32, slot: u32) -> u64 {
-    let frame = FRAME.as_micros() as u64;
-    sleep_until_us(u64::from(round) * frame + u64::from(slot) * frame / u64::from(SLOTS))
 }
 
 /// Sleeps until so long after the first call, and returns the time.

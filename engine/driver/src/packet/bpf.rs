@@ -60,13 +60,17 @@ pub(crate) fn resolve(program: &mut [Instruction], label: i16, at: usize) {
     }
 }
 
-/// A map of the kernel with `u32` keys, whose values are sockets.
+/// A map of the kernel with `u32` keys.
 pub(crate) struct MapPlan {
     pub(crate) name: &'static str,
     /// Its number in linux/bpf.h.
     pub(crate) kind: u32,
+    pub(crate) value_bytes: u32,
     pub(crate) entries: u32,
 }
+
+/// Bytes of a value that is a socket.
+pub(crate) const SOCKET_BYTES: u32 = 4;
 
 /// Gives a program and its map to the kernel's loader; `section` says of which type the program is.
 pub(crate) fn load(
@@ -105,7 +109,7 @@ fn object_file(
     let mut file = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
     let (code, _) = add(&mut file, SectionKind::Text, section, name, &program.concat());
     // Kind, bytes of a key and of a value, entries, flags.
-    let definition = [map.kind, 4, 4, map.entries, 0].map(u32::to_le_bytes).concat();
+    let definition = [map.kind, 4, map.value_bytes, map.entries, 0].map(u32::to_le_bytes).concat();
     let (_, symbol) = add(&mut file, SectionKind::Data, "maps", map.name, &definition);
     let names_map = |instruction: &Instruction| instruction[0] == LOAD_WIDE;
     let at = program.iter().position(names_map).unwrap_or_default();

@@ -13,8 +13,8 @@ use engine_control::PortPlan;
 use super::Failure;
 use super::bpf::{
     ADD_VALUE, CALL, EXIT, Instruction, JUMP_IF_ABOVE, JUMP_IF_BELOW, JUMP_IF_EQUAL, JUMP_IF_OTHER,
-    JUMP_IF_OTHER_WORD, LOAD_WIDE, LOAD_WORD, MOVE, MOVE_VALUE, MapPlan, SHIFT_RIGHT, STORE_WORD,
-    SUBTRACT_VALUE, instruction, load, missing, resolve, whole,
+    JUMP_IF_OTHER_WORD, LOAD_WIDE, LOAD_WORD, MOVE, MOVE_VALUE, MapPlan, SHIFT_RIGHT, SOCKET_BYTES,
+    STORE_WORD, SUBTRACT_VALUE, instruction, load, missing, resolve, whole,
 };
 
 const MAP: &str = "SHARDS";
@@ -36,7 +36,8 @@ impl Steering {
         sockets: &[&OwnedFd],
     ) -> Result<Self, Failure> {
         const SOCKMAP: u32 = 15;
-        let plan = MapPlan { name: MAP, kind: SOCKMAP, entries: sockets.len() as u32 };
+        let (value_bytes, entries) = (SOCKET_BYTES, sockets.len() as u32);
+        let plan = MapPlan { name: MAP, kind: SOCKMAP, value_bytes, entries };
         let program = instructions(ports, sockets.len(), address);
         let mut loaded = load("sk_lookup/steer", PROGRAM, &program, &plan)?;
         let map = loaded.map_mut(MAP).ok_or_else(|| missing(MAP))?;

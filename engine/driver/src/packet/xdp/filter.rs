@@ -181,7 +181,7 @@ mod tests {
     use aya::programs::Xdp;
 
     use super::*;
-    use crate::packet::bpf::{MapPlan, assert_jumps_lead_to, load};
+    use crate::packet::bpf::{MapPlan, SOCKET_BYTES, assert_jumps_lead_to, load};
     use crate::packet::frame;
 
     const XDP_DROP: i32 = 1;
@@ -213,7 +213,7 @@ mod tests {
     /// The program as the kernel has it, which drops what it takes, as no socket is in its map.
     /// `None`: this process may not have one.
     fn in_the_kernel(filter: &Filter) -> Option<Ebpf> {
-        let map = MapPlan { name: "QUEUES", kind: 17, entries: 4 };
+        let map = MapPlan { name: "QUEUES", kind: 17, value_bytes: SOCKET_BYTES, entries: 4 };
         let loaded = load("xdp", "take", &filter.instructions(XDP_DROP), &map);
         let loaded = loaded.map_err(|(_, error)| error.to_string()).and_then(|mut loaded| {
             program(&mut loaded).load().map_err(|error| format!("{error:?}"))?;

@@ -24,7 +24,7 @@ use aya::programs::{ProgramError, Xdp, XdpMode};
 use rustix::net::sockopt::xdp_options;
 use rustix::net::xdp::XdpOptionsFlags;
 
-use super::bpf::{MapPlan, load, missing, whole};
+use super::bpf::{MapPlan, SOCKET_BYTES, load, missing, whole};
 use super::kernel::{KernelTables, Link};
 use super::{Failure, PacketPlan};
 use filter::{Filter, XDP_PASS};
@@ -88,7 +88,8 @@ pub(crate) fn open(plan: &PacketPlan<'_>) -> Result<(XdpKeeper, Vec<XdpEnds>), F
         stamps: plan.stamps,
     };
     const XSKMAP: u32 = 17;
-    let map = MapPlan { name: MAP, kind: XSKMAP, entries: QUEUES_MAX * plan.shards as u32 };
+    let entries = QUEUES_MAX * plan.shards as u32;
+    let map = MapPlan { name: MAP, kind: XSKMAP, value_bytes: SOCKET_BYTES, entries };
     let mut loaded = load("xdp", PROGRAM, &filter.instructions(XDP_PASS), &map)?;
     // First, as only one can have the interface: until sockets are in its map, all passes to the kernel.
     let (link, is_native) = attach(&mut loaded, &interface)?;
