@@ -12,9 +12,9 @@
 //! for, and nobody in them. What the shard takes of its core is printed for them.
 //!
 //! `facing HERE THERE` instead of `veth`: the phones are at THERE, in another such process, which is given
-//! `facing THERE HERE phones INTERFACE [rest]`: they write and read frames at its interface; with `rest`, only
-//! those who talk send. Phones with sockets would be dearer than the shard from some 6,000 streams on
-//! (docs/fast-road.md has the commands).
+//! `facing THERE HERE phones INTERFACE [rest]`: programs of the kernel at its interface; with `rest`,
+//! only those who talk send. Phones with sockets would be dearer than the shard (docs/fast-road.md has the
+//! commands).
 //!
 //! `spread`: two shards, the second on the core of the phones, and every room has a part on each (not with
 //! `facing`). `talkers N`: so many of each room talk, 3 otherwise, and always with `facing`.
