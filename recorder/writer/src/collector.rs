@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine_control::{TapContent, TapId, TapItem, TapReader};
 use media_units::{Instant, RateClass};
 use recorder::account::Note;
-use recorder::portion::{Portion, What};
+use recorder::portion::Scattered;
 
 use crate::intake::{Inlet, Intake};
 use crate::report::{RecordingId, Status};
@@ -50,7 +51,7 @@ pub(crate) enum Change {
 #[derive(Debug, Default)]
 pub(crate) struct TrackPortion {
     pub(crate) track: usize,
-    pub(crate) portion: Portion,
+    pub(crate) portion: Scattered,
     /// The rate of its tap, as far as that has been silent.
     pub(crate) class: Option<RateClass>,
     /// The first period after it, once its tap has ended.
@@ -84,7 +85,24 @@ pub(crate) struct RecordingPortion {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) recordings: Vec<(RecordingId, RecordingPortion)>,
+    /// The samples of all tracks, in the order in which they came.
+    pub(crate) sound: Arc<Vec<i16>>,
     pub(crate) bytes: usize,
+}
+
+/// Memory that the keeper is done with: it is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    pub(crate) portions: Vec<Scattered>,
+    pub(crate) sounds: Vec<Vec<i16>>,
+}
+
+impl Spare {
+    /// Adds more.
+    pub(crate) fn append(&mut self, mut more: Self) {
+        self.portions.append(&mut more.portions);
+        self.sounds.append(&mut more.sounds);
+    }
 }
 
 /// What it counts.
@@ -131,8 +149,7 @@ pub(crate) struct Collector {
     intake: Intake,
     /// Batches handed over.
     handed: u64,
-    /// Portions that the keeper is done with: their memory is used again.
-    pub(crate) spare: Vec<Portion>,
+    pub(crate) spare: Spare,
     pub(crate) counted: Counted,
     /// Recordings whose sound began to be forgotten, or which began while the disk refuses: to be
     /// told, for the keeper cannot.
@@ -181,7 +198,7 @@ impl Collector {
 
     fn add_track(&mut self, id: RecordingId, start: Box<TrackStart>) {
         let Some(gathering) = self.recordings.get_mut(&id) else { return };
-        let portion = self.spare.pop().unwrap_or_default();
+        let portion = self.spare.portions.pop().unwrap_or_default();
         let mut inlet = Inlet::new(start.tap, id, gathering.inlets.len(), portion);
         inlet.is_paused = gathering.paused;
         gathering.inlets.push(self.intake.add(inlet));
@@ -238,7 +255,8 @@ impl Collector {
         keeper: &Status,
         now: Duration,
     ) -> Option<Batch> {
-        let bytes = self.recordings.values().map(|one| one.bytes(&self.intake)).sum();
+        let bytes = self.recordings.values().map(|one| one.bytes(&self.intake)).sum::<usize>()
+            + size_of_val(&self.intake.sound[..]);
         let has_room = bytes <= room;
         for (&id, gathering) in &mut self.recordings {
             if !has_room {
@@ -254,18 +272,24 @@ impl Collector {
                 self.late.push((id, kind));
             }
         }
+        if !has_room {
+            self.intake.sound.clear();
+        }
         if !has_room || self.recordings.is_empty() {
             return None;
         }
         self.handed += 1;
-        let mut batch = Batch { recordings: Vec::with_capacity(self.recordings.len()), bytes };
+        let empty = self.spare.sounds.pop().unwrap_or_default();
+        let sound = Arc::new(std::mem::replace(&mut self.intake.sound, empty));
+        let recordings = Vec::with_capacity(self.recordings.len());
+        let mut batch = Batch { recordings, sound, bytes };
         let mut over = Vec::new();
         for (&id, gathering) in &mut self.recordings {
             let ends = gathering.is_over(now, &self.intake);
             if matches!(gathering.known, Known::No) {
                 gathering.known = Known::With(self.handed);
             }
-            let portion = gathering.portion(ends, &mut self.intake, &mut self.spare);
+            let portion = gathering.portion(ends, &mut self.intake, &mut self.spare.portions);
             batch.recordings.push((id, portion));
             if ends {
                 over.push(id);
@@ -331,13 +355,7 @@ impl Gathering {
     fn forget_sound(&mut self, intake: &mut Intake, counted: &mut Counted) {
         for &inlet in &self.inlets {
             let portion = &mut intake.get_mut(inlet).portion;
-            let spoken = |what: What| matches!(what, What::Sound { .. });
-            counted.unwritten += portion
-                .runs
-                .iter()
-                .filter(|run| spoken(run.what))
-                .map(|run| run.periods)
-                .sum::<u64>();
+            counted.unwritten += portion.periods_of_sound();
             portion.forget_sound();
         }
         counted.unwritten += self.packets.len() as u64;
@@ -357,7 +375,7 @@ impl Gathering {
         &mut self,
         ends: bool,
         intake: &mut Intake,
-        spare: &mut Vec<Portion>,
+        spare: &mut Vec<Scattered>,
     ) -> RecordingPortion {
         let mut tracks = Vec::with_capacity(self.inlets.len());
         let mut first: Option<(u64, Instant)> = None;
@@ -371,7 +389,7 @@ impl Gathering {
                 continue;
             }
             let empty =
-                if inlet.told { Portion::default() } else { spare.pop().unwrap_or_default() };
+                if inlet.told { Scattered::default() } else { spare.pop().unwrap_or_default() };
             let portion = std::mem::replace(&mut inlet.portion, empty);
             tracks.push(TrackPortion { track: inlet.track, portion, class: inlet.class, ended });
         }

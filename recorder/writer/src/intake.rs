@@ -5,18 +5,13 @@
 use std::collections::HashMap;
 
 use engine_control::{SilenceCause, TapContent, TapId, TapItem};
-use media_kernels::prefetch;
 use media_units::{Instant, RateClass};
 use recorder::GapCause;
-use recorder::portion::{Misplaced, Portion, What};
+use recorder::portion::{Misplaced, Scattered, What};
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
 use crate::report::RecordingId;
-
-/// Samples of a block, as far as memory is asked for ahead; beyond them the CPU sees by itself that
-/// one line follows the other.
-const BLOCK_EXPECTED: usize = RateClass::Narrow.block_samples();
 
 /// What came of one track since the keeper took it the last time.
 #[derive(Debug)]
@@ -25,7 +20,7 @@ pub(crate) struct Inlet {
     pub(crate) recording: RecordingId,
     /// Which of its recording's tracks.
     pub(crate) track: usize,
-    pub(crate) portion: Portion,
+    pub(crate) portion: Scattered,
     /// The rate of its tap, as far as that has been silent.
     pub(crate) class: Option<RateClass>,
     /// No block before it has a place.
@@ -41,7 +36,12 @@ pub(crate) struct Inlet {
 
 impl Inlet {
     /// The inlet of a new track.
-    pub(crate) fn new(tap: TapId, recording: RecordingId, track: usize, portion: Portion) -> Self {
+    pub(crate) fn new(
+        tap: TapId,
+        recording: RecordingId,
+        track: usize,
+        portion: Scattered,
+    ) -> Self {
         let (class, next, ended, first) = (None, 0, None, None);
         let (told, is_paused) = (false, false);
         Self { tap, recording, track, portion, class, next, ended, told, is_paused, first }
@@ -52,8 +52,8 @@ impl Inlet {
         self.ended = self.ended.or(Some(self.next));
     }
 
-    /// Takes a period's sound or silence, or the end.
-    fn take(&mut self, item: &TapItem<'_>) -> Result<(), Misplaced> {
+    /// Takes a period's sound or silence, or the end. Samples go to the end of `sound`.
+    fn take(&mut self, item: &TapItem<'_>, sound: &mut Vec<i16>) -> Result<(), Misplaced> {
         let paused = self.is_paused.then_some(GapCause::Paused);
         let (what, samples) = match item.content {
             TapContent::Ended => {
@@ -76,7 +76,7 @@ impl Inlet {
         if item.period < self.next {
             return Err(Misplaced);
         }
-        self.portion.push(item.period, what, samples)?;
+        self.portion.push(item.period, what, samples, sound)?;
         self.next = item.period + 1;
         self.first.get_or_insert((item.period, item.at));
         Ok(())
@@ -94,6 +94,8 @@ struct Route {
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
     inlets: Slab<Inlet>,
+    /// The samples of all of them, in the order in which they came.
+    pub(crate) sound: Vec<i16>,
     routes: HashMap<TapId, Route, FxBuildHasher>,
 }
 
@@ -155,14 +157,12 @@ impl Intake {
     }
 
     /// Whether anybody asked for this tap. Looks at what taking a record of it is going to need,
-    /// and asks for the memory that its sound goes to, so that all is in the cache by then: many such
-    /// looks wait for memory together, while what is taken waits one by one.
-    pub(crate) fn expect(&mut self, tap: TapId) -> bool {
+    /// so that all is in the cache by then: many such looks wait for memory together, while what is
+    /// taken waits one by one.
+    pub(crate) fn expect(&self, tap: TapId) -> bool {
         let Some(route) = self.routes.get(&tap) else { return false };
-        let Some(inlet) = self.inlets.get_mut(route.first) else { return true };
-        let free = inlet.portion.samples.spare_capacity_mut();
-        prefetch(&free[..free.len().min(BLOCK_EXPECTED)]);
-        std::hint::black_box(inlet.portion.runs.last().map(|run| run.periods));
+        let Some(inlet) = self.inlets.get(route.first) else { return true };
+        std::hint::black_box(inlet.portion.end());
         true
     }
 
@@ -182,7 +182,7 @@ impl Intake {
             if matches!(item.content, TapContent::Packet { .. }) && !inlet.is_paused {
                 packet(inlet);
             }
-            misplaced += u64::from(inlet.take(item).is_err());
+            misplaced += u64::from(inlet.take(item, &mut self.sound).is_err());
         }
         if item.content == TapContent::Ended {
             self.routes.remove(&item.tap);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn add(intake: &mut Intake, tap: u32, recording: u64) -> usize {
-        intake.add(Inlet::new(TapId(tap), RecordingId(recording), 0, Portion::default()))
+        intake.add(Inlet::new(TapId(tap), RecordingId(recording), 0, Scattered::default()))
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         intake.remove(inlets[2]);
         assert_eq!(said(&mut intake, 7, 7), 1, "nobody asked for it any more");
         assert!(!intake.expect(TapId(7)));
-        assert_eq!(intake.remove(other).portion, Portion::default());
+        assert_eq!(intake.remove(other).portion, Scattered::default());
     }
 
     #[test]

@@ -7,14 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use media_units::WallClock;
 use rayon::prelude::*;
 use recorder::container::Format;
-use recorder::portion::Portion;
 
-use crate::collector::{Batch, Change, RecordingPortion};
+use crate::collector::{Batch, Change, RecordingPortion, Spare};
 use crate::journal::Journal;
 use crate::recording::{Recording, metadata_name};
 use crate::repair;
@@ -69,8 +69,10 @@ pub(crate) struct Keeper<S: Storage> {
     /// How often the disk held everything, or should have.
     checkpoints: u64,
     pub(crate) reporter: Reporter,
-    /// Portions that are done with.
-    pub(crate) spare: Vec<Portion>,
+    /// The sound of the batches that were taken last.
+    sounds: Vec<Arc<Vec<i16>>>,
+    /// What is done with.
+    pub(crate) spare: Spare,
 }
 
 /// The disk is about to hold everything.
@@ -114,7 +116,8 @@ impl<S: Storage> Keeper<S> {
             checkpoint_after: Duration::ZERO,
             checkpoints: 0,
             reporter,
-            spare: Vec::new(),
+            sounds: Vec::new(),
+            spare: Spare::default(),
         }
     }
 
@@ -151,6 +154,12 @@ impl<S: Storage> Keeper<S> {
         self.give_up(now);
         self.look_after_checkpoint(now, is_awaited);
         self.report();
+        // Where the journal refused, some of it may be needed yet.
+        let sounds = self.sounds.drain(..).filter_map(Arc::into_inner);
+        self.spare.sounds.extend(sounds.map(|mut sound| {
+            sound.clear();
+            sound
+        }));
     }
 
     fn take(&mut self, batch: Batch, now: Duration) {
@@ -167,15 +176,16 @@ impl<S: Storage> Keeper<S> {
                     recording.is_interrupted = true;
                     self.reporter.status.interruptions += 1;
                 }
-                recording.take(&mut portion);
+                recording.take(&mut portion, &batch.sound);
                 touched.push(recording);
             }
             let used = portion.tracks.into_iter().map(|mut track| {
                 track.portion.clear();
                 track.portion
             });
-            self.spare.extend(used);
+            self.spare.portions.extend(used);
         }
+        self.sounds.push(batch.sound);
         self.encode(&mut touched);
         for mut recording in touched {
             if recording.is_over {

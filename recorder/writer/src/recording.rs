@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use media_units::{RateClass, WallClock};
 use recorder::account::{
@@ -15,7 +16,7 @@ use recorder::{GapCause, Metadata};
 use crate::collector::{Change, Packet, RecordingPortion};
 use crate::growing::Growing;
 use crate::report::{Event, RecordingId};
-use crate::sound::{Bench, SoundFile, Voice};
+use crate::sound::{Bench, SoundFile, Voice, Waiting};
 use crate::storage::{Storage, Write};
 use crate::track::{Place, Track};
 use crate::writer::{RecordingStart, TrackStart};
@@ -115,8 +116,8 @@ impl<F> Recording<F> {
         self.next_number - files
     }
 
-    /// Takes what the collector has; its portions come back empty.
-    pub(crate) fn take(&mut self, portion: &mut RecordingPortion) {
+    /// Takes what the collector has, whose sound is in `sound`.
+    pub(crate) fn take(&mut self, portion: &mut RecordingPortion, sound: &Arc<Vec<i16>>) {
         for change in portion.changes.drain(..) {
             match change {
                 Change::Track(start) => self.add_track(*start),
@@ -146,9 +147,9 @@ impl<F> Recording<F> {
             track.class = taken.class.or(track.class);
             match track.place {
                 Place::Sound { file, voice } => {
-                    self.files[file].voices[voice].waiting.take(&mut taken.portion);
+                    self.files[file].voices[voice].waiting.take(&mut taken.portion, sound);
                 }
-                Place::Undecided => track.early.append(&taken.portion),
+                Place::Undecided => track.early.gather(&taken.portion, sound),
                 Place::Packets => {}
             }
         }
@@ -210,6 +211,7 @@ impl<F> Recording<F> {
             return;
         };
         self.place_all();
+        self.files.iter_mut().for_each(|file| file.gather(bench));
         let latest = self.tracks.iter().map(|track| track.end).max().unwrap_or(origin);
         // The ring may have been read in the middle of a tick: others of that period come later.
         let known = if self.is_over { latest } else { latest.saturating_sub(1) };
@@ -274,8 +276,8 @@ impl<F> Recording<F> {
             let rate = self.rate.or(own).unwrap_or(RateClass::Narrow);
             let Some(file) = self.file_for(index, rate) else { continue };
             let track = &mut self.tracks[index];
-            let mut voice = Voice::new(track.channel.unwrap_or_default());
-            voice.waiting.take(&mut std::mem::take(&mut track.early));
+            let waiting = Waiting::early(std::mem::take(&mut track.early));
+            let voice = Voice::new(track.channel.unwrap_or_default(), waiting);
             self.files[file].voices.push(voice);
             track.place = Place::Sound { file, voice: self.files[file].voices.len() - 1 };
             let file = self.files[file].media.name.clone();

@@ -194,7 +194,7 @@ impl Rig {
         if self.keeper.is_ready() && count > 0 {
             self.keeper.turn(self.waiting.drain(..count).collect(), now, &|| is_awaited);
         }
-        self.collector.spare.append(&mut self.keeper.spare);
+        self.collector.spare.append(std::mem::take(&mut self.keeper.spare));
     }
 
     /// So many periods in which each of these taps carries blocks of its own number.

@@ -1,12 +1,14 @@
 //! One file of sound: its tracks on one clock, brought to its rate, side by side, through its
 //! container, and their waveform beside it.
 
+use std::sync::Arc;
+
 use media::resample::{History, Resampler};
 use media_units::RateClass;
 use recorder::account::Kept;
 use recorder::container::{Container, Format, Sound, Unfit};
 use recorder::peaks::Peaks;
-use recorder::portion::{Portion, Run, What};
+use recorder::portion::{Portion, Run, Scattered, What};
 
 use crate::growing::Growing;
 
@@ -19,6 +21,8 @@ pub(crate) struct Bench {
     resampler: Resampler,
     planes: Vec<Vec<i16>>,
     interleaved: Vec<i16>,
+    /// Where tracks are gathered: for each the memory of one before it, which is in the cache.
+    portions: Vec<Portion>,
 }
 
 impl Bench {
@@ -27,6 +31,7 @@ impl Bench {
             resampler: Resampler::new(media_kernels::Kernels::detect()),
             planes: Vec::new(),
             interleaved: Vec::new(),
+            portions: Vec::new(),
         }
     }
 }
@@ -37,27 +42,49 @@ pub(crate) struct Waiting {
     /// Of before the last that came: a period as a rule, which others of its recording did not
     /// have yet.
     rest: Portion,
-    /// What came last, in the memory in which it came: it is not copied.
-    latest: Portion,
+    /// What came last, with the sound of all tracks that it is in.
+    latest: Scattered,
+    sound: Option<Arc<Vec<i16>>>,
 }
 
 impl Waiting {
-    /// Takes what came later. What is given back is to be cleared.
-    pub(crate) fn take(&mut self, later: &mut Portion) {
-        self.rest.append(&self.latest);
+    /// What came before there was a place for it.
+    pub(crate) fn early(rest: Portion) -> Self {
+        Self { rest, ..Self::default() }
+    }
+
+    /// Takes what came later, with the sound that it is in. What is given back is empty.
+    pub(crate) fn take(&mut self, later: &mut Scattered, sound: &Arc<Vec<i16>>) {
+        if let Some(sound) = self.sound.replace(Arc::clone(sound)) {
+            self.rest.gather(&self.latest, &sound);
+        }
         self.latest.clear();
         std::mem::swap(&mut self.latest, later);
     }
 
+    /// Brings all that came together, in memory that is given back by [`Waiting::drop_before`].
+    fn gather(&mut self, bench: &mut Bench) {
+        let mut whole = bench.portions.pop().unwrap_or_default();
+        whole.append(&self.rest);
+        if let Some(sound) = self.sound.take() {
+            whole.gather(&self.latest, &sound);
+        }
+        self.latest.clear();
+        self.rest = whole;
+    }
+
     /// The parts between two periods, each with its samples.
     pub(crate) fn between(&self, from: u64, to: u64) -> impl Iterator<Item = (Run, &[i16])> {
-        self.rest.between(from, to).chain(self.latest.between(from, to))
+        self.rest.between(from, to)
     }
 
     /// Takes away everything before `period`.
-    pub(crate) fn drop_before(&mut self, period: u64) {
+    fn drop_before(&mut self, period: u64, bench: &mut Bench) {
         self.rest.drop_before(period);
-        self.latest.drop_before(period);
+        let little = self.rest.clone();
+        let mut whole = std::mem::replace(&mut self.rest, little);
+        whole.clear();
+        bench.portions.push(whole);
     }
 }
 
@@ -72,9 +99,8 @@ pub(crate) struct Voice {
 }
 
 impl Voice {
-    pub(crate) fn new(channel: u16) -> Self {
-        let history = History::SILENT;
-        Self { channel, waiting: Waiting::default(), history, history_of: RateClass::Narrow }
+    pub(crate) fn new(channel: u16, waiting: Waiting) -> Self {
+        Self { channel, waiting, history: History::SILENT, history_of: RateClass::Narrow }
     }
 
     /// Writes its periods from `from` on over the plane, which is silent.
@@ -142,6 +168,11 @@ impl<F> SoundFile<F> {
         Kept { bytes: self.media.length, periods: self.periods }
     }
 
+    /// Brings together what came of its tracks.
+    pub(crate) fn gather(&mut self, bench: &mut Bench) {
+        self.voices.iter_mut().for_each(|voice| voice.waiting.gather(bench));
+    }
+
     /// Makes it `periods` long, the recording's first being `origin` on the shard's clock: with
     /// what waits, and silence where nothing does.
     pub(crate) fn advance(&mut self, origin: u64, periods: u64, bench: &mut Bench) {
@@ -153,14 +184,14 @@ impl<F> SoundFile<F> {
         }
         self.media.append(|out| self.container.flush(out));
         for voice in &mut self.voices {
-            voice.waiting.drop_before(origin + periods);
+            voice.waiting.drop_before(origin + periods, bench);
         }
     }
 
     /// A long silence (of who joins late) is a hole in the file; the last piece of a flush never
     /// is, so that the file is always as long as what is kept of it.
     fn encode(&mut self, from: u64, periods: u64, is_last: bool, bench: &mut Bench) {
-        let Bench { resampler, planes, interleaved } = bench;
+        let Bench { resampler, planes, interleaved, .. } = bench;
         let samples = periods as usize * self.rate.block_samples();
         let channels = usize::from(self.channels);
         planes.resize_with(channels, Vec::new);

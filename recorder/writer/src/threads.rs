@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use engine_control::TapReader;
-use recorder::portion::Portion;
 
-use crate::collector::{Ask, Batch, Collector};
+use crate::collector::{Ask, Batch, Collector, Spare};
 use crate::keeper::{Keeper, RETRY_AFTER};
 use crate::report::{Event, Reporter, Status};
 use crate::storage::Storage;
@@ -32,7 +31,7 @@ pub(crate) struct Counts {
 /// What comes back from the keeper.
 pub(crate) struct Returned {
     /// Memory that it is done with.
-    pub(crate) spare: Receiver<Portion>,
+    pub(crate) spare: Receiver<Spare>,
     /// Octets that are before it.
     pub(crate) queued: Arc<AtomicUsize>,
     /// What it has told last.
@@ -117,7 +116,7 @@ impl CollectorThread {
     }
 
     fn hand_over(&mut self, room: usize, now: Duration) {
-        self.collector.spare.extend(self.returned.spare.try_iter());
+        self.returned.spare.try_iter().for_each(|spare| self.collector.spare.append(spare));
         let keeper = *self.returned.status.lock().unwrap_or_else(PoisonError::into_inner);
         let batch = self.collector.hand_over(room, &keeper, now);
         for (recording, kind) in self.collector.late.drain(..) {
@@ -138,7 +137,7 @@ impl CollectorThread {
 /// Writes the files.
 pub(crate) struct KeeperThread {
     pub(crate) batches: Receiver<Batch>,
-    pub(crate) returned: Sender<Portion>,
+    pub(crate) returned: Sender<Spare>,
     pub(crate) queued: Arc<AtomicUsize>,
 }
 
@@ -184,10 +183,8 @@ impl KeeperThread {
             let is_awaited = || self.queued.load(Ordering::Relaxed) > bytes;
             keeper.turn(batches, started.elapsed(), &is_awaited);
             self.queued.fetch_sub(bytes, Ordering::Relaxed);
-            for portion in keeper.spare.drain(..) {
-                // Where the collector is gone, its memory is needed no more.
-                let _ = self.returned.send(portion);
-            }
+            // Where the collector is gone, its memory is needed no more.
+            let _ = self.returned.send(std::mem::take(&mut keeper.spare));
         }
         keeper.stop();
     }

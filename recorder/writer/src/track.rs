@@ -127,11 +127,13 @@ fn gaps<'a>(
 
 #[cfg(test)]
 mod tests {
+    use recorder::portion::Scattered;
+
     use super::*;
 
     #[test]
     fn holes_concealment_and_silence_with_a_cause_are_gaps() {
-        let mut portion = Portion::default();
+        let (mut scattered, mut sound) = (Scattered::default(), Vec::new());
         let spoken = |concealed| What::Sound { class: RateClass::Narrow, concealed };
         let muted = What::Silence(Some(GapCause::Muted));
         for (period, what) in [
@@ -142,8 +144,10 @@ mod tests {
             (15, What::Silence(None)),
         ] {
             let samples: &[i16] = if matches!(what, What::Sound { .. }) { &[1; 160] } else { &[] };
-            portion.push(period, what, samples).unwrap();
+            scattered.push(period, what, samples, &mut sound).unwrap();
         }
+        let mut portion = Portion::default();
+        portion.gather(&scattered, &sound);
         let expected = [
             (9, 1, GapCause::Overrun),
             (11, 1, GapCause::Overrun),
