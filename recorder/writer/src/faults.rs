@@ -3,12 +3,13 @@
 
 use std::io::ErrorKind;
 
+use proptest::prelude::*;
 use recorder::GapCause;
 use recorder::account::Layout;
 use recorder::container::Format;
 
 use crate::report::{Event, RecordingId};
-use crate::rig::{Rig, block_of, metadata_of, restart, samples_of};
+use crate::rig::{FLUSH_PERIODS, Rig, block_of, metadata_of, restart, samples_of};
 use crate::testing::Memory;
 
 fn said(periods: std::ops::Range<u64>) -> Vec<i16> {
@@ -264,4 +265,82 @@ fn what_is_written_is_few_large_writes() {
     let status = rig.keeper.reporter.status;
     assert!(rig.memory.writes() <= 20 * 42 + 40, "{} writes", rig.memory.writes());
     assert!(status.syncs <= 60, "{} syncs", status.syncs);
+}
+
+/// Recordings of which each flush has more than one commit holds: the sound of the first goes into
+/// their files before the journal has the last.
+const MANY: u32 = 70;
+
+fn sides(number: u32) -> [u32; 2] {
+    [2 * number + 1, 2 * number + 2]
+}
+
+/// All of them in the third flush, of which the disk takes so many writes.
+fn many(writes: u64) -> (Rig, Vec<RecordingId>, Vec<u32>) {
+    let mut rig = Rig::on(Memory::default(), |config| config.segment_bytes = 4 << 20);
+    let mut begin = |number| {
+        let recording = rig.begin(Layout::Stereo, Format::Wav);
+        for tap in sides(number) {
+            rig.track(recording, tap);
+        }
+        recording
+    };
+    let recordings = (0..MANY).map(&mut begin).collect();
+    let taps: Vec<u32> = (0..MANY).flat_map(sides).collect();
+    rig.speak(&taps, 2 * FLUSH_PERIODS);
+    rig.memory.refuse_after(Some(writes));
+    rig.speak(&taps, FLUSH_PERIODS);
+    (rig, recordings, taps)
+}
+
+/// Each file has what was said in so many periods at least, and nothing else.
+fn check_many(memory: &Memory, periods: u64) {
+    for number in 0..MANY {
+        let found = samples_of(memory, &format!("day/r{}.wav", number + 1)).1;
+        let kept = found.len() as u64 / 320;
+        assert!(kept >= periods, "{kept} of {periods} in file {number}");
+        let said = |period| {
+            let [left, right] = sides(number).map(|tap| block_of(tap, period));
+            left.into_iter().zip(right).flat_map(|(left, right)| [left, right])
+        };
+        assert!(found.into_iter().eq((1000..1000 + kept).flat_map(said)), "file {number}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn power_lost_in_the_middle_of_a_flush_costs_that_flush_at_most(
+        writes in 0_u64..80, seed in any::<u64>()
+    ) {
+        let (rig, ..) = many(writes);
+        let mut random = seed | 1;
+        let memory = rig.memory.after_power_loss(|| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random >> 63 == 1
+        });
+        prop_assert_eq!(restart(&memory).len(), MANY as usize);
+        check_many(&memory, 2 * FLUSH_PERIODS - 1);
+    }
+
+    #[test]
+    fn a_journal_that_fails_after_sound_is_in_its_files_is_told_it_again(writes in 0_u64..80) {
+        let (mut rig, recordings, taps) = many(writes);
+        rig.memory.refuse_after(None);
+        rig.speak(&taps, 2 * FLUSH_PERIODS);
+        let killed = rig.memory.after_kill();
+        prop_assert_eq!(restart(&killed).len(), MANY as usize);
+        // The ring is read every second period.
+        check_many(&killed, 5 * FLUSH_PERIODS - 2);
+        for (number, recording) in recordings.into_iter().enumerate() {
+            for tap in sides(number as u32) {
+                rig.end_tap(tap);
+            }
+            rig.end(recording);
+        }
+        (0..3 * FLUSH_PERIODS).for_each(|_| rig.pass());
+        check_many(&rig.memory, 5 * FLUSH_PERIODS);
+        prop_assert_eq!(rig.memory.visible().len(), 3 * MANY as usize);
+    }
 }

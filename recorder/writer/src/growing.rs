@@ -17,6 +17,8 @@ pub(crate) struct Patch {
     pieces: Vec<Piece>,
     /// How many of the bytes the journal knows.
     told: usize,
+    /// How many of them the file has.
+    written: usize,
 }
 
 /// Bytes in a row.
@@ -67,14 +69,20 @@ impl Patch {
         self.between(self.told, self.bytes.len())
     }
 
-    /// What the journal knows.
+    /// What the journal knows, and the file does not have.
     fn told(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        self.between(0, self.told)
+        self.between(self.written, self.told)
     }
 
-    /// Forgets what the journal knows, and says how much that was.
+    /// What the file does not have.
+    fn unwritten(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.between(self.written, self.bytes.len())
+    }
+
+    /// Forgets what the journal knows, for the file has it, and says how much that was.
     fn forget_told(&mut self) -> usize {
         let told = std::mem::take(&mut self.told);
+        self.written = self.written.saturating_sub(told);
         if told == self.bytes.len() {
             self.bytes.clear();
             self.pieces.clear();
@@ -185,7 +193,7 @@ impl<F> Growing<F> {
 
     /// Octets in memory that the file does not have yet.
     pub(crate) fn waiting(&self) -> usize {
-        self.patch.bytes.len()
+        self.patch.bytes.len() - self.patch.written
     }
 
     /// Tells the journal what is new. The segment's number says whether it knows the name.
@@ -242,11 +250,28 @@ impl<F> Growing<F> {
         })
     }
 
+    /// What can be written before it is certain that the disk holds the journal: what is appended,
+    /// where the file is open.
+    pub(crate) fn early_writes(&self) -> impl Iterator<Item = Write<'_, F>> {
+        let file = self.file.as_ref();
+        file.into_iter().flat_map(|file| {
+            self.patch.unwritten().map(move |(offset, bytes)| Write { file, offset, bytes })
+        })
+    }
+
+    /// All early writes were performed.
+    pub(crate) fn were_written_early(&mut self) {
+        if self.file.is_some() {
+            self.patch.written = self.patch.bytes.len();
+        }
+    }
+
     /// All writes were performed; or one was refused, and all are to be repeated on a file that
     /// is opened anew. Returns how many octets were written.
     pub(crate) fn were_written(&mut self, taken: bool) -> usize {
         if !taken {
             self.file = None;
+            self.patch.written = 0;
         }
         if self.file.is_none() {
             return 0;
@@ -257,7 +282,7 @@ impl<F> Growing<F> {
 
     /// Whether everything is in the file, as far as the journal has it.
     pub(crate) fn is_written(&self) -> bool {
-        !self.is_head_journaled && self.patch.told == 0
+        !self.is_head_journaled && self.patch.told <= self.patch.written
     }
 
     /// Closes the file until there is more to be written.

@@ -120,7 +120,7 @@ impl<F> Journal<F> {
         &mut self,
         storage: &mut S,
         now: Duration,
-        mut fill: impl FnMut(u64, &mut Commit<'_>) -> bool,
+        mut fill: impl FnMut(&mut S, u64, &mut Commit<'_>) -> bool,
     ) -> io::Result<()> {
         let written = self.write_commits(storage, now, &mut fill).and_then(|()| self.sync(storage));
         if written.is_err() {
@@ -135,7 +135,7 @@ impl<F> Journal<F> {
         &mut self,
         storage: &mut S,
         now: Duration,
-        fill: &mut impl FnMut(u64, &mut Commit<'_>) -> bool,
+        fill: &mut impl FnMut(&mut S, u64, &mut Commit<'_>) -> bool,
     ) -> io::Result<()> {
         loop {
             let segment = self.open(storage, now)?;
@@ -143,7 +143,7 @@ impl<F> Journal<F> {
             let mut commit = Commit::begin(&mut self.buffer);
             let mut goes_on = true;
             while goes_on && commit.len() < COMMIT_BYTES {
-                goes_on = fill(segment, &mut commit);
+                goes_on = fill(storage, segment, &mut commit);
             }
             if commit.is_empty() {
                 return Ok(());
@@ -235,7 +235,7 @@ impl<F> Journal<F> {
         self.retire();
         let mut is_told = false;
         let since = self.since;
-        self.write(storage, now, |_, commit| {
+        self.write(storage, now, |_, _, commit| {
             if !is_told {
                 commit.add(void);
             }

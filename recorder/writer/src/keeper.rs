@@ -1,9 +1,12 @@
 //! The keeper makes files of what the collector gathered: encodes it, tells the journal, writes
 //! the files, and goes on where a disk refuses.
 //!
-//! The order is always the same: what is new is encoded; the journal gets it and the disk holds
-//! it; then the files get it, without waiting for the disk. Now and then the disk is asked to hold
-//! everything, and the journal's older segments go away.
+//! The order is always the same: what is new is encoded, the journal gets it, then the files get it,
+//! without waiting for the disk. This is done for as many recordings as a commit of the journal
+//! takes, then for the next, so that what was encoded is in the cache until it is written. Until the
+//! disk holds the journal, the files get sound only: what they have of it counts as far as the
+//! account says, which gets nothing before. Now and then the disk is asked to hold everything, and
+//! the journal's older segments go away.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -140,7 +143,7 @@ impl<S: Storage> Keeper<S> {
             self.reporter.status.taken += 1;
             self.take(batch, now);
         }
-        match self.tell_journal(now) {
+        match self.tell_journal(now, is_awaited) {
             Ok(()) => {
                 self.refusal = None;
                 self.write_files(false, is_awaited);
@@ -229,15 +232,24 @@ impl<S: Storage> Keeper<S> {
         }
     }
 
-    /// Makes the journal hold everything new.
-    fn tell_journal(&mut self, now: Duration) -> io::Result<()> {
+    /// Makes the journal hold everything new. Sound is written into the files as soon as the journal
+    /// has it, while it is in the cache; but where something more urgent waits.
+    fn tell_journal(&mut self, now: Duration, is_awaited: &dyn Fn() -> bool) -> io::Result<()> {
         let Self { recordings, finishing, storage, journal, bench, .. } = self;
         let mut fresh: Vec<_> = all(recordings, finishing)
             .filter_map(|one| (one.is_due || one.is_fresh()).then_some(one))
             .collect();
-        let mut next = fresh.iter_mut();
-        journal.write(storage, now, |segment, commit| {
-            let Some(recording) = next.next() else { return false };
+        // Those before `next` were told, those before `written` in commits that were written.
+        let (mut written, mut next) = (0, 0);
+        journal.write(storage, now, |storage, segment, commit| {
+            if commit.is_empty() {
+                if !is_awaited() {
+                    write_early(&mut fresh[written..next], storage);
+                }
+                written = next;
+            }
+            let Some(recording) = fresh.get_mut(next) else { return false };
+            next += 1;
             if std::mem::take(&mut recording.is_due) {
                 recording.advance(bench);
             }
@@ -310,7 +322,7 @@ impl<S: Storage> Keeper<S> {
         let recording = &mut self.undurable[index];
         let mut is_told = false;
         // Where the journal refuses, the next checkpoint makes it as certain.
-        let _ = self.journal.write(&mut self.storage, Duration::ZERO, |segment, commit| {
+        let _ = self.journal.write(&mut self.storage, Duration::ZERO, |_, segment, commit| {
             if !is_told {
                 recording.tell_removal(segment, commit);
             }
@@ -342,7 +354,7 @@ impl<S: Storage> Keeper<S> {
         if self.refusal.is_none() {
             let recordings = self.recordings.values_mut();
             recordings.for_each(Recording::refresh_heads);
-            if self.tell_journal(now).is_err() {
+            if self.tell_journal(now, is_awaited).is_err() {
                 return;
             }
         }
@@ -419,6 +431,29 @@ fn all<'a, F>(
     finishing: &'a mut [Finishing<F>],
 ) -> impl Iterator<Item = &'a mut Recording<F>> {
     recordings.values_mut().chain(finishing.iter_mut().map(|one| &mut one.recording))
+}
+
+/// Writes the sound of these recordings, while it is in the cache. What is refused is tried again once
+/// the journal is certain.
+fn write_early<S: Storage>(group: &mut [&mut Recording<S::File>], storage: &mut S) {
+    let mut writes = Vec::new();
+    let mut counts = Vec::with_capacity(group.len());
+    for recording in &*group {
+        let before = writes.len();
+        writes.extend(recording.early_writes());
+        counts.push(writes.len() - before);
+    }
+    let mut outcomes = Vec::with_capacity(writes.len());
+    storage.write(&writes, &mut outcomes);
+    drop(writes);
+    let mut outcomes = outcomes.into_iter();
+    for (recording, count) in group.iter_mut().zip(counts) {
+        // All of them are to be taken from the list, whatever the first says.
+        let refused = outcomes.by_ref().take(count).filter(Result::is_err).count();
+        if count > 0 && refused == 0 {
+            recording.were_written_early();
+        }
+    }
 }
 
 /// Writes files of these recordings: the sound, or all.

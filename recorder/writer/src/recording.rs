@@ -464,6 +464,18 @@ impl<F> Recording<F> {
         all.flat_map(Growing::writes)
     }
 
+    /// What of the sound can be written before it is certain that the disk holds the journal.
+    pub(crate) fn early_writes(&self) -> impl Iterator<Item = Write<'_, F>> {
+        let can_be = !self.is_over && !self.is_interrupted;
+        let files = self.files.iter().filter(move |_| can_be);
+        files.flat_map(|file| file.media.early_writes())
+    }
+
+    /// All early writes were performed.
+    pub(crate) fn were_written_early(&mut self) {
+        self.files.iter_mut().for_each(|file| file.media.were_written_early());
+    }
+
     /// All writes were performed, or one of them was refused. Returns how many octets were
     /// written. Files that are seldom written are closed.
     pub(crate) fn were_written(&mut self, taken: bool) -> usize {

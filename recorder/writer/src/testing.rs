@@ -54,6 +54,8 @@ struct Inner {
     refusal: Option<io::ErrorKind>,
     /// Octets that all files may have together.
     room: Option<u64>,
+    /// Writes that are taken before everything is refused.
+    writes_left: Option<u64>,
     sync_all: Option<io::Result<()>>,
     /// The next sync of everything fails, and loses what it should have held.
     loses_next_sync: bool,
@@ -74,6 +76,11 @@ impl Memory {
     /// Refuses everything that changes something from now on, or no longer.
     pub(crate) fn refuse(&self, kind: Option<io::ErrorKind>) {
         self.inner().refusal = kind;
+    }
+
+    /// Refuses everything that changes something after so many writes, or no longer.
+    pub(crate) fn refuse_after(&self, writes: Option<u64>) {
+        self.inner().writes_left = writes;
     }
 
     /// Is full when all files together are that long, or never.
@@ -158,12 +165,14 @@ impl Inner {
     }
 
     fn check(&self) -> io::Result<()> {
-        self.refusal.map_or(Ok(()), |kind| Err(kind.into()))
+        let ended = (self.writes_left == Some(0)).then_some(io::ErrorKind::Other);
+        self.refusal.or(ended).map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     fn write(&mut self, number: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.check()?;
         self.writes += 1;
+        self.writes_left = self.writes_left.map(|left| left - 1);
         let length = self.contents[&number].bytes.len() as u64;
         let more = (offset + bytes.len() as u64).saturating_sub(length);
         if self.room.is_some_and(|room| more > 0 && self.used() + more > room) {
