@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use engine::flight::{FlightSink, Kept, flight_ring};
-use engine::{Datagram, Decision, Equipment, Output, Port, Shard, exchange};
+use engine::{Datagram, Decision, Luggage, Output, Port, Shard, exchange};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen, SlotPool,
     SpreadId, TapId, TapPoint, TapReader, TelephoneEvent,
@@ -116,7 +116,7 @@ impl Output for Wire {
 
     fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
 
-    fn retire(&mut self, _equipment: Box<Equipment>) {}
+    fn retire(&mut self, _luggage: Luggage) {}
 
     fn decided(&mut self, slot: u32, decision: Decision) {
         if let Some((sink, _)) = &mut self.flight {
@@ -340,8 +340,8 @@ impl Side {
         let session = self.sessions.take_session().expect("as many as phones");
         let phone = Phone::new(session.slot(), encoding, talks);
         let open = phone.open(session, route);
-        let equipment = Equipment::beside(&open, &self.limits);
-        self.shard.command(open, equipment, Instant::START, wire);
+        let luggage = Luggage::beside(&open, &self.limits);
+        self.shard.command(open, luggage, Instant::START, wire);
         self.phones.push(phone);
     }
 

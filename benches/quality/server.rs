@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use engine::{Datagram, Equipment, Output, Port, Shard};
+use engine::{Datagram, Luggage, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey, SessionOpen,
     SessionReport,
@@ -95,8 +95,8 @@ fn limits() -> Limits {
 fn open_room(shard: &mut Shard, ear: &mut Ear, talker: Encoding, listener: Encoding) {
     let room = RoomKey::new(0, 0, 1);
     let mut command = |command| {
-        let equipment = Equipment::beside(&command, &limits());
-        shard.command(command, equipment, Instant::START, ear);
+        let luggage = Luggage::beside(&command, &limits());
+        shard.command(command, luggage, Instant::START, ear);
     };
     command(Command::OpenRoom { room, sound: RoomSound::DEFAULT });
     for slot in 0..MEMBERS {
@@ -198,7 +198,7 @@ impl Output for Ear {
 
     fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
 
-    fn retire(&mut self, _equipment: Box<Equipment>) {}
+    fn retire(&mut self, _luggage: Luggage) {}
 
     fn event(&mut self, event: Event) {
         match event {

@@ -6,6 +6,7 @@ use engine_control::{
 use media_units::{Gain, Instant, RoomSound};
 use mixer::Source;
 
+use crate::luggage::Luggage;
 use crate::session::Session;
 use crate::shard::{Room, Shard};
 use crate::spread::phase_of;
@@ -13,20 +14,20 @@ use crate::tick::Run;
 use crate::{Equipment, Output};
 
 impl Shard {
-    /// Applies one command, with the equipment that belongs to it ([`Equipment::beside`]). Call it
+    /// Applies one command, with the luggage that belongs to it ([`Luggage::beside`]). Call it
     /// at the start of a tick, before the sockets are read.
     pub fn command(
         &mut self,
         command: Command,
-        equipment: Option<Box<Equipment>>,
+        luggage: Option<Luggage>,
         now: Instant,
         output: &mut impl Output,
     ) {
         match self.check(&command) {
-            Ok(()) => self.apply(command, equipment, now, output),
+            Ok(()) => self.apply(command, luggage, now, output),
             Err(refusal) => {
-                if let Some(equipment) = equipment {
-                    output.retire(equipment);
+                if let Some(luggage) = luggage {
+                    output.retire(luggage);
                 }
                 output.event(Event::Refused { command, refusal });
             }
@@ -52,6 +53,8 @@ impl Shard {
                 let present = self.session(*session)?.route;
                 if present == *route { Ok(()) } else { self.check_route(session.slot(), *route) }
             }
+            Command::SendAway { session } => self.check_send_away(*session),
+            Command::TakeIn { session } => self.check_vacant_session(*session),
             Command::OpenRoom { room, .. } => self.check_vacant_room(*room),
             Command::OpenPart { room, spread, .. } => {
                 let is_vacant = self.spread.is_vacant(*spread);
@@ -69,17 +72,19 @@ impl Shard {
     fn apply(
         &mut self,
         command: Command,
-        equipment: Option<Box<Equipment>>,
+        luggage: Option<Luggage>,
         now: Instant,
         output: &mut impl Output,
     ) {
         match command {
             Command::OpenSession { session, open } => {
+                let equipment = luggage.and_then(Luggage::equipment);
                 self.open_session(session, &open, equipment, now, output);
                 output.event(Event::SessionOpened { session, open });
             }
             Command::UpdateSession { session, media } => {
                 self.abdicate(session.slot());
+                let equipment = luggage.and_then(Luggage::equipment);
                 let Run { sessions, mut moment, .. } = self.run(now, output);
                 sessions[session.slot() as usize].update(&media, equipment, &mut moment);
                 self.work_on_sound(session.slot());
@@ -104,6 +109,16 @@ impl Shard {
                 self.sessions[session.slot() as usize].prompt(Some(prompt), output);
             }
             Command::CloseSession { session } => self.close_session(session, now, output),
+            Command::SendAway { session } => {
+                if let Some(nobody) = luggage.and_then(Luggage::traveller) {
+                    self.send_away(session, nobody);
+                }
+            }
+            Command::TakeIn { session } => {
+                if let Some(traveller) = luggage.and_then(Luggage::traveller) {
+                    self.take_in(session, traveller, now, output);
+                }
+            }
             Command::OpenRoom { room, sound } => {
                 self.open_room(room, sound, self.roster.least_loaded(), None);
             }
@@ -172,23 +187,34 @@ impl Shard {
     ) {
         self.forgo_mix(slot, now, output);
         self.leave(slot);
-        let current = self.clock.phase();
-        let period = self.clock.period();
         let phase = match route {
             Route::Room(room) => self.rooms[room.slot() as usize].phase,
             _ => self.sessions[slot as usize].phase,
         };
-        if phase < current && self.sessions[slot as usize].next_turn <= period {
-            self.run(now, output).alone(slot);
-        }
+        self.keep_up(slot, phase, now, output);
         let session = &mut self.sessions[slot as usize];
         session.route = route;
         session.phase = phase;
         self.enter(slot);
     }
 
+    /// A session is to have its turns in this phase: where that one's turn has passed in this period
+    /// and its own has not, it has its turn alone, now.
+    pub(crate) fn keep_up(
+        &mut self,
+        slot: u32,
+        phase: u8,
+        now: Instant,
+        output: &mut impl Output,
+    ) {
+        let (current, period) = (self.clock.phase(), self.clock.period());
+        if phase < current && self.sessions[slot as usize].next_turn <= period {
+            self.run(now, output).alone(slot);
+        }
+    }
+
     /// A session that waits for the mix of a room that is spread goes on without it.
-    fn forgo_mix(&mut self, slot: u32, now: Instant, output: &mut impl Output) {
+    pub(crate) fn forgo_mix(&mut self, slot: u32, now: Instant, output: &mut impl Output) {
         let session = &self.sessions[slot as usize];
         let room = session.awaits_mix.then(|| &self.rooms[session.room() as usize]);
         if let Some(spread) = room.and_then(|room| room.spread) {
@@ -198,7 +224,7 @@ impl Shard {
     }
 
     /// Enters a session into the plan of its phase.
-    fn enter(&mut self, slot: u32) {
+    pub(crate) fn enter(&mut self, slot: u32) {
         self.work_on_sound(slot);
         let session = &mut self.sessions[slot as usize];
         session.has_gain = self.sources[slot as usize].has_gain();
@@ -213,7 +239,7 @@ impl Shard {
     }
 
     /// Takes a session out of the plan of its phase.
-    fn leave(&mut self, slot: u32) {
+    pub(crate) fn leave(&mut self, slot: u32) {
         self.abdicate(slot);
         if let Route::Monitor(point) = self.sessions[slot as usize].route {
             self.end_monitoring(slot, point);

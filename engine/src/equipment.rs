@@ -1,7 +1,7 @@
 //! What a session needs where it does not speak plain G.711: built outside the shard, donated with
 //! the command that opens or changes the session, and sent home to be dropped outside.
 
-use engine_control::{Command, Limits, RemoteMedia};
+use engine_control::{Limits, RemoteMedia};
 use media::codec::Decoder;
 use media::playout::{Memory, PlayoutLimits};
 use media::resample::History;
@@ -22,18 +22,9 @@ pub struct Equipment {
 }
 
 impl Equipment {
-    /// What must be donated beside a command, if anything.
-    pub fn beside(command: &Command, limits: &Limits) -> Option<Box<Self>> {
-        match command {
-            Command::OpenSession { open, .. } => Self::for_media(&open.media, limits),
-            Command::UpdateSession { media, .. } => Self::for_media(media, limits),
-            _ => None,
-        }
-    }
-
     /// What a session with this media needs. `None` for plain G.711 in packets of 20 ms, which
     /// needs nothing but its slot. Allocates.
-    fn for_media(media: &RemoteMedia, limits: &Limits) -> Option<Box<Self>> {
+    pub(crate) fn for_media(media: &RemoteMedia, limits: &Limits) -> Option<Box<Self>> {
         let is_plain = media.encoding.law().is_some() && is_plain(&media.parameters);
         (!is_plain).then(|| {
             Box::new(Self {

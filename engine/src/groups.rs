@@ -81,6 +81,11 @@ pub(crate) enum Sharing {
 impl Sharing {
     /// Who just came.
     pub(crate) const NEW: Self = Self::Alone(0);
+
+    /// Who comes in the middle of what it is sent, and is to notice nothing.
+    pub(crate) const fn alone_from(period: PeriodIndex) -> Self {
+        Self::Alone(period + ALONE_PERIODS)
+    }
 }
 
 /// The groups of one room: who leads each.
@@ -149,7 +154,7 @@ impl Groups {
         period: PeriodIndex,
     ) {
         self.leave(sessions, slot, others);
-        sessions[slot as usize].sharing = Sharing::Alone(period + ALONE_PERIODS);
+        sessions[slot as usize].sharing = Sharing::alone_from(period);
     }
 
     /// Takes a listener out of its group, with a copy of the group's state. If it led, the first

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use engine_control::Event;
 use media_units::Arrival;
 
-use crate::{Decision, Equipment};
+use crate::{Decision, Luggage};
 
 /// Which socket of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,9 +42,9 @@ pub trait Output {
     /// strangers. `None`: any source is to be let in again (before a re-latch, or after close).
     fn latch(&mut self, slot: u32, port: Port, source: Option<SocketAddr>);
 
-    /// Equipment that nobody needs any more: it goes home with the next fact, which is about its
+    /// Memory that nobody needs any more here: it goes home with the next fact, which is about its
     /// session.
-    fn retire(&mut self, equipment: Box<Equipment>);
+    fn retire(&mut self, luggage: Luggage);
 
     /// What was decided about a session, for whoever keeps a record of it.
     fn decided(&mut self, slot: u32, decision: Decision) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use engine_control::ShardReport;
 use media::playout::PlayoutReport;
 use media::quality::emodel::{Impairment, Path, look_ahead};
 use media::quality::losses::{GAP_MINIMUM, as_256th};
@@ -70,6 +71,11 @@ impl Quality {
     }
 }
 
+/// Ticks that made their second a bad one.
+pub(crate) fn late_ticks(totals: &ShardReport) -> u32 {
+    totals.lateness.later_than(LATE_TICK_US) as u32
+}
+
 impl Session {
     /// A second is over: was it a good one?
     pub(crate) fn judge_second<O>(&mut self, moment: &mut Moment<'_, O>) {
@@ -93,6 +99,11 @@ impl Session {
         }
     }
 
+    /// It leaves a shard, or has come to one: late ticks are those of the shard that it is on.
+    pub(crate) fn shift_late_ticks(&mut self, by: u32) {
+        self.record.quality.account.shift_late_ticks(by);
+    }
+
     /// What seconds are judged by.
     pub(crate) fn counters<O>(&self, moment: &Moment<'_, O>) -> Counters {
         Counters {
@@ -100,7 +111,7 @@ impl Session {
             received: self.reception.packets() as u32,
             lost: self.reception.missing() as u32,
             late: self.reception.discarded() as u32,
-            late_ticks: moment.totals.lateness.later_than(LATE_TICK_US) as u32,
+            late_ticks: late_ticks(moment.totals),
         }
     }
 

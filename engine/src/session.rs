@@ -27,6 +27,7 @@ use mixer::{Format, Part};
 use crate::equipment::{Equipment, playout_limits};
 use crate::groups::Sharing;
 use crate::latch::Latch;
+use crate::luggage::Luggage;
 use crate::moment::Moment;
 use crate::mute::Fade;
 use crate::quality::{Quality, SECOND};
@@ -277,7 +278,7 @@ impl Session {
         };
         let superfluous = if is_same { equipment } else { self.equip(equipment) };
         if let Some(equipment) = superfluous {
-            moment.output.retire(equipment);
+            moment.output.retire(Luggage::Equipment(equipment));
         }
         if before.rtcp != media.rtcp {
             self.record.rtcp_source = None;
@@ -317,7 +318,7 @@ impl Session {
         }
         moment.output.latch(self.slot(), Port::Rtp, None);
         if let Some(equipment) = self.equip(None) {
-            moment.output.retire(equipment);
+            moment.output.retire(Luggage::Equipment(equipment));
         }
         self.prompt(None, moment.output);
         self.is_open = false;

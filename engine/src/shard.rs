@@ -18,6 +18,7 @@ use crate::groups::{Encoded, Groups};
 use crate::load::Load;
 use crate::moment::{Moment, Rules};
 use crate::monitor::Monitors;
+use crate::passage::Departures;
 use crate::roster::Roster;
 use crate::session::Session;
 use crate::spread::{Exchange, Spread};
@@ -51,6 +52,7 @@ pub struct Shard {
     pub(crate) taps: Taps,
     pub(crate) monitors: Monitors,
     pub(crate) roster: Roster,
+    pub(crate) departures: Departures,
     pub(crate) rooms: Vec<Room>,
     pub(crate) sessions: Vec<Session>,
     pub(crate) sources: Vec<Source>,
@@ -136,6 +138,7 @@ impl Shard {
             taps: Taps::new(limits),
             monitors: Monitors::new(limits),
             roster: Roster::new(limits.sessions_max, limits.rooms_max),
+            departures: Departures::new(),
             rooms: (0..limits.rooms_max).map(|slot| Room::vacant(index, slot)).collect(),
             sessions: (0..limits.sessions_max)
                 .map(|slot| Session::vacant(index, slot, limits))
@@ -197,6 +200,7 @@ impl Shard {
             + Taps::memory_bytes(limits)
             + Monitors::memory_bytes(limits)
             + Roster::memory_bytes(limits.sessions_max, limits.rooms_max)
+            + Departures::memory_bytes()
             + limits.rooms_max as usize * size_of::<Room>()
             + limits.sessions_max as usize
                 * (Session::memory_bytes(limits) + size_of::<Source>() + 1)
@@ -293,6 +297,7 @@ impl Shard {
         }
         let Some(&group) = self.roster.phase(phase).groups().get(self.groups_run) else {
             self.stretch_from[phase as usize] = self.bench.scratch.next_stretch();
+            self.let_go(now, output);
             self.clock.advance();
             return false;
         };

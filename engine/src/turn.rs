@@ -37,18 +37,19 @@ impl Session {
     pub(crate) fn begin_turn<O>(&mut self, moment: &mut Moment<'_, O>) {
         self.rests = moment.period < self.next_turn;
         self.said = Said::Rested;
-        self.next_turn = moment.period + 1;
+        // It may have come from a shard that is further by now.
+        self.next_turn = self.next_turn.max(moment.period + 1);
         if moment.left_out > 0 && !self.rests {
-            self.leave_out(moment);
+            self.leave_out(moment.left_out, moment);
         }
     }
 
-    /// There were periods without a turn, for want of time. Sound that came for them passes, but for
+    /// There were so many periods without a turn, for want of time. Sound that came for them passes, but for
     /// the last that came, which is for this one.
-    fn leave_out<O>(&mut self, moment: &mut Moment<'_, O>) {
-        self.pause();
+    pub(crate) fn leave_out<O>(&mut self, periods: PeriodIndex, moment: &mut Moment<'_, O>) {
+        self.send.pause();
         let more = self.playout.periods_there().saturating_sub(1);
-        for _ in 0..moment.left_out.min(more) {
+        for _ in 0..periods.min(more) {
             self.skip(moment);
         }
     }

@@ -6,7 +6,7 @@ mod rig;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use engine::{Datagram, Equipment, Output, Port, Shard, exchange};
+use engine::{Datagram, Luggage, Output, Port, Shard, exchange};
 use engine_control::{
     Command, Event, Limits, Prompt, RemoteMedia, Renditions, RoomKey, Route, SessionKey,
     SessionOpen, SessionReport, ShardReport, SpreadId, TapContent, TapId, TapItem, TapPoint,
@@ -35,7 +35,7 @@ impl Output for Taken {
 
     fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
 
-    fn retire(&mut self, _equipment: Box<Equipment>) {}
+    fn retire(&mut self, _luggage: Luggage) {}
 
     fn event(&mut self, event: Event) {
         assert!(self.events.len() < self.events.capacity(), "no more than expected");
@@ -305,8 +305,8 @@ fn run_all_formats(sound: RoomSound, members: u32, is_tapped: bool, is_spread: b
     }
     let sounds: Vec<_> = Encoding::ALL.iter().map(|&encoding| frames(encoding)).collect();
     let mut obey = |command| {
-        let equipment = Equipment::beside(&command, &limits);
-        shard.command(command, equipment, now, &mut taken);
+        let luggage = Luggage::beside(&command, &limits);
+        shard.command(command, luggage, now, &mut taken);
     };
     for (slot, &encoding) in (0..).zip(&Encoding::ALL) {
         let room = RoomKey::new(0, slot / members, 1);

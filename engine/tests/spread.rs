@@ -3,7 +3,7 @@
 #[path = "rig/conference.rs"]
 mod conference;
 
-use engine::{Datagram, Equipment, Output, Port, Shard, exchange};
+use engine::{Datagram, Luggage, Output, Port, Shard, exchange};
 use engine_control::{
     Command, Event, Limits, Refusal, RoomKey, SessionKey, ShardReport, SpreadId, TapContent, TapId,
     TapItem, TapPoint, TapReader,
@@ -42,7 +42,7 @@ impl Output for Taken {
 
     fn latch(&mut self, _: u32, _: Port, _: Option<std::net::SocketAddr>) {}
 
-    fn retire(&mut self, _: Box<Equipment>) {}
+    fn retire(&mut self, _: Luggage) {}
 
     fn event(&mut self, event: Event) {
         match event {
@@ -100,9 +100,9 @@ impl Hall {
     }
 
     fn command(&mut self, shard: usize, command: Command) {
-        let equipment = Equipment::beside(&command, &self.limits);
+        let luggage = Luggage::beside(&command, &self.limits);
         let (shard, taken, _) = &mut self.shards[shard];
-        shard.command(command, equipment, shard.next_tick(), taken);
+        shard.command(command, luggage, shard.next_tick(), taken);
     }
 
     fn join(&mut self, encoding: Encoding, says: Option<(f64, f64)>) -> usize {

@@ -179,6 +179,18 @@ pub enum Command {
         /// Which session.
         session: SessionKey,
     },
+    /// Sends a session to another shard: once it has had its turn it is taken out of its place with
+    /// all that it is, and [`crate::Event::SessionLeft`] carries it. Its packets wait in its sockets.
+    SendAway {
+        /// Which session.
+        session: SessionKey,
+    },
+    /// Takes in a session that left another shard: [`crate::Event::SessionArrived`] follows. It is
+    /// connected to nothing.
+    TakeIn {
+        /// The slot and generation that it lives in from now on.
+        session: SessionKey,
+    },
     /// Opens a room in a free slot.
     OpenRoom {
         /// The slot and generation, taken from the control plane's pool.
@@ -246,6 +258,8 @@ impl Command {
             | Self::SetGain { session, .. }
             | Self::SendDigits { session, .. }
             | Self::Prompt { session, .. }
+            | Self::SendAway { session }
+            | Self::TakeIn { session }
             | Self::CloseSession { session } => session.shard(),
             Self::OpenRoom { room, .. }
             | Self::OpenPart { room, .. }
@@ -260,6 +274,53 @@ impl Command {
                 shard
             }
         })
+    }
+
+    /// Shows each key of a session in it, to be changed.
+    pub(crate) fn each_session(&mut self, mut each: impl FnMut(&mut SessionKey)) {
+        match self {
+            Self::OpenSession { session, open } => {
+                each(session);
+                open.route.each_session(each);
+            }
+            Self::RouteSession { session, route } => {
+                each(session);
+                route.each_session(each);
+            }
+            Self::UpdateSession { session, .. }
+            | Self::MuteSession { session, .. }
+            | Self::SetGain { session, .. }
+            | Self::SendDigits { session, .. }
+            | Self::Prompt { session, .. }
+            | Self::SendAway { session }
+            | Self::TakeIn { session }
+            | Self::CloseSession { session } => each(session),
+            Self::StartTap { point, .. } | Self::StopTap { point } => point.each_session(each),
+            Self::ReportSessions { reports } => each_reported(reports, each),
+            Self::OpenRoom { .. }
+            | Self::OpenPart { .. }
+            | Self::CloseRoom { .. }
+            | Self::ReportShard { .. } => {}
+        }
+    }
+}
+
+impl Route {
+    fn each_session(&mut self, each: impl FnMut(&mut SessionKey)) {
+        if let Self::Monitor(point) = self {
+            point.each_session(each);
+        }
+    }
+}
+
+/// Shows each key of a session in reports, to be changed.
+pub(crate) fn each_reported(
+    reports: &mut [SessionReport],
+    mut each: impl FnMut(&mut SessionKey),
+) {
+    for report in reports {
+        each(&mut report.session);
+        report.route.each_session(&mut each);
     }
 }
 
@@ -280,6 +341,9 @@ pub enum Refusal {
     Unmonitorable,
     /// Session and room live on different shards.
     OtherShard,
+    /// The session stays on its shard: a tap or a monitor listens to it, it is a monitor itself, or
+    /// its packets come to a socket of the whole shard.
+    Immovable,
     /// The shard has no time for it.
     Overloaded,
     /// The media socket could not be opened (all ports of the block are taken by others).

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::command::each_reported;
 use crate::{
     Prompt, Refusal, RemoteMedia, RoomKey, SessionKey, SessionOpen, SessionReport, ShardReport,
     Shedding, TapId, TapPoint,
@@ -93,6 +94,16 @@ pub enum Event {
         /// Which session.
         session: SessionKey,
     },
+    /// A session has left for another shard: what it is travels beside this.
+    SessionLeft {
+        /// Which session.
+        session: SessionKey,
+    },
+    /// A session that left another shard lives in this one now.
+    SessionArrived {
+        /// Which session.
+        session: SessionKey,
+    },
     /// A room is closed; its slot may be given to another.
     RoomClosed {
         /// Which room.
@@ -131,4 +142,29 @@ pub enum Event {
         /// Why.
         refusal: Refusal,
     },
+}
+
+impl Event {
+    /// Shows each key of a session in it, to be changed.
+    pub(crate) fn each_session(&mut self, mut each: impl FnMut(&mut SessionKey)) {
+        match self {
+            Self::SessionOpened { session, .. }
+            | Self::MediaReturned { session, .. }
+            | Self::Latched { session, .. }
+            | Self::Digit { session, .. }
+            | Self::DigitsTaken { session }
+            | Self::TalkStarted { session }
+            | Self::TalkStopped { session }
+            | Self::MediaTimedOut { session }
+            | Self::Prompted { session, .. }
+            | Self::RtcpBye { session }
+            | Self::SessionLeft { session }
+            | Self::SessionArrived { session }
+            | Self::SessionClosed { session } => each(session),
+            Self::TapEnded { point, .. } => point.each_session(each),
+            Self::SessionsReported { reports } => each_reported(reports, each),
+            Self::Refused { command, .. } => command.each_session(each),
+            Self::RoomClosed { .. } | Self::Shedding { .. } | Self::ShardReported { .. } => {}
+        }
+    }
 }

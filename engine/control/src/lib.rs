@@ -14,6 +14,7 @@ mod load;
 mod ports;
 mod prompt;
 mod report;
+mod residence;
 mod spread;
 mod tap;
 
@@ -30,6 +31,7 @@ pub use prompt::{Prompt, Renditions};
 pub use report::{
     LATENESS_BOUNDS, Lateness, OPINION_BOUNDS, Opinions, SecondsTotal, SessionReport, ShardReport,
 };
+pub use residence::{Destination, Left, PASSAGES_MAX, Residences, WAITING_MAX};
 pub use spread::{SpreadId, SpreadPool, choose_shard};
 pub use tap::{
     PACKET_BYTES_MAX, SilenceCause, TapContent, TapId, TapItem, TapPoint, TapReader, TapSink,

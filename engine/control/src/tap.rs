@@ -53,6 +53,13 @@ impl TapPoint {
             Self::Room(_) => None,
         }
     }
+
+    pub(crate) fn each_session(&mut self, mut each: impl FnMut(&mut SessionKey)) {
+        match self {
+            Self::Received(session) | Self::Sent(session) | Self::Packets(session) => each(session),
+            Self::Room(_) => {}
+        }
+    }
 }
 
 /// One tap, named by the control plane. Never given to another while the server lives.

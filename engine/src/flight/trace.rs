@@ -94,5 +94,7 @@ fn fact(event: &Event) -> (u64, u64) {
         Event::SessionsReported { .. } | Event::ShardReported { .. } => (0, 0),
         Event::Refused { refusal, .. } => (14 << 32, *refusal as u64),
         Event::DigitsTaken { session } => (15 << 32, of(session)),
+        Event::SessionLeft { session } => (16 << 32, of(session)),
+        Event::SessionArrived { session } => (17 << 32, of(session)),
     }
 }

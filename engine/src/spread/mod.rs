@@ -12,4 +12,4 @@ mod part;
 mod record;
 
 pub use exchange::{Exchange, exchange};
-pub(crate) use part::{Spread, phase_of};
+pub(crate) use part::{SPEAK_TICKS, Spread, phase_of};

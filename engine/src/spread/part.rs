@@ -18,7 +18,7 @@ use crate::tick::{PAUSE_DBOV, Run, contributor, speak_alone};
 const SUM_TICKS: u64 = 2;
 
 /// Ticks after it has listened in which it sends.
-const SPEAK_TICKS: u64 = 3;
+pub(crate) const SPEAK_TICKS: u64 = 3;
 
 /// All parts that a shard may have, by the place of the exchange.
 #[derive(Debug)]

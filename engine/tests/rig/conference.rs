@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use engine::{Datagram, Equipment, Output, Port, Shard};
+use engine::{Datagram, Luggage, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey, SessionOpen,
     ShardReport,
@@ -136,7 +136,7 @@ impl Output for Wire {
 
     fn latch(&mut self, _slot: u32, _port: Port, _source: Option<SocketAddr>) {}
 
-    fn retire(&mut self, _equipment: Box<Equipment>) {}
+    fn retire(&mut self, _luggage: Luggage) {}
 
     fn event(&mut self, event: Event) {
         match event {
@@ -192,8 +192,8 @@ impl Conference {
     }
 
     pub fn command(&mut self, command: Command) {
-        let equipment = Equipment::beside(&command, &self.limits);
-        self.shard.command(command, equipment, self.shard.next_tick(), &mut self.wire);
+        let luggage = Luggage::beside(&command, &self.limits);
+        self.shard.command(command, luggage, self.shard.next_tick(), &mut self.wire);
     }
 
     /// A phone joins and is its number.

@@ -7,7 +7,7 @@ pub mod taps;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use engine::{Datagram, Equipment, Output, Port, Shard};
+use engine::{Datagram, Luggage, Output, Port, Shard};
 use engine_control::{
     Command, Event, Limits, RemoteMedia, RoomKey, Route, RtcpTransport, SessionKey, SessionOpen,
     TelephoneEvent,
@@ -69,7 +69,7 @@ impl Output for Taken {
         self.latches.push((slot, port, source));
     }
 
-    fn retire(&mut self, _equipment: Box<Equipment>) {}
+    fn retire(&mut self, _luggage: Luggage) {}
 
     fn event(&mut self, event: Event) {
         self.events.push(event);
@@ -176,8 +176,8 @@ impl Rig {
     pub fn command(&mut self, command: Command) {
         let now = self.shard.next_tick();
         self.taken.now = now;
-        let equipment = Equipment::beside(&command, &limits());
-        self.shard.command(command, equipment, now, &mut self.taken);
+        let luggage = Luggage::beside(&command, &limits());
+        self.shard.command(command, luggage, now, &mut self.taken);
     }
 
     /// Opens a session with a phone in PCMU that sends this steady code.

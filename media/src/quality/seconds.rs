@@ -38,6 +38,11 @@ impl Account {
         Self { before: counters, ..Self::default() }
     }
 
+    /// From now on ticks are counted elsewhere, where so many more were late.
+    pub fn shift_late_ticks(&mut self, by: u32) {
+        self.before.late_ticks = self.before.late_ticks.wrapping_add(by);
+    }
+
     /// The account so far.
     pub fn seconds(&self) -> Seconds {
         self.seconds

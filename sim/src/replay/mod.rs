@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use engine::flight::{FlightFile, Kept, Record, Rest, Trace};
-use engine::{Decision, Equipment, Output, Port, Shard, exchange};
+use engine::{Decision, Luggage, Output, Port, Shard, exchange};
 use engine_control::{Command, Event, TapReader};
 use media_kernels::Kernels;
 use media_units::Instant;
@@ -184,9 +184,9 @@ impl<'f> Run<'f> {
             }
             Record::Command { number, now } => {
                 let Some(&command) = self.commands.get(&number) else { return false };
-                let equipment = Equipment::beside(command, &self.file.header.source.limits);
+                let luggage = Luggage::beside(command, &self.file.header.source.limits);
                 outlet.story.command(command);
-                shard.command(command.clone(), equipment, now, outlet);
+                shard.command(command.clone(), luggage, now, outlet);
             }
             Record::Datagram { datagram, length } => {
                 outlet.story.datagram(&datagram, length);
@@ -230,7 +230,7 @@ impl Output for Outlet {
         self.trace.latch(slot, port, source);
     }
 
-    fn retire(&mut self, _equipment: Box<Equipment>) {}
+    fn retire(&mut self, _luggage: Luggage) {}
 
     fn decided(&mut self, slot: u32, decision: Decision) {
         self.trace.decided(slot, decision);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine::{Datagram, Equipment, Exchange, Output, Port, Shard, exchange};
+use engine::{Datagram, Exchange, Luggage, Output, Port, Shard, exchange};
 use engine_control::{
     Admission, COMMANDS_PER_TICK, Command, Event, Limits, MediaAddress, PortPlan, Refusal, RoomKey,
     SessionKey, ShardLoad, ShardReport, SlotPool, SpreadId, SpreadPool, TapContent, TapId, TapItem,
@@ -137,8 +137,8 @@ impl Server {
             if let Command::OpenSession { session, .. } = &command {
                 sockets.open(session.slot(), true);
             }
-            let equipment = Equipment::beside(&command, limits);
-            shard.command(command, equipment, now, &mut Carrier { index, plan, sockets, wire });
+            let luggage = Luggage::beside(&command, limits);
+            shard.command(command, luggage, now, &mut Carrier { index, plan, sockets, wire });
         }
         let due = shard.due().to_vec();
         done.sessions = due.len();
@@ -293,7 +293,7 @@ impl Output for Carrier<'_> {
         };
     }
 
-    fn retire(&mut self, _equipment: Box<Equipment>) {}
+    fn retire(&mut self, _luggage: Luggage) {}
 
     fn event(&mut self, event: Event) {
         let now = self.wire.now;
