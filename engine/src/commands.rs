@@ -23,7 +23,13 @@ impl Shard {
         now: Instant,
         output: &mut impl Output,
     ) {
-        match self.check(&command) {
+        let has_all = || match (&command, &luggage) {
+            (Command::SendAway { .. } | Command::TakeIn { .. }, Some(Luggage::Traveller(_))) => true,
+            (Command::SendAway { .. } | Command::TakeIn { .. }, _) => false,
+            _ => true,
+        };
+        let checked = self.check(&command);
+        match checked.and_then(|()| if has_all() { Ok(()) } else { Err(Refusal::Gone) }) {
             Ok(()) => self.apply(command, luggage, now, output),
             Err(refusal) => {
                 if let Some(luggage) = luggage {

@@ -5,7 +5,7 @@ mod conference;
 
 use engine::{Datagram, Luggage, Output, Port, Shard, exchange};
 use engine_control::{
-    Command, Event, Limits, Refusal, RoomKey, SessionKey, ShardReport, SpreadId, TapContent, TapId,
+    Command, Event, Limits, Refusal, RoomKey, Route, SessionKey, ShardReport, SpreadId, TapContent, TapId,
     TapItem, TapPoint, TapReader,
 };
 use media_kernels::Kernels;
@@ -30,6 +30,9 @@ struct Taken {
     refused: Vec<Refusal>,
     /// What the shard's taps carried.
     tapped: Vec<i16>,
+    retired: Option<Luggage>,
+    /// Who has left for another shard.
+    left: Vec<(SessionKey, Luggage)>,
 }
 
 impl Output for Taken {
@@ -42,10 +45,14 @@ impl Output for Taken {
 
     fn latch(&mut self, _: u32, _: Port, _: Option<std::net::SocketAddr>) {}
 
-    fn retire(&mut self, _: Luggage) {}
+    fn retire(&mut self, luggage: Luggage) {
+        self.retired = Some(luggage);
+    }
 
     fn event(&mut self, event: Event) {
+        let retired = self.retired.take();
         match event {
+            Event::SessionLeft { session } => self.left.push((session, retired.unwrap())),
             Event::ShardReported { report } => self.report = Some(report),
             Event::Refused { refusal, .. } => self.refused.push(refusal),
             _ => {}
@@ -154,6 +161,7 @@ impl Hall {
             for at in 0..self.shards.len() {
                 self.tick((at + tick) % self.shards.len());
             }
+            self.send_on();
         }
     }
 
@@ -161,9 +169,38 @@ impl Hall {
         self.ticks(periods * PHASES as usize);
     }
 
-    /// All packets that a phone was sent.
+    /// Sends a phone's session to another shard.
+    fn send_away(&mut self, phone: usize, shard: usize) {
+        self.tell(phone, |session| Command::SendAway { session });
+        self.phones[phone].0 = shard;
+    }
+
+    /// Who has left a shard is taken in by the next, into the part of the room there.
+    fn send_on(&mut self) {
+        for from in 0..self.shards.len() {
+            for (session, luggage) in std::mem::take(&mut self.shards[from].1.left) {
+                let phone = session.slot() as usize;
+                let (to, session) = (self.phones[phone].0, self.session(phone));
+                let (shard, taken, _) = &mut self.shards[to];
+                let now = shard.next_tick();
+                shard.command(Command::TakeIn { session }, Some(luggage), now, taken);
+                let route = Route::Room(part(to as u8));
+                shard.command(Command::RouteSession { session, route }, None, now, taken);
+            }
+        }
+    }
+
+    /// All packets that a phone was sent by the shard where it is.
     fn heard(&self, phone: usize) -> &[(Instant, Vec<u8>)] {
         &self.shards[self.phones[phone].0].1.sent[phone]
+    }
+
+    /// The same by all shards where it was.
+    fn heard_anywhere(&self, phone: usize) -> Vec<(Instant, Vec<u8>)> {
+        let all = self.shards.iter().flat_map(|(_, taken, _)| &taken.sent[phone]);
+        let mut all: Vec<_> = all.cloned().collect();
+        all.sort_by_key(|(at, _)| *at);
+        all
     }
 
     fn report(&mut self, shard: usize) -> Box<ShardReport> {
@@ -247,6 +284,38 @@ fn however_many_shards_a_room_is_spread_over_every_packet_is_the_same() {
             let late: u64 = (0..usize::from(shards)).map(|at| spread.report(at).parts_late).sum();
             assert_eq!(late, 0);
         }
+    }
+}
+
+#[test]
+fn who_moves_from_shard_to_shard_and_back_is_sent_and_gives_the_very_same_packets() {
+    let talk = |hall: &mut Hall, moves: &[(usize, usize)]| {
+        for at in 0..6_u32 {
+            let encodings = [Encoding::Pcmu, Encoding::L16At8000, Encoding::L16At16000];
+            hall.join(encodings[at as usize % 3], Some((200.0 + 90.0 * f64::from(at), 9000.0)));
+        }
+        hall.run(70);
+        for &(phone, shard) in moves {
+            if hall.phones[phone].0 != shard {
+                hall.send_away(phone, shard);
+            }
+            // Whatever tick it is asked for in.
+            hall.ticks(9);
+        }
+        hall.run(20);
+    };
+    let moves = [(0, 1), (3, 0), (0, 0), (1, 1), (2, 1), (2, 0), (4, 1), (5, 1), (5, 0), (3, 1)];
+    for sound in sounds() {
+        let mut whole = Hall::new(1, true, sound);
+        talk(&mut whole, &moves.map(|(phone, _)| (phone, 0)));
+        let mut moved = Hall::new(2, true, sound);
+        talk(&mut moved, &moves);
+        for phone in 0..6 {
+            assert_eq!(moved.heard_anywhere(phone), whole.heard(phone), "phone {phone}, {sound:?}");
+        }
+        let shards = [0, 1].map(|shard| moved.report(shard));
+        assert_eq!(shards.iter().map(|report| report.sessions).sum::<u32>(), 6);
+        assert_eq!(shards.iter().map(|report| report.parts_late).sum::<u64>(), 0);
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) enum Ask {
     Amplify(u64, Gains, Reply<()>),
     /// Press keys for one participant.
     Press(u64, KeyPresses, Reply<()>),
+    /// Send one participant to another room.
+    Transfer(u64, String, Reply<()>),
     /// End one participant's call.
     Kick(u64, Reply<()>),
     /// End all calls of a room.

@@ -46,6 +46,8 @@ pub struct Config {
     pub rtp: Rtp,
     /// What is given up where time is short.
     pub overload: OverloadRule,
+    /// Above which pressure a shard gives sessions to another, in percent.
+    pub move_above: u32,
     /// The flight recorder.
     pub flight: Flight,
     /// Endpoints with payload formats of their own.
@@ -160,7 +162,8 @@ fn read(file: &str, text: &str) -> (Config, Read) {
     let sip = reader.section("sip", "The SIP front end.", Sip::read);
     let rtp =
         reader.section("rtp", "Media: addresses, ports, codecs, threads, playout.", Rtp::read);
-    let overload = reader.section("overload", overload::OVERLOAD, overload::overload);
+    let (overload, move_above) =
+        reader.section("overload", overload::OVERLOAD, overload::overload);
     let flight = reader.section("flight", flight::FLIGHT, Flight::read);
     let endpoints = reader.sections("endpoint", codecs::ENDPOINT, codecs::endpoint);
     let rooms = reader.section(
@@ -177,6 +180,7 @@ fn read(file: &str, text: &str) -> (Config, Read) {
         sip,
         rtp,
         overload,
+        move_above,
         flight,
         endpoints: endpoints.into_iter().flatten().collect(),
         rooms,

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use engine_control::{Command, Event, Refusal, Shedding};
+use engine_control::{Balance, Command, Event, Refusal, Relief, Shedding};
 use media_units::Instant;
 use signaling::{FrontEnd, ParticipantId};
 use signaling_transport::Incoming;
@@ -43,6 +43,7 @@ pub(crate) struct Control {
     facts: AsyncFd<OwnedFd>,
     signals: [Signal; 2],
     round: Interval,
+    balance: Balance,
     /// How often those who are recorded hear a beep, and when they do next.
     beep_every: Option<Duration>,
     beep_at: Option<Instant>,
@@ -72,6 +73,7 @@ impl Control {
         front: FrontEnd,
         world: World,
         (keeper, beep_every): (Keeper, Option<Duration>),
+        balance: Balance,
         asks: mpsc::Receiver<Ask>,
         started: Duration,
         stop_timeout: Duration,
@@ -95,6 +97,7 @@ impl Control {
             facts,
             signals: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
             round: time::interval(ROUND),
+            balance,
             started,
             stop_timeout,
             stop_at: None,
@@ -223,6 +226,7 @@ impl Control {
             self.keeper.beep(&mut self.world);
             self.beep_at = self.beep_every.map(|every| now + every);
         }
+        self.relieve();
         let World { flights, engine, .. } = &mut self.world;
         for flight in flights.take_late(engine) {
             flight.write_aside(|written| flight::log(&written));
@@ -239,6 +243,17 @@ impl Control {
                 flight::log(&flight.write());
             }
             self.end_calls(now);
+        }
+    }
+
+    /// A shard with too much to do gives sessions of spread rooms to one with slack.
+    fn relieve(&mut self) {
+        let engine = &self.world.engine;
+        let loads: Vec<_> = (0..engine.shards() as u8).map(|shard| engine.load(shard)).collect();
+        let Some(Relief { from, to, sessions }) = self.balance.choose(&loads) else { return };
+        let sent = self.front.relieve(from, to, sessions as usize, &mut self.world);
+        if sent > 0 {
+            tracing::info!(from, to, sessions = sent, "a shard gives sessions to another");
         }
     }
 
@@ -303,6 +318,7 @@ fn log(event: &Event) {
                 tracing::warn!(shard, pressure_percent, gives_up, "a shard has too little time");
             }
         }
+        Event::SessionArrived { session } => tracing::debug!(%session, "session moved"),
         Event::SessionClosed { session } => tracing::debug!(%session, "session closed"),
         // It ended with its session before it was told to.
         Event::Refused { command: Command::StopTap { .. }, refusal: Refusal::Gone } => {}
@@ -324,6 +340,8 @@ fn name(command: &Command) -> &'static str {
         Command::SendDigits { .. } => "send digits",
         Command::Prompt { .. } => "prompt",
         Command::CloseSession { .. } => "close session",
+        Command::SendAway { .. } => "send session away",
+        Command::TakeIn { .. } => "take session in",
         Command::OpenRoom { .. } => "open room",
         Command::OpenPart { .. } => "open part of a room",
         Command::CloseRoom { .. } => "close room",

@@ -33,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) recordings_refused: u64,
     /// Sessions and rooms that no shard had time for.
     pub(crate) refused_overload: u64,
+    /// Sessions that were moved from one shard to another.
+    pub(crate) sessions_moved: u64,
     /// How often a flight recorder was to be written.
     pub(crate) flights: u64,
     /// Facts of shards that were dropped because the control plane was too slow.
@@ -258,6 +260,8 @@ impl Snapshot {
         counter(to, "mixminus_sip_requests_timed_out_total", help, sip.requests_timed_out);
         let help = "Sessions and rooms refused because no shard had time for them.";
         counter(to, "mixminus_overload_refusals_total", help, self.refused_overload);
+        let help = "Sessions moved from one shard to another.";
+        counter(to, "mixminus_sessions_moved_total", help, self.sessions_moved);
         let help = "How often a flight recorder was to be written to a file.";
         counter(to, "mixminus_flights_total", help, self.flights);
         let help = "Facts of shards (digits, talking, latches) dropped because the control plane was too slow.";

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use engine_control::{Limits, PortPlan};
+use engine_control::{Balance, Limits, PortPlan};
 use engine_driver::{Engine, EngineConfig};
 use media_kernels::Kernels;
 use media_units::{RoomSound, WallClock};
@@ -95,7 +95,9 @@ impl Server {
         let breaker = world.engine.breaker();
         #[cfg(test)]
         let udp = world.transport.udp_addresses().first().copied();
-        let control = Control::new(front, world, keeper, asks, started, config.sip.stop_timeout)
+        let balance = Balance::new(config.move_above);
+        let stop_timeout = config.sip.stop_timeout;
+        let control = Control::new(front, world, keeper, balance, asks, started, stop_timeout)
             .map_err(Failure::System)?;
         Ok(Self {
             control,

@@ -5,7 +5,7 @@
 //! belongs to it; other questions wait in line. A shard that never answers leaves the line
 //! standing, and those in it run into the API's time limit: the truth about such a server.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use engine_control::{Command, Event, SessionKey, SessionReport, ShardReport};
 
@@ -31,7 +31,27 @@ pub(crate) struct Survey<T> {
 struct Question<T> {
     asker: T,
     portions: VecDeque<Command>,
+    /// Sessions that no shard was asked about yet: where they live is looked up at the last moment.
+    sessions: Vec<SessionKey>,
     reports: Reports,
+}
+
+impl<T> Question<T> {
+    /// What is to be asked next.
+    fn next(&mut self, shard_of: impl Fn(SessionKey) -> u8) -> Option<Command> {
+        let Some(&first) = self.sessions.first() else { return self.portions.pop_front() };
+        let (shard, mut room) = (shard_of(first), PORTION);
+        let mut reports = Vec::with_capacity(PORTION);
+        self.sessions.retain(|&session| {
+            let is_asked = room > 0 && shard_of(session) == shard;
+            if is_asked {
+                room -= 1;
+                reports.push(SessionReport::of(session));
+            }
+            !is_asked
+        });
+        Some(Command::ReportSessions { reports: Box::new(reports) })
+    }
 }
 
 impl<T> Survey<T> {
@@ -42,16 +62,7 @@ impl<T> Survey<T> {
 
     /// Puts a question about sessions in line.
     pub(crate) fn about_sessions(&mut self, sessions: &[SessionKey], asker: T) {
-        let mut by_shard: BTreeMap<u8, Vec<SessionKey>> = BTreeMap::new();
-        for session in sessions {
-            by_shard.entry(session.shard()).or_default().push(*session);
-        }
-        let portion = |sessions: &[SessionKey]| {
-            let reports = sessions.iter().map(|session| SessionReport::of(*session)).collect();
-            Command::ReportSessions { reports: Box::new(reports) }
-        };
-        let portions = by_shard.values().flat_map(|all| all.chunks(PORTION)).map(portion);
-        self.ask(portions.collect(), asker);
+        self.ask(VecDeque::new(), sessions.to_vec(), asker);
     }
 
     /// Puts a question about the first so many shards in line.
@@ -60,17 +71,18 @@ impl<T> Survey<T> {
             let report = ShardReport { shard: shard as u8, ..ShardReport::default() };
             Command::ReportShard { report: Box::new(report) }
         };
-        self.ask((0..shards).map(portion).collect(), asker);
+        self.ask((0..shards).map(portion).collect(), Vec::new(), asker);
     }
 
-    /// Goes on as far as it can: sends the next portion by `send` (which says whether it could),
-    /// or returns a question that is answered. To be called until it returns `None`.
+    /// Goes on as far as it can: sends the next portion, of sessions that live on the same shard, by
+    /// `send` (which says whether it could), or returns a question that is answered. To be called until it returns `None`.
     pub(crate) fn advance(
         &mut self,
+        shard_of: impl Fn(SessionKey) -> u8,
         mut send: impl FnMut(Command) -> bool,
     ) -> Option<(T, Reports)> {
         while !self.is_away {
-            match self.questions.front_mut()?.portions.pop_front() {
+            match self.questions.front_mut()?.next(&shard_of) {
                 // A portion that cannot be sent stays unanswered.
                 Some(portion) => self.is_away = send(portion),
                 None => return self.questions.pop_front().map(|done| (done.asker, done.reports)),
@@ -94,8 +106,9 @@ impl<T> Survey<T> {
         None
     }
 
-    fn ask(&mut self, portions: VecDeque<Command>, asker: T) {
-        self.questions.push_back(Question { asker, portions, reports: Reports::default() });
+    fn ask(&mut self, portions: VecDeque<Command>, sessions: Vec<SessionKey>, asker: T) {
+        let reports = Reports::default();
+        self.questions.push_back(Question { asker, portions, sessions, reports });
     }
 }
 
@@ -115,7 +128,7 @@ mod tests {
 
     fn sent(survey: &mut Survey<&'static str>) -> (Vec<Command>, Option<&'static str>) {
         let mut commands = Vec::new();
-        let done = survey.advance(|command| {
+        let done = survey.advance(SessionKey::shard, |command| {
             commands.push(command);
             true
         });
@@ -142,7 +155,7 @@ mod tests {
             sizes.push(reports.len());
             assert!(survey.take(Event::SessionsReported { reports }).is_none());
         }
-        assert_eq!(sizes, [1, 64, 36]);
+        assert_eq!(sizes, [64, 36, 1]);
     }
 
     #[test]
@@ -165,7 +178,7 @@ mod tests {
         let (mut commands, _) = sent(&mut survey);
         let command = commands.remove(0);
         assert!(survey.take(Event::Refused { command, refusal: Refusal::Busy }).is_none());
-        let (asker, reports) = survey.advance(|_| false).expect("nothing is left to wait for");
+        let (asker, reports) = survey.advance(SessionKey::shard, |_| false).expect("nothing is left to wait for");
         assert_eq!((asker, reports.shards.len()), ("asker", 0));
     }
 

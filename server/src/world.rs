@@ -76,6 +76,18 @@ impl Outside for World {
         self.engine.reserve_part(shard)
     }
 
+    fn shard_of(&self, session: SessionKey) -> u8 {
+        self.engine.shard_of(session)
+    }
+
+    fn send_away(&mut self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
+        // What is recorded of it is in the order of one shard's ring.
+        if self.recordings.is_tapped(session) {
+            return Err(Refusal::Immovable);
+        }
+        self.engine.send_away(session, shard)
+    }
+
     fn signaling_address(&self, toward: Peer) -> Option<SocketAddr> {
         let bound = match toward.carrier {
             Carrier::Udp => self.transport.udp_addresses(),

@@ -6,6 +6,7 @@ mod ending;
 mod in_dialog;
 mod invite;
 mod media;
+mod moving;
 mod offer_answer;
 mod recorder;
 mod recording_client;
@@ -413,6 +414,12 @@ impl FrontEnd {
             }
             Command::OpenRoom { room, .. } | Command::OpenPart { room, .. } => {
                 self.room_failed(now, *room, out);
+            }
+            // It is where nobody expects it.
+            Command::SendAway { session }
+            | Command::TakeIn { session }
+            | Command::RouteSession { session, .. } => {
+                self.end_session(now, *session, Ending::EngineFailed, out);
             }
             Command::SendDigits { .. } => self.endpoint.counters.digits_refused += 1,
             Command::StartTap { point, .. } => {

@@ -43,6 +43,8 @@ pub use recording::{
     RecordState, RecordWish, Recorded, RecordedParticipant, RecordedTrack, RecordingId,
     RecordingStart,
 };
-pub use routing::{Destination, DialPlan, Pattern, PlanError, Service};
+pub use routing::{Destination, DialPlan, Pattern, PlanError, Service, may_name_a_room};
 pub use siprec::{NotARecorder, RecorderAddress, SiprecConfig, Subject};
-pub use view::{DigitsRefusal, Gains, NotFound, ParticipantId, ParticipantView, RoomView};
+pub use view::{
+    DigitsRefusal, Gains, NotFound, ParticipantId, ParticipantView, RoomView, TransferRefusal,
+};

@@ -76,6 +76,18 @@ pub trait Outside {
         Err(Refusal::Full)
     }
 
+    /// The shard where a session lives: its own, until it is sent away.
+    fn shard_of(&self, session: SessionKey) -> u8 {
+        session.shard()
+    }
+
+    /// Sends an open session to another shard, with its ports and all that it is. Its key stays. It is
+    /// connected to nothing until it is routed, which may be asked for at once.
+    fn send_away(&mut self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
+        let _ = (session, shard);
+        Err(Refusal::Immovable)
+    }
+
     /// The address of ours that `toward` reaches, for our Contact and Via. `None`: the one that
     /// the configuration advertises.
     fn signaling_address(&self, toward: Peer) -> Option<SocketAddr> {

@@ -91,7 +91,7 @@ impl DialPlan {
 
     /// What the user part `user` reaches, or `None` where it is an unknown number.
     pub fn destination(&self, user: &str) -> Option<Destination> {
-        if user.len() > USER_CHARS_MAX || !user.chars().all(is_dialled) {
+        if !may_name_a_room(user) {
             return None;
         }
         let (name, service) = self
@@ -229,6 +229,11 @@ impl fmt::Display for PlanError {
 }
 
 impl std::error::Error for PlanError {}
+
+/// Whether a room could have this name: whether it could be dialled.
+pub fn may_name_a_room(name: &str) -> bool {
+    (1..=USER_CHARS_MAX).contains(&name.len()) && name.chars().all(is_dialled)
+}
 
 /// Characters that are safe in a URI without escapes, in a file name and in a log line.
 fn is_dialled(c: char) -> bool {

@@ -98,6 +98,18 @@ pub enum DigitsRefusal {
     Busy,
 }
 
+/// Why a participant stays where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransferRefusal {
+    /// There is no such participant, or it has no media yet.
+    NotFound,
+    /// It would have to leave its shard, and cannot: it is recorded or sent by itself, or the driver
+    /// does not let it.
+    Immovable,
+    /// No room, seat or slot is free, or the engine takes no command now.
+    Unavailable,
+}
+
 /// No such participant or room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotFound;

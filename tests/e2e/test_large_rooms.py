@@ -47,6 +47,72 @@ class LargeRooms(WithCalls):
         wait_until(hear_each_other, "everyone hears all the others", seconds=60)
 
 
+class Transfers(WithCalls):
+    """Rooms of one shard each: who goes to another room goes to its shard."""
+
+    # However long a shard is kept from its core, what comes meanwhile finds room.
+    settings = {"ports": PORTS, "rtp": {"shards": 2, "receive_buffer": "1MiB"}}
+
+    def test_who_goes_to_a_room_on_another_shard_and_back_loses_no_packet(self):
+        with contextlib.ExitStack() as stack:
+            phones = [stack.enter_context(Phone(self.server, f"phone{tone}")) for tone in TONES[:3]]
+            mover, here, there = phones
+            mover.call("3210")
+            here.call("3210")
+            there.call("3211")
+            self.assertGreater(
+                abs(mover.remote_media[1] - there.remote_media[1]), PORTS / 4, "the rooms are on two shards")
+            member = next(one["id"] for one in self.server.participants("3210") if "phone500" in one["caller"])
+            self.said = 0
+            self.play_until_heard(phones, TONES[1], TONES[2])
+            for room, host, other in [("3211", *TONES[2:0:-1]), ("3210", *TONES[1:3]), ("3211", *TONES[2:0:-1])]:
+                self.start(phones)
+                status, body = self.server.request("PUT", f"/v1/participants/{member}/room", {"name": room})
+                self.assertEqual(status, 204, body)
+                for phone in phones:
+                    phone.stop_playing()
+                self.play_until_heard(phones, host, other)
+                self.assertIn(member, [one["id"] for one in self.server.participants(room)])
+            self.assertEqual([phone.missed() for phone in phones], [0, 0, 0])
+            self.assertIsNone(mover.receive(0.1), "no request was sent to it")
+            received = lambda: self.server.get(f"/v1/participants/{member}")["media"]["packets_received"]
+            wait_until(lambda: received() == self.said, "all that it said was received, once")
+            self.assertEqual(self.server.metrics()["mixminus_sessions_moved_total"], 3)
+            for phone in phones:
+                phone.hang_up()
+
+    def test_a_room_that_nobody_could_dial_and_a_participant_who_is_not_there_are_refused(self):
+        for path, body, expected in [("/v1/participants/77/room", {"name": "3210"}, 404),
+                                     ("/v1/participants/77/room", {"name": "a room"}, 400),
+                                     ("/v1/participants/77/room", {}, 400)]:
+            self.assertEqual(self.server.request("PUT", path, body)[0], expected)
+
+    def start(self, phones, seconds=1):
+        for phone, frequency in zip(phones, TONES):
+            phone.play(sound.tone(frequency, 1, amplitude=3000), seconds=seconds)
+        self.said += 50 * seconds
+
+    def play_until_heard(self, phones, host, other):
+        """Until the mover hears the one, and that one it, and the other neither of them."""
+        def is_heard():
+            begin = [len(phone.heard) for phone in phones]
+            self.start(phones)
+            for phone in phones:
+                phone.stop_playing()
+            levels = {(number, frequency): loudest_from(phone, frequency, begin[number])
+                      for number, phone in enumerate(phones) for frequency in TONES[:3]}
+            at = TONES.index(host)
+            return (levels[0, host] > HEARD and levels[at, TONES[0]] > HEARD
+                    and levels[0, other] < HEARD / 2 and levels[TONES.index(other), TONES[0]] < HEARD / 2)
+        wait_until(is_heard, f"it hears {host} Hz and not {other} Hz", seconds=60)
+
+
+def loudest_from(phone, frequency, begin, window=1600):
+    """The level of a tone in the fifth of a second in which it was loudest, from this octet on."""
+    starts = range(begin, len(phone.heard) - window, window)
+    return max((sound.level(phone.heard[at:at + window], frequency) for at in starts), default=0)
+
+
 def loudest(phone, frequency, window=1600):
     """The level of a tone in the fifth of a second in which it was loudest."""
     starts = range(0, len(phone.heard) - window, window)

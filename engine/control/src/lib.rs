@@ -6,6 +6,7 @@
 //! `Box`, and comes back in an event to be dropped outside (a shard never allocates nor frees).
 
 mod admission;
+mod balance;
 mod command;
 mod event;
 mod key;
@@ -19,6 +20,7 @@ mod spread;
 mod tap;
 
 pub use admission::Admission;
+pub use balance::{Balance, Relief};
 pub use command::{
     Command, Refusal, RemoteMedia, Route, RtcpTransport, SessionOpen, TelephoneEvent,
 };

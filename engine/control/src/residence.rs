@@ -143,6 +143,11 @@ impl<W> Residences<W> {
         Some((passage.to, passage.waiting.unwrap_or_default()))
     }
 
+    /// Names all sessions in a command by their homes again.
+    pub fn name_command(&self, command: &mut Command) {
+        command.each_session(|place| *place = self.guests.get(place).copied().unwrap_or(*place));
+    }
+
     /// Names all sessions in a fact by their homes. A session that has arrived is under way no more.
     pub fn name(&mut self, event: &mut Event) {
         event.each_session(|place| *place = self.guests.get(place).copied().unwrap_or(*place));

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use engine::{Datagram, Decision, Equipment, Output, Port, Shard};
+use engine::{Datagram, Decision, Luggage, Output, Port, Shard};
 use engine_control::{Command, Event};
 
 use crate::flight::Flight;
@@ -17,8 +17,8 @@ pub(crate) struct Carrier<O> {
     /// Sockets that came with the command in progress and found no place: they go home with the
     /// event that answers it.
     unplaced: SocketPair,
-    /// Equipment that goes home with the next event.
-    retired: Option<Box<Equipment>>,
+    /// What goes home with the next event.
+    retired: Option<Luggage>,
     refused: u64,
     pub(crate) flight: Flight,
 }
@@ -65,7 +65,7 @@ impl<O: Outlet> Carrier<O> {
             Event::Refused { .. } | Event::MediaReturned { .. } if !self.unplaced.is_empty() => {
                 return std::mem::take(&mut self.unplaced);
             }
-            Event::SessionClosed { session, .. } => session.slot(),
+            Event::SessionClosed { session } | Event::SessionLeft { session } => session.slot(),
             Event::Refused { command: Command::OpenSession { session, .. }, .. } => session.slot(),
             _ => return SocketPair::default(),
         };
@@ -87,8 +87,8 @@ impl<O: Outlet> Output for Carrier<O> {
         self.outlet.latch(slot, port, source);
     }
 
-    fn retire(&mut self, equipment: Box<Equipment>) {
-        self.retired = Some(equipment);
+    fn retire(&mut self, luggage: Luggage) {
+        self.retired = Some(luggage);
     }
 
     fn decided(&mut self, slot: u32, decision: Decision) {
@@ -98,7 +98,7 @@ impl<O: Outlet> Output for Carrier<O> {
     fn event(&mut self, event: Event) {
         self.flight.told(&event);
         let sockets = self.released_by(&event);
-        self.notices.push(Notice { event, sockets, equipment: self.retired.take() });
+        self.notices.push(Notice { event, sockets, luggage: self.retired.take() });
     }
 }
 

@@ -1,5 +1,7 @@
 //! The control plane's side: starts the shards, gives out slots and ports, routes commands.
 
+mod passages;
+
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -8,10 +10,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use engine::flight::{FlightFile, FlightSource};
-use engine::{Equipment, Exchange, Port, exchange};
+use engine::{Exchange, Port, exchange};
 use engine_control::{
-    Admission, Command, Event, Refusal, RoomKey, RtcpTransport, SessionKey, ShardLoad, SlotPool,
-    SpreadId, SpreadPool, TapReader, choose_shard,
+    Admission, Command, Event, Refusal, Residences, RoomKey, RtcpTransport,
+    SessionKey, ShardLoad, SlotPool, SpreadId, SpreadPool, TapReader, choose_shard,
 };
 use media_units::{Instant, WallClock};
 
@@ -21,7 +23,7 @@ use crate::failure::StartFailure;
 use crate::flight::{Flight, FlightDesk};
 use crate::packet::PacketKeeper;
 use crate::plan::MemoryPlan;
-use crate::rings::{ControlEnds, Notice, Order, ShardEnds, Shared, rings};
+use crate::rings::{ControlEnds, Notice, ShardEnds, Shared, rings};
 use crate::road::Road;
 use crate::roads::Roads;
 use crate::sockets::{SocketPair, SocketPlan};
@@ -47,6 +49,10 @@ pub struct Engine {
     shared: Arc<Shared>,
     shards: Vec<ShardHandle>,
     tenants: HashMap<SessionKey, Tenant>,
+    /// Where sessions live that were moved, and what waits for those under way.
+    residences: Residences<(Command, SocketPair)>,
+    /// Sessions that have arrived on another shard.
+    moved: u64,
     spreads: SpreadPool,
     /// Whose ring is read first, so that none is starved.
     first_read: usize,
@@ -106,6 +112,8 @@ impl Engine {
             shared,
             shards: Vec::with_capacity(config.shards.len()),
             tenants: HashMap::new(),
+            residences: Residences::default(),
+            moved: 0,
             spreads: SpreadPool::new(config.limits.spread_max),
             first_read: 0,
             taps: Vec::new(),
@@ -137,9 +145,11 @@ impl Engine {
         self.shards.len()
     }
 
-    /// Session slots of a shard that are taken.
+    /// Sessions of a shard: their slots are taken.
     pub fn sessions(&self, shard: u8) -> usize {
-        self.shards.get(usize::from(shard)).map_or(0, |shard| shard.sessions.taken())
+        let taken = self.shards.get(usize::from(shard)).map_or(0, |shard| shard.sessions.taken());
+        // They hold their ports, and a slot where they live.
+        taken.saturating_sub(self.residences.away_from(shard))
     }
 
     /// Session slots of all shards that are free.
@@ -258,11 +268,11 @@ impl Engine {
     /// The shard for one more member of a room that has parts on these ([`engine_control::choose_shard`]).
     /// Sessions that are on their way count.
     pub fn choose_shard(&self, parts: &[u8], share_percent: u32) -> u8 {
-        let load = |shard: &ShardHandle| ShardLoad {
-            sessions: shard.sessions.taken() as u32,
-            ..shard.ends.load()
+        let load = |shard: u8| ShardLoad {
+            sessions: self.sessions(shard) as u32,
+            ..self.load(shard)
         };
-        let loads: Vec<ShardLoad> = self.shards.iter().map(load).collect();
+        let loads: Vec<ShardLoad> = (0..self.shards.len() as u8).map(load).collect();
         choose_shard(&loads, parts, share_percent)
     }
 
@@ -294,42 +304,44 @@ impl Engine {
 
     /// Sends a command to its shard, where it applies at the next tick. A session must have been
     /// reserved before it is opened; where the shard refuses to open it, its slot is given back.
-    pub fn command(&mut self, command: Command) -> Result<(), (Command, Refusal)> {
-        let shard = match command.shard() {
-            Ok(shard) => usize::from(shard),
-            Err(refusal) => return Err((command, refusal)),
-        };
-        match self.shards.get(shard) {
-            Some(shard) if shard.ends.orders.is_abandoned() => {
-                return Err((command, Refusal::Gone));
+    pub fn command(&mut self, mut command: Command) -> Result<(), (Command, Refusal)> {
+        let home = match &command {
+            Command::OpenSession { session, .. } | Command::UpdateSession { session, .. } => {
+                Some(*session)
             }
-            Some(shard) if shard.ends.orders.is_full() => return Err((command, Refusal::Busy)),
-            Some(_) => {}
-            None => return Err((command, Refusal::Gone)),
-        }
-        let sockets = match self.sockets_beside(&command) {
-            Ok(sockets) => sockets,
-            Err(refusal) => return Err((command, refusal)),
+            _ => None,
+        };
+        let destination = self.residences.address(&mut command);
+        let ready = destination.and_then(|destination| {
+            self.check_way(destination)?;
+            let sockets = home.map(|home| self.sockets_beside(home, &command)).transpose()?;
+            Ok((destination, sockets.unwrap_or_default()))
+        });
+        let (destination, sockets) = match ready {
+            Ok(ready) => ready,
+            Err(refusal) => {
+                self.residences.name_command(&mut command);
+                return Err((command, refusal));
+            }
         };
         if let Command::OpenPart { room, spread, .. } = &command {
             self.spreads.note_opened(*room, *spread);
         }
-        let equipment = Equipment::beside(&command, &self.config.limits);
-        let shard = &mut self.shards[shard];
-        let number = shard.flight.as_mut().map_or(0, |flight| flight.keep(&command));
-        let sent = shard.ends.orders.push(Order { command, sockets, equipment, number });
-        sent.map_err(|rtrb::PushError::Full(order)| (order.command, Refusal::Busy))
+        self.send(destination, command, sockets)
     }
 
     /// The next fact of any shard. Slots and sockets that it sets free are free when it returns.
     pub fn next_event(&mut self) -> Option<Event> {
-        let event = self.pop().or_else(|| {
+        let mut event = self.pop().or_else(|| {
             // Re-armed before the last look, so that no fact comes unnoticed in between.
             self.shared.rearm();
             self.pop()
         })?;
+        self.residences.name(&mut event);
         match &event {
+            Event::SessionArrived { .. } => self.moved += 1,
             Event::SessionClosed { session, .. }
+            | Event::Refused { command: Command::TakeIn { session }, .. }
             | Event::Refused { command: Command::OpenSession { session, .. }, .. } => {
                 self.release(*session);
             }
@@ -467,10 +479,14 @@ impl Engine {
     }
 
     /// The sockets that a command needs on its way.
-    fn sockets_beside(&mut self, command: &Command) -> Result<SocketPair, Refusal> {
+    fn sockets_beside(
+        &mut self,
+        home: SessionKey,
+        command: &Command,
+    ) -> Result<SocketPair, Refusal> {
         match command {
-            Command::OpenSession { session, open } => {
-                let tenant = self.tenants.get_mut(session).ok_or(Refusal::Gone)?;
+            Command::OpenSession { open, .. } => {
+                let tenant = self.tenants.get_mut(&home).ok_or(Refusal::Gone)?;
                 let Tenant::Reserved(pair) = tenant else { return Err(Refusal::Occupied) };
                 let mut pair = std::mem::take(pair);
                 if open.media.rtcp == RtcpTransport::Mux {
@@ -479,15 +495,15 @@ impl Engine {
                 *tenant = Tenant::Open { has_rtcp_socket: pair.rtcp.is_some() };
                 Ok(pair)
             }
-            Command::UpdateSession { session, media } => {
-                let Some(Tenant::Open { has_rtcp_socket }) = self.tenants.get_mut(session) else {
+            Command::UpdateSession { media, .. } => {
+                let Some(Tenant::Open { has_rtcp_socket }) = self.tenants.get_mut(&home) else {
                     return Err(Refusal::Gone);
                 };
                 if *has_rtcp_socket || media.rtcp == RtcpTransport::Mux {
                     return Ok(SocketPair::default());
                 }
                 // It was multiplexed until now: the port above was closed, and is wanted again.
-                let port = self.config.ports.rtp_port(*session) + 1;
+                let port = self.config.ports.rtp_port(home) + 1;
                 let Some(sockets) = self.sockets else { return Ok(SocketPair::default()) };
                 let rtcp = sockets.open(Port::Rtcp, port).map_err(|_| Refusal::NoPort)?;
                 *has_rtcp_socket = true;
@@ -501,24 +517,15 @@ impl Engine {
         let count = self.shards.len();
         for offset in 0..count {
             let index = (self.first_read + offset) % count;
-            if let Ok(notice) = self.shards[index].ends.notices.pop() {
-                // The sockets and codec states beside it are closed and freed here.
-                let Notice { event, sockets, equipment } = notice;
-                drop((sockets, equipment));
-                self.first_read = index + 1;
-                return Some(event);
+            while let Ok(notice) = self.shards[index].ends.notices.pop() {
+                // What is beside it is closed and freed here.
+                if let Some(Notice { event, .. }) = self.pass_on(notice) {
+                    self.first_read = index + 1;
+                    return Some(event);
+                }
             }
         }
         None
-    }
-
-    /// Closes what is still here of a session and gives its slot back.
-    fn release(&mut self, session: SessionKey) {
-        if self.tenants.remove(&session).is_some()
-            && let Some(shard) = self.shards.get_mut(usize::from(session.shard()))
-        {
-            shard.sessions.give_back(session.slot(), session.generation());
-        }
     }
 }
 

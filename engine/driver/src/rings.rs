@@ -4,30 +4,30 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use engine::Equipment;
-use engine_control::{Command, Event, Limits, ShardLoad};
+use engine::Luggage;
+use engine_control::{Command, Event, Limits, PASSAGES_MAX, ShardLoad, WAITING_MAX};
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, write};
 
 use crate::sockets::SocketPair;
 
-/// A command with the sockets and the codec states that belong to it.
+/// A command with the sockets and the memory that belong to it.
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) command: Command,
     pub(crate) sockets: SocketPair,
-    pub(crate) equipment: Option<Box<Equipment>>,
+    pub(crate) luggage: Option<Luggage>,
     /// Under which number the flight recorder keeps it.
     pub(crate) number: u64,
 }
 
-/// A fact with the sockets and the codec states that nobody needs any more.
+/// A fact with the sockets and the memory that nobody needs any more here.
 #[derive(Debug)]
 pub(crate) struct Notice {
     pub(crate) event: Event,
     pub(crate) sockets: SocketPair,
-    pub(crate) equipment: Option<Box<Equipment>>,
+    pub(crate) luggage: Option<Luggage>,
 }
 
 /// What the control plane and all shards share.
@@ -99,6 +99,12 @@ pub(crate) struct ControlEnds {
 }
 
 impl ControlEnds {
+    /// Whether there is room for one more command; what follows a session to its new shard has its
+    /// own.
+    pub(crate) fn has_room(&self) -> bool {
+        self.orders.slots() > RESERVED_ORDERS
+    }
+
     /// How the shard is, as it told after its last tick.
     pub(crate) fn load(&self) -> ShardLoad {
         ShardLoad::from_bits(self.load.load(Ordering::Relaxed))
@@ -116,7 +122,7 @@ pub(crate) struct ShardEnds {
 
 /// The rings of one shard.
 pub(crate) fn rings(limits: &Limits, shared: &Arc<Shared>) -> (ControlEnds, ShardEnds) {
-    let (order_sender, orders) = RingBuffer::new(limits.commands_max as usize);
+    let (order_sender, orders) = RingBuffer::new(limits.commands_max as usize + RESERVED_ORDERS);
     let reserve = reserved_notices(limits);
     let (ring, notices) = RingBuffer::new(limits.events_max as usize + reserve);
     let sender = NoticeSender { ring, reserve, fresh: false, shared: Arc::clone(shared) };
@@ -130,18 +136,23 @@ pub(crate) fn rings(limits: &Limits, shared: &Arc<Shared>) -> (ControlEnds, Shar
 /// Bytes that the rings of one shard reserve.
 pub(crate) fn memory_bytes(limits: &Limits) -> usize {
     let notices = limits.events_max as usize + reserved_notices(limits);
-    limits.commands_max as usize * size_of::<Order>() + notices * size_of::<Notice>()
+    let orders = limits.commands_max as usize + RESERVED_ORDERS;
+    orders * size_of::<Order>() + notices * size_of::<Notice>()
 }
+
+/// Places kept for sessions that come from other shards, and for what follows them.
+const RESERVED_ORDERS: usize = PASSAGES_MAX * (1 + WAITING_MAX);
 
 /// Most notices that one command is answered with at once.
 const NOTICES_PER_ORDER: usize = 4;
 
 /// Places kept for facts that must not be lost and that no command asked for: each session may
-/// time out, each room and each tap may end.
+/// time out, each room and each tap may end, and some may leave.
 fn reserved_notices(limits: &Limits) -> usize {
     limits.sessions_max as usize
         + limits.rooms_max as usize
         + limits.taps_max as usize
+        + PASSAGES_MAX
         + NOTICES_PER_ORDER
 }
 
@@ -206,7 +217,7 @@ mod tests {
     use super::*;
 
     fn notice(event: Event) -> Notice {
-        Notice { event, sockets: SocketPair::default(), equipment: None }
+        Notice { event, sockets: SocketPair::default(), luggage: None }
     }
 
     #[test]

@@ -126,14 +126,15 @@ impl<R: Road> ShardThread<R> {
                 break;
             }
             let Ok(order) = self.orders.pop() else { break };
-            let Order { command, sockets, equipment, number } = order;
+            let Order { command, sockets, luggage, number } = order;
             self.carrier.flight.command(&command, number, now);
-            if let Command::OpenSession { session, .. } | Command::UpdateSession { session, .. } =
-                &command
+            if let Command::OpenSession { session, .. }
+            | Command::UpdateSession { session, .. }
+            | Command::TakeIn { session } = &command
             {
                 self.carrier.take_sockets(session.slot(), sockets);
             }
-            self.shard.command(command, equipment, now, &mut self.carrier);
+            self.shard.command(command, luggage, now, &mut self.carrier);
         }
     }
 

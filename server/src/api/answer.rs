@@ -25,6 +25,12 @@ pub(crate) enum Trouble {
     Gain,
     /// The keys to be pressed cannot be read.
     Keys,
+    /// The name of a room cannot be read.
+    RoomName,
+    /// No room, or no seat in it, is free.
+    NoSeat,
+    /// It would have to go to another shard, and cannot.
+    Immovable,
     /// So many keys wait for it that these have no room.
     KeysWaiting,
     /// No recording of that identity, or no such file of it.
@@ -76,17 +82,22 @@ impl Trouble {
             | Self::NoRecording
             | Self::NoFlight => StatusCode::NOT_FOUND,
             Self::NeverRecorded => StatusCode::FORBIDDEN,
-            Self::Recorded | Self::RecordingBusy => StatusCode::CONFLICT,
+            Self::Recorded | Self::RecordingBusy | Self::Immovable => StatusCode::CONFLICT,
             Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Disk => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Query | Self::Gain | Self::Keys | Self::Wish | Self::Mark => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Query
+            | Self::Gain
+            | Self::Keys
+            | Self::RoomName
+            | Self::Wish
+            | Self::Mark => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy | Self::Stopping | Self::NotRecordable | Self::KeysWaiting => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Busy
+            | Self::Stopping
+            | Self::NotRecordable
+            | Self::KeysWaiting
+            | Self::NoSeat => StatusCode::SERVICE_UNAVAILABLE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -131,6 +142,22 @@ impl Trouble {
                 "the keys to be pressed cannot be read",
                 "{\"digits\":\"12#\",\"duration_ms\":100,\"gap_ms\":80,\"volume\":10}: up to 32 of 0-9 * # A-D, \
                  40 to 8000 ms each, 3 to 36 dB below 0 dBm0; all but digits may be left out",
+            ),
+            Self::RoomName => (
+                "room_name",
+                "the name of the room cannot be read",
+                "{\"name\":\"conf2\"}: 1 to 64 of a-z A-Z 0-9 - _ . +",
+            ),
+            Self::NoSeat => (
+                "no_seat",
+                "every room, or every seat in that one, is in use, or the engine is busy",
+                "the same request, later",
+            ),
+            Self::Immovable => (
+                "immovable",
+                "that room lives on another shard, and what listens to this participant by itself cannot go along",
+                "the same request once its own recording has ended, or a room on the same shard; the drivers packet \
+                 and xdp move nobody",
             ),
             Self::KeysWaiting => (
                 "keys_waiting",

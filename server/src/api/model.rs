@@ -7,7 +7,7 @@ use std::time::Duration;
 use engine_control::{FULL_PRESSURE, SessionReport, ShardLoad};
 use media_units::{Cadence, DISCARDS, Digits, Gain, Instant};
 use serde::{Deserialize, Serialize};
-use signaling::Gains;
+use signaling::{Gains, may_name_a_room};
 use utoipa::{IntoParams, ToSchema};
 
 use super::agreed::Agreed;
@@ -130,6 +130,23 @@ fn gain(decibels: f64) -> Option<Gain> {
     let tenths = (decibels * 10.0).round();
     let is_whole = (tenths - decibels * 10.0).abs() < 1e-6;
     Gain::of(tenths as i16).filter(|_| is_whole)
+}
+
+/// Where a participant is to go, as it is written.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = RoomName)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WrittenRoom {
+    /// The name of the room.
+    #[schema(min_length = 1, max_length = 64, example = "conf2")]
+    name: String,
+}
+
+impl WrittenRoom {
+    /// The name, if a room could have it.
+    pub(crate) fn read(self) -> Option<String> {
+        may_name_a_room(&self.name).then_some(self.name)
+    }
 }
 
 /// Keys to be pressed for a participant.

@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 use super::answer::Refused;
 use super::model::{
     Flight, Health, Page, Participant, ParticipantPage, Room, RoomPage, WrittenGain, WrittenKeys,
+    WrittenRoom,
 };
 use super::{Ask, Queue, Trouble};
 use super::{events, recordings};
@@ -41,6 +42,7 @@ fn routes() -> OpenApiRouter<Queue> {
         .routes(routes!(unmute))
         .routes(routes!(amplify))
         .routes(routes!(press))
+        .routes(routes!(transfer))
         .routes(routes!(recordings::record_room))
         .routes(routes!(recordings::record_participant))
         .routes(routes!(recordings::recordings))
@@ -243,6 +245,22 @@ async fn press(
     let id = number(&id)?;
     let keys = keys.ok().and_then(|Json(keys)| keys.read()).ok_or(Trouble::Keys)?;
     done(control.ask(|reply| Ask::Press(id, keys, reply)).await)
+}
+
+/// Sends a participant to another room, which is opened if there is none of that name. Its call and its
+/// streams go on without a re-INVITE, also where that room lives on another shard.
+#[utoipa::path(put, path = "/v1/participants/{id}/room", params(("id" = u64, description = "The participant's id")),
+    request_body = WrittenRoom,
+    responses((status = 204), (status = 400, body = Refused), (status = 404, body = Refused), (status = 409, body = Refused),
+    (status = 503, body = Refused)))]
+async fn transfer(
+    State(control): State<Queue>,
+    Path(id): Path<String>,
+    room: Result<Json<WrittenRoom>, JsonRejection>,
+) -> Result<StatusCode, Trouble> {
+    let id = number(&id)?;
+    let room = room.ok().and_then(|Json(room)| room.read()).ok_or(Trouble::RoomName)?;
+    done(control.ask(|reply| Ask::Transfer(id, room, reply)).await)
 }
 
 /// Writes what the flight recorder of a shard holds to a file of the server (docs/flight-recorder.md).

@@ -13,10 +13,10 @@ them it needs is its pressure, in percent: that of the fullest of four ticks in 
 never reached. One step is gone after the other, 240 ms apart, and back in the reverse order. Metrics, `/health` and the log say
 what is given up.";
 
-pub(super) fn overload(section: &mut Section<'_, '_>) -> OverloadRule {
+pub(super) fn overload(section: &mut Section<'_, '_>) -> (OverloadRule, u32) {
     let default = OverloadRule::default();
     let percent = 10..=NEVER_PERCENT;
-    OverloadRule {
+    let rule = OverloadRule {
         refuse_above: section.count(
             "refuse_above",
             default.refuse_above,
@@ -34,7 +34,7 @@ pub(super) fn overload(section: &mut Section<'_, '_>) -> OverloadRule {
         taps_above: section.count(
             "recordings_above",
             default.taps_above,
-            percent,
+            percent.clone(),
             "The pressure above which recordings end, and none begins. As it is written here, none is \
              ever ended.",
         ),
@@ -56,5 +56,14 @@ pub(super) fn overload(section: &mut Section<'_, '_>) -> OverloadRule {
             0..=10,
             "What is left of `rtp.opus.complexity` where time is short.",
         ) as u8,
-    }
+    };
+    let move_above = section.count(
+        "move_above",
+        default.refuse_above,
+        percent,
+        "The pressure above which a shard gives sessions to the one with the most slack, while they speak: \
+         members of rooms that are spread (`rooms.spread_above`), up to 8 in half a second, until it is 20 below this. \
+         Drivers that give each stream its sockets only.",
+    );
+    (rule, move_above)
 }

@@ -2,7 +2,9 @@
 
 use engine_control::SessionKey;
 use media_units::{Gain, Instant};
-use signaling::{DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView, Subject};
+use signaling::{
+    DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView, Subject, TransferRefusal,
+};
 
 use super::Control;
 use crate::api::{
@@ -50,6 +52,7 @@ impl Control {
                     Err(DigitsRefusal::Busy) => tell(reply, Err(Trouble::Busy)),
                 }
             }
+            Ask::Transfer(id, room, reply) => tell(reply, self.transfer(now, id, &room)),
             Ask::Kick(id, reply) => {
                 let done = self.front.kick(now, ParticipantId::new(id), &mut self.world);
                 tell(reply, done.map_err(|NotFound| Trouble::NoParticipant));
@@ -84,6 +87,28 @@ impl Control {
         }
     }
 
+    /// Sends a participant to another room. Its tracks in the recording of the one that it leaves end
+    /// before it goes.
+    fn transfer(&mut self, now: Instant, id: u64, room: &str) -> Result<(), Trouble> {
+        let id = ParticipantId::new(id);
+        let present = self.front.participant(id).ok_or(Trouble::NoParticipant)?;
+        if present.room.as_deref() == Some(room) {
+            return Ok(());
+        }
+        self.keeper.leaves_room(id, &mut self.world);
+        let done = self.front.transfer(now, id, room, &mut self.world);
+        // A room that was opened for it is known before it comes.
+        self.tell_keeper();
+        if let Some(view) = self.front.participant(id) {
+            self.keeper.enters_room(view, &mut self.world);
+        }
+        done.map_err(|refusal| match refusal {
+            TransferRefusal::NotFound => Trouble::NoParticipant,
+            TransferRefusal::Immovable => Trouble::Immovable,
+            TransferRefusal::Unavailable => Trouble::NoSeat,
+        })
+    }
+
     /// Writes what a shard's flight recorder holds, beside everything else.
     fn write_flight(&mut self, shard: u8, reply: Reply<Flight>) {
         let World { flights, engine, .. } = &mut self.world;
@@ -101,9 +126,10 @@ impl Control {
     pub(super) fn continue_survey(&mut self) {
         loop {
             let engine = &mut self.world.engine;
-            let Some((asker, reports)) =
-                self.survey.advance(|portion| engine.command(portion).is_ok())
-            else {
+            let engine = std::cell::RefCell::new(engine);
+            let shard_of = |session| engine.borrow().shard_of(session);
+            let send = |portion| engine.borrow_mut().command(portion).is_ok();
+            let Some((asker, reports)) = self.survey.advance(shard_of, send) else {
                 return;
             };
             self.report(asker, &reports);
@@ -235,6 +261,7 @@ impl Control {
             recordings_refused: recorder.refused(),
             events_lost: engine.events_lost(),
             refused_overload: engine.refused_overload(),
+            sessions_moved: engine.sessions_moved(),
             flights: flights.written(),
             process: Usage::now(self.started),
         }

@@ -119,6 +119,11 @@ impl Recordings {
         self.going.get(&id)
     }
 
+    /// Whether anything of a session is recorded.
+    pub(crate) fn is_tapped(&self, session: SessionKey) -> bool {
+        self.taps.keys().any(|point| point.session() == Some(session))
+    }
+
     /// The one that goes on under this name.
     pub(crate) fn named(&self, name: &str) -> Option<RecordingId> {
         self.going().find(|(_, going)| going.name == name).map(|(id, _)| id)
@@ -375,6 +380,16 @@ impl Desk for World {
         let (point, label) = (track.point, track.label.clone());
         if let Err(refusal) = self.tap(recording, track) {
             tracing::warn!(%recording, ?point, label, ?refusal, "a track is missing");
+        }
+    }
+
+    fn remove(&mut self, recording: RecordingId, session: SessionKey) {
+        let Some(going) = self.recordings.get(recording) else { return };
+        let points = going.tracks.iter().map(|track| track.point);
+        let points: Vec<TapPoint> =
+            points.filter(|point| point.session() == Some(session)).collect();
+        for point in points {
+            self.untap(recording, point);
         }
     }
 

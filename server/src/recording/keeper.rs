@@ -95,6 +95,9 @@ pub(crate) trait Desk {
     /// Adds a track; where that is refused, it is missing.
     fn add(&mut self, recording: RecordingId, track: RecordedTrack);
 
+    /// Ends the tracks of a session in a recording that goes on.
+    fn remove(&mut self, recording: RecordingId, session: SessionKey);
+
     /// Tells a recording what happened.
     fn note(&mut self, recording: RecordingId, note: Note);
 
@@ -241,6 +244,28 @@ impl Keeper {
                 self.pressed(participant, digit, desk);
             }
         }
+    }
+
+    /// Somebody is about to go to another room: its tracks in the recording of this one end.
+    pub(crate) fn leaves_room(&mut self, participant: ParticipantId, desk: &mut impl Desk) {
+        let Some(person) = self.people.get_mut(&participant) else { return };
+        let room = person.view.room.take().and_then(|name| self.rooms.get(&name));
+        if let Some(kept) = room.and_then(|room| room.recording.as_ref()) {
+            desk.note(kept.id, Note::Left { participant: participant.to_string() });
+            desk.remove(kept.id, person.view.session);
+            self.has_changed = true;
+        }
+    }
+
+    /// Somebody who was in another room is in this one now.
+    pub(crate) fn enters_room(&mut self, view: ParticipantView, desk: &mut impl Desk) {
+        let Some(person) = self.people.get_mut(&view.participant) else { return };
+        let room = view.room.as_ref().and_then(|name| self.rooms.get(name));
+        if let Some(kept) = room.and_then(|room| room.recording.as_ref()) {
+            include(&view, kept, desk);
+            self.has_changed = true;
+        }
+        person.view = view;
     }
 
     /// Begins the recording of a room, with all who are in it.

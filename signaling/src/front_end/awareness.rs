@@ -80,7 +80,7 @@ impl FrontEnd {
     }
 
     /// Whether a call is sent to a recorder, by itself or with its room.
-    fn is_sent(&self, id: ParticipantId) -> bool {
+    pub(super) fn is_sent(&self, id: ParticipantId) -> bool {
         let room = self.calls.get(&id).and_then(|call| Subject::room(&call.destination));
         self.sent.contains_key(&Subject::Call(id))
             || room.is_some_and(|room| self.sent.contains_key(&room))

@@ -86,7 +86,7 @@ impl FrontEnd {
         Ok((session, route, local))
     }
 
-    fn take_seat(
+    pub(super) fn take_seat(
         &mut self,
         now: Instant,
         id: ParticipantId,
@@ -139,7 +139,7 @@ impl FrontEnd {
     }
 
     /// A part of a room that is spread.
-    fn open_part(
+    pub(super) fn open_part(
         &self,
         name: &str,
         shard: u8,
@@ -264,7 +264,7 @@ impl FrontEnd {
         self.leave_room(now, id, &destination, out);
     }
 
-    fn leave_room(
+    pub(super) fn leave_room(
         &mut self,
         now: Instant,
         id: ParticipantId,
@@ -342,6 +342,7 @@ pub(super) fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal
         | EngineRefusal::Occupied
         | EngineRefusal::Tapped
         | EngineRefusal::Unmonitorable
+        | EngineRefusal::Immovable
         | EngineRefusal::OtherShard => "The media engine failed",
     })
 }

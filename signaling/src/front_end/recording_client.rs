@@ -98,7 +98,9 @@ impl FrontEnd {
             self.close_line(now, line, out);
         }
         for part in new {
-            let Ok((session, address)) = out.open_media(Some(part.point.shard()), toward) else {
+            let of = part.point.session();
+            let shard = of.map_or_else(|| part.point.shard(), |session| out.shard_of(session));
+            let Ok((session, address)) = out.open_media(Some(shard), toward) else {
                 continue;
             };
             if self.sending_mut(id).is_some_and(|sending| sending.add(&part, session, address)) {

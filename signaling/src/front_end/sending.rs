@@ -118,6 +118,17 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) {
         let _ = self.end_sending(now, &Subject::Call(id), out);
+        self.left_room(now, id, destination, out);
+    }
+
+    /// A call is not in its room any more.
+    pub(super) fn left_room(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        destination: &Destination,
+        out: &mut dyn Outside,
+    ) {
         let Some(room) = Subject::room(destination) else { return };
         let at = timestamp(out.since_1970(now));
         let Some(sent) = self.sent.get_mut(&room).filter(|sent| !sent.is_empty()) else { return };

@@ -64,6 +64,8 @@ pub enum Missing {
     Rest,
     /// A command is not in the file any more.
     Command,
+    /// A session came from another shard: what it was is not in the file.
+    Session,
 }
 
 /// Runs what is in the file. Where the shard is left by a fault, that is caught here.
@@ -108,6 +110,15 @@ fn missing(file: &FlightFile, commands: &BTreeMap<u64, &Command>) -> Option<Miss
         Record::Command { number, .. } => !commands.contains_key(&number),
         _ => false,
     };
+    let is_taken_in = |record| match record {
+        Record::Command { number, .. } => {
+            matches!(commands.get(&number), Some(Command::TakeIn { .. }))
+        }
+        _ => false,
+    };
+    if from_rest.clone().any(is_taken_in) {
+        return Some(Missing::Session);
+    }
     from_rest.any(is_lost).then_some(Missing::Command)
 }
 
@@ -275,6 +286,9 @@ impl fmt::Display for Missing {
             }
             Self::Rest => {
                 "the shard was never without a call in the time that the ring holds; told is what was decided then"
+            }
+            Self::Session => {
+                "a session came from another shard, where its record is; told is what was decided then"
             }
             Self::Command => "a command is not kept any more; told is what was decided then",
         })

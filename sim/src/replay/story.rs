@@ -75,7 +75,7 @@ impl Story {
                 self.leave(session.slot());
                 self.enter(session.slot(), *route);
             }
-            Command::CloseSession { session } => {
+            Command::CloseSession { session } | Command::SendAway { session } => {
                 self.leave(session.slot());
                 self.over.extend(self.present.remove(&session.slot()));
             }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use engine_control::{Command, Limits, ShardLoad, ShardReport};
 use media_kernels::Kernels;
 use media_units::{Encoding, Instant, RtpTimestamp, SequenceNumber};
-use signaling::{Carrier, FrontEnd, FrontEndConfig, Peer};
+use signaling::{Carrier, FrontEnd, FrontEndConfig, ParticipantId, Peer};
 
 pub use endpoint::{Conduct, Endpoint, PhoneSettings};
 pub use server::Recorded;
@@ -258,16 +258,16 @@ impl World {
 
     /// The server mutes a phone, as its API does.
     pub fn mute(&mut self, number: usize, muted: bool) -> bool {
-        let call_id = self.endpoints[number].caller.call_id();
-        let mut all = self.front_end.participants();
-        let Some(participant) = all.find(|view| view.call_id == call_id).map(|p| p.participant)
-        else {
-            return false;
-        };
-        drop(all);
+        let Some(participant) = self.participant(number) else { return false };
         self.front_end(|front_end, now, outside| {
             front_end.mute(now, participant, muted, outside).is_ok()
         })
+    }
+
+    fn participant(&self, number: usize) -> Option<ParticipantId> {
+        let call_id = self.endpoints[number].caller.call_id();
+        let mut all = self.front_end.participants();
+        all.find(|view| view.call_id == call_id).map(|view| view.participant)
     }
 
     /// What the front end knows and does.
@@ -303,6 +303,28 @@ impl World {
         self.run(2 * media_units::PERIOD);
         let sides = self.server.shards.iter_mut();
         sides.filter_map(|side| side.report.take()).map(|report| *report).collect()
+    }
+
+    /// A phone's session is sent to another shard and stays in the conference: it is connected to the
+    /// room or the part of it there.
+    pub fn send_away(&mut self, number: usize, shard: u8) -> bool {
+        let Some(participant) = self.participant(number) else { return false };
+        self.front_end(|front_end, _, out| {
+            front_end.send_away(participant, shard, out).is_ok()
+        })
+    }
+
+    /// A phone is sent to another conference, as by the API.
+    pub fn transfer(&mut self, number: usize, room: &str) -> bool {
+        let Some(participant) = self.participant(number) else { return false };
+        self.front_end(|front_end, now, out| {
+            front_end.transfer(now, participant, room, out).is_ok()
+        })
+    }
+
+    /// Sessions that have arrived on another shard.
+    pub fn sessions_moved(&self) -> u64 {
+        self.server.moved
     }
 
     /// Sessions and rooms that the server holds.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::{Datagram, Exchange, Luggage, Output, Port, Shard, exchange};
 use engine_control::{
-    Admission, COMMANDS_PER_TICK, Command, Event, Limits, MediaAddress, PortPlan, Refusal, RoomKey,
-    SessionKey, ShardLoad, ShardReport, SlotPool, SpreadId, SpreadPool, TapContent, TapId, TapItem,
+    Admission, COMMANDS_PER_TICK, Command, Destination, Event, Left, Limits, MediaAddress, PortPlan,
+    Refusal, Residences, RoomKey, SessionKey, ShardLoad, ShardReport, SlotPool, SpreadId, SpreadPool, TapContent, TapId, TapItem,
     TapPoint, TapReader, choose_shard,
 };
 use media_kernels::Kernels;
@@ -32,6 +32,10 @@ pub(super) struct Server {
     pub(super) recordings: Vec<Recorded>,
     recordings_begun: u64,
     spreads: SpreadPool,
+    /// Where sessions live that were moved.
+    residences: Residences<Command>,
+    /// How many have arrived.
+    pub(super) moved: u64,
 }
 
 /// One shard with its sockets and pools.
@@ -43,7 +47,7 @@ pub(super) struct ShardSide {
     pub(super) sessions: SlotPool,
     pub(super) rooms: SlotPool,
     admission: Admission,
-    commands: Vec<Command>,
+    commands: Vec<(Command, Option<Luggage>)>,
     pub(super) report: Option<Box<ShardReport>>,
 }
 
@@ -62,6 +66,12 @@ struct Sockets {
     connected: BTreeMap<Socket, SocketAddr>,
     /// Which slots have their sockets open.
     open: Vec<bool>,
+    /// The RTP ports of sessions that are not at home here.
+    ports: BTreeMap<u32, u16>,
+    /// What goes home with the next fact.
+    retired: Option<Luggage>,
+    /// Sessions that have left, until somebody sends them on.
+    left: BTreeMap<SessionKey, Luggage>,
 }
 
 /// A recorded track and all of its samples so far.
@@ -103,7 +113,16 @@ impl Server {
         let meetings = exchange(shards, limits.spread_max);
         let shards = (0..shards).zip(meetings).map(side).collect::<Option<_>>()?;
         let spreads = SpreadPool::new(limits.spread_max);
-        Some(Self { shards, plan, limits, recordings: vec![], recordings_begun: 0, spreads })
+        Some(Self {
+            shards,
+            plan,
+            limits,
+            recordings: vec![],
+            recordings_begun: 0,
+            spreads,
+            residences: Residences::default(),
+            moved: 0,
+        })
     }
 
     /// A datagram reached a media port. Returns whether a socket took it.
@@ -116,8 +135,18 @@ impl Server {
     ) -> bool {
         let Some(offset) = port.checked_sub(self.plan.first).map(u32::from) else { return false };
         let (index, within) = (offset / self.plan.block, offset % self.plan.block);
-        let Some(side) = self.shards.get_mut(index as usize) else { return false };
-        side.sockets.arrived(now, (within / 2, within % 2 == 1), source, octets)
+        let (mut index, mut slot) = (index as usize, within / 2);
+        // The socket of a session that was moved is where that is.
+        let rtp = port - (within % 2) as u16;
+        let guest = |side: &ShardSide| {
+            side.sockets.ports.iter().find(|(_, port)| **port == rtp).map(|(slot, _)| *slot)
+        };
+        let mut abroad = self.shards.iter().map(guest).enumerate();
+        if let Some((shard, Some(there))) = abroad.find(|(_, slot)| slot.is_some()) {
+            (index, slot) = (shard, there);
+        }
+        let Some(side) = self.shards.get_mut(index) else { return false };
+        side.sockets.arrived(now, (slot, within % 2 == 1), source, octets)
     }
 
     /// One round of a shard's driver: commands, sockets, tick. Returns how long it took.
@@ -133,11 +162,11 @@ impl Server {
         let ShardSide { shard, taps, sockets, commands, .. } = &mut self.shards[index as usize];
         let now = wire.now;
         let mut done = Done { commands: commands.len().min(COMMANDS_PER_TICK), ..Done::default() };
-        for command in commands.drain(..done.commands) {
+        for (command, luggage) in commands.drain(..done.commands) {
             if let Command::OpenSession { session, .. } = &command {
                 sockets.open(session.slot(), true);
             }
-            let luggage = Luggage::beside(&command, limits);
+            let luggage = luggage.or_else(|| Luggage::beside(&command, limits));
             shard.command(command, luggage, now, &mut Carrier { index, plan, sockets, wire });
         }
         let due = shard.due().to_vec();
@@ -174,12 +203,24 @@ impl Server {
 
     /// A fact passes on its way to the front end: slots come home, reports are kept. Returns what
     /// the front end has to know.
-    pub(super) fn fact(&mut self, event: Event) -> Option<Event> {
+    pub(super) fn fact(&mut self, mut event: Event) -> Option<Event> {
+        match &event {
+            Event::SessionLeft { session } => {
+                self.send_on(*session);
+                return None;
+            }
+            Event::SessionClosed { session } => {
+                self.shards[session.shard() as usize].sockets.open(session.slot(), false);
+            }
+            _ => {}
+        }
+        self.residences.name(&mut event);
         match event {
+            Event::SessionArrived { .. } => self.moved += 1,
             Event::SessionClosed { session, .. } => {
-                let side = &mut self.shards[session.shard() as usize];
-                side.sockets.open(session.slot(), false);
-                side.sessions.give_back(session.slot(), session.generation());
+                for place in [Some(session), self.residences.close(session)].into_iter().flatten() {
+                    self.free(place);
+                }
             }
             Event::RoomClosed { room } => {
                 self.spreads.note_closed(room);
@@ -196,12 +237,69 @@ impl Server {
         Some(event)
     }
 
+    /// A session that has left a shard goes to the next with what waits in its sockets, and behind it
+    /// goes what was said to it meanwhile.
+    fn send_on(&mut self, session: SessionKey) {
+        let Some(Left { from, to, waiting }) = self.residences.left(session) else { return };
+        let rtp_port = self.port_of(from);
+        let is_home = self.plan.rtp_port(to) == rtp_port;
+        let away = &mut self.shards[from.shard() as usize].sockets;
+        let luggage = away.left.remove(&from);
+        let (mut waiting_there, mut connected) = (Vec::new(), Vec::new());
+        for is_rtcp in [false, true] {
+            waiting_there.push(away.take(from.slot(), is_rtcp));
+            connected.push(away.connected.get(&(from.slot(), is_rtcp)).copied());
+        }
+        away.open(from.slot(), false);
+        let side = &mut self.shards[to.shard() as usize];
+        side.sockets.open(to.slot(), true);
+        for (at, is_rtcp) in [false, true].into_iter().enumerate() {
+            let socket = (to.slot(), is_rtcp);
+            side.sockets.waiting.insert(socket, std::mem::take(&mut waiting_there[at]));
+            if let Some(peer) = connected[at] {
+                side.sockets.connected.insert(socket, peer);
+            }
+        }
+        if !is_home {
+            side.sockets.ports.insert(to.slot(), rtp_port);
+        }
+        side.commands.push((Command::TakeIn { session: to }, luggage));
+        if self.plan.rtp_port(from) != rtp_port {
+            self.free(from);
+        }
+        for command in waiting {
+            let sent = self.command(command);
+            assert!(sent.is_ok(), "what waits behind a session has its place: {sent:?}");
+        }
+    }
+
+    /// The RTP port of the session in this place.
+    fn port_of(&self, place: SessionKey) -> u16 {
+        let guests = &self.shards[place.shard() as usize].sockets.ports;
+        guests.get(&place.slot()).copied().unwrap_or_else(|| self.plan.rtp_port(place))
+    }
+
+    fn free(&mut self, place: SessionKey) {
+        let side = &mut self.shards[place.shard() as usize];
+        side.sessions.give_back(place.slot(), place.generation());
+    }
+
+    /// Sends a command to where its sessions live.
+    fn command(&mut self, mut command: Command) -> Result<(), Refusal> {
+        match self.residences.address(&mut command)? {
+            Destination::Shard(shard) => self.order(usize::from(shard), command),
+            Destination::Behind(session) => {
+                self.residences.wait(session, command).map_err(|_| Refusal::Busy)
+            }
+        }
+    }
+
     pub(super) fn order(&mut self, shard: usize, command: Command) -> Result<(), Refusal> {
         let commands = &mut self.shards.get_mut(shard).ok_or(Refusal::Gone)?.commands;
         if commands.len() >= self.limits.commands_max as usize {
             return Err(Refusal::Busy);
         }
-        commands.push(command);
+        commands.push((command, None));
         Ok(())
     }
 
@@ -228,6 +326,7 @@ impl Sockets {
         if let Some(state) = self.open.get_mut(slot as usize) {
             *state = open;
         }
+        self.ports.remove(&slot);
         for is_rtcp in [false, true] {
             self.waiting.remove(&(slot, is_rtcp));
             self.connected.remove(&(slot, is_rtcp));
@@ -280,7 +379,8 @@ struct Carrier<'a> {
 
 impl Output for Carrier<'_> {
     fn send(&mut self, slot: u32, port: Port, to: SocketAddr, parts: [&[u8]; 2]) {
-        let rtp = self.plan.rtp_port(SessionKey::new(self.index, slot, 0));
+        let at_home = || self.plan.rtp_port(SessionKey::new(self.index, slot, 0));
+        let rtp = self.sockets.ports.get(&slot).copied().unwrap_or_else(at_home);
         let from = rtp + u16::from(port == Port::Rtcp);
         self.wire.media_down(from, to, parts.concat());
     }
@@ -293,10 +393,16 @@ impl Output for Carrier<'_> {
         };
     }
 
-    fn retire(&mut self, _luggage: Luggage) {}
+    fn retire(&mut self, luggage: Luggage) {
+        self.sockets.retired = Some(luggage);
+    }
 
     fn event(&mut self, event: Event) {
         let now = self.wire.now;
+        let retired = self.sockets.retired.take();
+        if let (Event::SessionLeft { session }, Some(luggage)) = (&event, retired) {
+            self.sockets.left.insert(*session, luggage);
+        }
         self.wire.trace.note(now, 3, u64::from(self.index), name(&event).as_bytes());
         self.wire.plan(now, Happening::Fact(event));
     }
@@ -379,12 +485,25 @@ impl Outside for Switchboard<'_> {
         self.server.shards[index].rooms.take_room().ok_or(Refusal::Full)
     }
 
+    fn shard_of(&self, session: SessionKey) -> u8 {
+        self.server.residences.shard_of(session)
+    }
+
+    fn send_away(&mut self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
+        let Server { residences, shards, .. } = &mut *self.server;
+        residences.check(session)?;
+        let pool = &mut shards[usize::from(shard)].sessions;
+        let at_home = (session.shard() == shard).then_some(session);
+        let to = at_home.or_else(|| pool.take_session()).ok_or(Refusal::Full)?;
+        let command = residences.begin(session, to);
+        self.server.order(usize::from(command.shard()?), command)
+    }
+
     fn command(&mut self, command: Command) -> Result<(), Refusal> {
-        let shard = usize::from(command.shard()?);
         if let Command::OpenPart { room, spread, .. } = &command {
             self.server.spreads.note_opened(*room, *spread);
         }
-        self.server.order(shard, command)
+        self.server.command(command)
     }
 
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
@@ -400,7 +519,7 @@ impl Outside for Switchboard<'_> {
         let tap = TapId(self.server.recordings.len() as u32);
         let (point, class) = (track.point, Some(RateClass::Narrow));
         let command = Command::StartTap { point, tap, class };
-        self.server.order(usize::from(command.shard()?), command)?;
+        self.server.command(command)?;
         let samples = Vec::new();
         let recorded = Recorded { recording, track, samples, first_period: None };
         self.server.recordings.push(recorded);

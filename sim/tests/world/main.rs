@@ -3,6 +3,7 @@
 mod chaos;
 mod endings;
 mod lies;
+mod moving;
 mod networks;
 mod overload;
 mod rooms;

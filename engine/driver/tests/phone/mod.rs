@@ -120,15 +120,27 @@ impl Phone {
         self.sequence = self.sequence.wrapping_add(1);
     }
 
+    /// Packets said so far.
+    pub(crate) fn said(&self) -> u16 {
+        self.sequence
+    }
+
     /// How many packets of `code` wait here; takes all that wait.
     pub(crate) fn heard(&self, code: u8) -> usize {
-        let mut buffer = [0; 2048];
         let mut heard = 0;
+        self.packets(|packet| heard += usize::from(packet[92] == code));
+        heard
+    }
+
+    /// Takes all packets of sound that wait here.
+    pub(crate) fn packets(&self, mut take: impl FnMut(&[u8; 172])) {
+        let mut buffer = [0; 2048];
         while let Ok((length, source)) = self.socket.recv_from(&mut buffer) {
             assert_eq!(source, self.media, "media comes from where it is sent to");
-            heard += usize::from(length == 172 && buffer[92] == code);
+            if let Ok(packet) = buffer[..length].try_into() {
+                take(packet);
+            }
         }
-        heard
     }
 }
 

@@ -12,6 +12,7 @@ struct FakeDesk {
     begun: Vec<RecordingStart>,
     added: Vec<String>,
     notes: Vec<Note>,
+    removed: Vec<(RecordingId, SessionKey)>,
     ended: Vec<RecordingId>,
     notices: Vec<Notice>,
     is_full: bool,
@@ -41,6 +42,10 @@ impl Desk for FakeDesk {
 
     fn end(&mut self, recording: RecordingId) {
         self.ended.push(recording);
+    }
+
+    fn remove(&mut self, recording: RecordingId, session: SessionKey) {
+        self.removed.push((recording, session));
     }
 
     fn notify(&mut self, _: SessionKey, notice: Notice) {
@@ -294,4 +299,23 @@ fn everyone_who_is_recorded_hears_the_beep_but_in_a_pause() {
     keeper.beep(desk);
     assert_eq!(desk.notices.len(), 1);
     assert!(!keeper.records("3000"));
+}
+
+#[test]
+fn who_goes_to_another_room_leaves_the_recording_of_the_one_and_enters_that_of_the_other() {
+    let mut bench = Bench::new(Occasion::Always);
+    bench.open("a");
+    bench.open("b");
+    bench.join(Some("a"), Recorded::default());
+    bench.keeper.leaves_room(WHO, &mut bench.desk);
+    let session = SessionKey::new(0, 7, 1);
+    assert_eq!(bench.desk.removed, [(RecordingId::new(1), session)]);
+    assert_eq!(bench.desk.notes.pop(), Some(Note::Left { participant: WHO.to_string() }));
+    let notices = bench.desk.notices.len();
+    bench.keeper.enters_room(view(Some("b"), Recorded::default()), &mut bench.desk);
+    assert!(matches!(bench.desk.notes.last(), Some(Note::Joined { .. })));
+    assert_eq!(bench.desk.notices.len(), notices + 1, "it hears that this one is recorded");
+    bench.take(Fact::RoomClosed { name: "a".into() });
+    bench.take(Fact::Muted { participant: WHO, muted: true });
+    assert!(matches!(bench.desk.notes.last(), Some(Note::Muted { .. })), "it is in the other");
 }

@@ -1,0 +1,153 @@
+//! Where commands go, and sessions that go from one shard to another.
+
+use engine::Luggage;
+use engine_control::{Command, Destination, Event, Left, Refusal, SessionKey};
+
+use super::{Engine, Tenant};
+use crate::rings::{Notice, Order};
+use crate::sockets::SocketPair;
+
+impl Engine {
+    /// The shard where a session lives, or that it is on its way to.
+    pub fn shard_of(&self, session: SessionKey) -> u8 {
+        self.residences.shard_of(session)
+    }
+
+    /// Sessions that have arrived on another shard.
+    pub fn sessions_moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Sends an open session to another shard, with all that it is. Its key, its ports and its
+    /// streams stay. It is connected to nothing until it is routed, which may be asked for at once:
+    /// what is said to it meanwhile follows it. Refused where too many are under way, and where
+    /// packets come to a socket of the whole shard.
+    pub fn send_away(&mut self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
+        let from = self.shard_of(session);
+        if self.sockets.is_none() {
+            return Err(Refusal::Immovable);
+        }
+        let Some(Tenant::Open { .. }) = self.tenants.get(&session) else {
+            return Err(Refusal::Gone);
+        };
+        if from == shard {
+            return Err(Refusal::Occupied);
+        }
+        self.residences.check(session)?;
+        self.check_way(Destination::Shard(from))?;
+        let pool = &mut self.shards.get_mut(usize::from(shard)).ok_or(Refusal::Gone)?.sessions;
+        let at_home = (session.shard() == shard).then_some(session);
+        let to = at_home.or_else(|| pool.take_session()).ok_or(Refusal::Full)?;
+        let command = self.residences.begin(session, to);
+        let luggage = Luggage::beside(&command, &self.config.limits);
+        self.push(from, command, SocketPair::default(), luggage).map_err(|(_, refusal)| refusal)
+    }
+
+    /// Whether a command could go there now.
+    pub(super) fn check_way(&self, destination: Destination) -> Result<(), Refusal> {
+        let Destination::Shard(shard) = destination else { return Ok(()) };
+        let ends = &self.shards.get(usize::from(shard)).ok_or(Refusal::Gone)?.ends;
+        if ends.orders.is_abandoned() {
+            return Err(Refusal::Gone);
+        }
+        if ends.has_room() { Ok(()) } else { Err(Refusal::Busy) }
+    }
+
+    /// Sends a command there, or lets it wait.
+    pub(super) fn send(
+        &mut self,
+        destination: Destination,
+        command: Command,
+        sockets: SocketPair,
+    ) -> Result<(), (Command, Refusal)> {
+        match destination {
+            Destination::Shard(shard) => {
+                let luggage = Luggage::beside(&command, &self.config.limits);
+                self.push(shard, command, sockets, luggage)
+            }
+            Destination::Behind(session) => {
+                let waits = self.residences.wait(session, (command, sockets));
+                waits.map_err(|(command, _)| (command, Refusal::Busy))
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        shard: u8,
+        command: Command,
+        sockets: SocketPair,
+        luggage: Option<Luggage>,
+    ) -> Result<(), (Command, Refusal)> {
+        let Some(shard) = self.shards.get_mut(usize::from(shard)) else {
+            return Err((command, Refusal::Gone));
+        };
+        let number = shard.flight.as_mut().map_or(0, |flight| flight.keep(&command));
+        let sent = shard.ends.orders.push(Order { command, sockets, luggage, number });
+        sent.map_err(|rtrb::PushError::Full(order)| (order.command, Refusal::Busy))
+    }
+
+    /// Sends a session that has left a shard on to the next, and behind it what was said to it
+    /// meanwhile. Gives back every other notice.
+    pub(super) fn pass_on(&mut self, notice: Notice) -> Option<Notice> {
+        match notice.event {
+            Event::SessionLeft { session } => {
+                if let Some(Left { from, to, waiting }) = self.residences.left(session) {
+                    let Notice { sockets, luggage, .. } = notice;
+                    self.push_kept(to, sockets, luggage);
+                    self.give_back_guest(from);
+                    self.say_again(waiting);
+                }
+                None
+            }
+            Event::Refused { command: Command::SendAway { session }, .. } => {
+                if let Some((to, waiting)) = self.residences.stays(session) {
+                    self.give_back_guest(to);
+                    self.say_again(waiting);
+                }
+                Some(notice)
+            }
+            _ => Some(notice),
+        }
+    }
+
+    fn push_kept(&mut self, to: SessionKey, sockets: SocketPair, luggage: Option<Luggage>) {
+        let command = Command::TakeIn { session: to };
+        if let Err((_, refusal)) = self.push(to.shard(), command, sockets, luggage) {
+            // Its place in the ring is kept: the shard's thread has ended.
+            tracing::error!(session = %to, ?refusal, "a session was lost on its way");
+        }
+    }
+
+    /// What waited for a session goes where that is now.
+    fn say_again(&mut self, waiting: Vec<(Command, SocketPair)>) {
+        for (mut command, sockets) in waiting {
+            let sent = match self.residences.address(&mut command) {
+                Ok(destination) => self.send(destination, command, sockets),
+                Err(refusal) => Err((command, refusal)),
+            };
+            if let Err((command, refusal)) = sent {
+                tracing::error!(?command, ?refusal, "a command was lost behind a session");
+            }
+        }
+    }
+
+    /// A place is free in which a session lived that is not at home there, or was to.
+    fn give_back_guest(&mut self, place: SessionKey) {
+        if !self.tenants.contains_key(&place)
+            && let Some(shard) = self.shards.get_mut(usize::from(place.shard()))
+        {
+            shard.sessions.give_back(place.slot(), place.generation());
+        }
+    }
+
+    /// Closes what is still here of a session and gives its slots back.
+    pub(super) fn release(&mut self, session: SessionKey) {
+        if self.tenants.remove(&session).is_some() {
+            self.give_back_guest(session);
+            if let Some(place) = self.residences.close(session) {
+                self.give_back_guest(place);
+            }
+        }
+    }
+}
