@@ -7,6 +7,7 @@ use media_units::{Gain, Instant, RoomSound};
 use mixer::Source;
 
 use crate::luggage::Luggage;
+use crate::passage::check_luggage;
 use crate::session::Session;
 use crate::shard::{Room, Shard};
 use crate::spread::phase_of;
@@ -23,13 +24,7 @@ impl Shard {
         now: Instant,
         output: &mut impl Output,
     ) {
-        let has_all = || match (&command, &luggage) {
-            (Command::SendAway { .. } | Command::TakeIn { .. }, Some(Luggage::Traveller(_))) => true,
-            (Command::SendAway { .. } | Command::TakeIn { .. }, _) => false,
-            _ => true,
-        };
-        let checked = self.check(&command);
-        match checked.and_then(|()| if has_all() { Ok(()) } else { Err(Refusal::Gone) }) {
+        match self.check(&command).and_then(|()| check_luggage(&command, luggage.as_ref())) {
             Ok(()) => self.apply(command, luggage, now, output),
             Err(refusal) => {
                 if let Some(luggage) = luggage {
@@ -115,16 +110,8 @@ impl Shard {
                 self.sessions[session.slot() as usize].prompt(Some(prompt), output);
             }
             Command::CloseSession { session } => self.close_session(session, now, output),
-            Command::SendAway { session } => {
-                if let Some(nobody) = luggage.and_then(Luggage::traveller) {
-                    self.send_away(session, nobody);
-                }
-            }
-            Command::TakeIn { session } => {
-                if let Some(traveller) = luggage.and_then(Luggage::traveller) {
-                    self.take_in(session, traveller, now, output);
-                }
-            }
+            Command::SendAway { session } => self.send_away(session, luggage),
+            Command::TakeIn { session } => self.take_in(session, luggage, now, output),
             Command::OpenRoom { room, sound } => {
                 self.open_room(room, sound, self.roster.least_loaded(), None);
             }
@@ -206,13 +193,7 @@ impl Shard {
 
     /// A session is to have its turns in this phase: where that one's turn has passed in this period
     /// and its own has not, it has its turn alone, now.
-    pub(crate) fn keep_up(
-        &mut self,
-        slot: u32,
-        phase: u8,
-        now: Instant,
-        output: &mut impl Output,
-    ) {
+    pub(crate) fn keep_up(&mut self, slot: u32, phase: u8, now: Instant, output: &mut impl Output) {
         let (current, period) = (self.clock.phase(), self.clock.period());
         if phase < current && self.sessions[slot as usize].next_turn <= period {
             self.run(now, output).alone(slot);

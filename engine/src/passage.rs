@@ -6,7 +6,7 @@
 
 use std::mem::swap;
 
-use engine_control::{Event, Limits, PASSAGES_MAX, Refusal, Route, SessionKey};
+use engine_control::{Command, Event, Limits, PASSAGES_MAX, Refusal, Route, SessionKey};
 use media_units::{Instant, PHASES};
 use mixer::Source;
 
@@ -50,6 +50,15 @@ impl Departures {
     }
 }
 
+/// Whether a command brings along what it cannot do without.
+pub(crate) fn check_luggage(command: &Command, luggage: Option<&Luggage>) -> Result<(), Refusal> {
+    match (command, luggage) {
+        (Command::SendAway { .. } | Command::TakeIn { .. }, Some(Luggage::Traveller(_))) => Ok(()),
+        (Command::SendAway { .. } | Command::TakeIn { .. }, _) => Err(Refusal::Gone),
+        _ => Ok(()),
+    }
+}
+
 impl Shard {
     /// Whether a session could leave. What listens to it, or what it listens to, could not go along.
     pub(crate) fn check_send_away(&self, key: SessionKey) -> Result<(), Refusal> {
@@ -67,8 +76,10 @@ impl Shard {
     }
 
     /// A session leaves after its next turn.
-    pub(crate) fn send_away(&mut self, key: SessionKey, nobody: Box<Traveller>) {
-        self.departures.0.push((key, nobody));
+    pub(crate) fn send_away(&mut self, key: SessionKey, luggage: Option<Luggage>) {
+        if let Some(nobody) = luggage.and_then(Luggage::traveller) {
+            self.departures.0.push((key, nobody));
+        }
     }
 
     /// The tick is over: those leave who have had their turn in it.
@@ -121,10 +132,11 @@ impl Shard {
     pub(crate) fn take_in(
         &mut self,
         key: SessionKey,
-        mut traveller: Box<Traveller>,
+        luggage: Option<Luggage>,
         now: Instant,
         output: &mut impl Output,
     ) {
+        let Some(mut traveller) = luggage.and_then(Luggage::traveller) else { return };
         let (slot, period) = (key.slot() as usize, self.clock.period());
         swap(&mut self.sessions[slot], &mut traveller.session);
         swap(&mut self.sources[slot], &mut traveller.source);

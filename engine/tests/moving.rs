@@ -11,9 +11,7 @@ use engine_control::{
 };
 use media::rtp::RtpView;
 use media_kernels::Kernels;
-use media_units::{
-    Arrival, Direction, Law, PERIOD, PHASES, RtpTimestamp, SequenceNumber, Ssrc,
-};
+use media_units::{Arrival, Direction, Law, PERIOD, PHASES, RtpTimestamp, SequenceNumber, Ssrc};
 use rig::{Phone, limits, media};
 
 /// Takes what comes out of both shards, into memory that is there already.
@@ -102,8 +100,14 @@ impl Two {
             let bytes = self.phone.packet(&[0x9c; 160]);
             let arrival = Arrival::At(now - PERIOD / 2);
             let source = self.phone.source;
-            let datagram =
-                Datagram { slot, port: Port::Rtp, source, arrival, bytes: &bytes, truncated: false };
+            let datagram = Datagram {
+                slot,
+                port: Port::Rtp,
+                source,
+                arrival,
+                bytes: &bytes,
+                truncated: false,
+            };
             self.shards[shard].receive(datagram, &mut self.taken);
         }
         self.shards[shard].tick(now, &mut self.taken);

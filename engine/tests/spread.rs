@@ -5,8 +5,8 @@ mod conference;
 
 use engine::{Datagram, Luggage, Output, Port, Shard, exchange};
 use engine_control::{
-    Command, Event, Limits, Refusal, RoomKey, Route, SessionKey, ShardReport, SpreadId, TapContent, TapId,
-    TapItem, TapPoint, TapReader,
+    Command, Event, Limits, Refusal, RoomKey, Route, SessionKey, ShardReport, SpreadId, TapContent,
+    TapId, TapItem, TapPoint, TapReader,
 };
 use media_kernels::Kernels;
 use media_units::{

@@ -162,8 +162,7 @@ fn read(file: &str, text: &str) -> (Config, Read) {
     let sip = reader.section("sip", "The SIP front end.", Sip::read);
     let rtp =
         reader.section("rtp", "Media: addresses, ports, codecs, threads, playout.", Rtp::read);
-    let (overload, move_above) =
-        reader.section("overload", overload::OVERLOAD, overload::overload);
+    let (overload, move_above) = reader.section("overload", overload::OVERLOAD, overload::overload);
     let flight = reader.section("flight", flight::FLIGHT, Flight::read);
     let endpoints = reader.sections("endpoint", codecs::ENDPOINT, codecs::endpoint);
     let rooms = reader.section(

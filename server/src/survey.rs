@@ -178,7 +178,8 @@ mod tests {
         let (mut commands, _) = sent(&mut survey);
         let command = commands.remove(0);
         assert!(survey.take(Event::Refused { command, refusal: Refusal::Busy }).is_none());
-        let (asker, reports) = survey.advance(SessionKey::shard, |_| false).expect("nothing is left to wait for");
+        let (asker, reports) =
+            survey.advance(SessionKey::shard, |_| false).expect("nothing is left to wait for");
         assert_eq!((asker, reports.shards.len()), ("asker", 0));
     }
 

@@ -314,10 +314,7 @@ impl Route {
 }
 
 /// Shows each key of a session in reports, to be changed.
-pub(crate) fn each_reported(
-    reports: &mut [SessionReport],
-    mut each: impl FnMut(&mut SessionKey),
-) {
+pub(crate) fn each_reported(reports: &mut [SessionReport], mut each: impl FnMut(&mut SessionKey)) {
     for report in reports {
         each(&mut report.session);
         report.route.each_session(&mut each);

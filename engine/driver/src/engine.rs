@@ -12,8 +12,8 @@ use std::time::Duration;
 use engine::flight::{FlightFile, FlightSource};
 use engine::{Exchange, Port, exchange};
 use engine_control::{
-    Admission, Command, Event, Refusal, Residences, RoomKey, RtcpTransport,
-    SessionKey, ShardLoad, SlotPool, SpreadId, SpreadPool, TapReader, choose_shard,
+    Admission, Command, Event, Refusal, Residences, RoomKey, RtcpTransport, SessionKey, ShardLoad,
+    SlotPool, SpreadId, SpreadPool, TapReader, choose_shard,
 };
 use media_units::{Instant, WallClock};
 
@@ -268,10 +268,8 @@ impl Engine {
     /// The shard for one more member of a room that has parts on these ([`engine_control::choose_shard`]).
     /// Sessions that are on their way count.
     pub fn choose_shard(&self, parts: &[u8], share_percent: u32) -> u8 {
-        let load = |shard: u8| ShardLoad {
-            sessions: self.sessions(shard) as u32,
-            ..self.load(shard)
-        };
+        let load =
+            |shard: u8| ShardLoad { sessions: self.sessions(shard) as u32, ..self.load(shard) };
         let loads: Vec<ShardLoad> = (0..self.shards.len() as u8).map(load).collect();
         choose_shard(&loads, parts, share_percent)
     }
@@ -460,9 +458,9 @@ impl Engine {
     /// The shard with the fewest tenants among those that have time, if any has.
     fn least_loaded(&self) -> usize {
         let (now, rule) = (self.clock.now(), &self.config.limits.overload);
-        let load = |(_, shard): &(usize, &ShardHandle)| {
+        let load = |(index, shard): &(usize, &ShardHandle)| {
             let has_time = shard.admission.admits(now, shard.ends.load(), rule);
-            (!has_time, shard.sessions.taken() + shard.rooms.taken())
+            (!has_time, self.sessions(*index as u8) + shard.rooms.taken())
         };
         self.shards.iter().enumerate().min_by_key(load).map_or(0, |(index, _)| index)
     }

@@ -75,7 +75,9 @@ fn a_session_is_moved_to_and_fro(driver: DriverChoice) {
         hears(&mut phones, host, 0x9c);
     }
     // All that it said was received, by one shard or the other, once.
-    until("all of it", || report(&mut engine, mover).packets_received == u64::from(phones[0].said()));
+    until("all of it", || {
+        report(&mut engine, mover).packets_received == u64::from(phones[0].said())
+    });
     let told = report(&mut engine, mover);
     assert_eq!((told.session, told.packets_lost), (mover, 0));
     hang_up(&mut engine, mover);

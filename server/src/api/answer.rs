@@ -86,12 +86,9 @@ impl Trouble {
             Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Disk => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Query
-            | Self::Gain
-            | Self::Keys
-            | Self::RoomName
-            | Self::Wish
-            | Self::Mark => StatusCode::BAD_REQUEST,
+            Self::Query | Self::Gain | Self::Keys | Self::RoomName | Self::Wish | Self::Mark => {
+                StatusCode::BAD_REQUEST
+            }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Busy
             | Self::Stopping

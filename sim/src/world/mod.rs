@@ -309,9 +309,7 @@ impl World {
     /// room or the part of it there.
     pub fn send_away(&mut self, number: usize, shard: u8) -> bool {
         let Some(participant) = self.participant(number) else { return false };
-        self.front_end(|front_end, _, out| {
-            front_end.send_away(participant, shard, out).is_ok()
-        })
+        self.front_end(|front_end, _, out| front_end.send_away(participant, shard, out).is_ok())
     }
 
     /// A phone is sent to another conference, as by the API.

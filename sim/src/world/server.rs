@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::{Datagram, Exchange, Luggage, Output, Port, Shard, exchange};
 use engine_control::{
-    Admission, COMMANDS_PER_TICK, Command, Destination, Event, Left, Limits, MediaAddress, PortPlan,
-    Refusal, Residences, RoomKey, SessionKey, ShardLoad, ShardReport, SlotPool, SpreadId, SpreadPool, TapContent, TapId, TapItem,
-    TapPoint, TapReader, choose_shard,
+    Admission, COMMANDS_PER_TICK, Command, Destination, Event, Left, Limits, MediaAddress,
+    PortPlan, Refusal, Residences, RoomKey, SessionKey, ShardLoad, ShardReport, SlotPool, SpreadId,
+    SpreadPool, TapContent, TapId, TapItem, TapPoint, TapReader, choose_shard,
 };
 use media_kernels::Kernels;
 use media_units::{Arrival, Instant, PERIOD, RateClass};

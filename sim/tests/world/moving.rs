@@ -1,9 +1,9 @@
 //! Participants that go from shard to shard, and from room to room, while everyone talks.
 
-use engine_control::{Limits, ShardReport};
+use engine_control::{Balance, Limits, OverloadRule, ShardReport};
 use media_units::RoomSound;
 use sim::caller::Hold;
-use sim::world::{PhoneSettings, Settings};
+use sim::world::{PhoneSettings, Settings, Work};
 
 use super::spread::spread;
 use super::*;
@@ -82,6 +82,38 @@ fn shards_that_are_late_lose_nothing_of_who_moves() {
     assert_eq!(discards(&world.reports()), discards(&before));
     assert_whole(&world, 55 * MS);
     assert_all_hear_all_somehow(&mut world);
+    assert_lawful(&world);
+}
+
+#[test]
+fn a_shard_with_too_much_to_do_gives_members_of_a_room_to_one_with_slack_and_nobody_notices() {
+    let work = Work { session: Duration::from_micros(300), ..Work::default() };
+    let overload = OverloadRule { refuse_above: 300, ..OverloadRule::default() };
+    let limits = Limits { overload, sessions_max: 64, rooms_max: 8, ..Limits::default() };
+    let settings = Settings { work, limits, ..settings(136, 10) };
+    let mut world = World::new(spread(settings, 2, 90, RoomSound::DEFAULT));
+    world.fill_room("conf1", 10);
+    assert_eq!([0, 1].map(|shard| world.load(shard).sessions), [10, 0]);
+    restart_counts(&mut world);
+    let mut balance = Balance::new(40);
+    let mut relieve = |world: &mut World| {
+        for _ in 0..10 {
+            world.run(500 * MS);
+            let loads = [0, 1].map(|shard| world.load(shard));
+            if let Some(relief) = balance.choose(&loads) {
+                let (from, to, count) = (relief.from, relief.to, relief.sessions as usize);
+                world.front_end(|front_end, _, out| front_end.relieve(from, to, count, out));
+            }
+        }
+    };
+    relieve(&mut world);
+    let loads = [0, 1].map(|shard| world.load(shard));
+    assert!(loads.iter().all(|load| load.pressure < 400_000 && load.sessions >= 4), "{loads:?}");
+    let moved = world.sessions_moved();
+    relieve(&mut world);
+    assert_eq!(world.sessions_moved(), moved, "and it stays so");
+    assert_whole(&world, 30 * MS);
+    assert_all_hear_all(&mut world);
     assert_lawful(&world);
 }
 

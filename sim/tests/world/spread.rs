@@ -8,7 +8,12 @@ use sim::world::{PhoneSettings, Settings, Work, World};
 use super::*;
 
 /// Members go elsewhere once their shard needs so many percent of its time.
-pub(super) fn spread(settings: Settings, shards: u8, share_percent: u32, sound: RoomSound) -> Settings {
+pub(super) fn spread(
+    settings: Settings,
+    shards: u8,
+    share_percent: u32,
+    sound: RoomSound,
+) -> Settings {
     let room_spread_above = Some(share_percent);
     let front_end = FrontEndConfig { room_spread_above, room_sound: sound, ..settings.front_end };
     let limits = Limits { spread_max: 2, ..settings.limits };

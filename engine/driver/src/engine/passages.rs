@@ -35,9 +35,11 @@ impl Engine {
         }
         self.residences.check(session)?;
         self.check_way(Destination::Shard(from))?;
-        let pool = &mut self.shards.get_mut(usize::from(shard)).ok_or(Refusal::Gone)?.sessions;
+        let now = self.clock.now();
+        let there = self.shards.get_mut(usize::from(shard)).ok_or(Refusal::Gone)?;
         let at_home = (session.shard() == shard).then_some(session);
-        let to = at_home.or_else(|| pool.take_session()).ok_or(Refusal::Full)?;
+        let to = at_home.or_else(|| there.sessions.take_session()).ok_or(Refusal::Full)?;
+        there.admission.count(now);
         let command = self.residences.begin(session, to);
         let luggage = Luggage::beside(&command, &self.config.limits);
         self.push(from, command, SocketPair::default(), luggage).map_err(|(_, refusal)| refusal)
