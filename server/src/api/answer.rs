@@ -143,7 +143,7 @@ impl Trouble {
             Self::RoomName => (
                 "room_name",
                 "the name of the room cannot be read",
-                "{\"name\":\"conf2\"}: 1 to 64 of a-z A-Z 0-9 - _ . +",
+                "{\"name\":\"3001\"}: 1 to 64 of a-z A-Z 0-9 - _ . +",
             ),
             Self::NoSeat => (
                 "no_seat",

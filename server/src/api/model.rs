@@ -138,7 +138,7 @@ fn gain(decibels: f64) -> Option<Gain> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct WrittenRoom {
     /// The name of the room.
-    #[schema(min_length = 1, max_length = 64, example = "conf2")]
+    #[schema(min_length = 1, max_length = 64, example = "3001")]
     name: String,
 }
 

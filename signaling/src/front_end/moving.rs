@@ -40,7 +40,7 @@ impl FrontEnd {
     }
 
     /// Sends a member of a room that is spread to the part of it on this shard, which is opened if
-    /// there is none.
+    /// there is none. Nothing happens where it lives there already.
     pub fn send_away(
         &mut self,
         participant: ParticipantId,
@@ -48,6 +48,9 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) -> Result<(), TransferRefusal> {
         let (session, destination) = self.open_session_of(participant)?;
+        if out.shard_of(session) == shard {
+            return Ok(());
+        }
         let Destination::Room(name) = destination else { return Err(TransferRefusal::Immovable) };
         let room = self.focus.get(&name).ok_or(TransferRefusal::NotFound)?;
         let spread = room.spread.ok_or(TransferRefusal::Immovable)?;
