@@ -41,8 +41,8 @@ impl Engine {
         let to = at_home.or_else(|| there.sessions.take_session()).ok_or(Refusal::Full)?;
         there.admission.count(now);
         let command = self.residences.begin(session, to);
-        let luggage = Luggage::beside(&command, &self.config.limits);
-        self.push(from, command, SocketPair::default(), luggage).map_err(|(_, refusal)| refusal)
+        let sent = self.send(Destination::Shard(from), command, SocketPair::default());
+        sent.map_err(|(_, refusal)| refusal)
     }
 
     /// Whether a command could go there now.
