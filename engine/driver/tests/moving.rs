@@ -98,7 +98,7 @@ fn what_is_sent_goes_on_from_the_same_port_with_the_next_number() {
     let (mover, phone) = dial(&mut engine, Route::Room(rooms[0]), 1, 0x9c);
     let mut phone = phone;
     let mut headers: Vec<(u16, u32, u32)> = Vec::new();
-    let mut read = |phone: &mut Phone, headers: &mut Vec<(u16, u32, u32)>| {
+    let read = |phone: &mut Phone, headers: &mut Vec<(u16, u32, u32)>| {
         phone.speak();
         phone.packets(|packet| {
             let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| packet[at + byte]));
