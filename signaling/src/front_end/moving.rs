@@ -55,13 +55,12 @@ impl FrontEnd {
         let room = self.focus.get(&name).ok_or(TransferRefusal::NotFound)?;
         let spread = room.spread.ok_or(TransferRefusal::Immovable)?;
         let present = room.rooms().find(|part| part.shard() == shard);
-        let part = match present {
-            Some(part) => part,
-            None => {
-                let part = self.open_part(&name, shard, spread, out)?;
-                self.focus.grow(&name, part);
-                part
-            }
+        let part = if let Some(part) = present {
+            part
+        } else {
+            let part = self.open_part(&name, shard, spread, out)?;
+            self.focus.grow(&name, part);
+            part
         };
         Ok(self.bring(participant, session, part, out)?)
     }
