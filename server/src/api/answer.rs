@@ -99,6 +99,7 @@ impl Trouble {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one entry for each")]
     const fn refused(self) -> Refused {
         let (error, what, right) = match self {
             Self::NoRoom => (
