@@ -340,7 +340,7 @@ fn every_documented_route_is_served() {
                 served += 1;
             }
         }
-        assert_eq!(served, 30);
+        assert_eq!(served, 31);
     });
 }
 
