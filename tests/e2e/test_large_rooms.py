@@ -55,17 +55,23 @@ class Transfers(WithCalls):
 
     def test_who_goes_to_a_room_on_another_shard_and_back_loses_no_packet(self):
         with contextlib.ExitStack() as stack:
-            phones = [stack.enter_context(Phone(self.server, f"phone{tone}")) for tone in TONES[:3]]
-            mover, here, there = phones
+            mover, here = phones = [stack.enter_context(Phone(self.server, f"phone{tone}")) for tone in TONES[:2]]
             mover.call("3210")
             here.call("3210")
-            there.call("3211")
-            self.assertGreater(
-                abs(mover.remote_media[1] - there.remote_media[1]), PORTS / 4, "the rooms are on two shards")
+            # The first that is tried, but where a shard was kept from its core at that moment.
+            for elsewhere in map(str, range(3211, 3231)):
+                there = stack.enter_context(Phone(self.server, f"phone{TONES[2]}"))
+                there.call(elsewhere)
+                if abs(mover.remote_media[1] - there.remote_media[1]) > PORTS / 4:
+                    break
+                there.hang_up()
+            else:
+                self.fail("no room is on the other shard")
+            phones.append(there)
             member = next(one["id"] for one in self.server.participants("3210") if "phone500" in one["caller"])
             self.said = 0
             self.play_until_heard(phones, TONES[1], TONES[2])
-            for room, host, other in [("3211", *TONES[2:0:-1]), ("3210", *TONES[1:3]), ("3211", *TONES[2:0:-1])]:
+            for room, host, other in [(elsewhere, *TONES[2:0:-1]), ("3210", *TONES[1:3]), (elsewhere, *TONES[2:0:-1])]:
                 self.start(phones)
                 status, body = self.server.request("PUT", f"/v1/participants/{member}/room", {"name": room})
                 self.assertEqual(status, 204, body)
