@@ -156,7 +156,7 @@ impl Shard {
     }
 
     fn close_session(&mut self, key: SessionKey, now: Instant, output: &mut impl Output) {
-        for point in [TapPoint::Received(key), TapPoint::Sent(key), TapPoint::Packets(key)] {
+        for point in TapPoint::of_session(key) {
             self.end_tap(point, now, output);
             self.dismiss_monitors(point, now, output);
         }

@@ -41,7 +41,7 @@ impl Shard {
     pub(crate) fn end_all_taps(&mut self, now: Instant, output: &mut impl Output) {
         for slot in 0..self.sessions.len() {
             let key = self.sessions[slot].key;
-            for point in [TapPoint::Received(key), TapPoint::Sent(key), TapPoint::Packets(key)] {
+            for point in TapPoint::of_session(key) {
                 self.end_tap(point, now, output);
             }
         }

@@ -36,6 +36,11 @@ pub enum TapPoint {
 }
 
 impl TapPoint {
+    /// All that a session has.
+    pub const fn of_session(session: SessionKey) -> [Self; 3] {
+        [Self::Received(session), Self::Sent(session), Self::Packets(session)]
+    }
+
     /// The shard that it is on.
     pub const fn shard(self) -> u8 {
         match self {

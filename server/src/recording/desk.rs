@@ -121,7 +121,7 @@ impl Recordings {
 
     /// Whether anything of a session is recorded.
     pub(crate) fn is_tapped(&self, session: SessionKey) -> bool {
-        self.taps.keys().any(|point| point.session() == Some(session))
+        TapPoint::of_session(session).iter().any(|point| self.taps.contains_key(point))
     }
 
     /// The one that goes on under this name.

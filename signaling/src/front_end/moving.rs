@@ -21,9 +21,10 @@ impl FrontEnd {
     ) -> Result<(), TransferRefusal> {
         let (session, from) = self.open_session_of(participant)?;
         let to = Destination::Room(name.to_owned());
-        if from == to {
+        if *from == to {
             return Ok(());
         }
+        let from = from.clone();
         let seat = self.take_seat(now, participant, name, out);
         let room = seat.map_err(|_| TransferRefusal::Unavailable)?;
         if let Err(refusal) = self.bring(participant, session, room, out) {
@@ -52,6 +53,7 @@ impl FrontEnd {
             return Ok(());
         }
         let Destination::Room(name) = destination else { return Err(TransferRefusal::Immovable) };
+        let name = name.clone();
         let room = self.focus.get(&name).ok_or(TransferRefusal::NotFound)?;
         let spread = room.spread.ok_or(TransferRefusal::Immovable)?;
         let present = room.rooms().find(|part| part.shard() == shard);
@@ -73,11 +75,12 @@ impl FrontEnd {
             rooms.flat_map(|room| room.members.iter().copied()).collect();
         let mut sent = 0;
         for participant in members {
-            let session = self.open_session_of(participant).ok().map(|(session, _)| session);
-            if sent < count
-                && session.is_some_and(|session| out.shard_of(session) == from)
-                && self.send_away(participant, to, out).is_ok()
-            {
+            if sent == count {
+                break;
+            }
+            let session = self.open_session_of(participant);
+            let is_there = session.is_ok_and(|(session, _)| out.shard_of(session) == from);
+            if is_there && self.send_away(participant, to, out).is_ok() {
                 sent += 1;
             }
         }
@@ -87,11 +90,11 @@ impl FrontEnd {
     fn open_session_of(
         &self,
         participant: ParticipantId,
-    ) -> Result<(SessionKey, Destination), TransferRefusal> {
+    ) -> Result<(SessionKey, &Destination), TransferRefusal> {
         let call = self.calls.get(&participant).ok_or(TransferRefusal::NotFound)?;
         let media = call.media.as_ref().filter(|media| media.is_open && call.ending.is_none());
         let session = media.ok_or(TransferRefusal::NotFound)?.session;
-        Ok((session, call.destination.clone()))
+        Ok((session, &call.destination))
     }
 
     /// Connects a session to a room, wherever that lives.
