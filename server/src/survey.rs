@@ -74,17 +74,19 @@ impl<T> Survey<T> {
         self.ask((0..shards).map(portion).collect(), Vec::new(), asker);
     }
 
-    /// Goes on as far as it can: sends the next portion, of sessions that live on the same shard, by
-    /// `send` (which says whether it could), or returns a question that is answered. To be called until it returns `None`.
-    pub(crate) fn advance(
+    /// Goes on as far as it can: sends the next portion to the engine, of sessions that live on the
+    /// same shard, by `send` (which says whether it could), or returns a question that is answered. To be
+    /// called until it returns `None`.
+    pub(crate) fn advance<E>(
         &mut self,
-        shard_of: impl Fn(SessionKey) -> u8,
-        mut send: impl FnMut(Command) -> bool,
+        engine: &mut E,
+        shard_of: impl Fn(&E, SessionKey) -> u8,
+        send: impl Fn(&mut E, Command) -> bool,
     ) -> Option<(T, Reports)> {
         while !self.is_away {
-            match self.questions.front_mut()?.next(&shard_of) {
+            match self.questions.front_mut()?.next(|session| shard_of(engine, session)) {
                 // A portion that cannot be sent stays unanswered.
-                Some(portion) => self.is_away = send(portion),
+                Some(portion) => self.is_away = send(engine, portion),
                 None => return self.questions.pop_front().map(|done| (done.asker, done.reports)),
             }
         }
@@ -128,11 +130,15 @@ mod tests {
 
     fn sent(survey: &mut Survey<&'static str>) -> (Vec<Command>, Option<&'static str>) {
         let mut commands = Vec::new();
-        let done = survey.advance(SessionKey::shard, |command| {
+        let done = survey.advance(&mut commands, at_home, |commands, command| {
             commands.push(command);
             true
         });
         (commands, done.map(|(asker, _)| asker))
+    }
+
+    fn at_home<E>(_: &E, session: SessionKey) -> u8 {
+        session.shard()
     }
 
     #[test]
@@ -178,8 +184,8 @@ mod tests {
         let (mut commands, _) = sent(&mut survey);
         let command = commands.remove(0);
         assert!(survey.take(Event::Refused { command, refusal: Refusal::Busy }).is_none());
-        let (asker, reports) =
-            survey.advance(SessionKey::shard, |_| false).expect("nothing is left to wait for");
+        let done = survey.advance(&mut (), at_home, |(), _| false);
+        let (asker, reports) = done.expect("nothing is left to wait for");
         assert_eq!((asker, reports.shards.len()), ("asker", 0));
     }
 

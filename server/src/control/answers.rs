@@ -1,6 +1,7 @@
 //! What the control task answers to the API.
 
 use engine_control::SessionKey;
+use engine_driver::Engine;
 use media_units::{Gain, Instant};
 use signaling::{
     DigitsRefusal, NotFound, ParticipantId, ParticipantView, RoomView, Subject, TransferRefusal,
@@ -126,10 +127,8 @@ impl Control {
     pub(super) fn continue_survey(&mut self) {
         loop {
             let engine = &mut self.world.engine;
-            let engine = std::cell::RefCell::new(engine);
-            let shard_of = |session| engine.borrow().shard_of(session);
-            let send = |portion| engine.borrow_mut().command(portion).is_ok();
-            let Some((asker, reports)) = self.survey.advance(shard_of, send) else {
+            let send = |engine: &mut Engine, portion| engine.command(portion).is_ok();
+            let Some((asker, reports)) = self.survey.advance(engine, Engine::shard_of, send) else {
                 return;
             };
             self.report(asker, &reports);
