@@ -24,7 +24,7 @@ use crate::repair;
 use crate::replay;
 use crate::report::{Event, RecordingId, Reporter};
 use crate::sound::Bench;
-use crate::storage::Storage;
+use crate::storage::{Storage, Write};
 use crate::writer::WriterConfig;
 
 /// How long after a refusal the disk is asked again.
@@ -436,21 +436,9 @@ fn all<'a, F>(
 /// Writes the sound of these recordings, while it is in the cache. What is refused is tried again once
 /// the journal is certain.
 fn write_early<S: Storage>(group: &mut [&mut Recording<S::File>], storage: &mut S) {
-    let mut writes = Vec::new();
-    let mut counts = Vec::with_capacity(group.len());
-    for recording in &*group {
-        let before = writes.len();
-        writes.extend(recording.early_writes());
-        counts.push(writes.len() - before);
-    }
-    let mut outcomes = Vec::with_capacity(writes.len());
-    storage.write(&writes, &mut outcomes);
-    drop(writes);
-    let mut outcomes = outcomes.into_iter();
-    for (recording, count) in group.iter_mut().zip(counts) {
-        // All of them are to be taken from the list, whatever the first says.
-        let refused = outcomes.by_ref().take(count).filter(Result::is_err).count();
-        if count > 0 && refused == 0 {
+    let done = write_each(group.iter().map(|recording| recording.early_writes()), storage);
+    for (recording, done) in group.iter_mut().zip(done) {
+        if done.count > 0 && done.refused.is_none() {
             recording.were_written_early();
         }
     }
@@ -470,27 +458,46 @@ fn write_group<S: Storage>(
             Err(error) => interrupt(recording, error.kind(), reporter),
         }
     }
-    let mut writes = Vec::new();
-    let mut counts = Vec::with_capacity(open.len());
-    for recording in &open {
-        let before = writes.len();
-        writes.extend(recording.writes());
-        counts.push(writes.len() - before);
-    }
-    let mut outcomes = Vec::with_capacity(writes.len());
-    storage.write(&writes, &mut outcomes);
-    drop(writes);
-    let mut outcomes = outcomes.into_iter();
-    for (recording, count) in open.into_iter().zip(counts) {
-        // All of them are to be taken from the list, whatever the first says.
-        let refused = outcomes.by_ref().take(count).fold(None, |first, one| first.or(one.err()));
-        reporter.status.bytes += recording.were_written(refused.is_none()) as u64;
-        match refused {
+    let done = write_each(open.iter().map(|recording| recording.writes()), storage);
+    for (recording, done) in open.into_iter().zip(done) {
+        reporter.status.bytes += recording.were_written(done.refused.is_none()) as u64;
+        match done.refused {
             Some(error) => interrupt(recording, error.kind(), reporter),
-            None if count > 0 => resume(recording, reporter),
+            None if done.count > 0 => resume(recording, reporter),
             None => {}
         }
     }
+}
+
+/// What became of the writes of one recording.
+struct Written {
+    count: usize,
+    /// What the disk said to the first that it refused.
+    refused: Option<io::Error>,
+}
+
+/// Performs the writes of all of these together, and says what became of those of each.
+fn write_each<'a, S: Storage<File: 'a>, W: Iterator<Item = Write<'a, S::File>>>(
+    each: impl Iterator<Item = W>,
+    storage: &mut S,
+) -> Vec<Written> {
+    let mut writes = Vec::new();
+    let counts: Vec<usize> = each
+        .map(|more| {
+            let before = writes.len();
+            writes.extend(more);
+            writes.len() - before
+        })
+        .collect();
+    let mut outcomes = Vec::with_capacity(writes.len());
+    storage.write(&writes, &mut outcomes);
+    let mut outcomes = outcomes.into_iter();
+    let written = |count| {
+        // All of them are to be taken from the list, whatever the first says.
+        let refused = outcomes.by_ref().take(count).fold(None, |first, one| first.or(one.err()));
+        Written { count, refused }
+    };
+    counts.into_iter().map(written).collect()
 }
 
 fn interrupt<F>(recording: &mut Recording<F>, kind: io::ErrorKind, reporter: &mut Reporter) {
