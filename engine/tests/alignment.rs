@@ -6,11 +6,10 @@ mod rig;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use engine::{Datagram, Port};
 use engine_control::{Route, TapId, TapPoint};
 use media::Random;
-use media_units::{Arrival, BLOCK_SAMPLES, Instant, PHASES};
-use rig::{Phone, Rig, SILENCE};
+use media_units::{BLOCK_SAMPLES, Instant, PHASES};
+use rig::{Phone, Rig, SILENCE, datagram};
 
 /// How much faster each endpoint's clock runs than ours, in parts per million.
 const DRIFTS_PPM: [i64; 3] = [300, -300, 0];
@@ -121,9 +120,7 @@ fn assert_aligned(periods: u64) {
             }
             while endpoint.waiting.front().is_some_and(|next| next.0 <= now) {
                 let Some((arrival, bytes)) = endpoint.waiting.pop_front() else { break };
-                let (arrival, source) = (Arrival::At(arrival), endpoint.phone.source);
-                let (port, bytes, truncated) = (Port::Rtp, &bytes[..], false);
-                let datagram = Datagram { slot, port, source, arrival, bytes, truncated };
+                let datagram = datagram(slot, endpoint.phone.source, arrival, &bytes);
                 rig.shard.receive(datagram, &mut rig.taken);
             }
         }

@@ -4,15 +4,15 @@ mod rig;
 
 use std::net::SocketAddr;
 
-use engine::{Datagram, Luggage, Output, Port, Shard};
+use engine::{Luggage, Output, Port, Shard};
 use engine_control::{
     Command, Event, Refusal, RemoteMedia, Route, RtcpTransport, SessionKey, SessionOpen,
     SessionReport, TapId, TapPoint,
 };
 use media::rtp::RtpView;
 use media_kernels::Kernels;
-use media_units::{Arrival, Direction, Law, PERIOD, PHASES, RtpTimestamp, SequenceNumber, Ssrc};
-use rig::{Phone, limits, media};
+use media_units::{Direction, Law, PERIOD, PHASES, RtpTimestamp, SequenceNumber, Ssrc};
+use rig::{Phone, datagram, limits, media};
 
 /// Takes what comes out of both shards, into memory that is there already.
 struct Taken {
@@ -98,16 +98,7 @@ impl Two {
         let slot = PLACES[shard].slot();
         if self.shards[shard].due().contains(&slot) {
             let bytes = self.phone.packet(&[0x9c; 160]);
-            let arrival = Arrival::At(now - PERIOD / 2);
-            let source = self.phone.source;
-            let datagram = Datagram {
-                slot,
-                port: Port::Rtp,
-                source,
-                arrival,
-                bytes: &bytes,
-                truncated: false,
-            };
+            let datagram = datagram(slot, self.phone.source, now - PERIOD / 2, &bytes);
             self.shards[shard].receive(datagram, &mut self.taken);
         }
         self.shards[shard].tick(now, &mut self.taken);

@@ -6,7 +6,7 @@ mod rig;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use engine::{Datagram, Luggage, Output, Port, Shard, exchange};
+use engine::{Luggage, Output, Port, Shard, exchange};
 use engine_control::{
     Command, Event, Limits, Prompt, RemoteMedia, Renditions, RoomKey, Route, SessionKey,
     SessionOpen, SessionReport, ShardReport, SpreadId, TapContent, TapId, TapItem, TapPoint,
@@ -15,10 +15,10 @@ use media::codec::Encoder;
 use media::rtp::RtpHeader;
 use media_kernels::Kernels;
 use media_units::{
-    Arrival, BLOCK_SAMPLES, Cadence, Digits, Direction, Encoding, EncodingParameters, Gain, Law,
-    PERIOD, RoomSound, RtpTimestamp, Selection, SequenceNumber, Ssrc,
+    BLOCK_SAMPLES, Cadence, Digits, Direction, Encoding, EncodingParameters, Gain, Law, PERIOD,
+    RoomSound, RtpTimestamp, Selection, SequenceNumber, Ssrc,
 };
-use rig::{DIGITS, limits, media};
+use rig::{DIGITS, datagram, limits, media};
 
 /// Takes everything into memory that is there already.
 struct Taken {
@@ -76,11 +76,7 @@ fn run(shard: &mut Shard, taken: &mut Taken, ticks: usize) {
             let mut bytes = [0; 172];
             let length = packet(slot, period, &mut bytes);
             let source = SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16));
-            let arrival = Arrival::At(now - PERIOD / 2);
-            let bytes = &bytes[..length];
-            let datagram =
-                Datagram { slot, port: Port::Rtp, source, arrival, bytes, truncated: false };
-            shard.receive(datagram, taken);
+            shard.receive(datagram(slot, source, now - PERIOD / 2, &bytes[..length]), taken);
         }
         shard.tick(now, taken);
         shard.worked(PERIOD / 100, taken);
@@ -389,14 +385,8 @@ fn speak(shard: &mut Shard, taken: &mut Taken, slot: u32, period: usize, sound: 
     let length = 20 + sound[number].len();
     bytes[20..length].copy_from_slice(&sound[number]);
     for _ in 0..=usize::from(kind == 1) {
-        let datagram = Datagram {
-            slot,
-            port: Port::Rtp,
-            source: SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16)),
-            arrival: Arrival::At(shard.next_tick() - PERIOD / 2),
-            bytes: &bytes[..length],
-            truncated: false,
-        };
-        shard.receive(datagram, taken);
+        let source = SocketAddr::from(([192, 0, 2, 1], 10_000 + slot as u16));
+        let at = shard.next_tick() - PERIOD / 2;
+        shard.receive(datagram(slot, source, at, &bytes[..length]), taken);
     }
 }

@@ -7,14 +7,14 @@ mod rig;
 use std::time::Duration;
 
 use conference::Conference;
-use engine::{Datagram, Port};
+use engine::Port;
 use engine_control::{
     Command, Event, Limits, OverloadRule, Refusal, Route, SessionKey, SessionReport, ShardReport,
     Shedding, TapId, TapPoint,
 };
 use media_kernels::Kernels;
-use media_units::{Arrival, BLOCK_SAMPLES, Encoding, EncodingParameters, PERIOD, PHASES};
-use rig::Rig;
+use media_units::{BLOCK_SAMPLES, Encoding, EncodingParameters, PERIOD, PHASES};
+use rig::{Rig, datagram};
 
 /// So many periods in which every tick takes so long.
 fn work(rig: &mut Rig, busy_us: u64, periods: usize) {
@@ -155,16 +155,8 @@ fn stand_still(rig: &mut Rig, periods: u32) {
     for number in 0..periods {
         for phone in &mut phones {
             let bytes = phone.packet(&[0x30; BLOCK_SAMPLES]);
-            let arrival = Arrival::At(now + PERIOD * number - PERIOD / 2);
-            let (slot, source) = (phone.slot, phone.source);
-            let datagram = Datagram {
-                slot,
-                port: Port::Rtp,
-                source,
-                arrival,
-                bytes: &bytes,
-                truncated: false,
-            };
+            let at = now + PERIOD * number - PERIOD / 2;
+            let datagram = datagram(phone.slot, phone.source, at, &bytes);
             rig.shard.receive(datagram, &mut rig.taken);
         }
     }

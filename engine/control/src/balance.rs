@@ -65,15 +65,7 @@ impl Balance {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn loads(all: &[(u32, u32)]) -> Vec<ShardLoad> {
-        let load = |&(percent, sessions)| ShardLoad {
-            pressure: percent * (FULL_PRESSURE / 100),
-            sessions,
-            ..ShardLoad::default()
-        };
-        all.iter().map(load).collect()
-    }
+    use crate::load::loads;
 
     #[test]
     fn who_is_above_the_threshold_twice_in_a_row_is_relieved_until_it_is_clear_of_it() {

@@ -126,6 +126,17 @@ impl ShardLoad {
     }
 }
 
+/// Shards of so many percent pressure and so many sessions each.
+#[cfg(test)]
+pub(crate) fn loads(all: &[(u32, u32)]) -> Vec<ShardLoad> {
+    let load = |&(percent, sessions)| ShardLoad {
+        pressure: percent * (FULL_PRESSURE / 100),
+        sessions,
+        ..ShardLoad::default()
+    };
+    all.iter().map(load).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -76,15 +76,7 @@ pub fn choose_shard(loads: &[ShardLoad], parts: &[u8], share_percent: u32) -> u8
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn loads(all: &[(u32, u32)]) -> Vec<ShardLoad> {
-        let load = |&(percent, sessions)| ShardLoad {
-            pressure: percent * (FULL_PRESSURE / 100),
-            sessions,
-            ..ShardLoad::default()
-        };
-        all.iter().map(load).collect()
-    }
+    use crate::load::loads;
 
     #[test]
     fn a_room_stays_where_it_is_until_its_shard_has_given_its_share() {

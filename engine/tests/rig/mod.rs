@@ -106,6 +106,12 @@ pub struct Phone {
     pub hums: bool,
 }
 
+/// What comes to the RTP port of a slot.
+pub fn datagram(slot: u32, source: SocketAddr, at: Instant, bytes: &[u8]) -> Datagram<'_> {
+    let arrival = Arrival::At(at);
+    Datagram { slot, port: Port::Rtp, source, arrival, bytes, truncated: false }
+}
+
 impl Phone {
     pub fn new(slot: u32, encoding: Law, code: Option<u8>) -> Self {
         Self {
@@ -237,8 +243,8 @@ impl Rig {
     }
 
     pub fn deliver(&mut self, slot: u32, port: Port, source: SocketAddr, bytes: &[u8]) {
-        let arrival = Arrival::At(self.shard.next_tick() - PERIOD / 2);
-        let datagram = Datagram { slot, port, source, arrival, bytes, truncated: false };
+        let at = self.shard.next_tick() - PERIOD / 2;
+        let datagram = Datagram { port, ..datagram(slot, source, at, bytes) };
         self.shard.receive(datagram, &mut self.taken);
     }
 

@@ -245,18 +245,17 @@ impl Server {
         let is_home = self.plan.rtp_port(to) == rtp_port;
         let away = &mut self.shards[from.shard() as usize].sockets;
         let luggage = away.left.remove(&from);
-        let (mut waiting_there, mut connected) = (Vec::new(), Vec::new());
-        for is_rtcp in [false, true] {
-            waiting_there.push(away.take(from.slot(), is_rtcp));
-            connected.push(away.connected.get(&(from.slot(), is_rtcp)).copied());
-        }
+        let taken = [false, true].map(|is_rtcp| {
+            let connected = away.connected.get(&(from.slot(), is_rtcp)).copied();
+            (is_rtcp, away.take(from.slot(), is_rtcp), connected)
+        });
         away.open(from.slot(), false);
         let side = &mut self.shards[to.shard() as usize];
         side.sockets.open(to.slot(), true);
-        for (at, is_rtcp) in [false, true].into_iter().enumerate() {
+        for (is_rtcp, datagrams, connected) in taken {
             let socket = (to.slot(), is_rtcp);
-            side.sockets.waiting.insert(socket, std::mem::take(&mut waiting_there[at]));
-            if let Some(peer) = connected[at] {
+            side.sockets.waiting.insert(socket, datagrams);
+            if let Some(peer) = connected {
                 side.sockets.connected.insert(socket, peer);
             }
         }

@@ -1,11 +1,11 @@
 //! Participants that go from shard to shard, and from room to room, while everyone talks.
 
-use engine_control::{Balance, Limits, OverloadRule, ShardReport};
+use engine_control::{Balance, Limits, ShardReport};
 use media_units::RoomSound;
 use sim::caller::Hold;
-use sim::world::{PhoneSettings, Settings, Work};
+use sim::world::{PhoneSettings, Settings};
 
-use super::spread::spread;
+use super::spread::{laborious, spread};
 use super::*;
 
 /// What came and was not taken.
@@ -88,11 +88,7 @@ fn shards_that_are_late_lose_nothing_of_who_moves() {
 
 #[test]
 fn a_shard_with_too_much_to_do_gives_members_of_a_room_to_one_with_slack_and_nobody_notices() {
-    let work = Work { session: Duration::from_micros(300), ..Work::default() };
-    let overload = OverloadRule { refuse_above: 300, ..OverloadRule::default() };
-    let limits = Limits { overload, sessions_max: 64, rooms_max: 8, ..Limits::default() };
-    let settings = Settings { work, limits, ..settings(136, 10) };
-    let mut world = World::new(spread(settings, 2, 90, RoomSound::DEFAULT));
+    let mut world = World::new(spread(laborious(settings(136, 10)), 2, 90, RoomSound::DEFAULT));
     world.fill_room("conf1", 10);
     assert_eq!([0, 1].map(|shard| world.load(shard).sessions), [10, 0]);
     restart_counts(&mut world);

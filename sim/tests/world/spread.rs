@@ -20,6 +20,14 @@ pub(super) fn spread(
     Settings { shards, front_end, limits, ..settings }
 }
 
+/// Shards that need 300 us for a turn. Nobody is refused: what is asked is where they go.
+pub(super) fn laborious(settings: Settings) -> Settings {
+    let work = Work { session: Duration::from_micros(300), ..Work::default() };
+    let overload = OverloadRule { refuse_above: 300, ..OverloadRule::default() };
+    let limits = Limits { overload, sessions_max: 64, rooms_max: 8, ..Limits::default() };
+    Settings { work, limits, ..settings }
+}
+
 fn sessions(reports: &[ShardReport]) -> Vec<u32> {
     reports.iter().map(|report| report.sessions).collect()
 }
@@ -96,12 +104,7 @@ fn members_on_all_shards_hear_each_other_and_nothing_is_left_behind() {
 
 #[test]
 fn a_room_grows_while_it_lives_and_nobody_hears_a_gap() {
-    let work = Work { session: Duration::from_micros(300), ..Work::default() };
-    // Nobody is refused: what is asked is where they go.
-    let overload = OverloadRule { refuse_above: 300, ..OverloadRule::default() };
-    let limits = Limits { overload, sessions_max: 64, rooms_max: 8, ..Limits::default() };
-    let settings = Settings { work, limits, ..settings(95, 10) };
-    let mut world = World::new(spread(settings, 2, 30, RoomSound::DEFAULT));
+    let mut world = World::new(spread(laborious(settings(95, 10)), 2, 30, RoomSound::DEFAULT));
     world.fill_room("conf1", 4);
     assert_eq!(sessions(&world.reports()), [4, 0], "a fifth of its time, so far");
     for number in 0..4 {
