@@ -40,8 +40,9 @@ pub(crate) fn pin(core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(None, &cores)?)
 }
 
-/// Asks that the calling thread runs whenever it can, before all ordinary threads. Among those of the same priority on the core, which
-/// another server's shard may be, it takes turns: one that is behind and never sleeps stops nobody for more than a slice of time.
+/// Asks that the calling thread runs whenever it can, before all ordinary threads. Among those of
+/// the same priority on the core, which another server's shard may be, it takes turns: one that is
+/// behind and never sleeps stops nobody for more than a slice of time.
 pub(crate) fn make_realtime() -> io::Result<()> {
     // Where the limit of the process (RLIMIT_RTPRIO) is lower, the least is better than none.
     set_priority(PRIORITY).or_else(|_| set_priority(1))
