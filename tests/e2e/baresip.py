@@ -2,13 +2,12 @@
 
 import pathlib
 import signal
-import socket
 import subprocess
 import tempfile
 import wave
 
 import sound
-from server import HOST, free_port
+from server import HOST, free_port, free_ports
 
 # The phone reads a file, hears into another, and nothing of it needs a sound card.
 CONFIG = """\
@@ -47,7 +46,7 @@ class Baresip:
         spoken = [sound.decode(octet) for octet in sound.tone(frequency, 60)]
         (self.folder / "said.wav").write_bytes(sound.wav(spoken))
         (self.folder / "alert.wav").write_bytes(sound.wav([0] * 800))
-        rtp = free_port(socket.SOCK_DGRAM) & ~1
+        rtp = free_ports(11)
         (self.folder / "config").write_text(CONFIG.format(
             host=HOST, folder=self.folder, port=free_port(), control=free_port(), rtp=rtp, rtp_last=rtp + 10,
         ))

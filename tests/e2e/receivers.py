@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import tempfile
 import threading
@@ -24,7 +23,7 @@ class Webhook:
 
     def __init__(self, secret="s3cret-of-the-hook"):
         self.secret = secret
-        self.port = free_port(socket.SOCK_STREAM)
+        self.port = free_port()
         self.url = f"http://{HOST}:{self.port}/hook"
         self.messages = []
         self.unsigned = 0
@@ -87,7 +86,7 @@ class Storage:
         self.folder = tempfile.TemporaryDirectory(prefix="mixminus-storage-")
         self.bucket = pathlib.Path(self.folder.name, BUCKET)
         self.bucket.mkdir()
-        self.address = f"{HOST}:{free_port(socket.SOCK_STREAM)}"
+        self.address = f"{HOST}:{free_port()}"
         self.process = None
 
     def settings(self, **more):

@@ -38,33 +38,37 @@ def wait_until(condition, what, seconds=PATIENCE):
         time.sleep(0.05)
 
 
-def free_port(*kinds, among=PORTS):
-    """A port that is free for every kind of socket given (UDP and TCP without)."""
-    kinds = kinds or (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-    for _ in range(100):
-        port = random.choice(among)
-        try:
-            for kind in kinds:
-                with socket.socket(socket.AF_INET, kind) as probe:
-                    probe.bind((HOST, port))
-            return port
-        except OSError:
-            continue
-    raise AssertionError("no free port")
+_next_of = {}
 
 
-def media_ports(count, among=MEDIA_PORTS):
-    """The first of `count` UDP ports in a row that are free now."""
+def free_ports(count, among=PORTS):
+    """The first of `count` ports in a row, an even one, that are free for UDP and TCP.
+
+    Each call goes on behind what the last one gave: ports that are given but not yet bound are not given twice.
+    """
     for _ in range(100):
-        first = random.choice(among[:len(among) - count + 1:2])
-        try:
-            for port in range(first, first + count, max(1, count // 16)):
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                    probe.bind((HOST, port))
-            return first
-        except OSError:
-            continue
-    raise AssertionError("no free block of ports")
+        at = _next_of.get(among, random.randrange(0, len(among), 2))
+        if at + count > len(among):
+            at = 0
+        _next_of[among] = at + count + count % 2
+        if all(map(_is_free, among[at:at + count])):
+            return among[at]
+    raise AssertionError(f"no {count} free ports in a row among {among}")
+
+
+def _is_free(port):
+    try:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            with socket.socket(socket.AF_INET, kind) as probe:
+                probe.bind((HOST, port))
+        return True
+    except OSError:
+        return False
+
+
+def free_port(among=PORTS):
+    """One of them."""
+    return free_ports(1, among)
 
 
 class Server:
@@ -76,9 +80,9 @@ class Server:
 
     def __init__(self, ports=1024, **sections):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="mixminus-e2e-"))
-        self.port = free_port(among=self.ports_among)
-        self.api = f"http://{HOST}:{free_port(socket.SOCK_STREAM, among=self.ports_among)}"
-        first = media_ports(ports, self.media_ports_among)
+        self.port = free_port(self.ports_among)
+        self.api = f"http://{HOST}:{free_port(self.ports_among)}"
+        first = free_ports(ports, self.media_ports_among)
         here = f"{HOST}:{self.port}"
         defaults = {
             "sip": {"udp": [here], "tcp": [here]},

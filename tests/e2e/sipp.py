@@ -2,11 +2,10 @@
 
 import pathlib
 import signal
-import socket
 import subprocess
 import tempfile
 
-from server import HOST, ROOT, free_port
+from server import HOST, ROOT, free_ports
 
 SCENARIOS = ROOT / "loadtest/sipp"
 
@@ -23,11 +22,12 @@ class Sipp:
         self.folder = pathlib.Path(folder or self.temporary.name)
         which = scenario.split() if scenario.startswith("-sn") else ["-sf", SCENARIOS / f"{scenario}.xml"]
         # Always a port of its own: without one SIPp may take the server's and talk to itself.
-        self.port = free_port()
+        # And a block of them: for sound and pictures it takes four in a row, and looks at the first only.
+        self.port = free_ports(6)
         self.process = subprocess.Popen(
             ["sipp", f"{HOST}:{server.port}", *which, "-s", number, "-m", str(calls),
-             "-i", HOST, "-p", str(self.port), "-mi", HOST, "-mp", str(free_port(socket.SOCK_DGRAM)),
-             "-cp", str(free_port(socket.SOCK_DGRAM)), "-nostdin", "-max_socket", "1000", "-timeout", f"{seconds}s", "-timeout_error",
+             "-i", HOST, "-p", str(self.port), "-mi", HOST, "-mp", str(self.port + 2),
+             "-cp", str(self.port + 1), "-nostdin", "-max_socket", "1000", "-timeout", f"{seconds}s", "-timeout_error",
              "-trace_msg", "-message_file", "messages", "-trace_err", "-error_file", "errors",
              *map(str, options)],
             cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -15,7 +15,7 @@ import wave
 
 import sound
 from phone import Phone, gets_through
-from server import BINARY, HOST, ROOT, Server, free_port, wait_until
+from server import BINARY, HOST, ROOT, Server, free_ports, wait_until
 
 
 def mixminus(*arguments):
@@ -112,8 +112,9 @@ class FirstCall(unittest.TestCase):
 
     def assert_makes_calls_with_sound(self, server, printed, calls):
         # On ports of this test's, and for a bounded time.
-        line = re.sub(r"-p \d+", f"-p {free_port()}", printed)
-        line = re.sub(r"-mp \d+", f"-mp {free_port(socket.SOCK_DGRAM)}", line)
+        port = free_ports(6)
+        line = re.sub(r"-p \d+", f"-p {port}", printed)
+        line = re.sub(r"-mp \d+", f"-mp {port + 2}", line)
         with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
             [*line.split(), "-nostdin", "-timeout", "30s"], cwd=folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
