@@ -91,7 +91,7 @@ pub(super) struct Sending {
 /// Opens a queue: an end for each shard. `None`: the interface has no such queue.
 pub(super) fn open(plan: &QueuePlan) -> Result<Option<Vec<QueueEnd>>, Failure> {
     let memory = Arc::new(Mapping::new(plan.memory_bytes())?);
-    let (owner, mut fill, done) = owners_socket(plan, &memory)?;
+    let Owner { socket: owner, mut fill, arrived, sending } = Owner::new(plan, &memory)?;
     match bind_patiently(&owner, plan) {
         Ok(()) => {}
         Err(Errno::INVAL) if plan.queue > 0 => return Ok(None),
@@ -112,50 +112,57 @@ pub(super) fn open(plan: &QueuePlan) -> Result<Option<Vec<QueueEnd>>, Failure> {
         returned.push(returns);
         ends.push((shard, others_end(plan, &owner, &memory, Home::Owner(home))?));
     }
-    let offsets = offsets(&owner)?;
-    let sending = match plan.sends {
-        true => {
-            let frames = Given::new(&owner, XDP_PGOFF_TX_RING, offsets.tx, SEND_PLACES)?;
-            Some(Sending { frames, done })
-        }
-        false => None,
-    };
-    let arrived = Taken::new(&owner, XDP_PGOFF_RX_RING, offsets.rx, plan.receive_places)?;
     let home = Home::Kernel { fill, returned };
     let end = QueueEnd { socket: Arc::new(owner), memory, arrived, home, sending };
     ends.insert(plan.owner(), (plan.owner(), end));
     Ok(Some(ends.into_iter().map(|(_, end)| end).collect()))
 }
 
-/// The socket with the queue's memory and rings.
-fn owners_socket(
-    plan: &QueuePlan,
-    memory: &Mapping,
-) -> Result<(OwnedFd, Given<u64>, Taken<u64>), Failure> {
-    let socket = new_socket(plan)?;
-    let registration = XdpUmemReg {
-        addr: memory.address(),
-        len: memory.bytes() as u64,
-        chunk_size: PLACE_BYTES as u32,
-        headroom: 0,
-        flags: XdpUmemRegFlags::empty(),
-        tx_metadata_len: 0,
-    };
-    let failed = |call| move |error: Errno| (call, io::Error::from(error));
-    set_xdp_umem_reg(&socket, registration).map_err(failed("setsockopt(XDP_UMEM_REG)"))?;
-    set_xdp_umem_fill_ring_size(&socket, plan.receive_places)
-        .map_err(failed("setsockopt(XDP_UMEM_FILL_RING)"))?;
-    set_xdp_umem_completion_ring_size(&socket, SEND_PLACES)
-        .map_err(failed("setsockopt(XDP_UMEM_COMPLETION_RING)"))?;
-    if plan.sends {
-        set_xdp_tx_ring_size(&socket, SEND_PLACES).map_err(failed("setsockopt(XDP_TX_RING)"))?;
-        set_socket_send_buffer_size_force(&socket, SEND_PLACES as usize * KERNEL_FRAME_BYTES)
-            .map_err(failed("setsockopt(SO_SNDBUFFORCE)"))?;
+/// The socket with the queue's memory and rings, not bound yet: before Linux 6.4 the kernel shows no ring of
+/// a socket that is.
+struct Owner {
+    socket: OwnedFd,
+    fill: Given<u64>,
+    arrived: Taken<Descriptor>,
+    sending: Option<Sending>,
+}
+
+impl Owner {
+    fn new(plan: &QueuePlan, memory: &Mapping) -> Result<Self, Failure> {
+        let socket = new_socket(plan)?;
+        let registration = XdpUmemReg {
+            addr: memory.address(),
+            len: memory.bytes() as u64,
+            chunk_size: PLACE_BYTES as u32,
+            headroom: 0,
+            flags: XdpUmemRegFlags::empty(),
+            tx_metadata_len: 0,
+        };
+        let failed = |call| move |error: Errno| (call, io::Error::from(error));
+        set_xdp_umem_reg(&socket, registration).map_err(failed("setsockopt(XDP_UMEM_REG)"))?;
+        set_xdp_umem_fill_ring_size(&socket, plan.receive_places)
+            .map_err(failed("setsockopt(XDP_UMEM_FILL_RING)"))?;
+        set_xdp_umem_completion_ring_size(&socket, SEND_PLACES)
+            .map_err(failed("setsockopt(XDP_UMEM_COMPLETION_RING)"))?;
+        if plan.sends {
+            set_xdp_tx_ring_size(&socket, SEND_PLACES)
+                .map_err(failed("setsockopt(XDP_TX_RING)"))?;
+            set_socket_send_buffer_size_force(&socket, SEND_PLACES as usize * KERNEL_FRAME_BYTES)
+                .map_err(failed("setsockopt(SO_SNDBUFFORCE)"))?;
+        }
+        let offsets = offsets(&socket)?;
+        let fill = Given::new(&socket, XDP_UMEM_PGOFF_FILL_RING, offsets.fr, plan.receive_places)?;
+        let done = Taken::new(&socket, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr, SEND_PLACES)?;
+        let arrived = Taken::new(&socket, XDP_PGOFF_RX_RING, offsets.rx, plan.receive_places)?;
+        let sending = match plan.sends {
+            true => {
+                let frames = Given::new(&socket, XDP_PGOFF_TX_RING, offsets.tx, SEND_PLACES)?;
+                Some(Sending { frames, done })
+            }
+            false => None,
+        };
+        Ok(Self { socket, fill, arrived, sending })
     }
-    let offsets = offsets(&socket)?;
-    let fill = Given::new(&socket, XDP_UMEM_PGOFF_FILL_RING, offsets.fr, plan.receive_places)?;
-    let done = Taken::new(&socket, XDP_UMEM_PGOFF_COMPLETION_RING, offsets.cr, SEND_PLACES)?;
-    Ok((socket, fill, done))
 }
 
 fn others_end(
@@ -165,14 +172,15 @@ fn others_end(
     home: Home,
 ) -> Result<QueueEnd, Failure> {
     let socket = new_socket(plan)?;
+    // Before it is bound, as with the owner's.
+    let rings = offsets(&socket)?;
+    let arrived = Taken::new(&socket, XDP_PGOFF_RX_RING, rings.rx, plan.receive_places)?;
     let flags = SocketAddrXdpFlags::XDP_SHARED_UMEM;
     let address = SocketAddrXdpWithSharedUmem {
         addr: SocketAddrXdp::new(flags, plan.interface, plan.queue),
         shared_umem_fd: owner.as_fd(),
     };
     bind(&socket, &address).map_err(|error| ("bind(AF_XDP, XDP_SHARED_UMEM)", error.into()))?;
-    let rings = offsets(&socket)?;
-    let arrived = Taken::new(&socket, XDP_PGOFF_RX_RING, rings.rx, plan.receive_places)?;
     let (socket, memory) = (Arc::new(socket), Arc::clone(memory));
     Ok(QueueEnd { socket, memory, arrived, home, sending: None })
 }
