@@ -34,18 +34,40 @@ class Cable:
         queues = ("numrxqueues", "2", "numtxqueues", "2")
         ip("-n", self.here, "link", "add", "v0", *queues, "type", "veth",
            "peer", "name", "v0", "netns", self.there, *queues)
-        self.bring_up("v0", "10.99.0")
+        self.bring_up("v0", 0)
         return self
 
     def bring_up(self, interface, network):
         for last, name in enumerate((self.here, self.there), 1):
-            ip("-n", name, "address", "add", f"{network}.{last}/24", "dev", interface)
+            ip("-n", name, "address", "add", f"10.99.{network}.{last}/24", "dev", interface)
+            ip("-n", name, "address", "add", f"fd99:{network}::{last}/64", "dev", interface, "nodad")
             ip("-n", name, "link", "set", interface, "up")
 
-    def add_vlan(self):
-        for name in (self.here, self.there):
-            ip("-n", name, "link", "add", "link", "v0", "name", "v0.7", "type", "vlan", "id", "7")
-        self.bring_up("v0.7", "10.99.7")
+    def add_vlans(self):
+        """VLAN 7, and in it VLAN 8, whose interface has two queues as the cable's has. The usual is one."""
+        for link, number, queues in (("v0", 7, ()), ("v0.7", 8, ("numrxqueues", "2", "numtxqueues", "2"))):
+            name = f"{link}.{number}"
+            for end in (self.here, self.there):
+                ip("-n", end, "link", "add", "link", link, "name", name, *queues, "type", "vlan", "id", str(number))
+            self.bring_up(name, number)
+
+    def add_priority(self, address):
+        """The phones' frames to this address have a tag with a priority and VLAN 0, which is none."""
+        tagged = ("link", "v0", "name", "v0.0", "type", "vlan", "id", "0", "egress-qos-map", "0:5")
+        ip("-n", self.there, "link", "add", *tagged)
+        ip("-n", self.there, "link", "set", "v0.0", "up")
+        ip("-n", self.there, "neighbour", "add", address, "lladdr", self.link()["address"], "dev", "v0.0")
+        ip("-n", self.there, "route", "add", address, "dev", "v0.0", "src", "10.99.0.2")
+
+    def send_there_by_vlan(self, address):
+        """The phones reach this address of the server's by VLAN 7."""
+        family, gateway = ("-6", "fd99:7::1") if ":" in address else ("-4", "10.99.7.1")
+        ip("-n", self.there, family, "route", "add", address, "via", gateway, "dev", "v0.7")
+
+    def put_tags(self, where):
+        """As a card that leaves the tags in the frames that come, or as one that takes them off and keeps them apart."""
+        setting = {"in the frames": "off", "apart": "on"}[where]
+        self.there_output("ethtool", "-K", "v0", "txvlan", setting)
 
     def add_macvlan(self):
         """Another interface at the server's end, on the same cable. Its driver knows nothing of XDP."""
@@ -62,28 +84,38 @@ class Cable:
 
     def here_output(self, *words):
         """What a program prints at the server's end."""
-        done = subprocess.run(["ip", "netns", "exec", self.here, *words], check=True, capture_output=True, text=True)
+        return self.output(self.here, *words)
+
+    def there_output(self, *words):
+        return self.output(self.there, *words)
+
+    def output(self, end, *words):
+        done = subprocess.run(["ip", "netns", "exec", end, *words], check=True, capture_output=True, text=True)
         return done.stdout
 
     def link(self, interface="v0"):
         """What the kernel says of an interface at the server's end."""
         return json.loads(self.here_output("ip", "-json", "-statistics", "link", "show", interface))[0]
 
-    def traffic(self):
-        """Packets that left and that came by the cable, and those that the kernel's IP has sent and has seen."""
-        cable = self.link()["stats64"]
+    def traffic(self, interface):
+        """Packets that left and that came by an interface, and those that the kernel's IP has sent and has seen."""
+        link = self.link(interface)["stats64"]
         head, values = [
             line.split() for line in self.here_output("cat", "/proc/net/snmp").splitlines() if line.startswith("Ip:")]
         kernel = dict(zip(head[1:], map(int, values[1:])))
-        return cable["tx"]["packets"], cable["rx"]["packets"], kernel["OutRequests"], kernel["InReceives"]
+        kernel6 = dict(line.split() for line in self.here_output("cat", "/proc/net/snmp6").splitlines())
+        return (
+            link["tx"]["packets"], link["rx"]["packets"],
+            kernel["OutRequests"] + int(kernel6["Ip6OutRequests"]), kernel["InReceives"] + int(kernel6["Ip6InReceives"]))
 
 
 class ServerAt(Server):
     """A server in a namespace. Its API is on the namespace's own loopback."""
 
     def __init__(self, cable, driver, address="0.0.0.0", shards=2, sip_port=5060):
+        any_address = "[::]" if ":" in address else "0.0.0.0"
         super().__init__(
-            sip={"udp": [f"0.0.0.0:{sip_port}"], "tcp": []},
+            sip={"udp": [f"{any_address}:{sip_port}"], "tcp": []},
             rtp={"address": address, "ports": f"{PORTS[0]}-{PORTS[1]}", "shards": shards, "driver": driver})
         self.cable = cable
         self.prefix = ("ip", "netns", "exec", cable.here)
@@ -101,10 +133,11 @@ class ServerAt(Server):
 
     def play(self, address):
         """Twenty callers in two rooms from the other end: what they heard, for five seconds."""
+        host = f"[{address}]" if ":" in address else address
         with tempfile.TemporaryDirectory() as folder:
             report = f"{folder}/report.json"
             subprocess.run(
-                ["ip", "netns", "exec", self.cable.there, LOADTEST, "--server", f"{address}:5060",
+                ["ip", "netns", "exec", self.cable.there, LOADTEST, "--server", f"{host}:5060",
                  "--calls", "20", "--duration", "5", "--settle", "1", "--json", report],
                 capture_output=True, timeout=120)
             with open(report) as text:
@@ -129,11 +162,17 @@ class Hearing(unittest.TestCase):
         self.assertEqual(report["media"]["unlawful"], 0, report)
         self.assertEqual(report["media"]["strays"], 0, report)
 
-    def play(self, cable, server, address):
-        """Plays rooms; how many packets left and came by the cable, and how many the kernel's IP sent and saw."""
-        before = cable.traffic()
+    def play(self, cable, server, address, interface):
+        """Plays rooms; how many packets left and came by an interface, and how many the kernel's IP sent and saw."""
+        before = cable.traffic(interface)
         self.assert_everyone_heard(server.play(address))
-        return [now - then for then, now in zip(before, cable.traffic())]
+        return [now - then for then, now in zip(before, cable.traffic(interface))]
+
+    def with_vlans(self, add, *what):
+        try:
+            add(*what)
+        except subprocess.CalledProcessError as refused:
+            self.skipTest(f"this kernel has no VLANs: {refused.stderr.strip()}")
 
     def replace_network_card(self, cable):
         """The phones' host gets another hardware address, and says so as hosts do."""
@@ -144,11 +183,12 @@ class Hearing(unittest.TestCase):
 
 @unittest.skipUnless(may_build_namespaces(), "network namespaces need the right to make them (root)")
 class FastRoad(Hearing):
-    def play_over_frames(self, cable, server, address):
+    def play_over_frames(self, cable, server, address, interface="v0"):
         """Nearly everything goes past the kernel's routing: what does not are SIP and one packet in 256."""
-        sent, _, routed, _ = self.play(cable, server, address)
-        self.assertGreater(sent, 5000)
+        sent, came, routed, seen = self.play(cable, server, address, interface)
+        self.assertGreater(min(sent, came), 5000)
         self.assertLess(routed, sent / 10)
+        self.assertGreater(seen, came * 0.9)
 
     def test_rooms_over_the_cable_and_after_a_neighbour_changed(self):
         with Cable() as cable, ServerAt(cable, "packet") as server:
@@ -157,20 +197,20 @@ class FastRoad(Hearing):
             self.play_over_frames(cable, server, "10.99.0.1")
 
     def test_rooms_over_a_vlan(self):
+        # What is counted at the VLAN's interface is tagged on the cable.
         with Cable() as cable:
-            try:
-                cable.add_vlan()
-            except subprocess.CalledProcessError as refused:
-                self.skipTest(f"this kernel has no VLANs: {refused.stderr.strip()}")
-            with ServerAt(cable, "packet") as server:
-                self.play_over_frames(cable, server, "10.99.7.1")
+            self.with_vlans(cable.add_vlans)
+            for interface, everywhere, address in (
+                ("v0.7", "0.0.0.0", "10.99.7.1"), ("v0.7", "::", "fd99:7::1"), ("v0.7.8", "::", "fd99:8::1")):
+                with self.subTest(address), ServerAt(cable, "packet", everywhere) as server:
+                    self.play_over_frames(cable, server, address, interface)
 
 
 @unittest.skipUnless(may_build_namespaces(), "network namespaces need the right to make them (root)")
 class Xdp(Hearing):
-    def play_past_the_kernel(self, cable, server, address):
+    def play_past_the_kernel(self, cable, server, address, interface="v0"):
         """Nearly nothing is seen by the kernel's IP, in either direction: what is, are SIP and one packet in 256."""
-        sent, came, routed, seen = self.play(cable, server, address)
+        sent, came, routed, seen = self.play(cable, server, address, interface)
         self.assertGreater(min(sent, came), 5000)
         self.assertLess(routed, sent / 10)
         self.assertLess(seen, came / 10)
@@ -194,7 +234,45 @@ class Xdp(Hearing):
                 self.skipTest(f"this kernel has no macvlan: {refused.stderr.strip()}")
             with ServerAt(cable, "xdp", "10.99.1.1") as server:
                 self.assert_takes_media(cable, "m0", 2)
-                self.play_past_the_kernel(cable, server, "10.99.1.1")
+                self.play_past_the_kernel(cable, server, "10.99.1.1", "m0")
+
+    def test_rooms_where_a_vlan_has_the_media_address(self):
+        with Cable() as cable:
+            self.with_vlans(cable.add_vlans)
+            for interface, queues, address in (
+                ("v0.7", 1, "10.99.7.1"), ("v0.7", 1, "fd99:7::1"), ("v0.7.8", 2, "10.99.8.1")):
+                for tags in ("in the frames", "apart"):
+                    with self.subTest(address=address, tags=tags), ServerAt(cable, "xdp", address) as server:
+                        cable.put_tags(tags)
+                        self.assert_takes_media(cable, interface, 2)
+                        self.assertIn(f"queues={queues}\n", server.output())
+                        self.play_past_the_kernel(cable, server, address, interface)
+
+    def test_rooms_where_media_for_the_cards_own_address_comes_by_a_vlan(self):
+        with Cable() as cable:
+            self.with_vlans(cable.add_vlans)
+            for address in ("10.99.0.1", "fd99:0::1"):
+                cable.send_there_by_vlan(address)
+                for tags in ("in the frames", "apart"):
+                    with self.subTest(address=address, tags=tags), ServerAt(cable, "xdp", address) as server:
+                        cable.put_tags(tags)
+                        self.assert_takes_media(cable, "v0", 1)
+                        sent, came, routed, seen = self.play(cable, server, address, "v0.7")
+                        self.assertGreater(sent, 5000)
+                        self.assertLess(routed, sent / 10)
+                        if tags == "in the frames":
+                            self.assertGreater(min(came, seen), 5000)
+                        else:
+                            # Taken at the card, where nothing tells it from what has no tag.
+                            self.assertLess(max(came, seen), 500)
+
+    def test_rooms_where_the_phones_frames_have_a_priority_and_no_vlan(self):
+        with Cable() as cable, ServerAt(cable, "xdp", "10.99.0.1") as server:
+            self.with_vlans(cable.add_priority, "10.99.0.1")
+            cable.put_tags("in the frames")
+            sent, came, routed, seen = self.play(cable, server, "10.99.0.1", "v0")
+            self.assertGreater(min(sent, came, seen), 5000)
+            self.assertLess(routed, sent / 10)
 
     def test_a_killed_server_leaves_no_program_behind_and_the_next_one_starts(self):
         with Cable() as cable:
