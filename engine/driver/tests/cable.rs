@@ -19,7 +19,9 @@ const CODE: u8 = 0x55;
 const SESSIONS: u16 = 40;
 
 /// Addresses of the server's and the phones' end.
-const ENDS: [[&str; 2]; 2] = [["10.99.0.1", "10.99.0.2"], ["fd99::1", "fd99::2"]];
+type Ends = [[&'static str; 2]; 2];
+const ENDS: Ends = [["10.99.0.1", "10.99.0.2"], ["fd99::1", "fd99::2"]];
+const VLAN_ENDS: Ends = [["10.99.7.1", "10.99.7.2"], ["fd99:7::1", "fd99:7::2"]];
 
 /// Two namespaces, joined by a pair of interfaces with more queues than there are shards; gone with it.
 struct Cable {
@@ -56,17 +58,40 @@ impl Cable {
                 "numtxqueues",
                 "3",
             ]);
-        for (name, end) in cable.names.iter().zip(0..).filter(|_| is_there) {
-            let v4 = format!("{}/24", ENDS[0][end]);
-            let v6 = format!("{}/64", ENDS[1][end]);
-            assert!(ip(&["-n", name, "address", "add", &v4, "dev", "v0"]));
-            // A machine may be without IPv6: then it is IPv4 twice.
-            let _ = ip(&["-n", name, "address", "add", &v6, "dev", "v0", "nodad"]);
-            assert!(ip(&["-n", name, "link", "set", "v0", "up"]));
-            // Where free ports are looked for.
+        if !is_there {
+            return None;
+        }
+        cable.bring_up("v0", ENDS);
+        // Where free ports are looked for.
+        for name in &cable.names {
             assert!(ip(&["-n", name, "link", "set", "lo", "up"]));
         }
-        is_there.then_some(cable)
+        Some(cable)
+    }
+
+    /// Adds a VLAN; false where the kernel has none.
+    fn add_vlan(&self) -> bool {
+        let add = |name: &String| {
+            ip(&[
+                "-n", name, "link", "add", "link", "v0", "name", "v0.7", "type", "vlan", "id", "7",
+            ])
+        };
+        let is_there = self.names.iter().all(add);
+        if is_there {
+            self.bring_up("v0.7", VLAN_ENDS);
+        }
+        is_there
+    }
+
+    fn bring_up(&self, interface: &str, ends: Ends) {
+        for (name, end) in self.names.iter().zip(0..) {
+            let v4 = format!("{}/24", ends[0][end]);
+            let v6 = format!("{}/64", ends[1][end]);
+            assert!(ip(&["-n", name, "address", "add", &v4, "dev", interface]));
+            // A machine may be without IPv6: then it is IPv4 twice.
+            let _ = ip(&["-n", name, "address", "add", &v6, "dev", interface, "nodad"]);
+            assert!(ip(&["-n", name, "link", "set", interface, "up"]));
+        }
     }
 }
 
@@ -156,13 +181,12 @@ fn is_not_possible_here(text: &str) -> bool {
     [1, 22, 38, 95, 97, 99, 105].iter().any(|number| text.contains(&format!("(os error {number})")))
 }
 
-#[test]
-fn over_a_cable_everyone_hears_itself_and_no_shard_allocates() {
-    let Some(cable) = Cable::lay() else { return eprintln!("not tested here: no namespaces") };
+/// Both drivers, in IPv4 and IPv6.
+fn talk_over(cable: &Cable, all_ends: Ends) {
     let [here, there] = cable.names.clone();
     inside(&here, move || {
         for driver in [DriverChoice::Packet, DriverChoice::Xdp] {
-            for ends in ENDS {
+            for ends in all_ends {
                 let ends = ends.map(|end| end.parse().expect("an address"));
                 let config = EngineConfig { bind: ends[0], ..config(driver, 1, 1) };
                 match Engine::start(config) {
@@ -177,4 +201,15 @@ fn over_a_cable_everyone_hears_itself_and_no_shard_allocates() {
             }
         }
     });
+}
+
+/// One test, as what counts allocations is the process's.
+#[test]
+fn over_a_cable_and_over_a_vlan_everyone_hears_itself_and_no_shard_allocates() {
+    let Some(cable) = Cable::lay() else { return eprintln!("not tested here: no namespaces") };
+    talk_over(&cable, ENDS);
+    match cable.add_vlan() {
+        true => talk_over(&cable, VLAN_ENDS),
+        false => eprintln!("not tested here: no VLANs"),
+    }
 }
