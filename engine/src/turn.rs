@@ -20,6 +20,11 @@ use crate::session::Session;
 use crate::taps::Carried;
 use crate::{Decision, Output, Port, Said};
 
+/// Mean of the samples squared up to which what is said is an idle line. A-law says silence as 8 of
+/// 32,768 (ITU-T G.711 has no zero in it), which is the softest that a G.711 phone can say: -72 dBov.
+/// Silence by way of Opus and G.722 is softer.
+const IDLE_POWER: u64 = 64;
+
 impl Session {
     /// Notes what it said in this turn.
     fn note_said(&mut self, pulled: Pulled, energy: u64) {
@@ -78,7 +83,9 @@ impl Session {
         energy
     }
 
-    /// Makes what was played ready for the mix, and returns what energy is left of it.
+    /// Makes what was played ready for the mix, and returns what energy is left of it. An idle line is
+    /// silence: who only listens is to share an encoder with all who do, and a thousand idle lines would be
+    /// heard together.
     pub(crate) fn prepare<O: Output>(
         &mut self,
         energy: u64,
@@ -89,6 +96,7 @@ impl Session {
             return 0;
         }
         let energy = self.suppress(energy, block, moment);
+        let energy = hush(energy, block);
         if !take(&mut self.waits) {
             self.measure(energy, block, moment);
         }
@@ -438,4 +446,15 @@ impl Session {
             moment.output.event(Event::MediaTimedOut { session: self.key });
         }
     }
+}
+
+/// Makes silence of an idle line; returns what energy is left.
+fn hush(energy: u64, block: &mut [i16]) -> u64 {
+    if energy > IDLE_POWER * block.len() as u64 {
+        return energy;
+    }
+    if energy > 0 {
+        block.fill(0);
+    }
+    0
 }

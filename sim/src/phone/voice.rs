@@ -38,7 +38,8 @@ enum Sound {
 impl Voice {
     /// Digital silence.
     pub fn silence(encoding: impl Into<Encoding>) -> Self {
-        Self::pcm(&[0], encoding)
+        // A second of it: a packet of some formats follows the one before, and is a click behind itself.
+        Self::pcm(&[0; 8000], encoding)
     }
 
     /// A talker's own code, each of its four tones with this amplitude.
