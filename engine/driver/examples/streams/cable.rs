@@ -21,11 +21,9 @@ use crate::{TALKERS, WARM_UP, busy_cores, talks};
 const SLOTS: u32 = 20;
 const SLOT_US: u32 = 20_000 / SLOTS;
 
-/// How often the core of the phones looks for what has come. A card has an interrupt for that, with a pause
-/// behind it; without anything said, the sender's core would do the receiver's work on this cable.
-const PAUSE_NS: &str = "50000";
-/// So many times it may find nothing before it waits for the sender: one minute of silence.
-const EMPTY_PAUSES: &str = "1200000";
+/// The core of the phones takes what comes, as a card's interrupt would have it: without anything said, the
+/// sender's core would do the receiver's work on this cable. A mask of cores.
+const CORES: &str = "1";
 
 /// Who calls from where to where, by which interface.
 pub(crate) struct CablePlan {
@@ -53,12 +51,11 @@ impl Cable {
         let settings = format!("/sys/class/net/{}", plan.interface);
         let interface = read_to_string(format!("{settings}/ifindex"))?;
         let interface = interface.trim().parse().map_err(io::Error::other)?;
-        write(format!("{settings}/napi_defer_hard_irqs"), EMPTY_PAUSES)?;
-        write(format!("{settings}/gro_flush_timeout"), PAUSE_NS)?;
+        write(format!("{settings}/queues/rx-0/rps_cpus"), CORES)?;
         let kernels = Kernels::detect();
         let sound = |phone| sound(&kernels, plan.room_size, phone);
         let expected: Vec<u8> = (0..plan.count).map(|phone| sound(phone).1).collect();
-        let ears = Ears::open(interface, &expected)?;
+        let ears = Ears::open(&plan.interface, &expected)?;
         let template = template(neighbour(plan.there)?, plan.here, plan.there);
         let sends = |phone: &u32| !plan.listeners_rest || talks(*phone, plan.room_size, TALKERS);
         let mouths = (0..plan.count).filter(sends);

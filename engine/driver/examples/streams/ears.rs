@@ -3,7 +3,7 @@
 
 use std::io;
 
-use aya::programs::XdpMode;
+use aya::programs::TcAttachType;
 
 use crate::FIRST_PORT;
 use crate::bpf::{
@@ -13,7 +13,7 @@ use crate::bpf::{
 };
 use crate::frame::{ETHERTYPE_IPV4, IP, RTP, SOUND, SOUND_BYTES, UDP};
 use crate::program::{
-    DIVIDE_VALUE, DROP, JUMP_IF_EQUAL_REGISTER, LOAD_DOUBLE, Loaded, PASS, SUBTRACT, TO_NEXT,
+    DIVIDE_VALUE, JUMP_IF_EQUAL_REGISTER, LOAD_DOUBLE, Loaded, SUBTRACT, TO_NEXT,
     TO_OTHERWISE, find, leave, take_map,
 };
 
@@ -39,6 +39,14 @@ const ALIVE: i16 = 8;
 /// Where the load is: no other core shall have the phones' part.
 const CORE: i32 = 0;
 
+// What the program says of a packet (linux/pkt_cls.h).
+const PASS: i32 = 0;
+const DROP: i32 = 2;
+
+// Where its bytes begin and end (`struct __sk_buff`).
+const DATA: i16 = 76;
+const DATA_END: i16 = 80;
+
 // The kernel's functions by number (linux/bpf.h).
 const MONOTONIC_NANOS: i32 = 5;
 const CORE_NUMBER: i32 = 8;
@@ -61,12 +69,12 @@ pub(crate) struct Tally {
 
 impl Ears {
     /// Listens at an interface for so many phones, each of which is to hear its octet.
-    pub(crate) fn open(interface: u32, expected: &[u8]) -> io::Result<Self> {
+    pub(crate) fn open(interface: &str, expected: &[u8]) -> io::Result<Self> {
         let phones = expected.len() as u32;
         let mut entries: Vec<Entry> = expected.iter().map(|&octet| [0, 0, octet.into()]).collect();
         entries.resize(expected.len() + TALLIES as usize + GAPS, Entry::default());
-        let mut loaded = Loaded::new(&instructions(phones), &entries)?;
-        let attached = loaded.program().attach_to_if_index(interface, XdpMode::Driver);
+        let mut loaded = Loaded::new("classifier", &instructions(phones), &entries)?;
+        let attached = loaded.classifier().attach(interface, TcAttachType::Ingress);
         attached.map_err(io::Error::other)?;
         Ok(Self { loaded, phones })
     }
@@ -152,8 +160,8 @@ fn instructions(phones: u32) -> Vec<Instruction> {
 /// Leaves in r0 which phone an RTP packet is for.
 fn whose_is_it(phones: u32) -> [Instruction; 20] {
     [
-        instruction(LOAD_WORD, 2, 1, 0, 0),
-        instruction(LOAD_WORD, 3, 1, 4, 0),
+        instruction(LOAD_WORD, 2, 1, DATA, 0),
+        instruction(LOAD_WORD, 3, 1, DATA_END, 0),
         instruction(MOVE, 4, 2, 0, 0),
         instruction(ADD_VALUE, 4, 0, 0, (SOUND + SOUND_BYTES) as i32),
         instruction(JUMP_IF_ABOVE_REGISTER, 4, 3, TO_OTHERWISE, 0),

@@ -14,9 +14,13 @@ use crate::bpf::{
 };
 use crate::frame::{FRAME_BYTES, RTP, SOUND, SOUND_BYTES, UDP, sum, udp_sum};
 use crate::program::{
-    DROP, EXCLUSIVE_OR_VALUE, LOAD_DOUBLE, Loaded, SEND_BACK, STORE_HALF, TO_NEXT, TO_OTHERWISE,
+    EXCLUSIVE_OR_VALUE, LOAD_DOUBLE, Loaded, STORE_HALF, TO_NEXT, TO_OTHERWISE,
     find, leave, take_map,
 };
+
+// What the program says of a frame (linux/bpf.h).
+const DROP: i32 = 1;
+const SEND_BACK: i32 = 3;
 
 /// So many frames are written before they go out together.
 const BATCH: u32 = 64;
@@ -60,10 +64,10 @@ impl Mouths {
     ) -> io::Result<Self> {
         let phones = mouths.iter().map(|mouth| mouth.entry(template));
         let entries: Vec<Entry> = std::iter::once(Entry::default()).chain(phones).collect();
-        let mut loaded = Loaded::new(&instructions(), &entries)?;
+        let mut loaded = Loaded::new("xdp", &instructions(), &entries)?;
         // Of a program that is at no interface, the kernel would change its code before and after each
         // run, which takes 20 ms. Nothing comes by this one.
-        loaded.program().attach("lo", XdpMode::Skb).map_err(io::Error::other)?;
+        loaded.xdp().attach("lo", XdpMode::Skb).map_err(io::Error::other)?;
         // `struct xdp_md`: data, its end, metadata, interface, queue, interface of a way out.
         let context = [0, FRAME_BYTES as u32, 0, interface, 0, 0];
         let context = context.into_iter().flat_map(u32::to_ne_bytes).collect();
@@ -87,7 +91,7 @@ impl Mouths {
             attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
             ..TestRunOptions::new()
         };
-        self.loaded.program().test_run(run).map_err(io::Error::other)?;
+        self.loaded.xdp().test_run(run).map_err(io::Error::other)?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use aya::maps::{Array, MapData};
-use aya::programs::Xdp;
+use aya::programs::{Program, SchedClassifier, Xdp};
 use aya::{Ebpf, Pod};
 
 use crate::bpf::{
@@ -19,10 +19,6 @@ pub(crate) const DIVIDE_VALUE: u8 = 0x37;
 pub(crate) const EXCLUSIVE_OR_VALUE: u8 = 0xa7;
 pub(crate) const JUMP_IF_EQUAL_REGISTER: u8 = 0x1d;
 
-// What a program says of a frame (linux/bpf.h).
-pub(crate) const DROP: i32 = 1;
-pub(crate) const PASS: i32 = 2;
-pub(crate) const SEND_BACK: i32 = 3;
 
 /// A jump to where the program leaves what is none of its business.
 pub(crate) const TO_OTHERWISE: i16 = i16::MAX;
@@ -36,23 +32,39 @@ const MAP: &str = "PHONES";
 pub(crate) struct Loaded(Ebpf);
 
 impl Loaded {
-    pub(crate) fn new<E: Pod>(program: &[Instruction], entries: &[E]) -> io::Result<Self> {
+    /// `section` says of which type the program is: "xdp" or "classifier".
+    pub(crate) fn new<E: Pod>(
+        section: &str,
+        program: &[Instruction],
+        entries: &[E],
+    ) -> io::Result<Self> {
         const ARRAY: u32 = 2;
         let (value_bytes, count) = (size_of::<E>() as u32, entries.len() as u32);
         let map = MapPlan { name: MAP, kind: ARRAY, value_bytes, entries: count };
-        let loaded = load("xdp", NAME, program, &map).map_err(|(_, error)| error)?;
+        let loaded = load(section, NAME, program, &map).map_err(|(_, error)| error)?;
         let mut loaded = Self(loaded);
         for (index, entry) in (0..).zip(entries) {
             loaded.set(index, *entry)?;
         }
-        let program = loaded.0.program_mut(NAME).expect("it has one");
-        let program: &mut Xdp = program.try_into().map_err(io::Error::other)?;
-        program.load().map_err(io::Error::other)?;
+        match loaded.program() {
+            Program::Xdp(program) => program.load(),
+            Program::SchedClassifier(program) => program.load(),
+            other => panic!("{:?} is neither", other.prog_type()),
+        }
+        .map_err(io::Error::other)?;
         Ok(loaded)
     }
 
-    pub(crate) fn program(&mut self) -> &mut Xdp {
-        self.0.program_mut(NAME).expect("it has one").try_into().expect("of this type")
+    pub(crate) fn xdp(&mut self) -> &mut Xdp {
+        self.program().try_into().expect("of this type")
+    }
+
+    pub(crate) fn classifier(&mut self) -> &mut SchedClassifier {
+        self.program().try_into().expect("of this type")
+    }
+
+    fn program(&mut self) -> &mut Program {
+        self.0.program_mut(NAME).expect("it has one")
     }
 
     pub(crate) fn get<E: Pod>(&self, index: u32) -> io::Result<E> {
