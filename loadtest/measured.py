@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import re
+import resource
 import signal
 import subprocess
 import tempfile
@@ -14,6 +16,7 @@ BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "rel
 MIXMINUS = pathlib.Path(os.environ.get("MIXMINUS_BIN", BUILT / "mixminus"))
 LOADTEST = MIXMINUS.with_name("loadtest")
 SIP_PORT, API_PORT = 15060, 18080
+OPEN_FILES = 1 << 17
 ADDRESS = f"127.0.0.1:{SIP_PORT}"
 
 CONFIG = """
@@ -22,10 +25,10 @@ udp = ["127.0.0.1:{sip}"]
 tcp = []
 [rtp]
 address = "127.0.0.1"
-ports = "16384-32767"
+ports = "{ports}"
 driver = "{driver}"
-shards = 1
-cores = [{core}]
+shards = {shards}
+cores = {cores}
 [api]
 listen = "127.0.0.1:{api}"
 [log]
@@ -41,15 +44,15 @@ recordings_above = 1000
 """
 
 
-def configuration(core, driver, more="", overload=NOBODY_IS_REFUSED):
-    """One shard of this driver on this core, and more sections."""
-    return CONFIG.format(sip=SIP_PORT, api=API_PORT, driver=driver, core=core) + overload + more
+def configuration(cores, driver, more="", overload=NOBODY_IS_REFUSED, ports="16384-32767"):
+    """One shard of this driver on each of these cores, and more sections."""
+    return CONFIG.format(sip=SIP_PORT, api=API_PORT, driver=driver, shards=len(cores), cores=cores, ports=ports) + overload + more
 
 
 class Server:
-    """One server of this configuration on one core, ended by its own process id."""
+    """One server of this configuration on these cores, ended by its own process id."""
 
-    def __init__(self, core, text, folder, sip=SIP_PORT, api=API_PORT):
+    def __init__(self, cores, text, folder, sip=SIP_PORT, api=API_PORT):
         self.address, self.api = f"127.0.0.1:{sip}", api
         folder = pathlib.Path(folder).resolve()
         folder.mkdir(exist_ok=True)
@@ -57,7 +60,7 @@ class Server:
         config.write_text(text)
         self.process = subprocess.Popen(
             [MIXMINUS, "run", "--config", config], cwd=folder, stdout=subprocess.DEVNULL,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+            preexec_fn=lambda: give(cores))
         for _ in range(600):
             if self.process.poll() is not None:
                 raise SystemExit(f"the server ended with {self.process.returncode}: is another one on its ports?")
@@ -72,6 +75,14 @@ class Server:
     def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.api}/metrics", timeout=10) as reply:
             return reply.read().decode()
+
+    def numbers(self):
+        """All that it counts, by name with labels."""
+        return {name: float(value) for name, value in re.findall(r"^([^#\s]\S*) (\S+)$", self.metrics(), re.MULTILINE)}
+
+    def total(self, name):
+        """One of them, for all labels together."""
+        return total(self.numbers(), name)
 
     def ticks(self, seconds, family="mixminus_tick_lateness_seconds"):
         """Ticks so far, and how many of them were later than so many seconds."""
@@ -91,6 +102,19 @@ class Server:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=120)  # 64 * T1 for a BYE that nobody answers, and recordings to close
+
+
+def total(numbers, name):
+    return sum(value for key, value in numbers.items() if key == name or key.startswith(name + "{"))
+
+
+def give(cores):
+    """What a server here has: its cores, and more open files than a shell has, where that is allowed."""
+    os.sched_setaffinity(0, cores)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
+    except (PermissionError, ValueError):
+        pass  # it says at its start for how many calls there is room
 
 
 def load(server, core, *words, background=False):

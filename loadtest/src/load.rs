@@ -83,7 +83,9 @@ impl<'o> Load<'o> {
             None => local_address_towards(server).map_err(Failure::of_socket)?.ip(),
         };
         let phones = phones(options, &seats, amplitude)?;
-        let media = Media::bind(address, phones, options.link(), &seed, clock)
+        let rests = |call| options.listeners_rest && !seats.talks(call);
+        let resting = (0..count).map(rests).collect();
+        let media = Media::bind(address, phones, resting, options.link(), &seed, clock)
             .map_err(Failure::of_socket)?;
         Ok(Self {
             options,

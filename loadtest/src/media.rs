@@ -27,12 +27,16 @@ pub(crate) const READING_PERIOD: usize = 10;
 const PHONES_PER_SOCKET: usize = 64;
 /// Packet times between two RTCP reports of a phone: 5 s.
 const REPORT_PERIOD: u64 = 250;
+/// Packet times between two packets of a phone that rests: 1 s.
+const REST_PERIOD: u64 = 50;
 const NOBODY: u32 = u32::MAX;
 
 /// All phones and their sockets.
 pub(crate) struct Media {
     clock: Clock,
     pub(crate) phones: Vec<Phone>,
+    /// Those that send hardly anything.
+    resting: Vec<bool>,
     ends: Vec<End>,
     sockets: Vec<MediaSocket>,
     /// The phones of each socket.
@@ -68,10 +72,11 @@ struct End {
 }
 
 impl Media {
-    /// Binds the sockets for these phones.
+    /// Binds the sockets for these phones, some of which rest.
     pub(crate) fn bind(
         address: IpAddr,
         phones: Vec<Phone>,
+        resting: Vec<bool>,
         link: Option<LinkModel>,
         seed: &Seed,
         clock: Clock,
@@ -94,6 +99,7 @@ impl Media {
             clock,
             ends: vec![End::default(); phones.len()],
             phones,
+            resting,
             sockets: sockets?,
             groups,
             places,
@@ -159,6 +165,10 @@ impl Media {
         let wire = &self.sockets[socket];
         for &phone in &self.groups[socket] {
             let End { to: Some(to), sends: true, .. } = self.ends[phone] else { continue };
+            if self.resting[phone] && !(round + phone as u64).is_multiple_of(REST_PERIOD) {
+                self.phones[phone].sender.pause();
+                continue;
+            }
             let packet = self.phones[phone].sender.packet(now);
             self.counts.sent += 1;
             match self.links.get_mut(phone) {
