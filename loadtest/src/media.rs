@@ -27,8 +27,8 @@ pub(crate) const READING_PERIOD: usize = 10;
 const PHONES_PER_SOCKET: usize = 64;
 /// Packet times between two RTCP reports of a phone: 5 s.
 const REPORT_PERIOD: u64 = 250;
-/// Packet times between two packets of a phone that rests: 1 s.
-const REST_PERIOD: u64 = 50;
+/// Packet times between two packets of a phone that rests: 5 s.
+const REST_PERIOD: u64 = 250;
 const NOBODY: u32 = u32::MAX;
 
 /// All phones and their sockets.

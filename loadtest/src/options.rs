@@ -31,7 +31,7 @@ pub(crate) struct Options {
     /// How many in each room talk. The others send silence and listen.
     #[arg(long, default_value_t = 3)]
     pub(crate) talkers: usize,
-    /// Those who listen send one packet a second in place of 50 of silence, as phones that suppress it do.
+    /// Those who listen send one packet in 5 s in place of 250 of silence: enough to stay.
     #[arg(long)]
     pub(crate) listeners_rest: bool,
     /// Calls begun per second.
