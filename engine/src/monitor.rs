@@ -163,7 +163,7 @@ impl Session {
     ) {
         self.rests = false;
         let Format::Plain(law) = self.format() else {
-            if let Some(lost) = self.take_loss() {
+            if let Some(lost) = self.reported_loss.take() {
                 self.far_end_lost(lost);
             }
             return self.send_alone(samples, packets, moment);

@@ -45,9 +45,7 @@ impl Session {
             }
             Fact::Reception { block, .. } if block.ssrc == ours => {
                 record.remote_fraction_lost = block.fraction_lost;
-                if let Some(equipment) = &mut self.equipment {
-                    equipment.sender.note_loss(block.fraction_lost);
-                }
+                self.reported_loss = Some(block.fraction_lost);
                 record.round_trip = block.round_trip(arrival).or(record.round_trip);
                 record.quality.reported(block);
             }

@@ -31,8 +31,6 @@ pub(crate) struct Sender {
     heard: History,
     /// Leaves out silence and describes it, where the encoding has no way of its own.
     silence: Option<DiscontinuousSender>,
-    /// What the endpoint reported lost and the encoder was not told yet.
-    loss: Option<u8>,
 }
 
 /// What one period gave.
@@ -112,7 +110,6 @@ impl Sender {
             filled: 0,
             heard: History::SILENT,
             silence: describes_silence.then(|| DiscontinuousSender::new(rate)),
-            loss: None,
         }
     }
 
@@ -135,16 +132,6 @@ impl Sender {
         self.silence.clone_from(&other.silence);
         self.filled = other.filled;
         self.pending[..self.filled].copy_from_slice(&other.pending[..other.filled]);
-    }
-
-    /// The endpoint reported this share of packets lost (of 256).
-    pub(crate) fn note_loss(&mut self, fraction_lost: u8) {
-        self.loss = Some(fraction_lost);
-    }
-
-    /// What the endpoint reported since this was last asked.
-    pub(crate) fn take_loss(&mut self) -> Option<u8> {
-        self.loss.take()
     }
 
     /// Those who are sent what this one encodes lose so much (of 256).

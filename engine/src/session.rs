@@ -107,6 +107,9 @@ pub(crate) struct Session {
     pub(crate) blocks_concealed: u64,
     /// Whether what it is sent is encoded for others as well.
     pub(crate) sharing: Sharing,
+    /// What the endpoint reported lost (of 256) and no encoder was told yet. Here and not with the encoder,
+    /// which those who share another's do not touch.
+    pub(crate) reported_loss: Option<u8>,
     pub(crate) playout: Playout,
     pub(crate) record: Record,
 }
@@ -199,6 +202,7 @@ impl Session {
             tones: limits.in_band_digits.then(Box::default),
             suppressor: limits.noise_suppression.then(Box::default),
             sharing: Sharing::NEW,
+            reported_loss: None,
         }
     }
 
@@ -306,6 +310,7 @@ impl Session {
             before.memory = memory;
         }
         self.sharing = Sharing::NEW;
+        self.reported_loss = None;
         before
     }
 
@@ -351,11 +356,6 @@ impl Session {
             Some(law) if self.equipment.is_none() => Format::Plain(law),
             _ => Format::Other(self.media.encoding.class()),
         }
-    }
-
-    /// What its endpoint reported lost since this was last asked (of 256).
-    pub(crate) fn take_loss(&mut self) -> Option<u8> {
-        self.equipment.as_mut()?.sender.take_loss()
     }
 
     /// Those who are sent what its sender encodes lose so much (of 256).

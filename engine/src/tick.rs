@@ -356,7 +356,7 @@ impl<O: Output> Run<'_, O> {
             Sharing::Alone(_) => member,
             Sharing::Group(group) => rooms[room as usize].groups.leader(group) as usize,
         };
-        if let Some(lost) = sessions[member].take_loss() {
+        if let Some(lost) = sessions[member].reported_loss.take() {
             sessions[encoder].far_end_lost(lost);
         }
         let is_silent = mix.hears_nothing(position);
@@ -462,7 +462,7 @@ pub(crate) fn speak_alone<O: Output>(
         }
         (Format::Plain(law), None) => session.end_turn(Some(silence(law)), moment),
         (Format::Other(class), sound) if session.media.direction.sends() => {
-            if let Some(lost) = session.take_loss() {
+            if let Some(lost) = session.reported_loss.take() {
                 session.far_end_lost(lost);
             }
             let sound = sound.unwrap_or(&SILENCE[..class.block_samples()]);
