@@ -13,8 +13,8 @@ use crate::bpf::{
 };
 use crate::frame::{ETHERTYPE_IPV4, IP, RTP, SOUND, SOUND_BYTES, UDP};
 use crate::program::{
-    DIVIDE_VALUE, JUMP_IF_EQUAL_REGISTER, LOAD_DOUBLE, Loaded, SUBTRACT, TO_NEXT,
-    TO_OTHERWISE, find, leave, take_map,
+    DIVIDE_VALUE, JUMP_IF_EQUAL_REGISTER, LOAD_DOUBLE, Loaded, SUBTRACT, TO_NEXT, TO_OTHERWISE,
+    find, leave, take_map,
 };
 
 /// Gaps between two packets of one stream are counted by the millisecond, in the last place all longer ones.

@@ -14,8 +14,8 @@ use crate::bpf::{
 };
 use crate::frame::{FRAME_BYTES, RTP, SOUND, SOUND_BYTES, UDP, sum, udp_sum};
 use crate::program::{
-    EXCLUSIVE_OR_VALUE, LOAD_DOUBLE, Loaded, STORE_HALF, TO_NEXT, TO_OTHERWISE,
-    find, leave, take_map,
+    EXCLUSIVE_OR_VALUE, LOAD_DOUBLE, Loaded, STORE_HALF, TO_NEXT, TO_OTHERWISE, find, leave,
+    take_map,
 };
 
 // What the program says of a frame (linux/bpf.h).

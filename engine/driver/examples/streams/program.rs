@@ -19,7 +19,6 @@ pub(crate) const DIVIDE_VALUE: u8 = 0x37;
 pub(crate) const EXCLUSIVE_OR_VALUE: u8 = 0xa7;
 pub(crate) const JUMP_IF_EQUAL_REGISTER: u8 = 0x1d;
 
-
 /// A jump to where the program leaves what is none of its business.
 pub(crate) const TO_OTHERWISE: i16 = i16::MAX;
 /// A jump ahead, to where [`crate::bpf::resolve`] is called for it.

@@ -35,6 +35,16 @@ use routes::{RouteAsker, Routes};
 use steering::Steering;
 use xdp::{XdpEnds, XdpKeeper};
 
+/// So many frames of a shard may be with the kernel or the interface at one time: those of a burst of some
+/// milliseconds, which a network card's ring holds too. Beyond it they are refused, and counted.
+const FRAMES_ON_THEIR_WAY: usize = 4096;
+
+/// The memory that a socket is allowed for them, with what the kernel keeps beside a frame.
+const fn send_buffer_bytes() -> usize {
+    const KERNEL_FRAME_BYTES: usize = 2048;
+    FRAMES_ON_THEIR_WAY * KERNEL_FRAME_BYTES
+}
+
 /// What went wrong, at which call.
 type Failure = (&'static str, io::Error);
 

@@ -8,12 +8,13 @@ use std::ptr;
 
 use engine::Port;
 use libc::{iovec, mmsghdr, sockaddr_ll, socklen_t};
+use rustix::net::sockopt::set_socket_send_buffer_size_force;
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 use super::hops::{Hops, Way};
 use super::routes::{ETHERNET_BYTES, Hop};
 use super::xdp::QueueOutlet;
-use super::{BATCH, Failure, PortBlock, frame};
+use super::{BATCH, Failure, PortBlock, frame, send_buffer_bytes};
 use crate::network::SEND_BYTES_MAX;
 use crate::option;
 use crate::road::Outlet;
@@ -34,6 +35,8 @@ impl Senders {
         // A packet is due when it is sent: it needs no queueing discipline.
         option::set(&link, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, 1)
             .map_err(|error| ("setsockopt(PACKET_QDISC_BYPASS)", error))?;
+        set_socket_send_buffer_size_force(&link, send_buffer_bytes())
+            .map_err(|error| ("setsockopt(SO_SNDBUFFORCE)", error.into()))?;
         let by_kernel = |domain, call| {
             let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))
                 .map_err(|error| (call, error))?;

@@ -25,16 +25,14 @@ use rustix::net::xdp::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
 use super::ring::{Descriptor, Given, Mapping, Taken};
-use crate::packet::Failure;
+use crate::packet::{FRAMES_ON_THEIR_WAY, Failure, send_buffer_bytes};
 
 /// Bytes of one place: the least that the kernel knows.
 pub(super) const PLACE_BYTES: u64 = 2048;
 
-/// Places for frames on their way out. Few, so that they stay in the cache: a full list is sent.
-pub(super) const SEND_PLACES: u32 = 1024;
-
-/// What the kernel keeps beside a frame that waits in the driver, generously.
-const KERNEL_FRAME_BYTES: usize = 2048;
+/// Places for frames on their way out. The last one used is taken first, so few of them are in use, and those are
+/// in the cache, unless the interface stands still.
+pub(super) const SEND_PLACES: u32 = FRAMES_ON_THEIR_WAY as u32;
 
 /// A queue stays taken for some milliseconds after the process that had it has ended.
 const TRIES: u32 = 50;
@@ -147,7 +145,7 @@ impl Owner {
         if plan.sends {
             set_xdp_tx_ring_size(&socket, SEND_PLACES)
                 .map_err(failed("setsockopt(XDP_TX_RING)"))?;
-            set_socket_send_buffer_size_force(&socket, SEND_PLACES as usize * KERNEL_FRAME_BYTES)
+            set_socket_send_buffer_size_force(&socket, send_buffer_bytes())
                 .map_err(failed("setsockopt(SO_SNDBUFFORCE)"))?;
         }
         let offsets = offsets(&socket)?;
