@@ -58,7 +58,8 @@ impl QueuePlan {
 
     /// Bytes of the memory shared with the kernel.
     pub(super) fn memory_bytes(&self) -> usize {
-        (u64::from(self.receive_places + SEND_PLACES) * PLACE_BYTES) as usize
+        let send_places = if self.sends { SEND_PLACES } else { 0 };
+        (u64::from(self.receive_places + send_places) * PLACE_BYTES) as usize
     }
 }
 
