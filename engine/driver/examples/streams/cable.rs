@@ -4,7 +4,7 @@
 //! Who hears whom is checked, of every packet: those who talk say a steady level that is theirs and their
 //! room's, so that one octet tells whether exactly the others of the room were heard.
 
-use std::fs::{read_to_string, write};
+use std::fs::{read_dir, read_to_string, write};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::ears::{Ears, Tally};
 use crate::frame::template;
 use crate::mouths::{Mouth, Mouths};
 use crate::phone::sleep_until_us;
-use crate::{TALKERS, WARM_UP, busy_cores, talks};
+use crate::{WARM_UP, busy_cores, talks};
 
 /// They speak by turns, so many times in a frame.
 const SLOTS: u32 = 20;
@@ -29,11 +29,14 @@ const CORES: &str = "1";
 pub(crate) struct CablePlan {
     pub(crate) count: u32,
     pub(crate) room_size: u32,
+    pub(crate) talkers: u32,
     pub(crate) here: Ipv4Addr,
     pub(crate) there: Ipv4Addr,
     pub(crate) interface: String,
     /// Those who do not talk send nothing, else they send silence.
     pub(crate) listeners_rest: bool,
+    /// The shards' ports, of each phone.
+    pub(crate) theirs: Vec<u16>,
 }
 
 /// The phones, with what they heard.
@@ -51,15 +54,23 @@ impl Cable {
         let settings = format!("/sys/class/net/{}", plan.interface);
         let interface = read_to_string(format!("{settings}/ifindex"))?;
         let interface = interface.trim().parse().map_err(io::Error::other)?;
-        write(format!("{settings}/queues/rx-0/rps_cpus"), CORES)?;
+        for queue in read_dir(format!("{settings}/queues"))? {
+            let of_arrivals = queue?.path().join("rps_cpus");
+            if of_arrivals.exists() {
+                write(of_arrivals, CORES)?;
+            }
+        }
         let kernels = Kernels::detect();
-        let sound = |phone| sound(&kernels, plan.room_size, phone);
+        let sound = |phone| sound(&kernels, plan.room_size, plan.talkers, phone);
         let expected: Vec<u8> = (0..plan.count).map(|phone| sound(phone).1).collect();
         let ears = Ears::open(&plan.interface, &expected)?;
         let template = template(neighbour(plan.there)?, plan.here, plan.there);
-        let sends = |phone: &u32| !plan.listeners_rest || talks(*phone, plan.room_size, TALKERS);
+        let sends =
+            |phone: &u32| !plan.listeners_rest || talks(*phone, plan.room_size, plan.talkers);
         let mouths = (0..plan.count).filter(sends);
-        let mouths: Vec<_> = mouths.map(|phone| Mouth { phone, says: sound(phone).0 }).collect();
+        let mouths: Vec<_> = mouths
+            .map(|phone| Mouth { phone, says: sound(phone).0, to: plan.theirs[phone as usize] })
+            .collect();
         let speakers = mouths.len() as u32;
         let mouths = Mouths::open(interface, template, &mouths)?;
         Ok(Self { ears, mouths, phones: plan.count, speakers, sent: 0 })
@@ -124,7 +135,7 @@ impl Cable {
 }
 
 /// What a phone says all the time, and what it hears when the others of its room say theirs.
-fn sound(kernels: &Kernels, room_size: u32, index: u32) -> (u8, u8) {
+fn sound(kernels: &Kernels, room_size: u32, talkers: u32, index: u32) -> (u8, u8) {
     let code = |sample: i16| {
         let mut code = [0];
         kernels.encode_ulaw(&[sample], &mut code);
@@ -133,7 +144,7 @@ fn sound(kernels: &Kernels, room_size: u32, index: u32) -> (u8, u8) {
     let level = |index: u32| {
         let room = index.checked_div(room_size).unwrap_or(0) % 8;
         let level =
-            if talks(index, room_size, TALKERS) { 500 << (index % room_size.max(1)) } else { 0 };
+            if talks(index, room_size, talkers) { 500 << (index % room_size.max(1)) } else { 0 };
         let mut heard = [0];
         kernels.decode_ulaw(&[code(level + level / 16 * room as i16)], &mut heard);
         heard[0]

@@ -16,8 +16,8 @@
 //! only those who talk send. Phones with sockets would be dearer than the shard (docs/fast-road.md has the
 //! commands).
 //!
-//! `spread`: two shards, the second on the core of the phones, and every room has a part on each (not with
-//! `facing`). `talkers N`: so many of each room talk, 3 otherwise, and always with `facing`.
+//! `spread`: two shards, the second on the core of the phones, and every room has a part on each; said to both
+//! processes with `facing`. `talkers N`, too: so many of each room talk, 3 otherwise.
 //! `veth`: the shard's address is HERE, the phones are at THERE in another network namespace. `packet` needs
 //! that: to its own machine it sends by the kernel (docs/fast-road.md has the commands).
 //!
@@ -92,6 +92,27 @@ struct Plan {
     talkers: u32,
     /// For so long the shard's core is taken away.
     stall: Option<Duration>,
+}
+
+impl Plan {
+    fn streams_per_shard(&self) -> u32 {
+        if self.is_spread { self.streams.div_ceil(2) } else { self.streams }
+    }
+
+    fn port_block(&self) -> u32 {
+        (2 * self.streams_per_shard()).next_power_of_two().max(16384)
+    }
+
+    /// The shard's port of a stream, where no other program has one of ours: by turns, as the parts of a room.
+    fn port_of(&self, index: u32) -> u16 {
+        let shards = if self.is_spread { 2 } else { 1 };
+        FIRST_PORT + (index % shards * self.port_block() + 2 * (index / shards)) as u16
+    }
+}
+
+/// The phone's, at the other end of a cable.
+fn phone_port(index: u32) -> u16 {
+    FIRST_PORT + 2 * index as u16
 }
 
 // Where nobody says anything.
@@ -192,9 +213,10 @@ fn call(plan: &Plan, interface: String) {
     let (IpAddr::V4(here), IpAddr::V4(there)) = (plan.here, plan.there) else {
         panic!("these phones have IPv4 only");
     };
-    let &Plan { streams: count, room_size, seconds, .. } = plan;
-    let listeners_rest = plan.listeners_rest;
-    let plan = CablePlan { count, room_size, here, there, interface, listeners_rest };
+    let &Plan { streams: count, room_size, seconds, talkers, listeners_rest, .. } = plan;
+    let theirs = (0..count).map(|phone| plan.port_of(phone)).collect();
+    let plan =
+        CablePlan { count, room_size, talkers, here, there, interface, listeners_rest, theirs };
     let mut cable = Cable::open(&plan).expect("programs at the interface");
     cable.call(seconds).expect("frames are sent");
 }
@@ -220,7 +242,7 @@ fn start(plan: &Plan) -> Engine {
     let overload = OverloadRule { refuse_above: NEVER_PERCENT, ..OverloadRule::default() };
     let second = plan.is_spread.then_some(1 - SHARD_CORE);
     let rooms = plan.streams.div_ceil(plan.room_size.max(1));
-    let streams = if plan.is_spread { plan.streams.div_ceil(2) } else { plan.streams };
+    let streams = plan.streams_per_shard();
     Engine::start(EngineConfig {
         shards: once(SHARD_CORE).chain(second).map(Some).collect(),
         limits: Limits {
@@ -236,10 +258,7 @@ fn start(plan: &Plan) -> Engine {
         arrival_timestamps: plan.arrival_timestamps,
         bind: plan.here,
         flight: plan.flight.clone(),
-        ..EngineConfig::new(PortPlan {
-            first: FIRST_PORT,
-            block: (2 * streams).next_power_of_two().max(16384),
-        })
+        ..EngineConfig::new(PortPlan { first: FIRST_PORT, block: plan.port_block() })
     })
     .unwrap_or_else(|failure| panic!("{failure}"))
 }
@@ -262,8 +281,8 @@ fn dial_all(engine: &mut Engine, plan: &Plan) -> Vec<Phone> {
     };
     if plan.facing {
         for index in 0..plan.streams {
-            let at = open(engine, index, &|port| SocketAddr::from((plan.there, port)));
-            assert_eq!(at.port(), FIRST_PORT + 2 * index as u16, "where the phones expect it");
+            let at = open(engine, index, &|_| (plan.there, phone_port(index)).into());
+            assert_eq!(at.port(), plan.port_of(index), "where the phones expect it");
         }
         return Vec::new();
     }

@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, XdpMode};
 
-use crate::FIRST_PORT;
 use crate::bpf::{
     ADD, ADD_VALUE, AND_VALUE, Instruction, JUMP_IF_ABOVE_REGISTER, JUMP_IF_OTHER, LOAD_WORD, MOVE,
     MOVE_VALUE, SHIFT_RIGHT, STORE_DOUBLE, STORE_WORD, instruction, resolve,
 };
 use crate::frame::{FRAME_BYTES, RTP, SOUND, SOUND_BYTES, UDP, sum, udp_sum};
+use crate::phone_port;
 use crate::program::{
     EXCLUSIVE_OR_VALUE, LOAD_DOUBLE, Loaded, STORE_HALF, TO_NEXT, TO_OTHERWISE, find, leave,
     take_map,
@@ -33,10 +33,10 @@ const SPOKE: i16 = 0;
 const NUMBER: i16 = 8;
 const TIME: i16 = 16;
 const ROUND_SUM: i16 = 24;
-// Of a phone: eight octets of what it says, source, port, and the sum of all but number and time.
+// Of a phone: eight octets of what it says, source, ports, and the sum of all but number and time.
 const SOUNDS: i16 = 0;
 const SOURCE: i16 = 8;
-const PORT: i16 = 16;
+const PORTS: i16 = 16;
 const PHONE_SUM: i16 = 24;
 
 /// Of one phone.
@@ -45,6 +45,8 @@ pub(crate) struct Mouth {
     pub(crate) phone: u32,
     /// The octet that it says all the time.
     pub(crate) says: u8,
+    /// The port that it says it to.
+    pub(crate) to: u16,
 }
 
 /// The mouths of all phones that speak.
@@ -98,14 +100,15 @@ impl Mouths {
 
 impl Mouth {
     fn entry(&self, mut frame: [u8; FRAME_BYTES]) -> Entry {
-        let port = (FIRST_PORT + 2 * self.phone as u16).to_be_bytes();
+        let (from, to) = (phone_port(self.phone).to_be_bytes(), self.to.to_be_bytes());
         let source = self.phone.to_be_bytes();
-        frame[UDP..UDP + 2].copy_from_slice(&port);
-        frame[UDP + 2..UDP + 4].copy_from_slice(&port);
+        frame[UDP..UDP + 2].copy_from_slice(&from);
+        frame[UDP + 2..UDP + 4].copy_from_slice(&to);
         frame[RTP + 8..SOUND].copy_from_slice(&source);
         frame[SOUND..].fill(self.says);
-        let (port, source) = (u16::from_ne_bytes(port), u32::from_ne_bytes(source));
-        [u64::from_ne_bytes([self.says; 8]), source.into(), port.into(), udp_sum(&frame)]
+        let ports = u32::from_ne_bytes([from[0], from[1], to[0], to[1]]);
+        let source = u32::from_ne_bytes(source);
+        [u64::from_ne_bytes([self.says; 8]), source.into(), ports.into(), udp_sum(&frame)]
     }
 }
 
@@ -143,8 +146,7 @@ fn write(program: &mut Vec<Instruction>) {
         program.push(instruction(LOAD_DOUBLE, 1, entry, field, 0));
         program.push(instruction(store, 7, 1, at as i16, 0));
     };
-    put(9, PORT, STORE_HALF, UDP);
-    put(9, PORT, STORE_HALF, UDP + 2);
+    put(9, PORTS, STORE_WORD, UDP);
     put(8, NUMBER, STORE_HALF, RTP + 2);
     put(8, TIME, STORE_WORD, RTP + 4);
     put(9, SOURCE, STORE_WORD, RTP + 8);
