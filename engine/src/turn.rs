@@ -10,7 +10,7 @@ use media::g711;
 use media::playout::Pulled;
 use media::rtp::HEADER_BYTES_MAX;
 use media::talk::SILENT_DBOV;
-use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, PeriodIndex};
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, Block, Encoding, PeriodIndex};
 use mixer::{Frame, encode, silence};
 
 use crate::moment::Moment;
@@ -20,10 +20,11 @@ use crate::session::Session;
 use crate::taps::Carried;
 use crate::{Decision, Output, Port, Said};
 
-/// Mean of the samples squared up to which what is said is an idle line. A-law says silence as 8 of
-/// 32,768 (ITU-T G.711 has no zero in it), which is the softest that a G.711 phone can say: -72 dBov.
-/// Silence by way of Opus and G.722 is softer.
-const IDLE_POWER: u64 = 64;
+/// Mean of the samples squared up to which what is said is an idle line: what Opus and G.722 make of silence.
+/// Opus' own pauses begin not far above it.
+const IDLE_POWER: u64 = 4;
+/// The same of A-law, which has no zero in it (ITU-T G.711): it says silence as 8 of 32,768, and nothing is softer.
+const IDLE_POWER_A_LAW: u64 = 64;
 
 impl Session {
     /// Notes what it said in this turn.
@@ -96,7 +97,7 @@ impl Session {
             return 0;
         }
         let energy = self.suppress(energy, block, moment);
-        let energy = hush(energy, block);
+        let energy = self.hush(energy, block);
         if !take(&mut self.waits) {
             self.measure(energy, block, moment);
         }
@@ -116,6 +117,19 @@ impl Session {
         if let Some(suppressor) = self.suppressor.as_mut().filter(|_| self.has_noise) {
             suppressor.interrupt();
         }
+    }
+
+    /// Makes silence of an idle line; returns what energy is left.
+    fn hush(&self, energy: u64, block: &mut [i16]) -> u64 {
+        let is_a_law = self.media.encoding == Encoding::Pcma;
+        let idle_power = if is_a_law { IDLE_POWER_A_LAW } else { IDLE_POWER };
+        if energy > idle_power * block.len() as u64 {
+            return energy;
+        }
+        if energy > 0 {
+            block.fill(0);
+        }
+        0
     }
 
     /// Takes noise out of its sound where the room asks for it; a tap has it as it came. Returns the
@@ -446,15 +460,4 @@ impl Session {
             moment.output.event(Event::MediaTimedOut { session: self.key });
         }
     }
-}
-
-/// Makes silence of an idle line; returns what energy is left.
-fn hush(energy: u64, block: &mut [i16]) -> u64 {
-    if energy > IDLE_POWER * block.len() as u64 {
-        return energy;
-    }
-    if energy > 0 {
-        block.fill(0);
-    }
-    0
 }
