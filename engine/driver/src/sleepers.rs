@@ -19,12 +19,21 @@ const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 pub(crate) struct Sleepers {
     /// None where the system has no more of them: then all sockets are read as before.
     set: Option<OwnedFd>,
+    /// Who sleeps, by slot: thousands of them are looked at in each period, and their sockets are
+    /// not.
+    asleep: Box<[bool]>,
     count: usize,
 }
 
 impl Sleepers {
-    pub(crate) fn new() -> Self {
-        Self { set: create(CreateFlags::CLOEXEC).ok(), count: 0 }
+    pub(crate) fn new(sessions_max: u32) -> Self {
+        let asleep = vec![false; sessions_max as usize].into();
+        Self { set: create(CreateFlags::CLOEXEC).ok(), asleep, count: 0 }
+    }
+
+    /// Whether the socket of this slot was taken in.
+    pub(crate) fn has(&self, slot: u32) -> bool {
+        self.asleep.get(slot as usize).is_some_and(|&asleep| asleep)
     }
 
     /// Takes in a socket. False where that cannot be: it is to be read as before.
@@ -32,17 +41,19 @@ impl Sleepers {
         let Some(set) = &self.set else { return false };
         let data = EventData::new_u64(slot.into());
         let is_in = add(set, socket, data, EventFlags::IN | EventFlags::ONESHOT).is_ok();
+        self.asleep[slot as usize] = is_in;
         self.count += usize::from(is_in);
         is_in
     }
 
-    /// Gives up a socket that was taken in.
-    pub(crate) fn remove(&mut self, socket: BorrowedFd<'_>) {
-        if let Some(set) = &self.set {
-            // It is in it: nothing else could fail.
-            let _ = delete(set, socket);
-            self.count -= 1;
-        }
+    /// Gives up a socket; false where it was not taken in.
+    pub(crate) fn remove(&mut self, slot: u32, socket: BorrowedFd<'_>) -> bool {
+        let Some(set) = self.set.as_ref().filter(|_| self.has(slot)) else { return false };
+        // It is in it: nothing else could fail.
+        let _ = delete(set, socket);
+        self.asleep[slot as usize] = false;
+        self.count -= 1;
+        true
     }
 
     /// The slots of some sockets that something came to, each told once; how many they are. Less

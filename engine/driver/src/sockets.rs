@@ -1,7 +1,6 @@
 //! The media sockets: opened and closed by the control plane, used by one shard.
 
 use std::io;
-use std::mem::take;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -85,8 +84,6 @@ pub(crate) struct MediaSocket {
     patience: u8,
     /// Visits in a row that found nothing.
     silent: u8,
-    /// Not read until something comes.
-    asleep: bool,
     /// The present visit is late: it is to cost as little as it can.
     late: bool,
     /// Packets found in the last visit that was in time, and no fewer in each of the last two.
@@ -110,12 +107,13 @@ enum Admits {
 impl SocketTable {
     pub(crate) fn new(plan: SocketPlan, sessions_max: u32) -> Self {
         let empty = || (0..sessions_max).map(|_| None).collect();
-        Self { plan, rtp: empty(), rtcp: empty(), sleepers: Sleepers::new() }
+        let sleepers = Sleepers::new(sessions_max);
+        Self { plan, rtp: empty(), rtcp: empty(), sleepers }
     }
 
     /// Bytes that a table of so many sessions reserves.
     pub(crate) const fn memory_bytes(sessions_max: u32) -> usize {
-        2 * sessions_max as usize * size_of::<Option<MediaSocket>>()
+        sessions_max as usize * (2 * size_of::<Option<MediaSocket>>() + size_of::<bool>())
     }
 
     /// Whether the sockets are of IPv6, where IPv4 addresses are written mapped.
@@ -146,16 +144,15 @@ impl SocketTable {
     /// Begins a visit of a session's RTP socket: how often it is to be read at first. One that has
     /// been silent for long is not, until something comes.
     pub(crate) fn begin_visit(&mut self, slot: u32, visit: Visit) -> usize {
-        let Some(Some(socket)) = self.rtp.get_mut(slot as usize) else { return 0 };
-        if socket.asleep {
+        if self.sleepers.has(slot) {
             return 0;
         }
+        let Some(Some(socket)) = self.rtp.get_mut(slot as usize) else { return 0 };
         let times = socket.begin_visit(visit);
-        if socket.silent >= SLEEP_VISITS && !socket.is_draining() {
-            // What came meanwhile is told at once.
-            socket.asleep = self.sleepers.insert(slot, socket.socket.as_fd());
-        }
-        if socket.asleep { 0 } else { times }
+        let may_sleep = socket.silent >= SLEEP_VISITS && !socket.is_draining();
+        // What came meanwhile is told at once.
+        let sleeps = may_sleep && self.sleepers.insert(slot, socket.socket.as_fd());
+        if sleeps { 0 } else { times }
     }
 
     /// Wakes the sockets that something came to.
@@ -165,9 +162,8 @@ impl SocketTable {
             let count = self.sleepers.spoken_to(&mut slots);
             for &slot in &slots[..count] {
                 if let Some(Some(socket)) = self.rtp.get_mut(slot as usize)
-                    && take(&mut socket.asleep)
+                    && self.sleepers.remove(slot, socket.socket.as_fd())
                 {
-                    self.sleepers.remove(socket.socket.as_fd());
                     socket.wake();
                 }
             }
@@ -179,10 +175,8 @@ impl SocketTable {
 
     /// Gives up a session's sockets.
     pub(crate) fn remove(&mut self, slot: u32) -> SocketPair {
-        if let Some(Some(socket)) = self.rtp.get_mut(slot as usize)
-            && take(&mut socket.asleep)
-        {
-            self.sleepers.remove(socket.socket.as_fd());
+        if let Some(Some(socket)) = self.rtp.get(slot as usize) {
+            self.sleepers.remove(slot, socket.socket.as_fd());
         }
         let mut take = |port| Some(self.place(slot, port)?.take()?.socket);
         SocketPair { rtp: take(Port::Rtp), rtcp: take(Port::Rtcp) }
@@ -270,7 +264,6 @@ impl MediaSocket {
             owed: 0,
             patience: 0,
             silent: 0,
-            asleep: false,
             late: false,
             found_in_time: 1,
             usual: 1,
