@@ -163,9 +163,6 @@ impl Session {
     ) {
         self.rests = false;
         let Format::Plain(law) = self.format() else {
-            if let Some(lost) = self.reported_loss.take() {
-                self.far_end_lost(lost);
-            }
             return self.send_alone(samples, packets, moment);
         };
         let (mut narrow, mut frame) = ([0; BLOCK_SAMPLES], [0; BLOCK_SAMPLES]);

@@ -6,13 +6,14 @@ use engine_control::{Route, SilenceCause};
 use media::rtp::Contributor;
 use media::talk::SILENT_DBOV;
 use media::tone::tone_block;
-use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, PeriodIndex, RateClass, Selection};
+use media_units::{BLOCK_SAMPLES, BLOCK_SAMPLES_MAX, RateClass, Selection};
 use mixer::{Format, Frame, Mix, Part, Said, Setting, Source, Sources, Way, encode, silence};
 
 use crate::Output;
 use crate::groups::{Encoded, Sharing};
 use crate::moment::Moment;
 use crate::monitor::{Ears, Monitors};
+use crate::quality::SECOND;
 use crate::roster::{Group, NO_ROOM, Roster, Span};
 use crate::sender::Packets;
 use crate::session::Session;
@@ -23,10 +24,9 @@ use crate::taps::Carried;
 /// A mix of sources that are all softer than this has a pause, in dB below full scale.
 pub(crate) const PAUSE_DBOV: u8 = 50;
 
-/// So many idle turns, a second, and only every so many periods is looked for reports that are due,
-/// and for seconds that are over.
+/// So many idle turns, a second, and only once in a second is looked for reports that are due, and for
+/// seconds that are over.
 const IDLE_TURNS: u8 = 50;
-const REST_PERIODS: PeriodIndex = 10;
 
 /// So many members ahead the memory of a session is asked for, and so many that of its sound, which
 /// the session names. The next room's are among them.
@@ -82,7 +82,7 @@ impl<O: Output> Run<'_, O> {
     fn turn(&mut self, upcoming: &[Part], count: usize, span: Span) {
         let parts = &upcoming[..count];
         if self.rests(parts, span) {
-            return;
+            return self.look_after(parts, span);
         }
         let is_whole = span.room != NO_ROOM && span.way != Way::Part;
         self.moment.fills_pauses = is_whole && parts.len() == 2;
@@ -101,19 +101,28 @@ impl<O: Output> Run<'_, O> {
         }
     }
 
-    /// Whether all of them were on hold for a second and more, and it is not the period in which
-    /// they look at the time. A part of a room tells the others of itself, always.
+    /// Whether all of them were on hold for a second and more. A part of a room tells the others of
+    /// itself, always.
     fn rests(&self, parts: &[Part], span: Span) -> bool {
         let is_idle = |part: &Part| {
             let idle = self.idle[part.member as usize];
             !part.says && !part.hears && !part.tapped && idle >= IDLE_TURNS
         };
-        let (is_settled, number) = match self.rooms.get(span.room as usize) {
-            Some(room) => (span.tap_class.is_none() && room.state.is_at_rest(), span.room),
-            None => (true, parts.first().map_or(0, |part| part.member)),
-        };
-        let looks = (self.moment.period + u64::from(number)).is_multiple_of(REST_PERIODS);
-        !looks && is_settled && span.way != Way::Part && parts.iter().all(is_idle)
+        let room = self.rooms.get(span.room as usize);
+        let is_settled =
+            room.is_none_or(|room| span.tap_class.is_none() && room.state.is_at_rest());
+        is_settled && span.way != Way::Part && parts.iter().all(is_idle)
+    }
+
+    /// Those who rest look at the time once in a second, rooms by turns.
+    fn look_after(&mut self, parts: &[Part], span: Span) {
+        let in_no_room = || parts.first().map_or(0, |part| part.member);
+        let number = if span.room == NO_ROOM { in_no_room() } else { span.room };
+        if (self.moment.period + u64::from(number)).is_multiple_of(SECOND) {
+            for part in parts {
+                self.sessions[part.member as usize].look(&mut self.moment);
+            }
+        }
     }
 
     /// Runs the first step of one part of a room.
@@ -351,16 +360,8 @@ impl<O: Output> Run<'_, O> {
     fn speak_encoded(&mut self, position: u32, part: Part, class: RateClass, room: u32) {
         let Self { sessions, sources, rooms, mix, monitors, encoded, moment, .. } = self;
         let member = part.member as usize;
-        let sharing = sessions[member].sharing;
-        let encoder = match sharing {
-            Sharing::Alone(_) => member,
-            Sharing::Group(group) => rooms[room as usize].groups.leader(group) as usize,
-        };
-        if let Some(lost) = sessions[member].reported_loss.take() {
-            sessions[encoder].far_end_lost(lost);
-        }
         let is_silent = mix.hears_nothing(position);
-        let block = match sharing {
+        let block = match sessions[member].sharing {
             Sharing::Alone(_) => {
                 let block = mix.heard_by(position, class, &mut sources[member]).block;
                 sessions[member].end_turn_alone(block, &mut encoded.alone, moment);
@@ -368,6 +369,10 @@ impl<O: Output> Run<'_, O> {
             }
             Sharing::Group(group) => {
                 let block = mix.whole(class);
+                let encoder = rooms[room as usize].groups.leader(group) as usize;
+                if let Some(lost) = sessions[member].reported_loss.take() {
+                    sessions[encoder].far_end_lost(lost);
+                }
                 let packets = encoded.shared(group, |packets| {
                     sessions[encoder].encode(block, packets, moment);
                 });
@@ -462,9 +467,6 @@ pub(crate) fn speak_alone<O: Output>(
         }
         (Format::Plain(law), None) => session.end_turn(Some(silence(law)), moment),
         (Format::Other(class), sound) if session.media.direction.sends() => {
-            if let Some(lost) = session.reported_loss.take() {
-                session.far_end_lost(lost);
-            }
             let sound = sound.unwrap_or(&SILENCE[..class.block_samples()]);
             session.end_turn_alone(sound, packets, moment);
         }

@@ -317,6 +317,9 @@ impl Session {
         packets: &mut Packets,
         moment: &mut Moment<'_, O>,
     ) {
+        if let Some(lost) = self.reported_loss.take() {
+            self.far_end_lost(lost);
+        }
         let sending = self.next_digit(moment.period);
         let mut key = [0; BLOCK_SAMPLES_MAX];
         let key = &mut key[..sound.len()];
