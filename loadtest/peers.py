@@ -12,6 +12,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -24,6 +25,10 @@ SDP = ("v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=aud
 
 class Missing(Exception):
     """A peer that is not installed."""
+
+
+class Refused(Exception):
+    """A peer does not do what it is asked for."""
 
 
 def program(name, package):
@@ -100,7 +105,7 @@ class Rtpengine(Peer):
             if reply.startswith(cookie):
                 reply = bdecode(reply, len(cookie))[0]
                 if reply[b"result"] == b"error":
-                    raise SystemExit(f"compare: rtpengine refuses {words['command']}: {reply}")
+                    raise Refused(f"{words['command']}: {reply}")
                 return reply
 
     def join(self, room, call, port):
@@ -163,7 +168,7 @@ transports: {{ disable = "{off('transports', 'http')}" }}
             self.connection = None
             raise OSError(str(error)) from error
         if reply["janus"] == "error":
-            raise SystemExit(f"compare: janus refuses {path} {words}: {reply}")
+            raise Refused(f"{path} {words}: {reply}")
         return reply
 
     def room(self, name):
@@ -193,7 +198,7 @@ transports: {{ disable = "{off('transports', 'http')}" }}
             event = self.request("GET", f"/{session}?maxev=1")
             data = event.get("plugindata", {}).get("data", {})
             if event.get("sender") == handle and "error" in data:
-                raise SystemExit(f"compare: janus lets nobody in: {data}")
+                raise Refused(f"join: {data}")
             if event.get("sender") == handle and "rtp" in data:
                 return {call: data["rtp"]["port"]}
 
@@ -247,13 +252,24 @@ class Front:
             room = re.search(r"sip:([^@>;]*)", headers["To"])[1]
             self.calls[call] = {"room": room, "headers": headers, "source": source}
             self.send(self.calls[call], "100 Trying")
-            for answered, port in self.peer.join(room, call, media_port(body)).items():
-                self.send(self.calls[answered], "200 OK", SDP.format(host=HOST, port=port))
+            answered = self.ask(self.peer.join, room, call, media_port(body))
+            if answered is None:
+                return self.send(self.calls.pop(call), "503 Service Unavailable")
+            for call, port in answered.items():
+                self.send(self.calls[call], "200 OK", SDP.format(host=HOST, port=port))
         elif method == "BYE":
             gone = self.calls.pop(call, None)
             self.send({"headers": headers, "source": source}, "200 OK" if gone else "481 Gone")
             if gone and not (self.peer.members and any(c["room"] == gone["room"] for c in self.calls.values())):
-                self.peer.leave(gone["room"], call)
+                self.ask(self.peer.leave, gone["room"], call)
+
+    def ask(self, what, *words):
+        """What the peer answers; nothing where it does not, as it has too much to do."""
+        try:
+            return what(*words)
+        except (OSError, Refused) as error:
+            print(f"compare: {self.peer.name}: {what.__name__}: {error!r}", file=sys.stderr)
+            return None
 
     def send(self, call, status, body=""):
         headers = call["headers"]
