@@ -16,11 +16,12 @@ BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "rel
 MIXMINUS = pathlib.Path(os.environ.get("MIXMINUS_BIN", BUILT / "mixminus"))
 LOADTEST = MIXMINUS.with_name("loadtest")
 SIP_PORT, API_PORT = 15060, 18080
-OPEN_FILES = 1 << 17
 ADDRESS = f"127.0.0.1:{SIP_PORT}"
+OPEN_FILES = 1 << 17
 
 CONFIG = """
 [sip]
+calls_max = {calls_max}
 udp = ["127.0.0.1:{sip}"]
 tcp = []
 [rtp]
@@ -44,9 +45,10 @@ recordings_above = 1000
 """
 
 
-def configuration(cores, driver, more="", overload=NOBODY_IS_REFUSED, ports="16384-32767"):
+def configuration(cores, driver, more="", overload=NOBODY_IS_REFUSED, ports="16384-32767", calls_max=8192):
     """One shard of this driver on each of these cores, and more sections."""
-    return CONFIG.format(sip=SIP_PORT, api=API_PORT, driver=driver, shards=len(cores), cores=cores, ports=ports) + overload + more
+    return CONFIG.format(sip=SIP_PORT, api=API_PORT, driver=driver, shards=len(cores), cores=cores, ports=ports,
+                         calls_max=calls_max) + overload + more
 
 
 class Server:
@@ -86,18 +88,15 @@ class Server:
 
     def ticks(self, seconds, family="mixminus_tick_lateness_seconds"):
         """Ticks so far, and how many of them were later than so many seconds."""
-        below = total = 0
-        for line in self.metrics().splitlines():
-            if line.startswith(f"{family}_bucket") and f'le="{seconds}"' in line:
-                below += int(line.split()[-1])
-            if line.startswith(f"{family}_count"):
-                total += int(line.split()[-1])
-        return total, total - below
+        numbers = self.numbers()
+        ticks = int(total(numbers, f"{family}_count"))
+        below = sum(int(number) for name, number in numbers.items() if name.startswith(f"{family}_bucket") and f'le="{seconds}"' in name)
+        return ticks, ticks - below
 
     def ticks_late(self, seconds):
         """Share of the ticks that were later than so many seconds, in percent."""
-        total, late = self.ticks(seconds)
-        return 100.0 * late / total if total else float("nan")
+        ticks, late = self.ticks(seconds)
+        return 100.0 * late / ticks if ticks else float("nan")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

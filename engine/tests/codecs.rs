@@ -4,6 +4,7 @@
 #[path = "rig/conference.rs"]
 mod conference;
 
+use std::iter::repeat_n;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,17 +12,25 @@ use conference::{Conference, roughness};
 use engine_control::{Command, Prompt, Renditions, SessionKey};
 use media_units::{Encoding, EncodingParameters, Gain, RoomSound, Selection};
 
-#[test]
-fn a_thousand_listeners_of_three_talkers_cost_four_opus_frames() {
-    let mut conference = Conference::new(1003);
-    for number in 0..1003 {
-        let phone = conference.join(Encoding::Opus, EncodingParameters::DEFAULT);
+/// What a phone with an idle line says: frequency and peak.
+const SILENCE: (f64, f64) = (300.0, 0.0);
+
+/// A room in which three talk by Opus, and these others send this, or nothing.
+fn three_talk_and(others: usize, encoding: Encoding, says: Option<(f64, f64)>) -> Conference {
+    let mut conference = Conference::new(3 + others as u32);
+    let talkers = (0..3).map(|n| (Encoding::Opus, Some((300.0 + 100.0 * f64::from(n), 6000.0))));
+    for (encoding, says) in talkers.chain(repeat_n((encoding, says), others)) {
+        let phone = conference.join(encoding, EncodingParameters::DEFAULT);
         conference.phone(phone).listens = false;
-        if number < 3 {
-            conference.phone(phone).says = Some((300.0 + 100.0 * number as f64, 6000.0));
-        }
+        conference.phone(phone).says = says;
     }
     conference.run(60);
+    conference
+}
+
+#[test]
+fn a_thousand_listeners_of_three_talkers_cost_four_opus_frames() {
+    let mut conference = three_talk_and(1000, Encoding::Opus, None);
     let before = conference.frames_encoded();
     conference.run(50);
     assert_eq!(conference.frames_encoded() - before, 50 * 4, "three talkers and all the others");
@@ -30,16 +39,7 @@ fn a_thousand_listeners_of_three_talkers_cost_four_opus_frames() {
 #[test]
 fn those_who_send_silence_share_an_encoder_too() {
     for encoding in [Encoding::Opus, Encoding::G722] {
-        let mut conference = Conference::new(43);
-        for number in 0..43 {
-            let talks = number < 3;
-            let encoding = if talks { Encoding::Opus } else { encoding };
-            let phone = conference.join(encoding, EncodingParameters::DEFAULT);
-            conference.phone(phone).listens = false;
-            let peak = if talks { 6000.0 } else { 0.0 };
-            conference.phone(phone).says = Some((300.0 + 100.0 * number as f64, peak));
-        }
-        conference.run(60);
+        let mut conference = three_talk_and(40, encoding, Some(SILENCE));
         let before = conference.frames_encoded();
         conference.run(20);
         assert_eq!(conference.frames_encoded() - before, 20 * 4, "{encoding}");
@@ -53,7 +53,7 @@ fn forty_who_send_silence_are_silent_together() {
         for _ in 0..40 {
             let phone = conference.join(encoding, EncodingParameters::DEFAULT);
             conference.phone(phone).listens = false;
-            conference.phone(phone).says = Some((300.0, 0.0));
+            conference.phone(phone).says = Some(SILENCE);
         }
         let listener = conference.join(Encoding::L16At16000, EncodingParameters::DEFAULT);
         conference.run(50);

@@ -15,15 +15,11 @@ use crate::ears::{Ears, Tally};
 use crate::frame::template;
 use crate::mouths::{Mouth, Mouths};
 use crate::phone::sleep_until_us;
-use crate::{WARM_UP, busy_cores, talks};
+use crate::{PHONES_CORE, WARM_UP, busy_cores, talks};
 
 /// They speak by turns, so many times in a frame.
 const SLOTS: u32 = 20;
 const SLOT_US: u32 = 20_000 / SLOTS;
-
-/// The core of the phones takes what comes, as a card's interrupt would have it: without anything said, the
-/// sender's core would do the receiver's work on this cable. A mask of cores.
-const CORES: &str = "1";
 
 /// Who calls from where to where, by which interface.
 pub(crate) struct CablePlan {
@@ -54,10 +50,13 @@ impl Cable {
         let settings = format!("/sys/class/net/{}", plan.interface);
         let interface = read_to_string(format!("{settings}/ifindex"))?;
         let interface = interface.trim().parse().map_err(io::Error::other)?;
+        // The core of the phones takes what comes, as a card's interrupt would have it: without anything
+        // said, the sender's core would do the receiver's work on this cable.
+        let mask = format!("{:x}", 1 << PHONES_CORE);
         for queue in read_dir(format!("{settings}/queues"))? {
             let of_arrivals = queue?.path().join("rps_cpus");
             if of_arrivals.exists() {
-                write(of_arrivals, CORES)?;
+                write(of_arrivals, &mask)?;
             }
         }
         let kernels = Kernels::detect();

@@ -5,7 +5,6 @@ use std::io;
 
 use aya::programs::TcAttachType;
 
-use crate::FIRST_PORT;
 use crate::bpf::{
     ADD, ADD_VALUE, AND_VALUE, CALL, FROM_NETWORK, Instruction, JUMP_IF_ABOVE,
     JUMP_IF_ABOVE_REGISTER, JUMP_IF_BELOW, JUMP_IF_EQUAL, JUMP_IF_OTHER, LOAD_BYTE, LOAD_HALF,
@@ -16,6 +15,7 @@ use crate::program::{
     DIVIDE_VALUE, JUMP_IF_EQUAL_REGISTER, LOAD_DOUBLE, Loaded, SUBTRACT, TO_NEXT, TO_OTHERWISE,
     find, leave, take_map,
 };
+use crate::{FIRST_PORT, PHONES_CORE};
 
 /// Gaps between two packets of one stream are counted by the millisecond, in the last place all longer ones.
 const GAPS: usize = 256;
@@ -35,9 +35,6 @@ const WRONG: i16 = 16;
 // Of the second.
 const STRAYED: i16 = 0;
 const ALIVE: i16 = 8;
-
-/// Where the load is: no other core shall have the phones' part.
-const CORE: i32 = 0;
 
 // What the program says of a packet (linux/pkt_cls.h).
 const PASS: i32 = 0;
@@ -141,7 +138,8 @@ fn instructions(phones: u32) -> Vec<Instruction> {
     program.extend([
         instruction(STORE_DOUBLE, 9, 7, LAST_NUMBER, 0),
         instruction(CALL, 0, 0, 0, CORE_NUMBER),
-        instruction(JUMP_IF_EQUAL, 0, 0, TO_NEXT, CORE),
+        // No other core shall have the phones' part.
+        instruction(JUMP_IF_EQUAL, 0, 0, TO_NEXT, PHONES_CORE as i32),
     ]);
     count_beside(&mut program, phones as i32, STRAYED);
     next(&mut program);

@@ -57,6 +57,8 @@ use phone::{Phone, play};
 
 const FIRST_PORT: u16 = 16384;
 const SHARD_CORE: usize = 1;
+/// Where the load is, and a second shard.
+const PHONES_CORE: usize = 0;
 /// Who talk in each room, unless it is said.
 const TALKERS: u32 = 3;
 /// What the threads of all shards are called.
@@ -95,8 +97,12 @@ struct Plan {
 }
 
 impl Plan {
+    fn shards(&self) -> u32 {
+        if self.is_spread { 2 } else { 1 }
+    }
+
     fn streams_per_shard(&self) -> u32 {
-        if self.is_spread { self.streams.div_ceil(2) } else { self.streams }
+        self.streams.div_ceil(self.shards())
     }
 
     fn port_block(&self) -> u32 {
@@ -105,8 +111,8 @@ impl Plan {
 
     /// The shard's port of a stream, where no other program has one of ours: by turns, as the parts of a room.
     fn port_of(&self, index: u32) -> u16 {
-        let shards = if self.is_spread { 2 } else { 1 };
-        FIRST_PORT + (index % shards * self.port_block() + 2 * (index / shards)) as u16
+        let (shard, number) = (index % self.shards(), index / self.shards());
+        FIRST_PORT + (shard * self.port_block() + 2 * number) as u16
     }
 }
 
@@ -124,7 +130,7 @@ enum Idle {
 
 fn main() {
     let plan = arguments();
-    pin_to(0);
+    pin_to(PHONES_CORE);
     if plan.realtime {
         make_realtime();
     }
@@ -240,7 +246,7 @@ fn rest(engine: &mut Engine, plan: &Plan, idle: Idle) {
 fn start(plan: &Plan) -> Engine {
     // All of them come at once, and what they cost is what we want to know.
     let overload = OverloadRule { refuse_above: NEVER_PERCENT, ..OverloadRule::default() };
-    let second = plan.is_spread.then_some(1 - SHARD_CORE);
+    let second = plan.is_spread.then_some(PHONES_CORE);
     let rooms = plan.streams.div_ceil(plan.room_size.max(1));
     let streams = plan.streams_per_shard();
     Engine::start(EngineConfig {

@@ -40,10 +40,7 @@ use xdp::{XdpEnds, XdpKeeper};
 const FRAMES_ON_THEIR_WAY: usize = 4096;
 
 /// The memory that a socket is allowed for them, with what the kernel keeps beside a frame.
-const fn send_buffer_bytes() -> usize {
-    const KERNEL_FRAME_BYTES: usize = 2048;
-    FRAMES_ON_THEIR_WAY * KERNEL_FRAME_BYTES
-}
+const SEND_BUFFER_BYTES: usize = FRAMES_ON_THEIR_WAY * 2048;
 
 /// What went wrong, at which call.
 type Failure = (&'static str, io::Error);

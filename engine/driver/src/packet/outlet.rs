@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 use super::hops::{Hops, Way};
 use super::routes::{ETHERNET_BYTES, Hop};
 use super::xdp::QueueOutlet;
-use super::{BATCH, Failure, PortBlock, frame, send_buffer_bytes};
+use super::{BATCH, Failure, PortBlock, SEND_BUFFER_BYTES, frame};
 use crate::network::SEND_BYTES_MAX;
 use crate::option;
 use crate::road::Outlet;
@@ -35,7 +35,7 @@ impl Senders {
         // A packet is due when it is sent: it needs no queueing discipline.
         option::set(&link, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, 1)
             .map_err(|error| ("setsockopt(PACKET_QDISC_BYPASS)", error))?;
-        set_socket_send_buffer_size_force(&link, send_buffer_bytes())
+        set_socket_send_buffer_size_force(&link, SEND_BUFFER_BYTES)
             .map_err(|error| ("setsockopt(SO_SNDBUFFORCE)", error.into()))?;
         let by_kernel = |domain, call| {
             let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))

@@ -25,7 +25,7 @@ use rustix::net::xdp::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
 use super::ring::{Descriptor, Given, Mapping, Taken};
-use crate::packet::{FRAMES_ON_THEIR_WAY, Failure, send_buffer_bytes};
+use crate::packet::{FRAMES_ON_THEIR_WAY, Failure, SEND_BUFFER_BYTES};
 
 /// Bytes of one place: the least that the kernel knows.
 pub(super) const PLACE_BYTES: u64 = 2048;
@@ -146,7 +146,7 @@ impl Owner {
         if plan.sends {
             set_xdp_tx_ring_size(&socket, SEND_PLACES)
                 .map_err(failed("setsockopt(XDP_TX_RING)"))?;
-            set_socket_send_buffer_size_force(&socket, send_buffer_bytes())
+            set_socket_send_buffer_size_force(&socket, SEND_BUFFER_BYTES)
                 .map_err(failed("setsockopt(SO_SNDBUFFORCE)"))?;
         }
         let offsets = offsets(&socket)?;
