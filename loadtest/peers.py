@@ -19,6 +19,8 @@ import time
 HOST = "127.0.0.1"
 CONTROL_PORT = 18090
 PORTS = (34000, 59999)
+# Of an order by datagram, a second apart.
+TRIES = 5
 SDP = ("v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
        "a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n")
 
@@ -88,10 +90,10 @@ class Rtpengine(Peer):
         self.cookies = itertools.count(1)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect((HOST, CONTROL_PORT))
-        self.socket.settimeout(2)
+        self.socket.settimeout(1)
         self.waiting = {}
         return [program("rtpengine", "rtpengine-daemon"), f"--interface={HOST}", f"--listen-ng={HOST}:{CONTROL_PORT}",
-                f"--port-min={PORTS[0]}", f"--port-max={PORTS[1]}", "--table=-1", "--num-threads=1", "--foreground",
+                f"--port-min={PORTS[0]}", f"--port-max={PORTS[1]}", "--table=-1", "--num-threads=1", "--delete-delay=0", "--foreground",
                 "--log-stderr", "--log-level=3", f"--pidfile={self.folder}/rtpengine.pid"]
 
     def ask_whether_it_is_there(self):
@@ -99,14 +101,23 @@ class Rtpengine(Peer):
 
     def ask(self, **words):
         cookie = b"%d-%d " % (os.getpid(), next(self.cookies))
-        self.socket.send(cookie + bencode({name.replace("_", "-"): value for name, value in words.items()}))
-        while True:
-            reply = self.socket.recv(65536)
-            if reply.startswith(cookie):
-                reply = bdecode(reply, len(cookie))[0]
-                if reply[b"result"] == b"error":
-                    raise Refused(f"{words['command']}: {reply}")
+        octets = cookie + bencode({name.replace("_", "-"): value for name, value in words.items()})
+        reply = bdecode(self.answer(cookie, octets), len(cookie))[0]
+        if reply[b"result"] == b"error":
+            raise Refused(f"{words['command']}: {reply}")
+        return reply
+
+    def answer(self, cookie, octets):
+        """What comes back for an order, which is sent again with the same cookie while nothing does."""
+        for _ in range(TRIES):
+            self.socket.send(octets)
+            try:
+                while not (reply := self.socket.recv(65536)).startswith(cookie):
+                    pass
                 return reply
+            except TimeoutError:
+                pass
+        raise TimeoutError(f"no answer to {TRIES} tries")
 
     def join(self, room, call, port):
         """Ports for those who now have one: the first of two waits for the second."""
