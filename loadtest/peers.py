@@ -263,11 +263,11 @@ class Front:
             room = re.search(r"sip:([^@>;]*)", headers["To"])[1]
             self.calls[call] = {"room": room, "headers": headers, "source": source}
             self.send(self.calls[call], "100 Trying")
-            answered = self.ask(self.peer.join, room, call, media_port(body))
-            if answered is None:
+            ports = self.ask(self.peer.join, room, call, media_port(body))
+            if ports is None:
                 return self.send(self.calls.pop(call), "503 Service Unavailable")
-            for call, port in answered.items():
-                self.send(self.calls[call], "200 OK", SDP.format(host=HOST, port=port))
+            for answered, port in ports.items():
+                self.send(self.calls[answered], "200 OK", SDP.format(host=HOST, port=port))
         elif method == "BYE":
             gone = self.calls.pop(call, None)
             self.send({"headers": headers, "source": source}, "200 OK" if gone else "481 Gone")

@@ -1,8 +1,10 @@
 """What `loadtest/compare` makes of reports, and how its front speaks for peers that have no SIP; no process is started.
 The comparison itself is run by hand (docs/performance.md): its peers are not installed by the tests."""
 
+import contextlib
 import importlib.machinery
 import importlib.util
+import io
 import pathlib
 import socket
 import sys
@@ -42,6 +44,58 @@ class PairOfPorts:
         self.left.append(room)
 
 
+class Overloaded:
+    """A peer that does not answer the first order."""
+
+    name, members = "overloaded", None
+
+    def __init__(self):
+        self.answers = iter([TimeoutError("nothing"), peers.Refused("full"), {"three": 7000}])
+
+    def join(self, room, call, port):
+        answer = next(self.answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class LostOnTheWay:
+    """A socket: what is sent to it, and what comes back, each in its turn."""
+
+    def __init__(self, *comes):
+        self.sent, self.comes = [], list(comes)
+
+    def send(self, octets):
+        self.sent.append(octets)
+
+    def recv(self, _):
+        octets = self.comes.pop(0) if self.comes else None
+        if octets is None:
+            raise TimeoutError
+        return octets
+
+
+class Caller:
+    """What calls a peer by its front."""
+
+    def __init__(self, test, peer):
+        self.front = peers.Front(peer, "127.0.0.1:0")
+        test.addCleanup(self.front.stop)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        test.addCleanup(self.socket.close)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(20)
+
+    def say(self, method, call, port=None):
+        body = peers.SDP.format(host="127.0.0.1", port=port) if port else ""
+        text = (f"{method} sip:conf1@here SIP/2.0\r\nVia: SIP/2.0/UDP here;branch={call}\r\nFrom: <sip:a@here>;tag=1\r\n"
+                f"To: <sip:conf1@here>\r\nCall-ID: {call}\r\nCSeq: 1 {method}\r\n\r\n{body}")
+        self.socket.sendto(text.encode(), self.front.socket.getsockname())
+
+    def heard(self):
+        return self.socket.recv(65536).decode()
+
+
 class Compare(unittest.TestCase):
     def test_the_table_has_medians_and_ratios_to_ours(self):
         reports = {"relay": {"mixminus": [report(100), report(300), report(110)], "peer": [report(220, ["a gap"]), report(220), report(200)]}}
@@ -66,28 +120,16 @@ class Compare(unittest.TestCase):
 
     def test_the_front_answers_both_callers_of_a_relay_once_both_are_there(self):
         peer = PairOfPorts()
-        front = peers.Front(peer, "127.0.0.1:0")
-        self.addCleanup(front.stop)
-        caller = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.addCleanup(caller.close)
-        caller.bind(("127.0.0.1", 0))
-        caller.settimeout(20)
-
-        def say(method, call, body=""):
-            text = (f"{method} sip:conf1@here SIP/2.0\r\nVia: SIP/2.0/UDP here;branch={call}\r\nFrom: <sip:a@here>;tag=1\r\n"
-                    f"To: <sip:conf1@here>\r\nCall-ID: {call}\r\nCSeq: 1 {method}\r\n\r\n{body}")
-            caller.sendto(text.encode(), front.socket.getsockname())
-
-        heard = lambda: caller.recv(65536).decode()
-        offer = lambda port: peers.SDP.format(host="127.0.0.1", port=port)
-        say("INVITE", "one", offer(4000))
+        caller = Caller(self, peer)
+        say, heard = caller.say, caller.heard
+        say("INVITE", "one", 4000)
         self.assertIn("100 Trying", heard())
-        say("INVITE", "two", offer(5000))
+        say("INVITE", "two", 5000)
         answers = sorted([heard(), heard(), heard()])
         self.assertIn("100 Trying", answers[0])
         ports = {text.split("Call-ID: ")[1].split("\r\n")[0]: peers.media_port(text) for text in answers[1:]}
         self.assertEqual(ports, {"one": 6000, "two": 5000})
-        say("INVITE", "two", offer(5000))
+        say("INVITE", "two", 5000)
         self.assertEqual(peers.media_port(heard()), 5000, "a repetition is answered as before")
         for call in ("one", "two"):
             say("BYE", call)
@@ -95,6 +137,27 @@ class Compare(unittest.TestCase):
         say("BYE", "one")
         self.assertIn("481", heard())
         self.assertEqual(peer.left, ["conf1"])
+
+    def test_a_peer_that_does_not_answer_or_refuses_is_answered_for_and_the_next_call_goes_on(self):
+        caller = Caller(self, Overloaded())
+        with contextlib.redirect_stderr(io.StringIO()) as told:
+            for call in ("one", "two"):
+                caller.say("INVITE", call, 4000)
+                self.assertIn("100 Trying", caller.heard())
+                self.assertIn("503 Service Unavailable", caller.heard())
+            caller.say("INVITE", "three", 4000)
+            self.assertIn("100 Trying", caller.heard())
+            self.assertEqual(peers.media_port(caller.heard()), 7000)
+        self.assertIn("compare: overloaded: join: TimeoutError('nothing')", told.getvalue())
+
+    def test_an_order_to_rtpengine_is_sent_again_until_its_own_answer_comes(self):
+        relay = object.__new__(peers.Rtpengine)
+        relay.socket = LostOnTheWay(None, b"0-1 of another order", b"0-2 this", None)
+        self.assertEqual(relay.answer(b"0-2 ", b"order"), b"0-2 this")
+        self.assertEqual(relay.socket.sent, [b"order"] * 2)
+        with self.assertRaises(TimeoutError):
+            relay.answer(b"0-3 ", b"another")
+        self.assertEqual(relay.socket.sent[2:], [b"another"] * peers.TRIES)
 
 
 if __name__ == "__main__":
