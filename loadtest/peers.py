@@ -64,7 +64,7 @@ class Peer:
                 break
             try:
                 return self.ask_whether_it_is_there()
-            except OSError:
+            except (OSError, Refused):
                 time.sleep(0.1)
         raise SystemExit(f"compare: {self.name} does not answer:\n{pathlib.Path(self.log.name).read_text()[-2000:]}")
 

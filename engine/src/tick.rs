@@ -24,8 +24,7 @@ use crate::taps::Carried;
 /// A mix of sources that are all softer than this has a pause, in dB below full scale.
 pub(crate) const PAUSE_DBOV: u8 = 50;
 
-/// So many idle turns, a second, and only once in a second is looked for reports that are due, and for
-/// seconds that are over.
+/// Idle turns after which one rests: a second.
 const IDLE_TURNS: u8 = 50;
 
 /// So many members ahead the memory of a session is asked for, and so many that of its sound, which
@@ -114,10 +113,13 @@ impl<O: Output> Run<'_, O> {
         is_settled && span.way != Way::Part && parts.iter().all(is_idle)
     }
 
-    /// Those who rest look at the time once in a second, rooms by turns.
+    /// Those who rest look once in a second, rooms by turns, for reports that are due and for seconds that
+    /// are over.
     fn look_after(&mut self, parts: &[Part], span: Span) {
-        let in_no_room = || parts.first().map_or(0, |part| part.member);
-        let number = if span.room == NO_ROOM { in_no_room() } else { span.room };
+        let number = match span.room {
+            NO_ROOM => parts.first().map_or(0, |part| part.member),
+            room => room,
+        };
         if (self.moment.period + u64::from(number)).is_multiple_of(SECOND) {
             for part in parts {
                 self.sessions[part.member as usize].look(&mut self.moment);

@@ -45,7 +45,7 @@ class PairOfPorts:
 
 
 class Overloaded:
-    """A peer that does not answer the first order."""
+    """A peer that does not answer the first order, refuses the second and obeys the third."""
 
     name, members = "overloaded", None
 

@@ -22,7 +22,8 @@ const PASSES_MAX: usize = 8;
 /// Every so many visits a socket is read twice, to find a backlog (20 ms each: 320 ms).
 const PROBE_VISITS: u64 = 16;
 
-/// Every so many ticks an RTCP socket is read (2 s; reports come each 5 s). Its datagrams carry their time of arrival.
+/// Every so many ticks an RTCP socket is read (2 s; reports come each 5 s). Its datagrams carry their
+/// time of arrival.
 const RTCP_TICKS: u64 = 400;
 
 /// So many reads ahead the memory is asked for where a packet will go.
