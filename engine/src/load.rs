@@ -21,10 +21,7 @@ const PRESSURE_MAX: u128 = NEVER_PERCENT as u128 * FULL_PRESSURE as u128 / 100;
 #[derive(Debug)]
 pub(crate) struct Load {
     rule: OverloadRule,
-    began: Instant,
-    /// When the work of the last tick ended.
-    ended: Instant,
-    /// How late the tick in progress began because the one before took so long.
+    /// How late the tick in progress began because those before took so long.
     own_lateness: Duration,
     /// How late it would be if nobody else ever had the core.
     lateness_alone: Duration,
@@ -44,8 +41,6 @@ impl Load {
     pub(crate) fn new(rule: OverloadRule) -> Self {
         Self {
             rule,
-            began: Instant::START,
-            ended: Instant::START,
             own_lateness: Duration::ZERO,
             lateness_alone: Duration::ZERO,
             most: 0,
@@ -58,9 +53,8 @@ impl Load {
     }
 
     /// All that it knows between two ticks, as words.
-    pub(crate) fn words(&self) -> [u64; 4] {
+    pub(crate) fn words(&self) -> [u64; 3] {
         [
-            self.ended.as_nanos(),
             u64::from(self.most) << 32 | u64::from(self.pressure),
             u64::from(self.settled) << 32 | u64::from(self.calm),
             (self.shedding as u64) << 8 | (self.ticks % PHASES),
@@ -68,8 +62,7 @@ impl Load {
     }
 
     /// Knows from now on what [`Load::words`] told.
-    pub(crate) fn resume(&mut self, [ended, pressures, periods, rest]: [u64; 4]) {
-        self.ended = Instant::from_nanos(ended);
+    pub(crate) fn resume(&mut self, [pressures, periods, rest]: [u64; 3]) {
         (self.most, self.pressure) = ((pressures >> 32) as u32, pressures as u32);
         (self.settled, self.calm) = ((periods >> 32) as u32, periods as u32);
         let step = Shedding::ALL.get((rest >> 8) as usize).copied();
@@ -77,12 +70,10 @@ impl Load {
         self.ticks = rest % PHASES;
     }
 
-    /// A tick begins. What made it late counts only where it was the tick before: that others had
-    /// the core says nothing of what there is to do.
+    /// A tick begins. Its lateness counts as far as the ticks before made it: that others had the core
+    /// says nothing of what there is to do, nor do the ticks that are caught up after that.
     pub(crate) fn begin(&mut self, due: Instant, now: Instant) {
-        let is_own = self.ended > due;
-        self.own_lateness = if is_own { now.since(due) } else { Duration::ZERO };
-        self.began = now;
+        self.own_lateness = now.since(due).min(self.lateness_alone);
     }
 
     /// Periods are left out, for which there was no time.
@@ -98,7 +89,6 @@ impl Load {
 
     /// It is over. Returns what the shard gives up from now on, where that has changed.
     pub(crate) fn end(&mut self, busy: Duration) -> Option<Shedding> {
-        self.ended = self.began + busy;
         self.lateness_alone = (self.lateness_alone + busy).saturating_sub(TICK);
         let taken = (self.own_lateness + busy).as_nanos() * u128::from(FULL_PRESSURE);
         self.most = self.most.max((taken / TICK.as_nanos()).min(PRESSURE_MAX) as u32);
@@ -250,6 +240,17 @@ mod tests {
             assert_eq!(ticks.load.end(100 * US), None);
         }
         assert!(ticks.load.load(0).pressure <= 20_000);
+    }
+
+    #[test]
+    fn ticks_that_are_caught_up_after_others_had_the_core_are_no_pressure() {
+        let mut ticks = Ticks::new();
+        for _ in 0..20 {
+            ticks.now += 50_000 * US;
+            ticks.run(100 * US, S);
+        }
+        assert!(ticks.steps.is_empty(), "{:?}", ticks.steps);
+        assert!(ticks.load.load(0).pressure <= 20_000, "{:?}", ticks.load.load(0));
     }
 
     #[test]

@@ -326,13 +326,15 @@ impl Shard {
     /// Where that is too much, something is given up for it; where it is little again, taken back.
     pub fn worked(&mut self, busy: Duration, output: &mut impl Output) {
         self.totals.busy += busy;
+        let before = self.load().shedding;
         if let Some(shedding) = self.load.end(busy) {
             self.rules.shed_complexity(shedding >= Shedding::Complexity);
             if shedding >= Shedding::Taps {
                 self.end_all_taps(self.clock.due(), output);
             }
             let pressure_percent = self.load().pressure / (FULL_PRESSURE / 100);
-            output.event(Event::Shedding { shard: self.index, shedding, pressure_percent });
+            let shard = self.index;
+            output.event(Event::Shedding { shard, before, shedding, pressure_percent });
         }
     }
 

@@ -310,10 +310,10 @@ fn log(event: &Event) {
             tracing::debug!(%session, %digit, duration_ms, ?source, "digit");
         }
         Event::MediaTimedOut { session } => tracing::info!(%session, "media timed out"),
-        Event::Shedding { shard, shedding, pressure_percent } => {
+        Event::Shedding { shard, before, shedding, pressure_percent } => {
             let gives_up = shedding.name();
-            if *shedding == Shedding::Nothing {
-                tracing::info!(shard, pressure_percent, "a shard has time again");
+            if shedding < before {
+                tracing::info!(shard, pressure_percent, gives_up, "a shard has time again");
             } else {
                 tracing::warn!(shard, pressure_percent, gives_up, "a shard has too little time");
             }

@@ -120,6 +120,8 @@ pub enum Event {
     Shedding {
         /// Which shard.
         shard: u8,
+        /// What it gave up until now.
+        before: Shedding,
         /// What it gives up from now on.
         shedding: Shedding,
         /// Its pressure, in percent.

@@ -26,5 +26,5 @@ pub struct Rest {
     /// What its randomness goes on from.
     pub(crate) random: u64,
     /// What it knows of its pressure.
-    pub(crate) load: [u64; 4],
+    pub(crate) load: [u64; 3],
 }

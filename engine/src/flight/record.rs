@@ -83,9 +83,9 @@ const fn head(kind: u64, words: usize, told: u64) -> u64 {
 impl FlightSink {
     /// The shard is at rest no more.
     pub fn rest(&mut self, rest: &Rest) {
-        let [a, b, c, d] = rest.load;
+        let [a, b, c] = rest.load;
         self.mark();
-        self.push([head(REST, 6, 0), rest.tick, rest.random, a, b, c, d], &[]);
+        self.push([head(REST, 5, 0), rest.tick, rest.random, a, b, c], &[]);
     }
 
     /// A command is about to be applied.
@@ -165,7 +165,7 @@ impl<'a> Records<'a> {
         let instant = |word| Instant::from_nanos(number(word));
         Some(match (kind, words) {
             (REST, [tick, random, load @ ..]) => {
-                let load: &[Word; 4] = load.try_into().ok()?;
+                let load: &[Word; 3] = load.try_into().ok()?;
                 let [tick, random] = [tick, random].map(number);
                 Record::Rest(Rest { tick, random, load: load.each_ref().map(number) })
             }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn every_record_is_read_as_it_was_written() {
         let (mut sink, reader) = flight_ring(0);
-        let rest = Rest { tick: 7, random: 8, load: [1, 2, 3, 4] };
+        let rest = Rest { tick: 7, random: 8, load: [1, 2, 3] };
         let now = Instant::from_millis(20);
         let bytes: Vec<u8> = (0..100_u8).map(|at| 0x80 ^ at.wrapping_mul(7)).collect();
         let v4 = Datagram {
