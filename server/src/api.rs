@@ -8,6 +8,7 @@
 mod agreed;
 mod answer;
 mod events;
+mod guard;
 mod model;
 mod quality;
 mod range;

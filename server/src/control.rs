@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use engine_control::{Balance, Command, Event, Refusal, Relief, Shedding};
+use engine_control::{Balance, Command, Event, Refusal, Relief};
 use media_units::Instant;
 use signaling::{FrontEnd, ParticipantId};
 use signaling_transport::Incoming;
@@ -42,6 +42,7 @@ pub(crate) struct Control {
     /// Readable when shards have facts.
     facts: AsyncFd<OwnedFd>,
     signals: [Signal; 2],
+    hang_up: Signal,
     round: Interval,
     balance: Balance,
     /// How often those who are recorded hear a beep, and when they do next.
@@ -65,6 +66,7 @@ enum Wake {
     Ask(Ask),
     Round,
     Signal,
+    HangUp,
 }
 
 impl Control {
@@ -96,6 +98,7 @@ impl Control {
             asks,
             facts,
             signals: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
+            hang_up: signal(SignalKind::hangup())?,
             round: time::interval(ROUND),
             balance,
             started,
@@ -150,6 +153,7 @@ impl Control {
             _ = self.round.tick() => Wake::Round,
             _ = terminate.recv() => Wake::Signal,
             _ = interrupt.recv() => Wake::Signal,
+            _ = self.hang_up.recv() => Wake::HangUp,
         }
     }
 
@@ -162,6 +166,9 @@ impl Control {
             Wake::Ask(ask) => self.answer(now, ask),
             Wake::Round => self.look_after(now),
             Wake::Signal => self.stop(now),
+            Wake::HangUp => {
+                tracing::warn!("SIGHUP: nothing is read again; SIGTERM ends the server")
+            }
         }
         self.tell_keeper();
     }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::flight::{FlightFile, FlightFileFault};
@@ -92,8 +94,21 @@ impl Unwritten {
     }
 
     /// Writes it beside everything else, and hands on what came of it.
-    pub(crate) fn write_aside(self, then: impl FnOnce(io::Result<PathBuf>) + Send + 'static) {
-        let _detached = std::thread::spawn(move || then(self.write()));
+    pub(crate) fn write_aside<F>(self, then: F)
+    where
+        F: FnOnce(io::Result<PathBuf>) + Send + 'static,
+    {
+        let (give, taken) = mpsc::channel::<(Self, F)>();
+        let write = move || {
+            if let Ok((flight, then)) = taken.recv() {
+                then(flight.write());
+            }
+        };
+        match thread::Builder::new().name("flight".to_owned()).spawn(write) {
+            // It waits for just this.
+            Ok(_detached) => drop(give.send((self, then))),
+            Err(error) => then(Err(error)),
+        }
     }
 }
 

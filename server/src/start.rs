@@ -301,7 +301,12 @@ fn api_limits(config: &Config) -> api::Limits {
         requests_max: config.api.requests_max as usize,
         body_max: config.api.body_max,
         timeout: config.api.timeout,
+        hosts: config.api.listen.filter(is_loopback).map(|_| config.api.hosts.clone()),
     }
+}
+
+fn is_loopback(address: &SocketAddr) -> bool {
+    address.ip().is_loopback()
 }
 
 /// The IP addresses that SIP is received on, each once.

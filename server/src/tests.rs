@@ -51,7 +51,7 @@ async fn ask_with(api: SocketAddr, method: &str, path: &str, body: &str) -> (u16
     let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
     let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{kind}Content-Length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{kind}Content-Length: {length}\r\n\r\n{body}"
     );
     let mut stream = TcpStream::connect(api).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -65,7 +65,7 @@ async fn ask_with(api: SocketAddr, method: &str, path: &str, body: &str) -> (u16
 /// The status of what does not end.
 async fn endless(api: SocketAddr, path: &str) -> u16 {
     let mut stream = TcpStream::connect(api).await.unwrap();
-    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
@@ -350,17 +350,60 @@ fn clients_who_send_too_much_or_nothing_are_sent_away() {
         let mut silent = TcpStream::connect(at.api).await.unwrap();
         let mut slow = TcpStream::connect(at.api).await.unwrap();
         slow.write_all(b"GET /health HTTP/1.1\r\nHo").await.unwrap();
-        let mut large = TcpStream::connect(at.api).await.unwrap();
+        for body in ["Content-Length: 9999\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n800\r\n"] {
+            let mut large = TcpStream::connect(at.api).await.unwrap();
+            let head = "POST /v1/participants/1/mute HTTP/1.1\r\nHost: localhost\r\n";
+            let octets = [head, body, &"x".repeat(0x800)].concat();
+            large.write_all(octets.as_bytes()).await.unwrap();
+            let mut answer = vec![0; 12];
+            large.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, b"HTTP/1.1 413", "{body}");
+        }
+        let mut unfinished = TcpStream::connect(at.api).await.unwrap();
         let head =
-            "POST /v1/participants/1/mute HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n";
-        large.write_all(head.as_bytes()).await.unwrap();
+            "PUT /v1/participants/1/room HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
+        unfinished.write_all(head.as_bytes()).await.unwrap();
         let mut answer = vec![0; 12];
-        large.read_exact(&mut answer).await.unwrap();
-        assert_eq!(answer, b"HTTP/1.1 413");
+        unfinished.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 408");
         for stream in [&mut silent, &mut slow] {
             let mut rest = Vec::new();
             stream.read_to_end(&mut rest).await.unwrap();
         }
+    });
+}
+
+#[test]
+fn a_client_who_takes_nothing_of_its_answers_does_not_keep_the_connection() {
+    with_server(9492, "timeout = \"200ms\"\nconnections_max = 1\n", async |at| {
+        let mut deaf = TcpStream::connect(at.api).await.unwrap();
+        let asked = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+        // It is closed while that is written, or later.
+        let _ = deaf.write_all(asked.as_bytes()).await;
+        get(at.api, "/health").await;
+        drop(deaf);
+    });
+}
+
+#[test]
+fn what_a_page_of_others_asks_is_refused_and_json_is_json_by_any_name() {
+    with_server(9500, "", async |at| {
+        let status = async |head: &str| {
+            let mut stream = TcpStream::connect(at.api).await.unwrap();
+            let body = "{\"name\":\"3001\"}";
+            let text = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            str::from_utf8(&answer[9..]).unwrap().parse::<u16>().unwrap()
+        };
+        let order = "PUT /v1/participants/1/room HTTP/1.1\r\nHost: localhost\r\n";
+        assert_eq!(status(&format!("{order}Origin: https://evil.example\r\n")).await, 403);
+        assert_eq!(status("GET /health HTTP/1.1\r\nHost: evil.example\r\n").await, 403);
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        assert_eq!(status(&format!("{order}{form}")).await, 404, "it was read: there is nobody");
+        let (code, body) = ask(at.api, "GET", "/v1/rooms/%ff").await;
+        assert_eq!((code, body.contains("no_path")), (404, true), "{body}");
     });
 }
 

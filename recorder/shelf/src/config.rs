@@ -1,10 +1,12 @@
 //! What the shelf is asked to do, and why it may be unable to start.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use recorder::Retention;
+use reqwest::Url;
 
 /// Everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,13 @@ pub struct Encryption {
     pub recipients: Vec<String>,
 }
 
+impl Encryption {
+    /// Whether a text is a public key of age.
+    pub fn takes(key: &str) -> bool {
+        key.parse::<age::x25519::Recipient>().is_ok()
+    }
+}
+
 /// S3-compatible storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
@@ -62,6 +71,22 @@ pub struct Upload {
     pub secret_key: Option<Secret>,
     /// Whether a recording stays here after its upload is confirmed.
     pub keep: bool,
+}
+
+impl Upload {
+    /// Whether a text is the URL of a storage that recordings may be sent to.
+    pub fn takes(endpoint: &str) -> bool {
+        let url = endpoint.parse::<Url>();
+        url.is_ok_and(|url| url.scheme() == "https" || is_plain_to_this_machine(&url))
+    }
+}
+
+/// Whether a URL is plain HTTP to this machine.
+fn is_plain_to_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    url.scheme() == "http"
+        && (host == "localhost" || address.is_ok_and(|address| address.is_loopback()))
 }
 
 /// A place that is told of each state of each recording.
@@ -117,13 +142,20 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl Webhook {
+    /// Whether a text is a URL of HTTP.
+    pub fn takes(url: &str) -> bool {
+        url.parse::<Url>().is_ok_and(|url| ["http", "https"].contains(&url.scheme()))
+    }
+}
+
 /// Why there is no shelf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// There is none, or the one at this place is not a public key of age.
     Recipient(usize),
-    /// The storage's URL would send recordings in the clear over a network.
-    Insecure,
+    /// The storage's URL is none, or would send recordings in the clear over a network.
+    Endpoint,
     /// The storage's settings do not make sense.
     Storage,
     /// The URL at this place is none.
@@ -136,7 +168,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Recipient(index) => write!(f, "recipient {} is no public key of age", index + 1),
-            Self::Insecure => f.write_str("the storage's URL is plain HTTP to another machine"),
+            Self::Endpoint => {
+                f.write_str("the storage's URL is none, or plain HTTP to another machine")
+            }
             Self::Storage => f.write_str("the storage's settings do not make sense"),
             Self::Webhook(index) => write!(f, "webhook {} is not a URL of HTTP", index + 1),
             Self::System => f.write_str("no HTTP client or no thread can be made"),
@@ -160,5 +194,24 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown() {
         assert_eq!(format!("{:?}", Secret::new("hunter2".into())), "***");
+    }
+
+    #[test]
+    fn nothing_is_sent_in_the_clear_but_to_this_machine() {
+        for url in
+            ["http://127.0.0.1:9000", "http://localhost", "http://[::1]:1/x", "https://192.0.2.1"]
+        {
+            assert!(Upload::takes(url), "{url}");
+        }
+        for url in [
+            "http://192.0.2.1",
+            "http://localhost.example.org",
+            "http://127.0.0.1@evil.org/",
+            "ftp://localhost",
+            "https://",
+            "",
+        ] {
+            assert!(!Upload::takes(url), "{url}");
+        }
     }
 }

@@ -65,10 +65,10 @@ pub(crate) struct Storage {
 
 impl Storage {
     pub(crate) fn new(upload: &Upload) -> Result<Self, Failure> {
-        let plain = upload.endpoint.as_deref().is_some_and(|url| !url.starts_with("https://"));
-        if plain && !upload.endpoint.as_deref().is_some_and(is_this_machine) {
-            return Err(Failure::Insecure);
+        if upload.endpoint.as_deref().is_some_and(|url| !Upload::takes(url)) {
+            return Err(Failure::Endpoint);
         }
+        let plain = upload.endpoint.as_deref().is_some_and(|url| !url.starts_with("https://"));
         let options = ClientOptions::new()
             .with_allow_http(plain)
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -132,34 +132,4 @@ fn read_part(source: &mut File) -> std::io::Result<Vec<u8>> {
     let mut part = Vec::new();
     source.take(PART_BYTES).read_to_end(&mut part)?;
     Ok(part)
-}
-
-/// Whether an HTTP URL is of this machine.
-fn is_this_machine(url: &str) -> bool {
-    let Ok(url) = url.parse::<reqwest::Url>() else { return false };
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    url.scheme() == "http"
-        && (host == "localhost" || address.is_ok_and(|address| address.is_loopback()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_sent_in_the_clear_but_to_this_machine() {
-        for url in ["http://127.0.0.1:9000", "http://localhost", "http://[::1]:1/x"] {
-            assert!(is_this_machine(url), "{url}");
-        }
-        for url in [
-            "http://192.0.2.1",
-            "http://localhost.example.org",
-            "http://127.0.0.1@evil.org/",
-            "ftp://localhost",
-            "",
-        ] {
-            assert!(!is_this_machine(url), "{url}");
-        }
-    }
 }

@@ -36,10 +36,9 @@ pub(crate) struct Hook {
 impl Hook {
     /// None, where the URL is none of HTTP.
     pub(crate) fn new(webhook: &Webhook, retry: Retry, client: &Client) -> Option<Self> {
-        let url: Url = webhook.url.parse().ok()?;
+        let url: Url = webhook.url.parse().ok().filter(|_| Webhook::takes(&webhook.url))?;
         let secret = webhook.secret.as_ref().map(|secret| secret.reveal().to_owned());
-        let hook = Self { client: client.clone(), url, secret, retry };
-        ["http", "https"].contains(&hook.url.scheme()).then_some(hook)
+        Some(Self { client: client.clone(), url, secret, retry })
     }
 
     /// Its queue, with what an earlier run has left in it.

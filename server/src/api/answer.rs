@@ -19,6 +19,10 @@ pub(crate) enum Trouble {
     NoPath,
     /// The path exists, the method does not.
     Method,
+    /// Asked by a name that is none of this machine's.
+    ForeignHost,
+    /// An order that a page of others made a browser send.
+    ForeignPage,
     /// A parameter of the query cannot be read.
     Query,
     /// The gain cannot be read.
@@ -53,6 +57,8 @@ pub(crate) enum Trouble {
     Disk,
     /// A body longer than allowed.
     TooLarge,
+    /// A body that did not arrive in time.
+    Slow,
     /// Too many requests, or listeners, at one time.
     Busy,
     /// A shard did not answer in time.
@@ -81,7 +87,7 @@ impl Trouble {
             | Self::NoPath
             | Self::NoRecording
             | Self::NoFlight => StatusCode::NOT_FOUND,
-            Self::NeverRecorded => StatusCode::FORBIDDEN,
+            Self::NeverRecorded | Self::ForeignHost | Self::ForeignPage => StatusCode::FORBIDDEN,
             Self::Recorded | Self::RecordingBusy | Self::Immovable => StatusCode::CONFLICT,
             Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Disk => StatusCode::INTERNAL_SERVER_ERROR,
@@ -90,6 +96,7 @@ impl Trouble {
                 StatusCode::BAD_REQUEST
             }
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy
             | Self::Stopping
             | Self::NotRecordable
@@ -124,6 +131,16 @@ impl Trouble {
                 "method",
                 "that path does not know that method",
                 "a method that GET /openapi.json lists for it, named in Allow",
+            ),
+            Self::ForeignHost => (
+                "foreign_host",
+                "the Host of the request is no name of this machine, as where a page makes a browser ask",
+                "an address, localhost, or a name that api.hosts lists",
+            ),
+            Self::ForeignPage => (
+                "foreign_page",
+                "the Origin of the order is another one than its Host: a page of others makes a browser send it",
+                "a page of the same host and port, or a client that is no browser",
             ),
             Self::Query => (
                 "query",
@@ -211,6 +228,11 @@ impl Trouble {
                 "too_large",
                 "the body is longer than api.body_max",
                 "a shorter body: no request here needs more than 200 octets",
+            ),
+            Self::Slow => (
+                "slow",
+                "the body did not arrive within api.timeout",
+                "as many octets as Content-Length says, at once",
             ),
             Self::Busy => ("busy", "too many requests at one time", "the same request, later"),
             Self::Late => ("late", "a shard did not answer in time", "the same request, later"),

@@ -3,22 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::HttpBody;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
+use axum::{Extension, Router, middleware};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 
-use super::Trouble;
 use super::events::Listeners;
+use super::guard::{Guard, guarded};
 
 /// How much the API takes on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Limits {
     /// Connections at one time; more wait in the kernel's queue.
     pub(crate) connections_max: usize,
@@ -26,8 +23,11 @@ pub(crate) struct Limits {
     pub(crate) requests_max: usize,
     /// Octets of one request's body; a longer one is answered 413.
     pub(crate) body_max: u64,
-    /// How long a request may take, and how long its headers may take to arrive.
+    /// How long a request may take, how long it may take to arrive, and how long a client may take
+    /// nothing of an answer.
     pub(crate) timeout: Duration,
+    /// Names of this machine beside its addresses; none: any name is right.
+    pub(crate) hosts: Option<Vec<String>>,
 }
 
 /// Octets of a request's line and headers.
@@ -38,16 +38,16 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Serves `router` for ever.
 pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits) {
-    let guard = Guard { requests: Arc::new(Semaphore::new(limits.requests_max)), limits };
+    let Limits { connections_max, timeout, .. } = limits;
     let router = router
-        .layer(Extension(Listeners::of(limits.connections_max)))
-        .layer(middleware::from_fn_with_state(guard, guarded));
-    let connections = Arc::new(Semaphore::new(limits.connections_max));
+        .layer(Extension(Listeners::of(connections_max)))
+        .layer(middleware::from_fn_with_state(Guard::new(limits), guarded));
+    let connections = Arc::new(Semaphore::new(connections_max));
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection(stream, router.clone(), limits.timeout, permit));
+                tokio::spawn(connection(stream, router.clone(), timeout, permit));
             }
             Err(error) => {
                 tracing::warn!(%error, "the API cannot accept a connection");
@@ -63,28 +63,16 @@ async fn connection(
     timeout: Duration,
     _permit: OwnedSemaphorePermit,
 ) {
+    // Who does not read keeps the connection no longer than who does not ask.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(timeout));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router))
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "an API connection ended");
     }
-}
-
-#[derive(Clone)]
-struct Guard {
-    requests: Arc<Semaphore>,
-    limits: Limits,
-}
-
-async fn guarded(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    if request.body().size_hint().lower() > guard.limits.body_max {
-        return Trouble::TooLarge.into_response();
-    }
-    let Ok(_permit) = guard.requests.try_acquire() else { return Trouble::Busy.into_response() };
-    let answered = tokio::time::timeout(guard.limits.timeout, next.run(request)).await;
-    answered.unwrap_or_else(|_| Trouble::Late.into_response())
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use axum::http::uri::Authority;
 use signaling::{DialPlan, Pattern, PlanError, Service};
 
 use super::reader::Section;
@@ -28,6 +29,8 @@ pub struct Api {
     pub connections_max: u32,
     /// How long one request may take.
     pub timeout: Duration,
+    /// Names of this machine that requests may be for.
+    pub hosts: Vec<String>,
 }
 
 impl Api {
@@ -43,9 +46,22 @@ impl Api {
             body_max: section.size("body_max", 16 << 10, 1 << 10..=1 << 20, "Octets of one request's body; a longer one is answered 413."),
             requests_max: section.count("requests_max", 32, 1..=1024, "Requests at one time; one more is answered 503."),
             connections_max: section.count("connections_max", 64, 1..=4096, "Connections at one time; more wait to be accepted."),
-            timeout: section.duration("timeout", s(5), Duration::from_millis(100)..=s(60), "How long one request may take, and how long its headers may take to arrive."),
+            timeout: section.duration("timeout", s(5), Duration::from_millis(100)..=s(60), "How long one request may take, how long it may take to arrive, and how long a client may take nothing of an answer."),
+            hosts: section.parsed_list(
+                "hosts",
+                "host names, for example [\"pbx.example.org\"]",
+                "Names by which the API may be asked where it listens on loopback, beside addresses and `localhost`; any \
+                 other Host is answered 403, so that no web page can ask by a name of its own. Where it listens on other \
+                 addresses any name is right.",
+                host,
+            ),
         }
     }
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let is_name = |text: &str| text.parse::<Authority>().is_ok_and(|name| name.host() == text);
+    if is_name(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is no host name")) }
 }
 
 /// The log.

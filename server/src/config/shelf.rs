@@ -48,7 +48,7 @@ fn keep(section: &mut Section<'_, '_>) -> (Retention, Option<Encryption>) {
         "public keys of age, for example [\"age1...\"]",
         "Who can read finished recordings: they are encrypted for these keys (age, X25519), and \
          the server itself cannot read them any more. [] for no encryption.",
-        text,
+        |key| taken(key, Encryption::takes, "no public key of age"),
     );
     (retention, (!recipients.is_empty()).then_some(Encryption { recipients }))
 }
@@ -59,7 +59,7 @@ fn upload(section: &mut Section<'_, '_>) -> Option<Upload> {
         "endpoint",
         "a URL",
         "The storage's URL; `off`: that of AWS for the region. Plain HTTP only to this machine.",
-        text,
+        |url| taken(url, Upload::takes, "no URL, or plain HTTP to another machine"),
     );
     let region = section.parsed_or(
         "region",
@@ -101,7 +101,7 @@ fn webhooks(section: &mut Section<'_, '_>) -> Vec<Webhook> {
         "urls",
         "URLs, for example [\"https://example.org/recordings\"]",
         "Where to; [] for nobody.",
-        text,
+        |url| taken(url, Webhook::takes, "no URL of HTTP"),
     );
     let secret = section.parsed_or_off(
         "secret",
@@ -111,6 +111,10 @@ fn webhooks(section: &mut Section<'_, '_>) -> Vec<Webhook> {
     );
     let secret = secret.map(Secret::new);
     urls.into_iter().map(|url| Webhook { url, secret: secret.clone() }).collect()
+}
+
+fn taken(text: &str, takes: fn(&str) -> bool, else_is: &str) -> Result<String, String> {
+    if takes(text) { Ok(text.to_owned()) } else { Err(format!("\"{text}\" is {else_is}")) }
 }
 
 fn text(text: &str) -> Result<String, String> {

@@ -329,3 +329,19 @@ proptest! {
         let _ = Config::parse("f", text.get(..cut.min(text.len())).unwrap_or_default());
     }
 }
+
+#[test]
+fn what_would_keep_the_shelf_from_opening_is_refused_where_it_is_written() {
+    for (text, why) in [
+        ("[recording.keep]\nencrypted_for = [\"age1notakey\"]\n", "no public key of age"),
+        ("[recording.webhook]\nurls = [\"ftp://example.org\"]\n", "no URL of HTTP"),
+        (
+            "[recording.upload]\nbucket = \"b\"\nendpoint = \"http://192.0.2.1:9000\"\n",
+            "plain HTTP to another machine",
+        ),
+        ("[api]\nhosts = [\"https://pbx.example.org\"]\n", "no host name"),
+    ] {
+        let wrong = refused(text).concat();
+        assert!(wrong.contains(why), "{wrong}");
+    }
+}

@@ -245,5 +245,5 @@ fn settings_that_cannot_work_are_refused() {
     assert_eq!(Shelf::open(&with_keys(&["age1x"])).err(), Some(Failure::Recipient(0)));
     let upload = storage::upload("http://192.0.2.1:9000");
     let config = ShelfConfig { upload: Some(upload), ..config(&folder) };
-    assert_eq!(Shelf::open(&config).err(), Some(Failure::Insecure));
+    assert_eq!(Shelf::open(&config).err(), Some(Failure::Endpoint));
 }
