@@ -217,6 +217,7 @@ fn transport(config: &Config) -> TransportConfig {
         tcp_first_message_timeout: sip.connections.first_message_timeout,
         tcp_message_timeout: sip.connections.message_timeout,
         tcp_idle_timeout: sip.connections.idle_timeout,
+        tcp_write_queue_bytes_max: sip.connections.write_queue as usize,
         ..TransportConfig::default()
     }
 }

@@ -49,6 +49,8 @@ pub struct Connections {
     pub first_message_timeout: Duration,
     /// How long one message may take.
     pub message_timeout: Duration,
+    /// Octets that may wait to be written to one.
+    pub write_queue: u64,
 }
 
 impl Sip {
@@ -152,6 +154,14 @@ impl Connections {
                 message,
                 "How long one message may take from its first octet to its last over TCP, in \
                  either direction.",
+            ),
+            write_queue: section.size(
+                "tcp_write_queue",
+                8 << 20,
+                64 << 10..=1 << 30,
+                "What may wait to be written to one TCP connection before it is closed. When the \
+                 server stops, a BYE for every call behind one proxy waits there: about 1 KiB for \
+                 each.",
             ),
         }
     }

@@ -11,6 +11,7 @@
 mod bind;
 mod connection;
 mod framing;
+mod queue;
 mod refusal;
 mod transport;
 
@@ -45,8 +46,8 @@ pub struct TransportConfig {
     pub tcp_idle_timeout: Duration,
     /// How long dialling may take.
     pub tcp_dial_timeout: Duration,
-    /// Messages that may wait to be written to one connection.
-    pub tcp_write_queue_max: usize,
+    /// Octets that may wait to be written to one connection.
+    pub tcp_write_queue_bytes_max: usize,
 }
 
 impl Default for TransportConfig {
@@ -61,7 +62,7 @@ impl Default for TransportConfig {
             tcp_message_timeout: Duration::from_secs(10),
             tcp_idle_timeout: Duration::from_secs(3600),
             tcp_dial_timeout: Duration::from_secs(5),
-            tcp_write_queue_max: 256,
+            tcp_write_queue_bytes_max: 8 << 20,
         }
     }
 }

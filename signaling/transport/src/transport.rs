@@ -13,7 +13,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use crate::connection::Connection;
-use crate::{BindFailure, CloseCause, Counters, DiscardCause, Incoming, TransportConfig, bind};
+use crate::queue::{Enqueuer, QueueFault, queue};
+use crate::{BindFailure, CloseCause, Counters, Incoming, TransportConfig, bind};
 
 /// Messages that wait for the front end. When they are so many, sockets are not read: the
 /// kernel's buffers fill, and then the network drops, as it should.
@@ -57,7 +58,7 @@ pub struct Transport {
 #[derive(Debug)]
 struct Outlet {
     remote: SocketAddr,
-    queue: mpsc::Sender<Bytes>,
+    queue: Enqueuer,
     task: AbortHandle,
 }
 
@@ -161,11 +162,11 @@ impl Transport {
             self.counters.tcp_send_gone += 1;
             return;
         };
-        match outlet.queue.try_send(bytes) {
+        match outlet.queue.put(bytes) {
             Ok(()) => self.counters.tcp_sent += 1,
             // Its task has ended, and says so in the next event.
-            Err(mpsc::error::TrySendError::Closed(_)) => self.counters.tcp_send_gone += 1,
-            Err(mpsc::error::TrySendError::Full(_)) => {
+            Err(QueueFault::Gone) => self.counters.tcp_send_gone += 1,
+            Err(QueueFault::Full) => {
                 outlet.task.abort();
                 let closed = self.close(number, CloseCause::WriteQueueFull);
                 self.notices.extend(closed);
@@ -177,7 +178,7 @@ impl Transport {
     fn number_for(&mut self, remote: SocketAddr) -> Option<u64> {
         let known = self.numbers.get(&remote).copied();
         // One that has ended already, unheard of as yet, is as good as none.
-        let open = |number| self.connections.get(number).is_some_and(|it| !it.queue.is_closed());
+        let open = |number| self.connections.get(number).is_some_and(|it| !it.queue.is_gone());
         if known.as_ref().is_some_and(open) {
             return known;
         }
@@ -204,7 +205,7 @@ impl Transport {
     {
         let number = self.next_number;
         self.next_number += 1;
-        let (queue, unsent) = mpsc::channel(self.config.tcp_write_queue_max.max(1));
+        let (queue, unsent) = queue(self.config.tcp_write_queue_bytes_max);
         let connection = Connection {
             number,
             inside: self.into_inside.clone(),

@@ -252,7 +252,7 @@ async fn a_peer_that_does_not_read_loses_its_connection_only() {
     phone.write_all(options("").as_bytes()).await.unwrap();
     let (from, _) = message(&mut transport).await;
     let big = Bytes::from(vec![b'x'; 64 * 1024]);
-    for _ in 0..=TransportConfig::default().tcp_write_queue_max {
+    for _ in 0..=TransportConfig::default().tcp_write_queue_bytes_max / big.len() {
         transport.send(from, big.clone());
     }
     assert_eq!(close(&mut transport).await, (from, CloseCause::WriteQueueFull));
@@ -262,9 +262,27 @@ async fn a_peer_that_does_not_read_loses_its_connection_only() {
     assert_eq!(message(&mut transport).await.1, options(""));
 }
 
+/// The writer has no turn while the front end has one, and a proxy has many calls.
+#[tokio::test]
+async fn all_that_one_turn_has_to_say_is_written() {
+    let mut transport = Transport::bind(config()).unwrap();
+    let mut phone = connect(&transport).await;
+    phone.write_all(options("").as_bytes()).await.unwrap();
+    let (from, _) = message(&mut transport).await;
+    let words: Vec<String> = (0..8192).map(|n| options(&format!("{n:0700}"))).collect();
+    for word in &words {
+        transport.send(from, Bytes::from(word.clone()));
+    }
+    let mut text = vec![0; words.concat().len()];
+    phone.read_exact(&mut text).await.unwrap();
+    assert_eq!(text, words.concat().into_bytes());
+    assert_eq!(transport.counters().tcp_write_queue_full, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_too_long_to_read_is_closed() {
-    let mut transport = Transport::bind(config()).unwrap();
+    let roomy = TransportConfig { tcp_write_queue_bytes_max: 64 << 20, ..config() };
+    let mut transport = Transport::bind(roomy).unwrap();
     let mut phone = connect(&transport).await;
     phone.write_all(options("").as_bytes()).await.unwrap();
     let (from, _) = message(&mut transport).await;
