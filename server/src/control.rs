@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use engine_control::{Balance, Command, Event, Refusal, Relief, Shedding};
+use engine_control::{Balance, Command, Event, Refusal, Relief};
 use media_units::Instant;
 use signaling::{FrontEnd, ParticipantId};
 use signaling_transport::Incoming;
@@ -189,9 +189,6 @@ impl Control {
             Incoming::Closed { peer, cause } => {
                 tracing::debug!(?peer, ?cause, "connection closed");
                 self.front.closed(now, peer, &mut self.world);
-            }
-            Incoming::Discarded { from, cause } => {
-                tracing::debug!(?from, ?cause, "datagram discarded");
             }
         }
     }

@@ -213,7 +213,6 @@ fn transport(config: &Config) -> TransportConfig {
         tcp: sip.tcp.clone(),
         tcp_connections_max: sip.connections.max as usize,
         tcp_message_bytes_max: sip.message_max as usize,
-        udp_message_bytes_max: sip.message_max as usize,
         tcp_first_message_timeout: sip.connections.first_message_timeout,
         tcp_message_timeout: sip.connections.message_timeout,
         tcp_idle_timeout: sip.connections.idle_timeout,

@@ -127,9 +127,6 @@ impl FrontEnd {
     /// Takes one whole message: a datagram, or what was framed out of a stream.
     #[expect(clippy::needless_pass_by_value, reason = "a message is handed over, not lent")]
     pub fn receive(&mut self, now: Instant, from: Peer, message: Bytes, out: &mut dyn Outside) {
-        if message.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
-            return self.endpoint.counters.count_dropped(Dropped::KeepAlive);
-        }
         match parse_datagram(message.clone(), &self.limits()) {
             Ok(Message::Request(request)) => self.request(now, from, request, out),
             Ok(Message::Response(response)) => self.response(now, response, out),

@@ -20,6 +20,9 @@ use crate::{BindFailure, CloseCause, Counters, Incoming, TransportConfig, bind};
 /// kernel's buffers fill, and then the network drops, as it should.
 const INSIDE_MAX: usize = 1024;
 
+/// No datagram is longer.
+const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
+
 /// How long a socket rests after an error that would come again at once.
 const REST: Duration = Duration::from_millis(50);
 
@@ -27,7 +30,6 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) enum Inside {
     Datagram { remote: SocketAddr, bytes: Bytes },
-    DatagramTooLong { remote: SocketAddr },
     Keepalive,
     Accepted { stream: TcpStream, remote: SocketAddr },
     AcceptFailed,
@@ -88,9 +90,7 @@ impl Transport {
 
     fn listen(&mut self, listeners: Vec<TcpListener>) {
         for socket in &self.udp {
-            let bytes_max = self.config.udp_message_bytes_max;
-            let reading = read_datagrams(socket.clone(), bytes_max, self.into_inside.clone());
-            self.tasks.spawn(reading);
+            self.tasks.spawn(read_datagrams(socket.clone(), self.into_inside.clone()));
         }
         for listener in listeners {
             self.tasks.spawn(accept(listener, self.into_inside.clone()));
@@ -254,10 +254,6 @@ impl Transport {
                 self.counters.udp_received += 1;
                 Some(Incoming::Message { from: udp(remote), bytes })
             }
-            Inside::DatagramTooLong { remote } => {
-                self.counters.udp_too_long += 1;
-                Some(Incoming::Discarded { from: udp(remote), cause: DiscardCause::TooLong })
-            }
             Inside::Keepalive => {
                 self.counters.udp_keepalives += 1;
                 None
@@ -289,22 +285,19 @@ impl Transport {
     }
 }
 
-async fn read_datagrams(socket: Arc<UdpSocket>, bytes_max: usize, inside: mpsc::Sender<Inside>) {
-    // One byte more than allowed, to tell what is too long.
-    let mut buffer = vec![0; bytes_max + 1];
+/// Whatever its length: the front end answers one that is too long (RFC 3261 section 21.5.7).
+async fn read_datagrams(socket: Arc<UdpSocket>, inside: mpsc::Sender<Inside>) {
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     loop {
-        let word = match socket.recv_from(&mut buffer).await {
-            Ok((length, remote)) if length > bytes_max => Inside::DatagramTooLong { remote },
-            Ok((length, remote)) => match buffer.get(..length) {
-                Some(bytes) if !is_keepalive(bytes) => {
-                    Inside::Datagram { remote, bytes: Bytes::copy_from_slice(bytes) }
-                }
-                _ => Inside::Keepalive,
-            },
-            Err(_) => {
-                sleep(REST).await;
-                continue;
+        let Ok((length, remote)) = socket.recv_from(&mut buffer).await else {
+            sleep(REST).await;
+            continue;
+        };
+        let word = match buffer.get(..length) {
+            Some(bytes) if !is_keepalive(bytes) => {
+                Inside::Datagram { remote, bytes: Bytes::copy_from_slice(bytes) }
             }
+            _ => Inside::Keepalive,
         };
         if inside.send(word).await.is_err() {
             return;
