@@ -81,6 +81,7 @@ impl Server {
         }
         let world = World {
             media: OwnAddress::new(config.rtp.advertised, &[config.rtp.address]),
+            families: config.rtp.capabilities.families,
             signaling: OwnAddress::new(config.sip.advertised, &sip_addresses(&transport)),
             engine,
             transport,
