@@ -38,8 +38,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Invited {
     /// There is none.
     Unknown,
-    /// It has a final response.
-    Answered,
+    /// It has a final response, and may have become a call.
+    Answered(Option<ParticipantId>),
     /// It still waits for one.
     Pending(ParticipantId),
 }
@@ -58,7 +58,7 @@ pub(crate) struct Endpoint {
     merging: HashMap<MergeKey, TransactionId>,
     /// Who depends on which connection.
     streams: HashMap<Peer, BTreeSet<TransactionId>>,
-    timers: Timers<(TransactionId, Timer)>,
+    timers: Timers<(TransactionId, Alarm)>,
     begun: u64,
     unanswered: usize,
     pub(crate) counters: Counters,
@@ -74,6 +74,15 @@ struct Record {
     owner: Option<ParticipantId>,
     /// Ours, and without a final response yet.
     unanswered: bool,
+}
+
+/// What comes due in a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alarm {
+    /// A timer of its state machine.
+    Timer(Timer),
+    /// A request of ours that is no longer wanted has waited long enough for its answer.
+    Unwanted,
 }
 
 /// Call-ID, From tag and `CSeq`, which a request keeps on whatever way it comes.
@@ -198,7 +207,10 @@ impl Endpoint {
             let key = TransactionKey::for_cancelled_invite(cancel)?;
             let record = self.records.get(self.ids.get(&key)?)?;
             let is_pending = self.layer.server_state(&key) == Some(ServerState::Proceeding);
-            Some(record.owner.filter(|_| is_pending).map_or(Invited::Answered, Invited::Pending))
+            Some(match record.owner {
+                Some(owner) if is_pending => Invited::Pending(owner),
+                owner => Invited::Answered(owner),
+            })
         };
         find().unwrap_or(Invited::Unknown)
     }
@@ -211,8 +223,13 @@ impl Endpoint {
         response: Response,
         out: &mut dyn Outside,
     ) {
-        self.counters.count_response_sent(response.status.class());
+        let class = response.status.class();
+        self.counters.count_response_sent(class);
         self.send_response(now, id, response, out);
+        if class > 2 {
+            // What was refused is over: a proxy may try another number with the same request.
+            self.forget_merging(id);
+        }
     }
 
     /// Sends a 2xx or a reliable provisional response once more.
@@ -273,13 +290,20 @@ impl Endpoint {
 
     /// Runs what is due, until somebody has to be told something or nothing is due any more.
     pub(crate) fn expire(&mut self, now: Instant, out: &mut dyn Outside) -> Option<Told> {
-        while let Some((id, timer)) = self.timers.pop_due(now) {
+        while let Some((id, alarm)) = self.timers.pop_due(now) {
             let Some(record) = self.records.get_mut(&id) else { continue };
-            record.deadlines.retain(|(pending, _)| *pending != timer);
-            let outputs = self.layer.on_timer(&record.key, timer);
-            let repeats = matches!(timer, Timer::A | Timer::E | Timer::G);
-            if repeats && !outputs.is_empty() {
-                self.counters.retransmissions_sent += 1;
+            record.deadlines.retain(|(pending, _)| *pending != alarm);
+            let outputs = match alarm {
+                Alarm::Timer(timer) => self.layer.on_timer(&record.key, timer),
+                Alarm::Unwanted => self.layer.on_transport_error(&record.key),
+            };
+            match alarm {
+                _ if outputs.is_empty() => {}
+                Alarm::Timer(Timer::A | Timer::E | Timer::G) => {
+                    self.counters.retransmissions_sent += 1;
+                }
+                Alarm::Timer(Timer::Trying100) => self.counters.count_response_sent(1),
+                _ => {}
             }
             if let Some(told) = self.told(now, id, outputs, out) {
                 return Some(told);
@@ -311,6 +335,25 @@ impl Endpoint {
         let outputs = self.layer.on_transport_error(&record.key);
         self.perform(now, id, outputs, out);
         self.unanswered -= usize::from(was_unanswered);
+    }
+
+    /// An INVITE of ours is no longer wanted, as after its CANCEL or the end of its call: it is over
+    /// if it has no final answer by `until` (RFC 3261 section 9.1).
+    pub(crate) fn give_up(&mut self, id: TransactionId, until: Instant) {
+        let Some(record) = self.records.get_mut(&id).filter(|record| record.unanswered) else {
+            return;
+        };
+        let deadline = self.timers.set(until, (id, Alarm::Unwanted));
+        record.deadlines.push((Alarm::Unwanted, deadline));
+    }
+
+    /// An INVITE of ours whose call is over: nobody is told of its answer, and nobody waits for it,
+    /// but it is acknowledged (RFC 3261 section 17.1.1.3).
+    pub(crate) fn disown(&mut self, id: TransactionId, until: Instant) {
+        self.give_up(id, until);
+        let Some(record) = self.records.get_mut(&id) else { return };
+        record.owner = None;
+        self.unanswered -= usize::from(std::mem::take(&mut record.unanswered));
     }
 
     fn insert(
@@ -389,11 +432,12 @@ impl Endpoint {
             match output {
                 Output::Send(message) => out.transmit(record.path.peer, message.to_bytes()),
                 Output::SetTimer { timer, after } => {
-                    let deadline = self.timers.set(now + after, (id, timer));
-                    record.deadlines.push((timer, deadline));
+                    let deadline = self.timers.set(now + after, (id, Alarm::Timer(timer)));
+                    record.deadlines.push((Alarm::Timer(timer), deadline));
                 }
                 Output::ClearTimer(timer) => {
-                    for (_, deadline) in record.deadlines.extract_if(.., |(set, _)| *set == timer) {
+                    let is_it = |(set, _): &mut (Alarm, _)| *set == Alarm::Timer(timer);
+                    for (_, deadline) in record.deadlines.extract_if(.., is_it) {
                         self.timers.cancel(deadline);
                     }
                 }
@@ -408,14 +452,19 @@ impl Endpoint {
         event
     }
 
+    fn forget_merging(&mut self, id: TransactionId) {
+        let Some(record) = self.records.get_mut(&id) else { return };
+        if let Some(key) = record.merge_key.take() {
+            self.merging.remove(&key);
+        }
+    }
+
     fn remove(&mut self, id: TransactionId) {
+        self.forget_merging(id);
         let Some(record) = self.records.remove(&id) else { return };
         self.ids.remove(&record.key);
         for (_, deadline) in record.deadlines {
             self.timers.cancel(deadline);
-        }
-        if let Some(key) = record.merge_key.filter(|key| self.merging.get(key) == Some(&id)) {
-            self.merging.remove(&key);
         }
         if let Some(dependants) = self.streams.get_mut(&record.path.peer) {
             dependants.remove(&id);

@@ -485,8 +485,9 @@ impl FrontEnd {
         let Some(call) = self.calls.get(&id) else { return };
         let Some(Siprec::Client(sending)) = &call.siprec else { return };
         let Some(calling) = &sending.calling else { return };
-        let cancel = cancel(&calling.invite);
+        let (cancel, transaction) = (cancel(&calling.invite), calling.transaction);
         let to = call.dialog.flow();
+        self.endpoint.give_up(transaction, now + self.config.timing.patience());
         self.endpoint.request(now, cancel, to, id, out);
     }
 

@@ -146,17 +146,17 @@ impl FrontEnd {
         asked: &Asked,
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
-        let caller = match self.endpoint.invite_of(&asked.request) {
+        let (caller, is_pending) = match self.endpoint.invite_of(&asked.request) {
             Invited::Unknown => return Err(Refusal::NoDialog),
-            Invited::Answered => None,
-            Invited::Pending(caller) => Some(caller),
+            Invited::Answered(caller) => (caller, false),
+            Invited::Pending(caller) => (Some(caller), true),
         };
         let tag = caller.and_then(|id| self.calls.get(&id)).map_or_else(
             || self.stateless_tag(&asked.request),
             |call| call.dialog.local_tag().to_owned(),
         );
         self.answer(now, asked, &Reply::new(200), &tag, out);
-        if let Some(id) = caller {
+        if let Some(id) = caller.filter(|_| is_pending) {
             self.reject(now, id, &Refusal::Cancelled, Ending::Cancelled, out);
         }
         Ok(())
