@@ -243,6 +243,7 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
         rooms_max: config.rooms.max as usize,
         room_members_max: config.rooms.members_max as usize,
         transactions_max: sip.transactions_max as usize,
+        transaction_bytes_max: sip.transactions_memory as usize,
         message_bytes_max: sip.message_max as usize,
         ring_time: sip.ring_time,
         session_expires: sip.session_expires,

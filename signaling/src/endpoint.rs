@@ -60,6 +60,8 @@ pub(crate) struct Endpoint {
     streams: HashMap<Peer, BTreeSet<TransactionId>>,
     timers: Timers<(TransactionId, Alarm)>,
     begun: u64,
+    /// Octets of the requests that transactions of others keep.
+    kept_bytes: usize,
     unanswered: usize,
     pub(crate) counters: Counters,
 }
@@ -68,7 +70,9 @@ pub(crate) struct Endpoint {
 struct Record {
     key: TransactionKey,
     path: ReturnPath,
-    deadlines: Vec<(Timer, Deadline)>,
+    deadlines: Vec<(Alarm, Deadline)>,
+    /// Octets of a request of others.
+    bytes: usize,
     merge_key: Option<MergeKey>,
     /// Whose transaction it is: the caller of an INVITE, or who sent the request.
     owner: Option<ParticipantId>,
@@ -105,6 +109,7 @@ impl Endpoint {
             streams: HashMap::new(),
             timers: Timers::new(),
             begun: 0,
+            kept_bytes: 0,
             unanswered: 0,
             counters: Counters::default(),
         }
@@ -113,6 +118,11 @@ impl Endpoint {
     /// How many transactions there are.
     pub(crate) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// How many octets the requests of others have that are kept with their transactions.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
     }
 
     /// How many entries all tables hold together.
@@ -179,9 +189,15 @@ impl Endpoint {
         out: &mut dyn Outside,
     ) -> Option<(TransactionId, Box<Request>)> {
         let merge_key = MergeKey::of(&request);
-        let dispatch = self.layer.receive(Message::Request(request), reliability(path.peer));
+        let message = Message::Request(request);
+        let bytes = message.to_bytes().len();
+        let dispatch = self.layer.receive(message, reliability(path.peer));
         let Dispatch::Created { key, outputs } = dispatch else { return None };
         let id = self.insert(key, path, None, false);
+        if let Some(record) = self.records.get_mut(&id) {
+            record.bytes = bytes;
+            self.kept_bytes += bytes;
+        }
         if let Some(merge_key) = merge_key.filter(|key| !self.merging.contains_key(key)) {
             self.merging.insert(merge_key.clone(), id);
             if let Some(record) = self.records.get_mut(&id) {
@@ -370,7 +386,7 @@ impl Endpoint {
             self.streams.entry(path.peer).or_default().insert(id);
         }
         let deadlines = Vec::with_capacity(2);
-        let record = Record { key, path, deadlines, merge_key: None, owner, unanswered };
+        let record = Record { key, path, deadlines, bytes: 0, merge_key: None, owner, unanswered };
         self.records.insert(id, Box::new(record));
         id
     }
@@ -462,6 +478,7 @@ impl Endpoint {
     fn remove(&mut self, id: TransactionId) {
         self.forget_merging(id);
         let Some(record) = self.records.remove(&id) else { return };
+        self.kept_bytes -= record.bytes;
         self.ids.remove(&record.key);
         for (_, deadline) in record.deadlines {
             self.timers.cancel(deadline);

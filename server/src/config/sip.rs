@@ -20,6 +20,8 @@ pub struct Sip {
     pub calls_max: u32,
     /// Transactions at one time.
     pub transactions_max: u32,
+    /// Octets of the requests that they keep.
+    pub transactions_memory: u64,
     /// Octets of one message.
     pub message_max: u64,
     /// TCP connections.
@@ -81,6 +83,13 @@ impl Sip {
                 16..=1_048_576,
                 "Transactions at one time; beyond them a new call is answered 503 without a \
                  transaction.",
+            ),
+            transactions_memory: section.size(
+                "transactions_memory",
+                128 << 20,
+                1 << 20..=16 << 30,
+                "What the requests of all transactions may have together; beyond it a new call is \
+                 answered 503 without a transaction.",
             ),
             message_max: section.size(
                 "message_max",

@@ -70,7 +70,9 @@ impl FrontEnd {
             return Some(Asked { request: Box::new(request), from, path, transaction: None });
         }
         let generosity = if is_new_call { 1 } else { 2 };
-        if self.endpoint.len() >= self.config.transactions_max.saturating_mul(generosity) {
+        let is_full = self.endpoint.len() >= self.config.transactions_max * generosity
+            || self.endpoint.kept_bytes() >= self.config.transaction_bytes_max * generosity;
+        if is_full {
             let asked = Asked { request: Box::new(request), from, path, transaction: None };
             self.refuse(now, &asked, &Refusal::Full("Every transaction is in use"), out);
             return None;

@@ -202,6 +202,22 @@ fn a_flood_of_calls_without_ack_is_bounded_and_forgotten() {
 }
 
 #[test]
+fn a_flood_of_long_requests_is_bounded_by_their_octets() {
+    let mut world = World::with(|config| config.transaction_bytes_max = 50_000);
+    let long = format!("Subject: {}", "x".repeat(5000));
+    for call in 0..100 {
+        let mut phone = Phone::calling("nobody").named(&format!("flood{call}")).with(&long);
+        let status = world.ask(phone.invite(OFFER)).status();
+        assert_eq!(status, if call < 10 { 404 } else { 503 }, "call {call}");
+    }
+    assert_eq!(world.front.transactions(), 10);
+    world.leaves_nothing_behind();
+    // The refusals, again and again for want of an ACK.
+    world.take();
+    assert_eq!(world.ask(Phone::calling("nobody").invite(OFFER)).status(), 404);
+}
+
+#[test]
 fn calls_that_exist_can_end_while_every_transaction_is_in_use() {
     let mut world = World::with(|config| config.transactions_max = 3);
     let mut phone = Phone::calling("echo");
