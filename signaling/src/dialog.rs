@@ -15,6 +15,9 @@ use crate::outside::{Carrier, Peer};
 use crate::reach::{DEFAULT_PORT, is_behind_nat, literal};
 use crate::reply::push;
 
+/// The first `CSeq` of ours in a dialog is below this, so that it never wraps.
+pub(crate) const FIRST_SEQUENCE_MAX: u32 = 1 << 16;
+
 /// Most proxies on the way that are remembered.
 const ROUTES_MAX: usize = 32;
 

@@ -13,7 +13,7 @@ use super::{Asked, FrontEnd};
 use crate::body::description;
 use crate::call::{Call, CallTimer, Caller, Media, Provisional, Ringing, Unacknowledged};
 use crate::counters::Dropped;
-use crate::dialog::{Dialog, sequence};
+use crate::dialog::{Dialog, FIRST_SEQUENCE_MAX, sequence};
 use crate::endpoint::TransactionId;
 use crate::keypad::Keypad;
 use crate::option_tags::{RECORD_AWARE, accepts_sdp, lists, names};
@@ -26,9 +26,6 @@ use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
 use crate::siprec::is_recording_session;
 use crate::view::{Gains, ParticipantId};
-
-/// First `CSeq` of ours in a dialog is below this, so that it never wraps.
-const FIRST_SEQUENCE_MAX: u32 = 1 << 16;
 
 impl FrontEnd {
     /// Admits a call, reserves what it needs, and rings or answers.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine_control::{Command, Event, Refusal, TapPoint};
-use signaling::{Dropped, Ending, Reason};
+use signaling::{Dropped, Ending, Fact, Reason};
 
 use crate::harness::{OFFER, Phone, World, response_to, udp};
 
@@ -130,6 +130,8 @@ fn a_room_that_the_engine_refuses_late_ends_the_calls_in_it() {
     world.outside.open_rooms.remove(&room);
     world.event(Event::Refused { command, refusal: Refusal::Full });
     assert_eq!(world.take().iter().filter(|sent| sent.method() == "BYE").count(), 2);
+    let last = world.facts().pop();
+    assert_eq!(last, Some(Fact::RoomClosed { name: "1".to_owned() }), "its recording ends");
     world.leaves_nothing_behind();
 }
 
@@ -156,6 +158,20 @@ fn a_tap_that_the_engine_refuses_late_ends_a_call_to_the_recorder() {
     let command = Command::StartTap { point, tap: engine_control::TapId(1), class: None };
     world.event(Event::Refused { command, refusal: Refusal::Full });
     assert!(world.only().header("Reason").contains("Recording"));
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_tap_that_the_engine_refuses_late_does_not_end_a_call_that_is_recorded_beside() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    let point = TapPoint::Received(world.participant().session);
+    let command = Command::StartTap { point, tap: engine_control::TapId(1), class: None };
+    world.event(Event::Refused { command, refusal: Refusal::Full });
+    world.silent();
+    assert_eq!(world.front.calls(), 1);
+    phone.hang_up(&mut world);
     world.leaves_nothing_behind();
 }
 
