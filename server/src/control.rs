@@ -197,9 +197,6 @@ impl Control {
                 tracing::debug!(?peer, ?cause, "connection closed");
                 self.front.closed(now, peer, &mut self.world);
             }
-            Incoming::Discarded { from, cause } => {
-                tracing::debug!(?from, ?cause, "datagram discarded");
-            }
         }
     }
 

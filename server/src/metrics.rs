@@ -284,12 +284,6 @@ impl Snapshot {
             "Keep-alives received.",
             wire.udp_keepalives,
         );
-        counter(
-            to,
-            "mixminus_sip_udp_too_long_total",
-            "Datagrams too long to be read.",
-            wire.udp_too_long,
-        );
         let opened = [("accepted", wire.tcp_accepted), ("dialled", wire.tcp_dialled)];
         by(to, "mixminus_sip_tcp_opened_total", &["by"], "TCP connections opened.", opened);
         let failures = [

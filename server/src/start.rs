@@ -81,6 +81,7 @@ impl Server {
         }
         let world = World {
             media: OwnAddress::new(config.rtp.advertised, &[config.rtp.address]),
+            families: config.rtp.capabilities.families,
             signaling: OwnAddress::new(config.sip.advertised, &sip_addresses(&transport)),
             engine,
             transport,
@@ -213,10 +214,10 @@ fn transport(config: &Config) -> TransportConfig {
         tcp: sip.tcp.clone(),
         tcp_connections_max: sip.connections.max as usize,
         tcp_message_bytes_max: sip.message_max as usize,
-        udp_message_bytes_max: sip.message_max as usize,
         tcp_first_message_timeout: sip.connections.first_message_timeout,
         tcp_message_timeout: sip.connections.message_timeout,
         tcp_idle_timeout: sip.connections.idle_timeout,
+        tcp_write_queue_bytes_max: sip.connections.write_queue as usize,
         ..TransportConfig::default()
     }
 }
@@ -242,6 +243,7 @@ fn front_end(config: &Config, calls_max: usize, transport: &Transport) -> FrontE
         rooms_max: config.rooms.max as usize,
         room_members_max: config.rooms.members_max as usize,
         transactions_max: sip.transactions_max as usize,
+        transaction_bytes_max: sip.transactions_memory as usize,
         message_bytes_max: sip.message_max as usize,
         ring_time: sip.ring_time,
         session_expires: sip.session_expires,

@@ -11,6 +11,7 @@ use engine_driver::Engine;
 use recorder_shelf::Shelf;
 use recorder_writer::Note;
 use signaling::{Carrier, Outside, Peer, RecordedTrack, RecordingId, RecordingStart};
+use signaling_sdp::Families;
 use signaling_transport::Transport;
 
 use crate::config::Arrangement;
@@ -27,8 +28,9 @@ pub(crate) struct World {
     pub(crate) prompts: Prompts,
     pub(crate) shelf: Shelf,
     pub(crate) flights: FlightLog,
-    /// Our address in session descriptions.
+    /// Our address in session descriptions, and who can reach it.
     pub(crate) media: OwnAddress,
+    pub(crate) families: Families,
     /// Our address in Contact and Via, but for its port.
     pub(crate) signaling: OwnAddress,
 }
@@ -43,7 +45,8 @@ impl Outside for World {
         shard: Option<u8>,
         toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
-        let address = self.media.toward(toward.ip()).ok_or(Refusal::NoPort)?;
+        let reachable = Some(toward.ip()).filter(|peer| self.families.serve(*peer));
+        let address = reachable.and_then(|peer| self.media.toward(peer)).ok_or(Refusal::NoPort)?;
         let session = self.engine.reserve(shard)?;
         Ok((session, MediaAddress { address, rtp_port: self.engine.rtp_port(session) }))
     }

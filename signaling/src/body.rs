@@ -35,12 +35,18 @@ pub(crate) fn description(headers: &Headers, body: &Bytes) -> Result<Option<Byte
     if content.media_type == b"multipart" {
         let boundary = content.param("boundary").unwrap_or_default();
         let parts = multipart::parts(body, boundary).map_err(Refusal::Body)?;
-        let described = parts.into_iter().find(|part| part.content_type == SDP && !part.is_encoded);
+        let described = parts.into_iter().find(is_description);
         if let Some(part) = described {
             return Ok(Some(part.content));
         }
     }
     if is_optional(headers) { Ok(None) } else { Err(Refusal::ContentType(SDP)) }
+}
+
+/// Whether a part describes the session, and not one before the answer (RFC 3959), for one.
+fn is_description(part: &multipart::Part) -> bool {
+    let is_of_session = part.disposition.as_ref().is_none_or(|what| what == "session");
+    part.content_type == SDP && !part.is_encoded && is_of_session
 }
 
 /// A key that an INFO reports.
@@ -202,6 +208,23 @@ mod tests {
         let message = message("Content-Type: multipart/mixed;boundary=\"b\"", body);
         let found = description(message.headers(), message.body()).unwrap().unwrap();
         assert_eq!(&found[..], b"v=0\r\ns=-");
+    }
+
+    #[test]
+    fn a_description_of_something_else_is_not_that_of_the_session() {
+        let part = |disposition: &str, content: &str| {
+            format!("--b\r\nContent-Type: application/sdp\r\n{disposition}\r\n{content}\r\n")
+        };
+        let early = part("Content-Disposition: early-session\r\n", "v=0 early");
+        let found = |session: &str| {
+            let message = message("Content-Type: multipart/mixed;boundary=b", session);
+            description(message.headers(), message.body())
+        };
+        for disposition in ["", "Content-Disposition: session\r\n"] {
+            let body = format!("{early}{}--b--\r\n", part(disposition, "v=0"));
+            assert_eq!(found(&body).unwrap().unwrap(), "v=0");
+        }
+        assert_eq!(found(&format!("{early}--b--\r\n")), Err(Refusal::ContentType(SDP)));
     }
 
     #[test]

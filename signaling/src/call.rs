@@ -146,6 +146,16 @@ pub(crate) struct Media {
     /// Whether it is recorded, where the endpoint wants to know; and as it was told last.
     recorded: Option<RecordState>,
     told: Option<RecordState>,
+    /// What was described before an offer of ours that tells of recording, until that is accepted.
+    before: Option<Box<Described>>,
+}
+
+/// What an endpoint was told last.
+#[derive(Debug)]
+struct Described {
+    text: String,
+    version: u64,
+    told: Option<RecordState>,
 }
 
 impl Call {
@@ -175,6 +185,7 @@ impl Media {
             described: String::new(),
             recorded: None,
             told: None,
+            before: None,
         }
     }
 
@@ -217,11 +228,29 @@ impl Media {
     pub(crate) fn tell_recorded(&mut self) -> String {
         let origin = |local: &Local| format!(" {} {} IN ", local.session_id, local.version);
         let before = origin(&self.local);
+        let (version, told) = (self.local.version, self.told);
         self.local.version += 1;
         let described = self.described.replacen(&before, &origin(&self.local), 1);
-        self.described = self.with_recorded(described);
+        let described = self.with_recorded(described);
+        let text = std::mem::replace(&mut self.described, described);
         self.told = self.recorded;
+        self.before = Some(Box::new(Described { text, version, told }));
         self.described.clone()
+    }
+
+    /// The endpoint accepted our offer.
+    pub(crate) fn offer_accepted(&mut self) {
+        self.before = None;
+    }
+
+    /// The endpoint refused our offer: all is as it was (RFC 3261 section 14.1), and it was told
+    /// nothing.
+    pub(crate) fn offer_refused(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.described = before.text;
+            self.local.version = before.version;
+            self.told = before.told;
+        }
     }
 
     fn with_recorded(&self, description: String) -> String {

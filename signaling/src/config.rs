@@ -32,6 +32,8 @@ pub struct FrontEndConfig {
     /// SIP transactions at one time. Beyond it new calls are answered 503 without keeping
     /// state; requests of calls that exist are served up to twice as many.
     pub transactions_max: usize,
+    /// Octets that the requests of all of them may have together.
+    pub transaction_bytes_max: usize,
     /// Longest SIP message that is read; a longer one is answered 513.
     pub message_bytes_max: usize,
     /// How long a caller hears ringing before the answer. Zero: answered at once.
@@ -69,6 +71,7 @@ impl Default for FrontEndConfig {
             rooms_max: 1000,
             room_members_max: 2000,
             transactions_max: 65_536,
+            transaction_bytes_max: 128 << 20,
             message_bytes_max: 65_535,
             ring_time: Duration::ZERO,
             session_expires: Duration::from_secs(1800),

@@ -134,8 +134,6 @@ counted! {
 counted! {
     /// Why a message was dropped without an answer.
     Dropped {
-        /// Line ends or zeros that keep an address translation open.
-        KeepAlive = "keep_alive",
         /// Not SIP, or too broken for an answer.
         Unreadable = "unreadable",
         /// A malformed ACK, which is never answered, or one for nothing that we know.

@@ -15,6 +15,9 @@ use crate::outside::{Carrier, Peer};
 use crate::reach::{DEFAULT_PORT, is_behind_nat, literal};
 use crate::reply::push;
 
+/// The first `CSeq` of ours in a dialog is below this, so that it never wraps.
+pub(crate) const FIRST_SEQUENCE_MAX: u32 = 1 << 16;
+
 /// Most proxies on the way that are remembered.
 const ROUTES_MAX: usize = 32;
 
@@ -58,8 +61,8 @@ impl Dialog {
         let remote = invite.headers.typed::<FromHeader>()?.ok()?;
         // A caller of RFC 2543 gives no Contact: then its address is where it says it is.
         let remote_target = match invite.headers.typed::<Contact>() {
-            Some(contact) => contact.ok()?.0.uri,
-            None => remote.uri.clone(),
+            Some(contact) => target(contact.ok()?.0.uri),
+            None => target(remote.uri.clone()),
         };
         if !remote_target.scheme().is_sip() {
             return None;
@@ -192,7 +195,7 @@ impl Dialog {
         if let Some(Ok(contact)) = headers.typed::<Contact>()
             && contact.0.uri.scheme().is_sip()
         {
-            self.remote_target = contact.0.uri;
+            self.remote_target = target(contact.0.uri);
         }
         if headers.get(&HeaderName::Allow).is_some() {
             self.allows_update = peer_allows(headers);
@@ -291,10 +294,42 @@ fn written(address: &Address) -> Bytes {
         text.extend_from_slice(&parameter.name);
         if let Some(value) = &parameter.value {
             text.push(b'=');
-            text.extend_from_slice(value);
+            push_value(&mut text, value);
         }
     }
     text.into()
+}
+
+/// The value of a header parameter, which was read without its quotes, where it needs them (RFC 3261
+/// section 25.1: gen-value).
+fn push_value(text: &mut Vec<u8>, value: &[u8]) {
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~[]:".contains(b);
+    if !value.is_empty() && value.iter().all(is_plain) {
+        return text.extend_from_slice(value);
+    }
+    text.push(b'"');
+    for byte in value {
+        if matches!(byte, b'"' | b'\\') {
+            text.push(b'\\');
+        }
+        text.push(*byte);
+    }
+    text.push(b'"');
+}
+
+/// A Request-URI out of a Contact: without what a URI may say there alone (RFC 3261 section 19.1.1,
+/// table 1).
+fn target(mut uri: Uri) -> Uri {
+    // One without them stays as it is written.
+    if uri.params().is_some_and(|params| params.contains("method")) {
+        uri.remove_param("method");
+    }
+    let headers = uri.headers().into_iter().flat_map(sipx_sip::Params::iter);
+    let names: Vec<Vec<u8>> = headers.map(|header| header.name().to_vec()).collect();
+    for name in names {
+        uri.remove_header(&String::from_utf8_lossy(&name));
+    }
+    uri
 }
 
 fn bracketed(uri: &Uri) -> Vec<u8> {

@@ -38,8 +38,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Invited {
     /// There is none.
     Unknown,
-    /// It has a final response.
-    Answered,
+    /// It has a final response, and may have become a call.
+    Answered(Option<ParticipantId>),
     /// It still waits for one.
     Pending(ParticipantId),
 }
@@ -58,8 +58,10 @@ pub(crate) struct Endpoint {
     merging: HashMap<MergeKey, TransactionId>,
     /// Who depends on which connection.
     streams: HashMap<Peer, BTreeSet<TransactionId>>,
-    timers: Timers<(TransactionId, Timer)>,
+    timers: Timers<(TransactionId, Alarm)>,
     begun: u64,
+    /// Octets of the requests that transactions of others keep.
+    kept_bytes: usize,
     unanswered: usize,
     pub(crate) counters: Counters,
 }
@@ -68,12 +70,23 @@ pub(crate) struct Endpoint {
 struct Record {
     key: TransactionKey,
     path: ReturnPath,
-    deadlines: Vec<(Timer, Deadline)>,
+    deadlines: Vec<(Alarm, Deadline)>,
+    /// Octets of a request of others.
+    bytes: usize,
     merge_key: Option<MergeKey>,
     /// Whose transaction it is: the caller of an INVITE, or who sent the request.
     owner: Option<ParticipantId>,
     /// Ours, and without a final response yet.
     unanswered: bool,
+}
+
+/// What comes due in a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alarm {
+    /// A timer of its state machine.
+    Timer(Timer),
+    /// A request of ours that is no longer wanted has waited long enough for its answer.
+    Unwanted,
 }
 
 /// Call-ID, From tag and `CSeq`, which a request keeps on whatever way it comes.
@@ -96,6 +109,7 @@ impl Endpoint {
             streams: HashMap::new(),
             timers: Timers::new(),
             begun: 0,
+            kept_bytes: 0,
             unanswered: 0,
             counters: Counters::default(),
         }
@@ -104,6 +118,11 @@ impl Endpoint {
     /// How many transactions there are.
     pub(crate) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// How many octets the requests of others have that are kept with their transactions.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
     }
 
     /// How many entries all tables hold together.
@@ -170,9 +189,15 @@ impl Endpoint {
         out: &mut dyn Outside,
     ) -> Option<(TransactionId, Box<Request>)> {
         let merge_key = MergeKey::of(&request);
-        let dispatch = self.layer.receive(Message::Request(request), reliability(path.peer));
+        let message = Message::Request(request);
+        let bytes = message.to_bytes().len();
+        let dispatch = self.layer.receive(message, reliability(path.peer));
         let Dispatch::Created { key, outputs } = dispatch else { return None };
         let id = self.insert(key, path, None, false);
+        if let Some(record) = self.records.get_mut(&id) {
+            record.bytes = bytes;
+            self.kept_bytes += bytes;
+        }
         if let Some(merge_key) = merge_key.filter(|key| !self.merging.contains_key(key)) {
             self.merging.insert(merge_key.clone(), id);
             if let Some(record) = self.records.get_mut(&id) {
@@ -198,7 +223,10 @@ impl Endpoint {
             let key = TransactionKey::for_cancelled_invite(cancel)?;
             let record = self.records.get(self.ids.get(&key)?)?;
             let is_pending = self.layer.server_state(&key) == Some(ServerState::Proceeding);
-            Some(record.owner.filter(|_| is_pending).map_or(Invited::Answered, Invited::Pending))
+            Some(match record.owner {
+                Some(owner) if is_pending => Invited::Pending(owner),
+                owner => Invited::Answered(owner),
+            })
         };
         find().unwrap_or(Invited::Unknown)
     }
@@ -211,8 +239,13 @@ impl Endpoint {
         response: Response,
         out: &mut dyn Outside,
     ) {
-        self.counters.count_response_sent(response.status.class());
+        let class = response.status.class();
+        self.counters.count_response_sent(class);
         self.send_response(now, id, response, out);
+        if class > 2 {
+            // What was refused is over: a proxy may try another number with the same request.
+            self.forget_merging(id);
+        }
     }
 
     /// Sends a 2xx or a reliable provisional response once more.
@@ -273,13 +306,20 @@ impl Endpoint {
 
     /// Runs what is due, until somebody has to be told something or nothing is due any more.
     pub(crate) fn expire(&mut self, now: Instant, out: &mut dyn Outside) -> Option<Told> {
-        while let Some((id, timer)) = self.timers.pop_due(now) {
+        while let Some((id, alarm)) = self.timers.pop_due(now) {
             let Some(record) = self.records.get_mut(&id) else { continue };
-            record.deadlines.retain(|(pending, _)| *pending != timer);
-            let outputs = self.layer.on_timer(&record.key, timer);
-            let repeats = matches!(timer, Timer::A | Timer::E | Timer::G);
-            if repeats && !outputs.is_empty() {
-                self.counters.retransmissions_sent += 1;
+            record.deadlines.retain(|(pending, _)| *pending != alarm);
+            let outputs = match alarm {
+                Alarm::Timer(timer) => self.layer.on_timer(&record.key, timer),
+                Alarm::Unwanted => self.layer.on_transport_error(&record.key),
+            };
+            match alarm {
+                _ if outputs.is_empty() => {}
+                Alarm::Timer(Timer::A | Timer::E | Timer::G) => {
+                    self.counters.retransmissions_sent += 1;
+                }
+                Alarm::Timer(Timer::Trying100) => self.counters.count_response_sent(1),
+                _ => {}
             }
             if let Some(told) = self.told(now, id, outputs, out) {
                 return Some(told);
@@ -313,6 +353,25 @@ impl Endpoint {
         self.unanswered -= usize::from(was_unanswered);
     }
 
+    /// An INVITE of ours is no longer wanted, as after its CANCEL or the end of its call: it is over
+    /// if it has no final answer by `until` (RFC 3261 section 9.1).
+    pub(crate) fn give_up(&mut self, id: TransactionId, until: Instant) {
+        let Some(record) = self.records.get_mut(&id).filter(|record| record.unanswered) else {
+            return;
+        };
+        let deadline = self.timers.set(until, (id, Alarm::Unwanted));
+        record.deadlines.push((Alarm::Unwanted, deadline));
+    }
+
+    /// An INVITE of ours whose call is over: nobody is told of its answer, and nobody waits for it,
+    /// but it is acknowledged (RFC 3261 section 17.1.1.3).
+    pub(crate) fn disown(&mut self, id: TransactionId, until: Instant) {
+        self.give_up(id, until);
+        let Some(record) = self.records.get_mut(&id) else { return };
+        record.owner = None;
+        self.unanswered -= usize::from(std::mem::take(&mut record.unanswered));
+    }
+
     fn insert(
         &mut self,
         key: TransactionKey,
@@ -327,7 +386,7 @@ impl Endpoint {
             self.streams.entry(path.peer).or_default().insert(id);
         }
         let deadlines = Vec::with_capacity(2);
-        let record = Record { key, path, deadlines, merge_key: None, owner, unanswered };
+        let record = Record { key, path, deadlines, bytes: 0, merge_key: None, owner, unanswered };
         self.records.insert(id, Box::new(record));
         id
     }
@@ -389,11 +448,12 @@ impl Endpoint {
             match output {
                 Output::Send(message) => out.transmit(record.path.peer, message.to_bytes()),
                 Output::SetTimer { timer, after } => {
-                    let deadline = self.timers.set(now + after, (id, timer));
-                    record.deadlines.push((timer, deadline));
+                    let deadline = self.timers.set(now + after, (id, Alarm::Timer(timer)));
+                    record.deadlines.push((Alarm::Timer(timer), deadline));
                 }
                 Output::ClearTimer(timer) => {
-                    for (_, deadline) in record.deadlines.extract_if(.., |(set, _)| *set == timer) {
+                    let is_it = |(set, _): &mut (Alarm, _)| *set == Alarm::Timer(timer);
+                    for (_, deadline) in record.deadlines.extract_if(.., is_it) {
                         self.timers.cancel(deadline);
                     }
                 }
@@ -408,14 +468,20 @@ impl Endpoint {
         event
     }
 
+    fn forget_merging(&mut self, id: TransactionId) {
+        let Some(record) = self.records.get_mut(&id) else { return };
+        if let Some(key) = record.merge_key.take() {
+            self.merging.remove(&key);
+        }
+    }
+
     fn remove(&mut self, id: TransactionId) {
+        self.forget_merging(id);
         let Some(record) = self.records.remove(&id) else { return };
+        self.kept_bytes -= record.bytes;
         self.ids.remove(&record.key);
         for (_, deadline) in record.deadlines {
             self.timers.cancel(deadline);
-        }
-        if let Some(key) = record.merge_key.filter(|key| self.merging.get(key) == Some(&id)) {
-            self.merging.remove(&key);
         }
         if let Some(dependants) = self.streams.get_mut(&record.path.peer) {
             dependants.remove(&id);

@@ -83,10 +83,10 @@ impl Focus {
 
     /// Takes out the conference whose room, or a part of it, the engine does not have. Its members
     /// are in none now.
-    pub(crate) fn dissolve(&mut self, key: RoomKey) -> Option<Conference> {
+    pub(crate) fn dissolve(&mut self, key: RoomKey) -> Option<(String, Conference)> {
         let mut conferences = self.conferences.iter();
         let name = conferences.find(|(_, conference)| conference.rooms().any(|room| room == key));
         let name = name.map(|(name, _)| name.clone())?;
-        self.conferences.remove(&name)
+        self.conferences.remove_entry(&name)
     }
 }

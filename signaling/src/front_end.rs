@@ -36,6 +36,7 @@ use crate::policy::Policies;
 use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
+use crate::routing::Destination;
 use crate::salvage::{diagnosis, salvage};
 use crate::session_timer::Policy;
 use crate::siprec::sent::{Sent, Subject};
@@ -127,9 +128,6 @@ impl FrontEnd {
     /// Takes one whole message: a datagram, or what was framed out of a stream.
     #[expect(clippy::needless_pass_by_value, reason = "a message is handed over, not lent")]
     pub fn receive(&mut self, now: Instant, from: Peer, message: Bytes, out: &mut dyn Outside) {
-        if message.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
-            return self.endpoint.counters.count_dropped(Dropped::KeepAlive);
-        }
         match parse_datagram(message.clone(), &self.limits()) {
             Ok(Message::Request(request)) => self.request(now, from, request, out),
             Ok(Message::Response(response)) => self.response(now, response, out),
@@ -424,12 +422,20 @@ impl FrontEnd {
             Command::SendDigits { .. } => self.endpoint.counters.digits_refused += 1,
             Command::StartTap { point, .. } => {
                 if let Some(session) = point.session() {
-                    self.end_session(now, session, Ending::RecordingFailed, out);
-                    self.end_recorded(now, session, Ending::RecordingFailed, out);
+                    self.tap_refused(now, session, out);
                 }
             }
             _ => {}
         }
+    }
+
+    /// A call that is there to be recorded has no point without it; any other goes on, as where its
+    /// recording fails later.
+    fn tap_refused(&mut self, now: Instant, session: SessionKey, out: &mut dyn Outside) {
+        if self.call_of(session).is_some_and(|call| call.destination == Destination::Record) {
+            self.end_session(now, session, Ending::RecordingFailed, out);
+        }
+        self.end_recorded(now, session, Ending::RecordingFailed, out);
     }
 
     fn end_session(

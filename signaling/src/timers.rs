@@ -15,6 +15,13 @@ pub(crate) struct Timers<T> {
     set: u64,
 }
 
+impl Deadline {
+    /// When it comes due.
+    pub(crate) fn at(self) -> Instant {
+        self.0
+    }
+}
+
 impl<T> Timers<T> {
     pub(crate) fn new() -> Self {
         Self { pending: BTreeMap::new(), set: 0 }

@@ -1,11 +1,27 @@
 """SIP over TCP by clients that misbehave."""
 
 import socket
+import threading
 import time
 import unittest
 
 from phone import Message, Phone
 from server import HOST, WithServer, wait_until
+
+
+def messages_of(stream):
+    """The messages that come on a stream, one after the other."""
+    octets = b""
+    while True:
+        head, end, rest = octets.partition(b"\r\n\r\n")
+        length = int(Message(head).get("Content-Length") or 0)
+        if end and len(rest) >= length:
+            yield Message(head + end + rest[:length])
+            octets = rest[length:]
+        elif piece := stream.recv(65536):
+            octets += piece
+        else:
+            raise AssertionError(f"closed after {octets}")
 
 
 class Streams(WithServer):
@@ -54,6 +70,41 @@ class Streams(WithServer):
         time.sleep(0.1)
         stream.sendall(both[100:])
         self.assert_answered(stream, count=2)
+
+    def test_thousands_of_pipelined_messages_are_each_answered(self):
+        stream, count = self.connect(), 2000
+        sending = threading.Thread(target=stream.sendall, args=(self.options() * count,))
+        sending.start()
+        self.assert_answered(stream, count)
+        sending.join()
+
+    def test_all_the_calls_of_one_connection_are_told_that_their_room_is_over(self):
+        """In one turn of the server, and so without a turn of who writes to the connection."""
+        stream, phone, count = self.connect(), self.phone, 300
+        over_tcp = lambda text: text.replace("SIP/2.0/UDP", "SIP/2.0/TCP").encode()
+        for phone.call_id in map(str, range(count)):
+            # None of them needs sound.
+            invite = phone.request("INVITE", "3000", phone.description(direction="inactive"), sequence=1)
+            stream.sendall(over_tcp(invite))
+        messages, answered, ended = messages_of(stream), set(), set()
+        while len(answered) < count:
+            answer = next(messages)
+            self.assertLess(answer.status, 300)
+            if answer.status == 200:
+                phone.call_id, phone.to = answer.get("Call-ID"), answer.get("To")
+                answered.add(phone.call_id)
+                stream.sendall(over_tcp(phone.request("ACK", "3000", sequence=1)))
+        is_up = lambda: sum(call["answered"] for call in self.server.participants()) == count
+        wait_until(is_up, "all calls are up")
+        self.server.request("DELETE", "/v1/rooms/3000")
+        while len(ended) < count:
+            bye = next(messages)
+            if bye.method != "BYE":
+                continue
+            ended.add(bye.get("Call-ID"))
+            lines = [f"{name}: {value}" for name in ("Via", "From", "To", "Call-ID", "CSeq") for value in bye.all(name)]
+            stream.sendall("\r\n".join(["SIP/2.0 200 OK", *lines, "Content-Length: 0", "", ""]).encode())
+        self.server.wait_until_empty()
 
     def test_content_length_with_blanks_and_in_compact_form(self):
         stream = self.connect()

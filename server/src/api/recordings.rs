@@ -35,7 +35,7 @@ pub(crate) struct Recording {
     pub(crate) id: String,
     /// How it is.
     pub(crate) state: RecordingState,
-    /// The room, or what was dialled.
+    /// The room, or what was dialled; of a call to the recorder, who called.
     pub(crate) subject: String,
     /// The room, where it is of one.
     #[serde(skip_serializing_if = "Option::is_none")]

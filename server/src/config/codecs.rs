@@ -2,7 +2,7 @@
 
 use media_units::{Encoding, EncodingParameters};
 use signaling::{EndpointRule, Pattern, PlanError};
-use signaling_sdp::{Capabilities, CodecChoice};
+use signaling_sdp::{Capabilities, CodecChoice, Families};
 
 use super::reader::Section;
 
@@ -66,6 +66,7 @@ pub(super) fn capabilities(section: &mut Section<'_, '_>) -> Capabilities {
     };
     let mut flag = |name, meaning| section.flag(name, true, meaning);
     let capabilities = Capabilities {
+        families: Families::Both,
         encodings,
         choice,
         parameters,

@@ -214,7 +214,7 @@ impl Section<'_, '_> {
         let right = "letters, digits, - and _ with {time} and {number}, and any of {date}, {subject}, {caller}";
         let meaning = "How files are named, before their endings: `{time}` when the recording began \
                        (UTC), `{date}` on which day, `{number}` its number since the server started, \
-                       `{subject}` the room or what was dialled, `{caller}` who called.";
+                       `{subject}` the room or what was dialled (of a call to the recorder: who called), `{caller}` who called.";
         let read = |text: &str| text.parse().map_err(|error: TemplateError| error.to_string());
         self.parsed_or("name", &usual.to_string(), right, meaning, read).unwrap_or(usual)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine_driver::DriverChoice;
 use media::playout::DELAY_MAX;
 use media_kernels::Level;
-use signaling_sdp::Capabilities;
+use signaling_sdp::{Capabilities, Families};
 
 use super::codecs;
 use super::reader::Section;
@@ -61,24 +61,29 @@ pub struct Shards {
 
 impl Rtp {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let address = section.address(
+            "address",
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            "Where media sockets are bound. Media of the other address family is refused (488); \
+             \"::\" serves both.",
+        );
+        let advertised = section.address_or_auto(
+            "advertised",
+            "The address in our SDP, for phones on the other side of a NAT. `auto`: the one bound, \
+             or that of the route to the peer.",
+        );
+        let ports = section.ports(
+            "ports",
+            (16384, 32767),
+            "UDP ports for media: two for each call (RTP even, RTCP odd), divided among the shards \
+             in blocks of a power of two.",
+        );
+        let families = Families::of(advertised.unwrap_or(address));
         Self {
-            address: section.address(
-                "address",
-                IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                "Where media sockets are bound.",
-            ),
-            advertised: section.address_or_auto(
-                "advertised",
-                "The address in our SDP, for phones on the other side of a NAT. `auto`: the one \
-                 bound, or that of the route to the peer.",
-            ),
-            ports: section.ports(
-                "ports",
-                (16384, 32767),
-                "UDP ports for media: two for each call (RTP even, RTCP odd), divided among the \
-                 shards in blocks of a power of two.",
-            ),
-            capabilities: codecs::capabilities(section),
+            address,
+            advertised,
+            ports,
+            capabilities: Capabilities { families, ..codecs::capabilities(section) },
             playout_delay_min: section.duration(
                 "playout_delay_min",
                 Duration::ZERO,

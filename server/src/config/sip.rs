@@ -20,6 +20,8 @@ pub struct Sip {
     pub calls_max: u32,
     /// Transactions at one time.
     pub transactions_max: u32,
+    /// Octets of the requests that they keep.
+    pub transactions_memory: u64,
     /// Octets of one message.
     pub message_max: u64,
     /// TCP connections.
@@ -49,6 +51,8 @@ pub struct Connections {
     pub first_message_timeout: Duration,
     /// How long one message may take.
     pub message_timeout: Duration,
+    /// Octets that may wait to be written to one.
+    pub write_queue: u64,
 }
 
 impl Sip {
@@ -79,6 +83,13 @@ impl Sip {
                 16..=1_048_576,
                 "Transactions at one time; beyond them a new call is answered 503 without a \
                  transaction.",
+            ),
+            transactions_memory: section.size(
+                "transactions_memory",
+                128 << 20,
+                1 << 20..=16 << 30,
+                "What the requests of all transactions may have together; beyond it a new call is \
+                 answered 503 without a transaction.",
             ),
             message_max: section.size(
                 "message_max",
@@ -152,6 +163,14 @@ impl Connections {
                 message,
                 "How long one message may take from its first octet to its last over TCP, in \
                  either direction.",
+            ),
+            write_queue: section.size(
+                "tcp_write_queue",
+                8 << 20,
+                64 << 10..=1 << 30,
+                "What may wait to be written to one TCP connection before it is closed. When the \
+                 server stops, a BYE for every call behind one proxy waits there: about 1 KiB for \
+                 each.",
             ),
         }
     }

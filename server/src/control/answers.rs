@@ -96,6 +96,7 @@ impl Control {
         if present.room.as_deref() == Some(room) {
             return Ok(());
         }
+        self.front.may_transfer(id, room, &self.world).map_err(immovable)?;
         self.keeper.leaves_room(id, &mut self.world);
         let done = self.front.transfer(now, id, room, &mut self.world);
         // A room that was opened for it is known before it comes.
@@ -103,11 +104,7 @@ impl Control {
         if let Some(view) = self.front.participant(id) {
             self.keeper.enters_room(view, &mut self.world);
         }
-        done.map_err(|refusal| match refusal {
-            TransferRefusal::NotFound => Trouble::NoParticipant,
-            TransferRefusal::Immovable => Trouble::Immovable,
-            TransferRefusal::Unavailable => Trouble::NoSeat,
-        })
+        done.map_err(immovable)
     }
 
     /// Writes what a shard's flight recorder holds, beside everything else.
@@ -273,6 +270,14 @@ fn room(view: &RoomView, recorded: bool, now: Instant) -> Room {
         participants: view.members.len(),
         age_s: now.since(view.since).as_secs(),
         recorded,
+    }
+}
+
+fn immovable(refusal: TransferRefusal) -> Trouble {
+    match refusal {
+        TransferRefusal::NotFound => Trouble::NoParticipant,
+        TransferRefusal::Immovable => Trouble::Immovable,
+        TransferRefusal::Unavailable => Trouble::NoSeat,
     }
 }
 

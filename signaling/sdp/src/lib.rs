@@ -13,6 +13,7 @@
 //! Directions in [`engine_control::RemoteMedia`] and [`Local`] are seen from the server.
 
 mod extension;
+mod family;
 mod format;
 mod negotiation;
 mod packet_time;
@@ -23,6 +24,7 @@ mod several;
 mod stream;
 mod write;
 
+pub use family::Families;
 pub use negotiation::{Negotiation, accept_answer, negotiate, offer};
 pub use parse::{ATTRIBUTES_MAX, BODY_BYTES_MAX, STREAMS_MAX};
 pub use refusal::{Bound, SdpRefusal};
@@ -36,6 +38,8 @@ use media_units::{Direction, Encoding, EncodingParameters};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "independent switches of the configuration")]
 pub struct Capabilities {
+    /// Where an endpoint can be for media to reach it.
+    pub families: Families,
     /// Payload formats we encode and decode, in the order our own offers prefer.
     pub encodings: Vec<Encoding>,
     /// Whose order decides in an answer of ours.
@@ -66,6 +70,7 @@ pub enum CodecChoice {
 impl Default for Capabilities {
     fn default() -> Self {
         Self {
+            families: Families::Both,
             encodings: vec![Encoding::Pcmu, Encoding::Pcma],
             choice: CodecChoice::Offerer,
             parameters: Self::PARAMETERS,

@@ -1,5 +1,7 @@
 //! Why a description was not accepted, and how SIP says so.
 
+use std::net::IpAddr;
+
 use media_units::Encoding;
 
 /// A bound on the size of a description.
@@ -48,6 +50,11 @@ pub enum SdpRefusal {
     },
     /// The connection address is a multicast group.
     Multicast,
+    /// Media does not go to addresses of this family.
+    Family {
+        /// What was given.
+        given: IpAddr,
+    },
 }
 
 impl SdpRefusal {
@@ -61,7 +68,8 @@ impl SdpRefusal {
             | Self::NoCommonCodec { .. }
             | Self::Network
             | Self::NotAnAddress { .. }
-            | Self::Multicast => 488,
+            | Self::Multicast
+            | Self::Family { .. } => 488,
         }
     }
 
@@ -69,7 +77,7 @@ impl SdpRefusal {
     pub const fn warning_code(&self) -> u16 {
         match self {
             Self::Network => 300,
-            Self::NotAnAddress { .. } => 301,
+            Self::NotAnAddress { .. } | Self::Family { .. } => 301,
             Self::Transport { .. } => 302,
             Self::NoAudio => 304,
             Self::NoCommonCodec { .. } => 305,
@@ -100,6 +108,10 @@ impl SdpRefusal {
                 format!("IP address expected, name {} given", plain(given))
             }
             Self::Multicast => "Multicast is not available".into(),
+            Self::Family { given } => {
+                let expected = if given.to_canonical().is_ipv4() { "IPv6" } else { "IPv4" };
+                format!("{expected} address expected, {given} given")
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use sdp_types::{AddrType, Connection, Media, NetType, Rtcp, Session};
 
 use crate::extension::{Extensions, takes_voip_metrics};
 use crate::format::{Format, Formats};
-use crate::{Capabilities, CodecChoice, SdpRefusal, parameters};
+use crate::{Capabilities, CodecChoice, Families, SdpRefusal, parameters};
 
 /// The clocks of telephone events that we know: those of the sounds that we know (RFC 4733 section
 /// 2.4.1), the most usual first.
@@ -57,7 +57,8 @@ impl Stream {
         let (payload_type, encoding) = choose(&formats, known, choice).ok_or_else(|| {
             SdpRefusal::NoCommonCodec { known: known.clone(), offered: formats.names() }
         })?;
-        let rtp = SocketAddr::new(address(session, media)?, media.port);
+        let families = capabilities.families;
+        let rtp = SocketAddr::new(address(session, media, families)?, media.port);
         let chosen = (payload_type, encoding);
         let ours = &capabilities.parameters;
         let comfort_noise = comfort_noise(&formats, encoding, capabilities);
@@ -73,7 +74,7 @@ impl Stream {
             extensions: Extensions::read(session, media, capabilities.levels()),
             voip_metrics: capabilities.voip_metrics && takes_voip_metrics(session, media),
             rtp,
-            rtcp: rtcp(media, rtp),
+            rtcp: rtcp(media, rtp, families),
             direction: direction(session, media, rtp.ip()),
             parameters,
             formats,
@@ -112,8 +113,8 @@ fn comfort_noise(formats: &Formats, encoding: Encoding, can: &Capabilities) -> O
     formats.number(&format)
 }
 
-/// The stream's own connection address, or the session's.
-fn address(session: &Session, media: &Media) -> Result<IpAddr, SdpRefusal> {
+/// The stream's own connection address, or the session's. Nothing is sent to an unspecified one.
+fn address(session: &Session, media: &Media, families: Families) -> Result<IpAddr, SdpRefusal> {
     let connection: &Connection =
         media.connections.first().or(session.connection.as_ref()).ok_or(SdpRefusal::NoAddress)?;
     let known_type = matches!(connection.addrtype, AddrType::Ip4 | AddrType::Ip6);
@@ -122,13 +123,16 @@ fn address(session: &Session, media: &Media) -> Result<IpAddr, SdpRefusal> {
     }
     match connection.try_address() {
         Ok(address) if address.ip.is_multicast() => Err(SdpRefusal::Multicast),
-        Ok(address) => Ok(address.ip),
+        Ok(address) if address.ip.is_unspecified() || families.serve(address.ip) => {
+            Ok(address.ip.to_canonical())
+        }
+        Ok(address) => Err(SdpRefusal::Family { given: address.ip }),
         Err(_) => Err(SdpRefusal::NotAnAddress { given: connection.connection_address.clone() }),
     }
 }
 
 /// Multiplexed (RFC 5761), where `a=rtcp` says (RFC 3605), or on the port above RTP's.
-fn rtcp(media: &Media, rtp: SocketAddr) -> RtcpTransport {
+fn rtcp(media: &Media, rtp: SocketAddr, families: Families) -> RtcpTransport {
     if media.has_attribute("rtcp-mux") {
         return RtcpTransport::Mux;
     }
@@ -141,7 +145,7 @@ fn rtcp(media: &Media, rtp: SocketAddr) -> RtcpTransport {
         return RtcpTransport::Separate(SocketAddr::new(rtp.ip(), port));
     };
     let address = match given.try_address() {
-        Some(Ok(address)) if !address.ip.is_multicast() => address.ip,
+        Some(Ok(address)) if !address.ip.is_multicast() && families.serve(address.ip) => address.ip,
         _ => rtp.ip(),
     };
     RtcpTransport::Separate(SocketAddr::new(address, given.port))

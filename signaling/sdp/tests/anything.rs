@@ -6,7 +6,7 @@ mod survives;
 use described::{everything, local};
 use media_units::{Encoding, EncodingParameters};
 use proptest::prelude::*;
-use signaling_sdp::{Capabilities, CodecChoice, accept_answer, negotiate, offer};
+use signaling_sdp::{Capabilities, CodecChoice, Families, accept_answer, negotiate, offer};
 use survives::survives;
 
 /// Lines that an offer may be made of, well formed or nearly.
@@ -38,6 +38,7 @@ fn capabilities() -> impl Strategy<Value = Capabilities> {
     let numbers = (prop_oneof![Just(10u8), Just(20), Just(30), Just(40), Just(60)], any::<bool>());
     (encodings, flags, numbers).prop_map(|(encodings, on, (packet_time_ms, is_short))| {
         Capabilities {
+            families: Families::Both,
             encodings,
             choice: if on[0] { CodecChoice::Ours } else { CodecChoice::Offerer },
             telephone_event: on[1],

@@ -7,7 +7,7 @@ use described::{local, plain, socket};
 use engine_control::{RemoteMedia, RtcpTransport, TelephoneEvent};
 use media_units::{Direction, Encoding, Law};
 use signaling_sdp::{
-    Capabilities, Local, Negotiation, SdpRefusal, accept_answer, negotiate, offer,
+    Capabilities, Families, Local, Negotiation, SdpRefusal, accept_answer, negotiate, offer,
 };
 
 /// A softphone with wideband codecs first, a video stream, and dynamic telephone events.
@@ -292,6 +292,45 @@ fn streams_that_cannot_be_used_are_refused_for_their_own_reason() {
     for (offer, status, warning) in cases {
         let refusal = read(&offer).unwrap_err();
         assert_eq!((refusal.status(), refusal.warning_code()), (status, warning), "{offer}");
+    }
+}
+
+/// RFC 3264 section 6: the answerer may refuse any stream, and takes the first that it can use.
+#[test]
+fn a_stream_of_a_family_that_we_do_not_serve_is_passed_over() {
+    let only = |families| Capabilities { families, ..Capabilities::default() };
+    let both = format!(
+        "{}m=audio 4002 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\na=rtcp:4009 IN IP6 2001:db8::2\r\n",
+        plain("IP6 2001:db8::1", "m=audio 4000 RTP/AVP 0", &[]),
+    );
+    let taken = |families| negotiate(both.as_bytes(), &only(families)).unwrap().media();
+    assert_eq!(taken(Families::Both).rtp, socket("[2001:db8::1]:4000"));
+    assert_eq!(taken(Families::Ipv6).rtp, socket("[2001:db8::1]:4000"));
+    let ipv4 = taken(Families::Ipv4);
+    assert_eq!(ipv4.rtp, socket("192.0.2.1:4002"));
+    assert_eq!(ipv4.rtcp, RtcpTransport::Separate(socket("192.0.2.1:4009")));
+    for (families, network, text) in [
+        (Families::Ipv4, "IP6 2001:db8::1", "IPv4 address expected, 2001:db8::1 given"),
+        (Families::Ipv6, "IP4 192.0.2.1", "IPv6 address expected, 192.0.2.1 given"),
+    ] {
+        let offer = plain(network, "m=audio 4000 RTP/AVP 0", &[]);
+        let refusal = negotiate(offer.as_bytes(), &only(families)).unwrap_err();
+        assert_eq!((refusal.status(), refusal.warning_code()), (488, 301));
+        assert_eq!(refusal.warning_text(), text);
+    }
+    let hold = plain("IP4 0.0.0.0", "m=audio 4000 RTP/AVP 0", &[]);
+    assert!(negotiate(hold.as_bytes(), &only(Families::Ipv6)).is_ok());
+}
+
+#[test]
+fn the_family_of_a_bound_address_is_its_own_and_of_the_unspecified_ipv6_both() {
+    for (bound, families) in [
+        ("0.0.0.0", Families::Ipv4),
+        ("192.0.2.1", Families::Ipv4),
+        ("::1", Families::Ipv6),
+        ("::", Families::Both),
+    ] {
+        assert_eq!(Families::of(bound.parse().unwrap()), families, "{bound}");
     }
 }
 

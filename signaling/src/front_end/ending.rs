@@ -4,6 +4,7 @@ use media_units::Instant;
 use sipx_sip::{HeaderName, Method};
 
 use super::FrontEnd;
+use crate::call::Refresh;
 use crate::counters::Ending;
 use crate::outside::{Carrier, Outside, Peer};
 use crate::refusal::Refusal;
@@ -95,8 +96,16 @@ impl FrontEnd {
             Some(Siprec::Client(sending)) => sending.check,
             _ => None,
         };
-        for transaction in call.refresh.map(|refresh| refresh.transaction).into_iter().chain(check)
-        {
+        match call.refresh {
+            Some(Refresh { transaction, invite: Some(_) }) => {
+                self.endpoint.disown(transaction, now + self.config.timing.patience());
+            }
+            Some(Refresh { transaction, invite: None }) => {
+                self.endpoint.abandon(now, transaction, out);
+            }
+            None => {}
+        }
+        if let Some(transaction) = check {
             self.endpoint.abandon(now, transaction, out);
         }
     }

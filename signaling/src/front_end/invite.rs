@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use media_units::Instant;
-use signaling_sdp::negotiate;
+use signaling_sdp::{SdpRefusal, negotiate};
 use sipx_sip::headers::{Expires, From as FromHeader};
 use sipx_sip::rel::MAX_FIRST_RSEQ;
 use sipx_sip::{HeaderName, Request, Response};
@@ -13,7 +13,7 @@ use super::{Asked, FrontEnd};
 use crate::body::description;
 use crate::call::{Call, CallTimer, Caller, Media, Provisional, Ringing, Unacknowledged};
 use crate::counters::Dropped;
-use crate::dialog::{Dialog, sequence};
+use crate::dialog::{Dialog, FIRST_SEQUENCE_MAX, sequence};
 use crate::endpoint::TransactionId;
 use crate::keypad::Keypad;
 use crate::option_tags::{RECORD_AWARE, accepts_sdp, lists, names};
@@ -26,9 +26,6 @@ use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
 use crate::siprec::is_recording_session;
 use crate::view::{Gains, ParticipantId};
-
-/// First `CSeq` of ours in a dialog is below this, so that it never wraps.
-const FIRST_SEQUENCE_MAX: u32 = 1 << 16;
 
 impl FrontEnd {
     /// Admits a call, reserves what it needs, and rings or answers.
@@ -65,6 +62,9 @@ impl FrontEnd {
         let toward = negotiation.as_ref().map(|negotiation| negotiation.media().rtp);
         let toward = toward.filter(|rtp| is_reachable(*rtp, asked.from));
         let toward = toward.unwrap_or(asked.from.remote);
+        if !capabilities.families.serve(toward.ip()) {
+            return Err(Refusal::Description(SdpRefusal::Family { given: toward.ip() }));
+        }
 
         self.admitted += 1;
         let id = ParticipantId::new(self.admitted);
@@ -324,9 +324,12 @@ impl FrontEnd {
     }
 }
 
-/// Whether a description names an address that its endpoint can have.
+/// Whether a description names an address that its endpoint can have. One of the other family than
+/// its messages come from says nothing of the way between.
 pub(super) fn is_reachable(rtp: SocketAddr, from: Peer) -> bool {
-    !rtp.ip().is_unspecified() && !is_behind_nat(rtp.ip(), from.remote.ip())
+    let (named, seen) = (rtp.ip().to_canonical(), from.remote.ip().to_canonical());
+    let is_of_other_family = named.is_ipv4() != seen.is_ipv4();
+    !named.is_unspecified() && (is_of_other_family || !is_behind_nat(named, seen))
 }
 
 /// Adds what the session timer has to say in a 2xx.

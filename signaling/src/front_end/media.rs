@@ -283,13 +283,14 @@ impl FrontEnd {
 
     /// The engine could not open a room after all: everyone in it has to go.
     pub(super) fn room_failed(&mut self, now: Instant, room: RoomKey, out: &mut dyn Outside) {
-        if let Some(conference) = self.focus.dissolve(room) {
+        if let Some((name, conference)) = self.focus.dissolve(room) {
             for part in conference.rooms().filter(|&part| part != room) {
                 self.oblige(now, Duty::CloseRoom(part), out);
             }
             for id in conference.members {
                 self.hang_up(now, id, Ending::EngineFailed, out);
             }
+            self.facts.push_back(Fact::RoomClosed { name });
         }
         out.abandon_room(room);
     }

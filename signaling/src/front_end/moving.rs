@@ -10,6 +10,30 @@ use crate::routing::Destination;
 use crate::view::{ParticipantId, TransferRefusal};
 
 impl FrontEnd {
+    /// Whether a transfer would be refused, as far as that is known before it is tried: so that one
+    /// that cannot be has no effect.
+    pub fn may_transfer(
+        &self,
+        participant: ParticipantId,
+        name: &str,
+        out: &dyn Outside,
+    ) -> Result<(), TransferRefusal> {
+        let (session, _) = self.open_session_of(participant)?;
+        let is_full = match self.focus.get(name) {
+            Some(room) => room.members.len() >= self.config.room_members_max,
+            None => self.focus.len() >= self.config.rooms_max,
+        };
+        if is_full {
+            return Err(TransferRefusal::Unavailable);
+        }
+        let whole = self.focus.get(name).filter(|room| room.spread.is_none());
+        let is_elsewhere = whole.is_some_and(|room| room.key.shard() != out.shard_of(session));
+        if is_elsewhere && self.is_sent(participant) {
+            return Err(TransferRefusal::Immovable);
+        }
+        Ok(())
+    }
+
     /// Sends a participant to the room of this name, which is opened if there is none. Where that lives
     /// on another shard, so does the participant from now on.
     pub fn transfer(

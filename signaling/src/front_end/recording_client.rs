@@ -12,7 +12,7 @@ use super::invite::new_call;
 use super::media::{Duty, session_open};
 use crate::call::{CallTimer, Caller, Refresh};
 use crate::counters::Ending;
-use crate::dialog::{Dialog, answered_sequence, sequence};
+use crate::dialog::{Dialog, FIRST_SEQUENCE_MAX, answered_sequence, sequence};
 use crate::endpoint::TransactionId;
 use crate::outside::Outside;
 use crate::refusal::Refusal;
@@ -26,9 +26,6 @@ use crate::view::ParticipantId;
 
 /// The user part of our addresses.
 const USER: &str = "recording-client";
-
-/// First `CSeq` of ours in a dialog is below this, so that it never wraps.
-const FIRST_SEQUENCE_MAX: u32 = 1 << 16;
 
 impl FrontEnd {
     /// Calls the recorder whose turn it is, if one is left.
@@ -485,8 +482,9 @@ impl FrontEnd {
         let Some(call) = self.calls.get(&id) else { return };
         let Some(Siprec::Client(sending)) = &call.siprec else { return };
         let Some(calling) = &sending.calling else { return };
-        let cancel = cancel(&calling.invite);
+        let (cancel, transaction) = (cancel(&calling.invite), calling.transaction);
         let to = call.dialog.flow();
+        self.endpoint.give_up(transaction, now + self.config.timing.patience());
         self.endpoint.request(now, cancel, to, id, out);
     }
 

@@ -19,6 +19,9 @@ use crate::view::ParticipantId;
 /// After a 491, the side that did not make the call waits for up to this long (RFC 3261 14.1).
 const GLARE_WAIT_MS_MAX: u32 = 2000;
 
+/// A request that was refused is not sent again before this.
+const RETRY_WAIT_MIN: Duration = Duration::from_secs(2);
+
 /// A refresh that would cross another request waits for this long.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
 
@@ -41,9 +44,7 @@ impl FrontEnd {
     /// INVITE that offers what we described last.
     pub(super) fn refresh(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        if call.session_timer.is_none() || call.ending.is_some() {
-            return;
-        }
+        let Some(timer) = call.session_timer.filter(|_| call.ending.is_none()) else { return };
         if call.refresh.is_some() || call.unacknowledged.is_some() {
             return self.set_timer(id, CallTimer::Refresh, now + BUSY_WAIT);
         }
@@ -51,6 +52,13 @@ impl FrontEnd {
             return self.offer_to_recorder(now, id, out);
         }
         let Some(media) = call.media.as_ref() else { return };
+        if media.is_recording_untold() {
+            // That is a refresh too.
+            return self.tell_recorded(now, id, out);
+        }
+        if !timer.we_refresh {
+            return;
+        }
         let offer = (!call.dialog.allows_update()).then(|| media.repeat());
         self.send_refresh(now, id, offer, out);
     }
@@ -187,6 +195,9 @@ impl FrontEnd {
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         call.dialog.retarget(&response.headers);
+        if let Some(media) = &mut call.media {
+            media.offer_accepted();
+        }
         call.session_timer = call.session_timer.map(|timer| timer.adopted(&response.headers));
         self.session_refreshed(now, id);
         let Some(sequence) = invite.filter(|sent| answered_sequence(response) == Some(*sent))
@@ -205,8 +216,9 @@ impl FrontEnd {
         self.tell_recorded(now, id, out);
     }
 
-    /// Tries again where that helps. Where it does not the session runs out in its time, unless
-    /// the caller promised nothing: whoever knows no timers and answers at all is there.
+    /// Tries again: at once where that helps, later where it was refused for now. Where neither
+    /// does the session runs out in its time, unless the caller promised nothing: whoever knows no
+    /// timers and answers at all is there.
     fn refresh_refused(
         &mut self,
         now: Instant,
@@ -215,11 +227,19 @@ impl FrontEnd {
         headers: &Headers,
         out: &mut dyn Outside,
     ) {
-        if self.calls.get(&id).and_then(|call| call.session_timer).is_some_and(|t| !t.known_to_peer)
-        {
+        let timer = self.calls.get(&id).and_then(|call| call.session_timer);
+        let is_there = timer.is_some_and(|timer| !timer.known_to_peer);
+        if is_there {
             self.session_refreshed(now, id);
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
+        let mut is_untold = false;
+        if let Some(media) = &mut call.media {
+            media.offer_refused();
+            is_untold = media.is_recording_untold();
+        }
+        let is_for_now =
+            matches!(code, 480 | 486 | 500 | 503 | 504) || retry_after(headers).is_some();
         match code {
             422 => {
                 let longer = call.session_timer.and_then(|timer| timer.lengthened(headers));
@@ -236,8 +256,20 @@ impl FrontEnd {
                 let wait = Duration::from_millis(self.random.below(GLARE_WAIT_MS_MAX).into());
                 self.set_timer(id, CallTimer::Refresh, now + wait);
             }
+            _ if is_untold || (is_for_now && !is_there) => self.try_later(now, id, headers),
             _ => {}
         }
+    }
+
+    /// Sets the time of another try: what the endpoint asks for, where the session lasts so long,
+    /// else half of what is left of it.
+    fn try_later(&mut self, now: Instant, id: ParticipantId, headers: &Headers) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some(end) = call.deadlines[CallTimer::Expiry as usize] else { return };
+        let left = end.at().since(now);
+        let asked = retry_after(headers).filter(|wait| *wait < left);
+        let wait = asked.unwrap_or(left / 2).max(RETRY_WAIT_MIN);
+        self.set_timer(id, CallTimer::Refresh, now + wait);
     }
 
     /// Sends the ACK of a 2xx to our INVITE: outside of any transaction.
@@ -247,4 +279,13 @@ impl FrontEnd {
         self.complete(&mut ack, to, out);
         out.transmit(to, sipx_sip::Message::Request(ack).to_bytes());
     }
+}
+
+/// The seconds of Retry-After, without the comment and the parameters that may follow (RFC 3261
+/// section 20.33).
+fn retry_after(headers: &Headers) -> Option<Duration> {
+    let value = headers.value(&HeaderName::RetryAfter)?;
+    let digits = value.split(|b| !b.is_ascii_digit()).next()?;
+    let seconds: u32 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.into()))
 }

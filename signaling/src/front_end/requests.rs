@@ -70,7 +70,9 @@ impl FrontEnd {
             return Some(Asked { request: Box::new(request), from, path, transaction: None });
         }
         let generosity = if is_new_call { 1 } else { 2 };
-        if self.endpoint.len() >= self.config.transactions_max.saturating_mul(generosity) {
+        let is_full = self.endpoint.len() >= self.config.transactions_max * generosity
+            || self.endpoint.kept_bytes() >= self.config.transaction_bytes_max * generosity;
+        if is_full {
             let asked = Asked { request: Box::new(request), from, path, transaction: None };
             self.refuse(now, &asked, &Refusal::Full("Every transaction is in use"), out);
             return None;
@@ -146,17 +148,17 @@ impl FrontEnd {
         asked: &Asked,
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
-        let caller = match self.endpoint.invite_of(&asked.request) {
+        let (caller, is_pending) = match self.endpoint.invite_of(&asked.request) {
             Invited::Unknown => return Err(Refusal::NoDialog),
-            Invited::Answered => None,
-            Invited::Pending(caller) => Some(caller),
+            Invited::Answered(caller) => (caller, false),
+            Invited::Pending(caller) => (Some(caller), true),
         };
         let tag = caller.and_then(|id| self.calls.get(&id)).map_or_else(
             || self.stateless_tag(&asked.request),
             |call| call.dialog.local_tag().to_owned(),
         );
         self.answer(now, asked, &Reply::new(200), &tag, out);
-        if let Some(id) = caller {
+        if let Some(id) = caller.filter(|_| is_pending) {
             self.reject(now, id, &Refusal::Cancelled, Ending::Cancelled, out);
         }
         Ok(())

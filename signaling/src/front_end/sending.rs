@@ -222,7 +222,7 @@ impl FrontEnd {
         let mut wanted = sent.tracks();
         wanted.retain(|track| !is_taken(track.point));
         let of_call =
-            |id| self.calls.get(id).map(|call| (&call.caller.user, call.dialog.call_id()));
+            |id| self.calls.get(id).map(|call| (&call.caller.dialled, call.dialog.call_id()));
         let start = |tracks| match subject {
             Subject::Room(name) => RecordingStart {
                 subject: name.clone(),
@@ -231,8 +231,8 @@ impl FrontEnd {
                 tracks,
             },
             Subject::Call(id) => {
-                let (user, call_id) = of_call(id).unzip();
-                let subject = user.cloned().unwrap_or_default();
+                let (dialled, call_id) = of_call(id).unzip();
+                let subject = dialled.cloned().unwrap_or_default();
                 RecordingStart { subject, room: None, call_id, tracks }
             }
         };

@@ -78,15 +78,44 @@ fn a_change_while_another_is_told_is_told_afterwards_and_a_refusal_is_no_end() {
     world.send(response_to(&sent[1], "488 Not Acceptable Here", "", ""));
     assert_eq!(world.only().method(), "ACK");
     assert_eq!(world.front.calls(), 1);
+    set(&mut world, id, RecordState::On);
+    world.silent();
     // Its own offer is answered with how it is now.
-    world.front.set_recorded(world.now, id, RecordState::On, &mut world.outside);
-    let invite = world.only();
-    accept(&mut world, &invite, "sendrecv");
     let offer = phone.invite(OFFER);
     let answer = world.ask(offer);
     assert_eq!(said(&answer), Some("on"));
     let ack = phone.ack("");
     world.send(ack);
+    world.silent();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+/// RFC 3261 section 14.1: a refused offer changes nothing, so that nothing was told by it.
+#[test]
+fn who_refuses_to_be_told_is_told_again() {
+    let mut world = World::new();
+    let mut phone = aware("conf1");
+    let answer = phone.connect(&mut world);
+    let id = world.participant().participant;
+    set(&mut world, id, RecordState::On);
+    let mut invite = world.only();
+    for (status, headers, seconds) in [
+        ("500 Server Internal Error", "Retry-After: 5\r\n", 5),
+        ("491 Request Pending", "", 2),
+        ("488 Not Acceptable Here", "", 884),
+    ] {
+        world.send(response_to(&invite, status, headers, ""));
+        assert_eq!(world.only().method(), "ACK");
+        world.pass(std::time::Duration::from_secs(seconds));
+        invite = world.take().remove(0);
+        assert_eq!((invite.method(), said(&invite)), ("INVITE", Some("on")), "after {status}");
+        assert_eq!(version(&invite), version(&answer) + 1, "after {status}");
+    }
+    // What is not so any more need not be told.
+    world.send(response_to(&invite, "500 Server Internal Error", "Retry-After: 5\r\n", ""));
+    world.take();
+    set(&mut world, id, RecordState::Off);
     world.silent();
     phone.hang_up(&mut world);
     world.leaves_nothing_behind();

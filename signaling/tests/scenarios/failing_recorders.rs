@@ -87,6 +87,29 @@ fn a_recorder_that_rings_for_too_long_is_cancelled() {
     world.leaves_nothing_behind();
 }
 
+/// RFC 3261 section 9.1: an INVITE that was cancelled is over after 64*T1 without an answer.
+#[test]
+fn a_recorder_that_never_answers_what_was_cancelled_leaves_nothing_behind() {
+    let mut world = world();
+    let mut anna = phone("anna");
+    let mut calls = join(&mut world, &mut anna);
+    for _ in 0..2 {
+        let invite = calls.remove(0);
+        refuse(&mut world, &invite, "100 Trying");
+        world.pass(Duration::from_millis(4100));
+        let sent = world.take();
+        let (cancels, others): (Vec<_>, Vec<_>) =
+            sent.into_iter().partition(|sent| sent.method() == "CANCEL");
+        refuse(&mut world, &cancels[0], "200 OK");
+        calls = others;
+    }
+    assert_eq!(world.front.calls(), 3);
+    world.pass(Duration::from_secs(32));
+    assert_eq!(world.front.calls(), 1, "anna alone");
+    hang_up(&mut world, &mut anna);
+    world.leaves_nothing_behind();
+}
+
 #[test]
 fn a_recorder_that_hangs_up_or_takes_nothing_is_followed_by_the_next() {
     let mut world = world();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine_control::{Command, Event, Refusal, TapPoint};
-use signaling::{Dropped, Ending, Reason};
+use signaling::{Dropped, Ending, Fact, Reason};
 
 use crate::harness::{OFFER, Phone, World, response_to, udp};
 
@@ -130,6 +130,8 @@ fn a_room_that_the_engine_refuses_late_ends_the_calls_in_it() {
     world.outside.open_rooms.remove(&room);
     world.event(Event::Refused { command, refusal: Refusal::Full });
     assert_eq!(world.take().iter().filter(|sent| sent.method() == "BYE").count(), 2);
+    let last = world.facts().pop();
+    assert_eq!(last, Some(Fact::RoomClosed { name: "1".to_owned() }), "its recording ends");
     world.leaves_nothing_behind();
 }
 
@@ -156,6 +158,20 @@ fn a_tap_that_the_engine_refuses_late_ends_a_call_to_the_recorder() {
     let command = Command::StartTap { point, tap: engine_control::TapId(1), class: None };
     world.event(Event::Refused { command, refusal: Refusal::Full });
     assert!(world.only().header("Reason").contains("Recording"));
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_tap_that_the_engine_refuses_late_does_not_end_a_call_that_is_recorded_beside() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    let point = TapPoint::Received(world.participant().session);
+    let command = Command::StartTap { point, tap: engine_control::TapId(1), class: None };
+    world.event(Event::Refused { command, refusal: Refusal::Full });
+    world.silent();
+    assert_eq!(world.front.calls(), 1);
+    phone.hang_up(&mut world);
     world.leaves_nothing_behind();
 }
 
@@ -202,6 +218,22 @@ fn a_flood_of_calls_without_ack_is_bounded_and_forgotten() {
 }
 
 #[test]
+fn a_flood_of_long_requests_is_bounded_by_their_octets() {
+    let mut world = World::with(|config| config.transaction_bytes_max = 50_000);
+    let long = format!("Subject: {}", "x".repeat(5000));
+    for call in 0..100 {
+        let mut phone = Phone::calling("nobody").named(&format!("flood{call}")).with(&long);
+        let status = world.ask(phone.invite(OFFER)).status();
+        assert_eq!(status, if call < 10 { 404 } else { 503 }, "call {call}");
+    }
+    assert_eq!(world.front.transactions(), 10);
+    world.leaves_nothing_behind();
+    // The refusals, again and again for want of an ACK.
+    world.take();
+    assert_eq!(world.ask(Phone::calling("nobody").invite(OFFER)).status(), 404);
+}
+
+#[test]
 fn calls_that_exist_can_end_while_every_transaction_is_in_use() {
     let mut world = World::with(|config| config.transactions_max = 3);
     let mut phone = Phone::calling("echo");
@@ -244,14 +276,13 @@ fn an_overlong_message_is_refused_without_harm() {
 }
 
 #[test]
-fn keep_alives_and_noise_are_dropped_and_counted() {
+fn noise_is_dropped_and_counted() {
     let mut world = World::new();
-    for noise in [&b"\r\n\r\n"[..], b"", b"\0\0", b"hello", b"\xff\xfe\x00\x01", b"INVITE"] {
+    for noise in [&b""[..], b"hello", b"\xff\xfe\x00\x01", b"INVITE"] {
         world.send(noise);
     }
     world.silent();
-    assert_eq!(world.front.counters().dropped(Dropped::KeepAlive), 3);
-    assert_eq!(world.front.counters().dropped(Dropped::Unreadable), 3);
+    assert_eq!(world.front.counters().dropped(Dropped::Unreadable), 4);
 }
 
 #[test]

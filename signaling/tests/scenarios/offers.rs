@@ -2,8 +2,9 @@
 
 use engine_control::Command;
 use media_units::{Direction, Encoding};
+use signaling_sdp::Families;
 
-use crate::harness::{OFFER, Phone, Sent, World};
+use crate::harness::{OFFER, Phone, Sent, World, udp};
 
 fn reinvite(world: &mut World, phone: &mut Phone, offer: &str) -> Sent {
     let invite = phone.invite(offer);
@@ -168,4 +169,33 @@ fn a_full_command_ring_refuses_a_reinvite_for_now() {
     world.outside.is_busy = false;
     assert_eq!(reinvite(&mut world, &mut phone, &with("sendonly")).status(), 200);
     assert!(matches!(world.outside.commands.last(), Some(Command::UpdateSession { .. })));
+}
+
+#[test]
+fn a_caller_that_media_cannot_go_to_is_refused_with_or_without_an_offer() {
+    let ipv6 = OFFER.replace("IP4 192.0.2.10", "IP6 2001:db8::10");
+    let phone = || {
+        let mut phone = Phone::calling("conf1");
+        phone.via = "SIP/2.0/UDP [2001:db8::10]:5060".to_owned();
+        phone
+    };
+    for (families, offer, status) in [
+        (Families::Ipv4, &ipv6[..], 488),
+        (Families::Ipv4, "", 488),
+        (Families::Ipv6, &ipv6[..], 200),
+        (Families::Both, "", 200),
+        (Families::Ipv4, OFFER, 200),
+    ] {
+        let mut world = World::with(|config| config.capabilities.families = families);
+        let invite = phone().invite(offer);
+        world.send_from(udp("[2001:db8::10]:5060"), invite);
+        let answer = world.only();
+        assert_eq!(answer.status(), status, "{families:?} {offer}");
+        if status == 488 {
+            assert!(answer.header("Warning").starts_with("301 "), "{}", answer.text);
+        } else {
+            let toward = world.outside.toward[0];
+            assert_eq!(toward.is_ipv4(), offer == OFFER, "{families:?}");
+        }
+    }
 }

@@ -114,6 +114,9 @@ fn an_invite_without_an_offer_is_answered_without_a_reliable_180() {
     let sent = world.take();
     assert_eq!(sent.last().unwrap().status(), 200);
     assert!(sent.iter().all(|s| s.status() != 180));
+    assert_eq!(sent[0].status(), 100);
+    let counted: Vec<_> = world.front.counters().responses_sent().take(2).collect();
+    assert_eq!(counted, [("1xx", 1), ("2xx", 1)]);
 }
 
 #[test]

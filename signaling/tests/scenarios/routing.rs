@@ -66,6 +66,31 @@ fn record_route_is_echoed_and_followed_loosely() {
 }
 
 #[test]
+fn a_route_keeps_its_quotes() {
+    let mut world = World::new();
+    let route = r#"<sip:198.51.100.1;lr>;foo="a,b";bar="q\"\\";plain=c;flag"#;
+    Phone::calling("conf1").with(&format!("Record-Route: {route}")).connect(&mut world);
+    assert_eq!(kick(&mut world).headers("Route"), [route]);
+}
+
+#[test]
+fn a_contact_leaves_behind_what_no_request_uri_may_have() {
+    for (contact, target) in [
+        (
+            "<sip:alice@192.0.2.10;method=INVITE;x=y?Subject=a&Priority=b>",
+            "sip:alice@192.0.2.10;x=y",
+        ),
+        ("<sip:%61lice@192.0.2.10:5060;OB>", "sip:%61lice@192.0.2.10:5060;OB"),
+    ] {
+        let mut world = World::new();
+        let mut phone = Phone::calling("conf1");
+        phone.contact = contact.to_owned();
+        phone.connect(&mut world);
+        assert_eq!(kick(&mut world).start_line(), format!("BYE {target} SIP/2.0"));
+    }
+}
+
+#[test]
 fn a_strict_router_finds_itself_in_the_request_uri() {
     let mut world = World::new();
     let routes = "Record-Route: <sip:198.51.100.1>\r\nRecord-Route: <sip:198.51.100.2;lr>";

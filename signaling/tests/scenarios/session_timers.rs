@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use media_units::Instant;
 use signaling::Ending;
 
 use crate::harness::{OFFER, Phone, Sent, World, response_to};
@@ -284,6 +285,72 @@ fn a_refused_refresh_lets_the_session_run_out() {
     world.silent();
     pass_s(&mut world, 1);
     assert_eq!(world.only().method(), "BYE");
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_refresh_that_is_refused_for_now_is_tried_again() {
+    let timer = "Supported: timer\r\nAllow: UPDATE\r\nSession-Expires: 300;refresher=uas";
+    for (status, headers, wait) in [
+        ("500 Server Internal Error", "Retry-After: 7 (in a moment);duration=5\r\n", 7),
+        ("500 Server Internal Error", "Retry-After: 0\r\n", 2),
+        ("503 Service Unavailable", "", 59),
+        ("486 Busy Here", "Retry-After: 3600\r\n", 59),
+        ("603 Decline", "Retry-After: 10\r\n", 10),
+    ] {
+        let (mut world, mut phone, _) = call(timer);
+        pass_s(&mut world, 150);
+        let update = world.only();
+        world.send(response_to(&update, status, headers, ""));
+        pass_s(&mut world, wait - 1);
+        world.silent();
+        pass_s(&mut world, 1);
+        let again = world.only();
+        assert_eq!(again.method(), "UPDATE", "{status} {headers}");
+        world.send(response_to(&again, "200 OK", "Session-Expires: 300;refresher=uac\r\n", ""));
+        pass_s(&mut world, 149);
+        assert_eq!(world.front.calls(), 1);
+        phone.hang_up(&mut world);
+        world.leaves_nothing_behind();
+    }
+}
+
+#[test]
+fn a_refresh_that_is_always_refused_for_now_is_tried_a_few_times_until_the_session_is_over() {
+    let (mut world, _, _) =
+        call("Supported: timer\r\nAllow: UPDATE\r\nSession-Expires: 300;refresher=uas");
+    pass_s(&mut world, 150);
+    let mut tries = 0;
+    let bye = loop {
+        let sent = world.take();
+        match sent.last() {
+            Some(bye) if bye.method() == "BYE" => break bye.clone(),
+            Some(update) => {
+                tries += 1;
+                world.send(response_to(update, "503 Service Unavailable", "", ""));
+            }
+            None => pass_s(&mut world, 1),
+        }
+    };
+    assert_eq!(bye.at, Instant::START + Duration::from_secs(268));
+    assert!((5..12).contains(&tries), "{tries} tries");
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn our_invite_that_is_refused_after_the_end_of_its_call_is_acknowledged() {
+    let (mut world, mut phone, _) =
+        call("Supported: timer\r\nAllow: INVITE\r\nSession-Expires: 300;refresher=uas");
+    pass_s(&mut world, 150);
+    let invite = world.only();
+    phone.hang_up(&mut world);
+    assert!(world.front.is_drained(), "nobody waits for its answer");
+    for _ in 0..2 {
+        world.send(response_to(&invite, "487 Request Terminated", "", ""));
+        let ack = world.only();
+        assert_eq!(ack.method(), "ACK");
+        assert_eq!(ack.header("Via"), invite.header("Via"));
+    }
     world.leaves_nothing_behind();
 }
 

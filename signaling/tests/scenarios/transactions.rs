@@ -163,6 +163,38 @@ fn a_merged_request_is_answered_482() {
     assert_eq!(world.front.calls(), 1);
 }
 
+/// A proxy that forks serially sends the same request to another number of ours.
+#[test]
+fn a_request_whose_first_copy_was_refused_is_served() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("nobody");
+    let invite = phone.invite(OFFER);
+    let refusal = world.ask(&invite);
+    assert_eq!(refusal.status(), 404);
+    let ack = phone.ack_refusal(&refusal);
+    let again = invite
+        .replacen("sip:nobody@", "sip:conf1@", 1)
+        .replace("branch=z9hG4bK", "branch=z9hG4bKother");
+    assert_eq!(world.ask(&again).status(), 200, "before the ACK of the refusal");
+    world.send(ack);
+    world.silent();
+    let third = again.replace("branch=z9hG4bK", "branch=z9hG4bKthird");
+    assert_eq!(world.ask(&third).status(), 482, "the call goes on");
+    assert_eq!(world.front.calls(), 1);
+}
+
+#[test]
+fn the_answer_to_a_cancel_after_the_answer_has_its_tag() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1");
+    let invite = phone.invite(OFFER);
+    let answer = world.ask(invite);
+    let cancel = phone.cancel();
+    let sent = world.ask(cancel);
+    assert_eq!((sent.status(), sent.our_tag()), (200, answer.our_tag()));
+    assert_eq!(world.front.calls(), 1);
+}
+
 #[test]
 fn an_unknown_extension_is_answered_420_and_named() {
     let mut world = World::new();

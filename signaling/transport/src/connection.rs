@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::framing::{Framed, Framer, FramingFault};
+use crate::queue::Unwritten;
 use crate::refusal::refuse;
 use crate::transport::Inside;
 use crate::{CloseCause, TransportConfig};
@@ -33,7 +34,7 @@ struct Owed(usize);
 pub(crate) struct Connection {
     pub number: u64,
     pub inside: mpsc::Sender<Inside>,
-    pub queue: mpsc::Receiver<Bytes>,
+    pub queue: Unwritten,
     pub timeouts: Timeouts,
     pub message_bytes_max: usize,
 }
@@ -125,7 +126,7 @@ impl Connection {
                         }
                     }
                 }
-                Some(message) = self.queue.recv(), if unsent.is_empty() => {
+                Some(message) = self.queue.next(), if unsent.is_empty() => {
                     owed.goes(&message);
                     unsent = message;
                 }
@@ -152,7 +153,7 @@ impl Connection {
     ) -> std::io::Result<()> {
         stream.write_all(&unsent).await?;
         while owed.0 > 0
-            && let Some(message) = self.queue.recv().await
+            && let Some(message) = self.queue.next().await
         {
             stream.write_all(&message).await?;
             owed.goes(&message);
@@ -173,7 +174,7 @@ impl Connection {
         loop {
             tokio::select! {
                 read = stream.read(&mut ignored) => if read? == 0 { return Ok(()) },
-                Some(message) = self.queue.recv() => stream.write_all(&message).await?,
+                Some(message) = self.queue.next() => stream.write_all(&message).await?,
             }
         }
     }

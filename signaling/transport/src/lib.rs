@@ -11,6 +11,7 @@
 mod bind;
 mod connection;
 mod framing;
+mod queue;
 mod refusal;
 mod transport;
 
@@ -35,8 +36,6 @@ pub struct TransportConfig {
     pub tcp_connections_max: usize,
     /// Longest message on a TCP connection, head and body together.
     pub tcp_message_bytes_max: usize,
-    /// Longest datagram.
-    pub udp_message_bytes_max: usize,
     /// How long a client may take from connecting to the end of its first message.
     pub tcp_first_message_timeout: Duration,
     /// How long a message may take from its first byte to its last, in either direction.
@@ -45,8 +44,8 @@ pub struct TransportConfig {
     pub tcp_idle_timeout: Duration,
     /// How long dialling may take.
     pub tcp_dial_timeout: Duration,
-    /// Messages that may wait to be written to one connection.
-    pub tcp_write_queue_max: usize,
+    /// Octets that may wait to be written to one connection.
+    pub tcp_write_queue_bytes_max: usize,
 }
 
 impl Default for TransportConfig {
@@ -56,12 +55,11 @@ impl Default for TransportConfig {
             tcp: Vec::new(),
             tcp_connections_max: 4096,
             tcp_message_bytes_max: 64 * 1024,
-            udp_message_bytes_max: 64 * 1024,
             tcp_first_message_timeout: Duration::from_secs(10),
             tcp_message_timeout: Duration::from_secs(10),
             tcp_idle_timeout: Duration::from_secs(3600),
             tcp_dial_timeout: Duration::from_secs(5),
-            tcp_write_queue_max: 256,
+            tcp_write_queue_bytes_max: 8 << 20,
         }
     }
 }
@@ -83,13 +81,6 @@ pub enum Incoming {
         peer: Peer,
         /// Why.
         cause: CloseCause,
-    },
-    /// A datagram was dropped unread.
-    Discarded {
-        /// Who sent it.
-        from: Peer,
-        /// Why.
-        cause: DiscardCause,
     },
 }
 
@@ -120,13 +111,6 @@ pub enum CloseCause {
     ConnectionsFull,
 }
 
-/// Why a datagram was dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DiscardCause {
-    /// Longer than allowed.
-    TooLong,
-}
-
 /// What happened so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
@@ -134,8 +118,6 @@ pub struct Counters {
     pub udp_received: u64,
     /// Keep-alives received by UDP: datagrams of nothing but line ends or zeros.
     pub udp_keepalives: u64,
-    /// Datagrams longer than allowed.
-    pub udp_too_long: u64,
     /// Messages sent by UDP.
     pub udp_sent: u64,
     /// Messages that the UDP socket did not take: the network's business, SIP sends them again.

@@ -13,11 +13,15 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use crate::connection::Connection;
-use crate::{BindFailure, CloseCause, Counters, DiscardCause, Incoming, TransportConfig, bind};
+use crate::queue::{Enqueuer, QueueFault, queue};
+use crate::{BindFailure, CloseCause, Counters, Incoming, TransportConfig, bind};
 
 /// Messages that wait for the front end. When they are so many, sockets are not read: the
 /// kernel's buffers fill, and then the network drops, as it should.
 const INSIDE_MAX: usize = 1024;
+
+/// No datagram is longer.
+const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a socket rests after an error that would come again at once.
 const REST: Duration = Duration::from_millis(50);
@@ -26,7 +30,6 @@ const REST: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) enum Inside {
     Datagram { remote: SocketAddr, bytes: Bytes },
-    DatagramTooLong { remote: SocketAddr },
     Keepalive,
     Accepted { stream: TcpStream, remote: SocketAddr },
     AcceptFailed,
@@ -57,7 +60,7 @@ pub struct Transport {
 #[derive(Debug)]
 struct Outlet {
     remote: SocketAddr,
-    queue: mpsc::Sender<Bytes>,
+    queue: Enqueuer,
     task: AbortHandle,
 }
 
@@ -87,9 +90,7 @@ impl Transport {
 
     fn listen(&mut self, listeners: Vec<TcpListener>) {
         for socket in &self.udp {
-            let bytes_max = self.config.udp_message_bytes_max;
-            let reading = read_datagrams(socket.clone(), bytes_max, self.into_inside.clone());
-            self.tasks.spawn(reading);
+            self.tasks.spawn(read_datagrams(socket.clone(), self.into_inside.clone()));
         }
         for listener in listeners {
             self.tasks.spawn(accept(listener, self.into_inside.clone()));
@@ -161,11 +162,11 @@ impl Transport {
             self.counters.tcp_send_gone += 1;
             return;
         };
-        match outlet.queue.try_send(bytes) {
+        match outlet.queue.put(bytes) {
             Ok(()) => self.counters.tcp_sent += 1,
             // Its task has ended, and says so in the next event.
-            Err(mpsc::error::TrySendError::Closed(_)) => self.counters.tcp_send_gone += 1,
-            Err(mpsc::error::TrySendError::Full(_)) => {
+            Err(QueueFault::Gone) => self.counters.tcp_send_gone += 1,
+            Err(QueueFault::Full) => {
                 outlet.task.abort();
                 let closed = self.close(number, CloseCause::WriteQueueFull);
                 self.notices.extend(closed);
@@ -177,7 +178,7 @@ impl Transport {
     fn number_for(&mut self, remote: SocketAddr) -> Option<u64> {
         let known = self.numbers.get(&remote).copied();
         // One that has ended already, unheard of as yet, is as good as none.
-        let open = |number| self.connections.get(number).is_some_and(|it| !it.queue.is_closed());
+        let open = |number| self.connections.get(number).is_some_and(|it| !it.queue.is_gone());
         if known.as_ref().is_some_and(open) {
             return known;
         }
@@ -204,7 +205,7 @@ impl Transport {
     {
         let number = self.next_number;
         self.next_number += 1;
-        let (queue, unsent) = mpsc::channel(self.config.tcp_write_queue_max.max(1));
+        let (queue, unsent) = queue(self.config.tcp_write_queue_bytes_max);
         let connection = Connection {
             number,
             inside: self.into_inside.clone(),
@@ -253,10 +254,6 @@ impl Transport {
                 self.counters.udp_received += 1;
                 Some(Incoming::Message { from: udp(remote), bytes })
             }
-            Inside::DatagramTooLong { remote } => {
-                self.counters.udp_too_long += 1;
-                Some(Incoming::Discarded { from: udp(remote), cause: DiscardCause::TooLong })
-            }
             Inside::Keepalive => {
                 self.counters.udp_keepalives += 1;
                 None
@@ -288,22 +285,19 @@ impl Transport {
     }
 }
 
-async fn read_datagrams(socket: Arc<UdpSocket>, bytes_max: usize, inside: mpsc::Sender<Inside>) {
-    // One byte more than allowed, to tell what is too long.
-    let mut buffer = vec![0; bytes_max + 1];
+/// Whatever its length: the front end answers one that is too long (RFC 3261 section 21.5.7).
+async fn read_datagrams(socket: Arc<UdpSocket>, inside: mpsc::Sender<Inside>) {
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     loop {
-        let word = match socket.recv_from(&mut buffer).await {
-            Ok((length, remote)) if length > bytes_max => Inside::DatagramTooLong { remote },
-            Ok((length, remote)) => match buffer.get(..length) {
-                Some(bytes) if !is_keepalive(bytes) => {
-                    Inside::Datagram { remote, bytes: Bytes::copy_from_slice(bytes) }
-                }
-                _ => Inside::Keepalive,
-            },
-            Err(_) => {
-                sleep(REST).await;
-                continue;
+        let Ok((length, remote)) = socket.recv_from(&mut buffer).await else {
+            sleep(REST).await;
+            continue;
+        };
+        let word = match buffer.get(..length) {
+            Some(bytes) if !is_keepalive(bytes) => {
+                Inside::Datagram { remote, bytes: Bytes::copy_from_slice(bytes) }
             }
+            _ => Inside::Keepalive,
         };
         if inside.send(word).await.is_err() {
             return;
