@@ -177,7 +177,8 @@ impl KeeperThread {
             }
             let bytes = batches.iter().map(|batch| batch.bytes).sum();
             keeper.reporter.status.misplaced = counts.misplaced.load(Ordering::Relaxed);
-            keeper.reporter.status.unwritten_periods = counts.unwritten.load(Ordering::Relaxed);
+            let unwritten = counts.unwritten.load(Ordering::Relaxed) + keeper.unwritten;
+            keeper.reporter.status.unwritten_periods = unwritten;
             let is_awaited = || self.queued.load(Ordering::Relaxed) > bytes;
             keeper.turn(batches, started.elapsed(), &is_awaited);
             self.queued.fetch_sub(bytes, Ordering::Relaxed);
