@@ -31,6 +31,9 @@ use crate::world::World;
 /// How often the recorder and the shards' threads are looked after.
 const ROUND: Duration = Duration::from_millis(500);
 
+/// How often rooms that should always be recorded and are not are tried again.
+const OWED_EVERY: Duration = Duration::from_secs(10);
+
 /// The control task.
 pub(crate) struct Control {
     front: FrontEnd,
@@ -48,6 +51,8 @@ pub(crate) struct Control {
     /// How often those who are recorded hear a beep, and when they do next.
     beep_every: Option<Duration>,
     beep_at: Option<Instant>,
+    /// When rooms that should always be recorded are tried again.
+    owed_at: Instant,
     /// When the server started, since 1970.
     started: Duration,
     /// How long calls may take to end once the server is told to stop.
@@ -107,6 +112,7 @@ impl Control {
             dead_shard: None,
             beep_every,
             beep_at: beep_every.map(|every| now + every),
+            owed_at: now + OWED_EVERY,
         })
     }
 
@@ -205,7 +211,9 @@ impl Control {
             if let Some(event) = self.survey.take(event) {
                 log(&event);
                 self.presses.note(&event);
-                self.world.note_tap(&event);
+                for over in self.world.note_tap(&event) {
+                    self.keeper.forget(over);
+                }
                 self.front.engine_event(now, event, &mut self.world);
             }
         }
@@ -229,6 +237,10 @@ impl Control {
         if self.beep_at.is_some_and(|at| at <= now) {
             self.keeper.beep(&mut self.world);
             self.beep_at = self.beep_every.map(|every| now + every);
+        }
+        if self.owed_at <= now {
+            self.keeper.record_owed(&mut self.world);
+            self.owed_at = now + OWED_EVERY;
         }
         self.relieve();
         let World { flights, engine, .. } = &mut self.world;

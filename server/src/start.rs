@@ -59,10 +59,8 @@ impl Server {
             // One core for all: the shard comes first.
             step_back();
         }
-        let mut recorder = Recorder::new(writer(config, engine.wall()), engine.take_taps());
-        if config.rooms.record == Occasion::Always {
-            recorder.prepare();
-        }
+        let is_needed = config.rooms.record == Occasion::Always;
+        let recorder = Recorder::new(writer(config, engine.wall()), engine.take_taps(), is_needed);
         let api = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let welcome = welcome(
             config,

@@ -334,6 +334,9 @@ class ByThoseWhoMay(unittest.TestCase):
                 self.assertEqual(server.get("/v1/recordings")["going"], [])
                 status, body = server.request("POST", "/v1/rooms/3202/recordings")
                 self.assertEqual((status, json.loads(body)["error"]), (403, "never_recorded"))
+                who = server.participants("3202")[0]["id"]
+                status, body = server.request("POST", f"/v1/participants/{who}/recordings")
+                self.assertEqual((status, json.loads(body)["error"]), (403, "never_recorded"))
                 desk.call("3202")
                 desk.play(sound.tone(500, 1), seconds=1)
                 guest.play(sound.tone(800, 1), seconds=1)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import pathlib
 import re
 import resource
@@ -228,6 +229,7 @@ class GivenUp(unittest.TestCase):
         document = json.loads((folder / f"{new}.json").read_text().replace(name, new))
         document["started"] = document["ended"] = ended.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         (folder / f"{new}.json").write_text(json.dumps(document))
+        os.utime(folder / f"{new}.json", (ended.timestamp(),) * 2)
         if bytes:
             with open(folder / document["files"][0]["name"], "r+b") as file:
                 file.truncate(bytes)

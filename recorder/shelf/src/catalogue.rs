@@ -27,6 +27,8 @@ pub(crate) struct Catalogue {
     started: BTreeMap<String, String>,
     /// Those whose files the writer still writes, or might write anew after a crash.
     volatile: BTreeSet<String>,
+    /// Those that are about to be put on the shelf.
+    coming: BTreeSet<String>,
     bytes: u64,
 }
 
@@ -52,13 +54,13 @@ pub(crate) struct Found {
 
 impl Found {
     /// Looks at its files.
-    pub(crate) fn read(config: &ShelfConfig, name: &str) -> Option<Self> {
+    pub(crate) fn read(config: &ShelfConfig, name: &str) -> io::Result<Self> {
         let document = Document::read(&config.folder, name)?;
         let mark = Mark::read(&config.folder, name);
         let settled = (mark.encrypted || config.encryption.is_none())
             && (mark.uploaded || config.upload.is_none());
         let bytes = document.bytes();
-        Some(Self { started: document.started, ended: document.ended, bytes, settled })
+        Ok(Self { started: document.started, ended: document.ended, bytes, settled })
     }
 }
 
@@ -67,8 +69,7 @@ impl Catalogue {
     pub(crate) fn open(config: &ShelfConfig) -> Self {
         let mut catalogue = Self::default();
         for name in names(&config.folder) {
-            let found = Found::read(config, &name);
-            catalogue.put(&name, found);
+            catalogue.put(&name, Found::read(config, &name).ok());
         }
         catalogue
     }
@@ -97,6 +98,20 @@ impl Catalogue {
     /// Whether its files are left alone until the disk holds them.
     pub(crate) fn is_volatile(&self, name: &str) -> bool {
         self.volatile.contains(name)
+    }
+
+    /// Whether one is about to be put on the shelf, from now on.
+    pub(crate) fn set_coming(&mut self, name: &str, coming: bool) {
+        if coming {
+            self.coming.insert(name.to_owned());
+        } else {
+            self.coming.remove(name);
+        }
+    }
+
+    /// Whether one is about to be put on the shelf.
+    pub(crate) fn is_coming(&self, name: &str) -> bool {
+        self.coming.contains(name)
     }
 
     /// One is gone.
@@ -172,7 +187,10 @@ impl Catalogue {
 /// Removes all files of a recording, the metadata last: where that fails in between, the recording
 /// is still there to be removed.
 pub(crate) fn remove(folder: &Path, name: &str) -> io::Result<()> {
-    let Some(document) = Document::read(folder, name) else { return Ok(()) };
+    let document = match Document::read(folder, name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        read => read?,
+    };
     for file in document.content() {
         remove_file(folder, &file.name)?;
     }

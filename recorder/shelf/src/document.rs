@@ -1,10 +1,12 @@
 //! A recording as its metadata file describes it. Read with tolerance: what is not needed here may
 //! be anything, and is handed on as it is.
 
-use std::fs;
+use std::fs::{self, Metadata};
+use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
-use recorder::Format;
+use recorder::{Format, rfc3339};
 use serde::Deserialize;
 
 use crate::mark::Mark;
@@ -61,20 +63,28 @@ struct NeededFile {
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) started: String,
+    /// Its end, for the rule of retention: no sooner than its metadata were written. By their own
+    /// word it may seem older: the machine was suspended, or its clock was set meanwhile.
     pub(crate) ended: String,
     pub(crate) files: Vec<StoredFile>,
     value: serde_json::Value,
 }
 
 impl Document {
-    /// Reads the metadata of `name` and looks which of its files are there.
-    pub(crate) fn read(folder: &Path, name: &str) -> Option<Self> {
+    /// Reads the metadata of `name` and looks which of its files are there. What is no metadata is
+    /// [`io::ErrorKind::InvalidData`].
+    pub(crate) fn read(folder: &Path, name: &str) -> io::Result<Self> {
+        let foreign = || io::Error::from(io::ErrorKind::InvalidData);
         let json = format!("{name}.json");
-        let path = within(folder, &json)?;
-        let own = stored(folder, &json).filter(|file| file.bytes <= DOCUMENT_BYTES_MAX)?;
-        let value: serde_json::Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        let needed = Needed::deserialize(&value).ok()?;
-        let ended = if needed.ended.is_empty() { &needed.started } else { &needed.ended }.clone();
+        let path = within(folder, &json).ok_or_else(foreign)?;
+        let metadata = fs::symlink_metadata(&path)?;
+        let own = file(json, &metadata).filter(|file| file.bytes <= DOCUMENT_BYTES_MAX);
+        let own = own.ok_or_else(foreign)?;
+        let value: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path)?).map_err(|_| foreign())?;
+        let needed = Needed::deserialize(&value).map_err(|_| foreign())?;
+        let ended = if needed.ended.is_empty() { &needed.started } else { &needed.ended };
+        let ended = written(&metadata)?.max(ended.clone());
         let mut files = vec![own];
         for NeededFile { name, peaks } in needed.files {
             for name in std::iter::once(name).chain(peaks) {
@@ -82,7 +92,7 @@ impl Document {
                 files.extend(plain.or_else(|| stored(folder, &format!("{name}{ENCRYPTED}"))));
             }
         }
-        Some(Self { started: needed.started, ended, files, value })
+        Ok(Self { started: needed.started, ended, files, value })
     }
 
     /// What all its files take.
@@ -114,14 +124,21 @@ pub(crate) fn within(folder: &Path, name: &str) -> Option<PathBuf> {
     (!name.is_empty() && path.components().all(plain)).then(|| folder.join(path))
 }
 
-/// A file that is there. A link is not a file of ours.
+/// A file that is there.
 fn stored(folder: &Path, name: &str) -> Option<StoredFile> {
-    let metadata = fs::symlink_metadata(within(folder, name)?).ok()?;
-    metadata.is_file().then(|| StoredFile {
-        name: name.to_owned(),
-        bytes: metadata.len(),
-        media_type: media_type(name),
-    })
+    file(name.to_owned(), &fs::symlink_metadata(within(folder, name)?).ok()?)
+}
+
+/// A link is not a file of ours.
+fn file(name: String, metadata: &Metadata) -> Option<StoredFile> {
+    let media_type = media_type(&name);
+    metadata.is_file().then_some(StoredFile { name, bytes: metadata.len(), media_type })
+}
+
+/// When a file was written last.
+fn written(metadata: &Metadata) -> io::Result<String> {
+    let since = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Ok(rfc3339(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 fn media_type(name: &str) -> &'static str {

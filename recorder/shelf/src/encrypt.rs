@@ -30,7 +30,7 @@ impl Encrypter {
 
     /// Encrypts all files of a recording but its metadata. May be repeated.
     pub(crate) fn encrypt(&self, folder: &Path, name: &str) -> io::Result<()> {
-        let document = Document::read(folder, name).ok_or(io::ErrorKind::NotFound)?;
+        let document = Document::read(folder, name)?;
         for file in document.content().iter().filter(|file| !file.name.ends_with(ENCRYPTED)) {
             let plain = within(folder, &file.name).ok_or(io::ErrorKind::InvalidInput)?;
             let sealed = within(folder, &format!("{}{ENCRYPTED}", file.name));

@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
@@ -104,12 +105,15 @@ impl Shelf {
         let (announcements, announced) = mpsc::channel(ANNOUNCEMENTS_MAX);
         let inside = Arc::new(Inside {
             config: config.clone(),
+            identity: OnceLock::new(),
             catalogue: Mutex::new(catalogue),
             news: Mutex::default(),
             announcements,
             listeners: broadcast::Sender::new(UNHEARD_MAX),
             has_begun: AtomicBool::new(false),
         });
+        // Whoever has never recorded has none yet.
+        let _ = inside.is_there();
         let (orders, order_queue) = mpsc::unbounded_channel();
         let work = Work {
             inside: Arc::clone(&inside),
@@ -138,8 +142,11 @@ impl Shelf {
             let (started, name) = from.split_once(' ').unwrap_or((from, ""));
             (started.to_owned(), name.to_owned())
         });
-        let keys = self.inside.catalogue().list(before, count);
-        let next = keys.last().filter(|_| keys.len() == count);
+        // One more, to know whether there is another page.
+        let mut keys = self.inside.catalogue().list(before, count + 1);
+        let is_last = keys.len() <= count;
+        keys.truncate(count);
+        let next = keys.last().filter(|_| !is_last);
         let next = next.map(|(started, name)| format!("{started} {name}"));
         let recordings = keys.iter().filter_map(|(_, name)| self.inside.read(name)).collect();
         Page { recordings, next }
@@ -160,15 +167,16 @@ impl Shelf {
         Ok(Opened { file, bytes: stored.bytes, media_type: stored.media_type })
     }
 
+    /// Whether [`Shelf::delete`] would go to the disk now. One whose files may still change is taken
+    /// up by nobody else: of it this stays true.
+    pub fn may_delete(&self, name: &str) -> Result<(), Refusal> {
+        self.inside.may_delete(&self.inside.catalogue(), name)
+    }
+
     /// Removes a recording with all its files. A copy in the storage stays.
     pub fn delete(&self, name: &str) -> Result<(), Refusal> {
         let mut catalogue = self.inside.catalogue();
-        if !catalogue.has(name) {
-            return Err(Refusal::Unknown);
-        }
-        if catalogue.is_busy(name) || !self.inside.has_begun() {
-            return Err(Refusal::Busy);
-        }
+        self.inside.may_delete(&catalogue, name)?;
         catalogue.set_busy(name, true);
         drop(catalogue);
         self.inside.remove(name).map_err(|error| Refusal::Disk(error.kind()))?;
@@ -193,7 +201,13 @@ impl Shelf {
 
     /// The metadata file of a recording is complete: it is put on the shelf. Returns at once.
     pub fn finished(&self, name: &str) {
+        self.inside.catalogue().set_coming(name, true);
         self.order(Order::Finished(name.to_owned()));
+    }
+
+    /// Whether a finished recording is about to be put on the shelf.
+    pub fn is_coming(&self, name: &str) -> bool {
+        self.inside.catalogue().is_coming(name)
     }
 
     /// Nothing will be written to a finished recording any more, not even by a repair: what is to be
@@ -255,6 +269,8 @@ fn hooks(config: &ShelfConfig) -> Result<Vec<Hook>, Failure> {
 /// What the thread and all clones share.
 pub(crate) struct Inside {
     config: ShelfConfig,
+    /// Which folder it is: device and number. Known once it is there.
+    identity: OnceLock<(u64, u64)>,
     catalogue: Mutex<Catalogue>,
     news: Mutex<News>,
     announcements: mpsc::Sender<String>,
@@ -285,18 +301,44 @@ impl Inside {
         self.has_begun.load(Ordering::Relaxed)
     }
 
+    fn may_delete(&self, catalogue: &Catalogue, name: &str) -> Result<(), Refusal> {
+        if !catalogue.has(name) {
+            return Err(Refusal::Unknown);
+        }
+        let is_busy = catalogue.is_busy(name) || !self.has_begun();
+        if is_busy { Err(Refusal::Busy) } else { Ok(()) }
+    }
+
     /// Everything about a recording, from its files.
     fn read(&self, name: &str) -> Option<Recording> {
-        let document = Document::read(self.folder(), name)?;
+        let document = Document::read(self.folder(), name).ok()?;
         Some(document.into_recording(name.to_owned(), &Mark::read(self.folder(), name)))
     }
 
-    /// Looks anew at the files of a recording; says whether it is there.
+    /// Whether the folder is the one that was opened. Where its disk was taken away there is another
+    /// below it, or none: whatever is missing there is not gone.
+    fn is_there(&self) -> io::Result<()> {
+        let found = self.folder().metadata()?;
+        let found = (found.dev(), found.ino());
+        let is_it = *self.identity.get_or_init(|| found) == found;
+        is_it.then_some(()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Looks anew at the files of a recording; says whether it is there, as far as that is known.
     pub(crate) fn refresh(&self, name: &str) -> bool {
         let found = Found::read(&self.config, name);
-        let here = found.is_some();
-        self.catalogue().put(name, found);
-        here
+        let is_told = match &found {
+            Ok(_) => true,
+            Err(error) => {
+                let is_none = [io::ErrorKind::NotFound, io::ErrorKind::InvalidData];
+                is_none.contains(&error.kind()) && self.is_there().is_ok()
+            }
+        };
+        let mut catalogue = self.catalogue();
+        if is_told {
+            catalogue.put(name, found.ok());
+        }
+        catalogue.has(name)
     }
 
     /// Looks anew at all that is in the folder: a repair has changed it. What goes on is put on the
@@ -311,7 +353,7 @@ impl Inside {
 
     /// Removes a recording that was made busy for that.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        let removed = catalogue::remove(self.folder(), name);
+        let removed = self.is_there().and_then(|()| catalogue::remove(self.folder(), name));
         let mut catalogue = self.catalogue();
         match removed {
             Ok(()) => {

@@ -90,6 +90,7 @@ impl Work {
                     // Told before anybody can delete it, though sent after it can be fetched.
                     self.inside.tell_finished(&name);
                     self.inside.refresh(&name);
+                    self.inside.catalogue().set_coming(&name, false);
                 }
                 Some(Order::Durable(name)) => {
                     self.take_up(name);
@@ -249,8 +250,7 @@ async fn upload(
     name: &str,
     mark: &mut Mark,
 ) -> Result<(), Trouble> {
-    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    let document = Document::read(inside.folder(), name).ok_or_else(missing)?;
+    let document = Document::read(inside.folder(), name)?;
     for file in document.files.iter().rev() {
         let there =
             |object: &crate::mark::Object| object.name == file.name && object.bytes == file.bytes;

@@ -4,7 +4,7 @@
 //! one batch per flush; while the keeper has as much before it as is allowed, sound is forgotten
 //! and only its place is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub(crate) struct RecordingPortion {
     pub(crate) changes: Vec<Change>,
     pub(crate) tracks: Vec<TrackPortion>,
     pub(crate) packets: Vec<Packet>,
+    /// Tracks of which packets were forgotten.
+    pub(crate) lacking: BTreeSet<usize>,
     /// When its earliest block was mixed, and in which period.
     pub(crate) first: Option<(u64, Instant)>,
     /// Whether the collector has told that the disk does not take it.
@@ -133,6 +135,8 @@ struct Gathering {
     inlets: Vec<usize>,
     packets: Vec<Packet>,
     packet_bytes: usize,
+    /// Tracks of which packets were forgotten since the keeper had it last.
+    lacking: BTreeSet<usize>,
     paused: bool,
     /// Whether it was told that the disk does not take it, since the keeper had it last.
     is_late: bool,
@@ -343,6 +347,8 @@ impl Gathering {
             self.packet_bytes = bytes;
             let (at, octets) = (item.at, octets.into());
             self.packets.push(Packet { track, at, source, on_rtcp_port, octets });
+        } else {
+            self.lacking.insert(track);
         }
         bytes <= PACKETS_BYTES_MAX
     }
@@ -359,7 +365,7 @@ impl Gathering {
             portion.forget_sound();
         }
         counted.unwritten += self.packets.len() as u64;
-        self.packets.clear();
+        self.lacking.extend(self.packets.drain(..).map(|packet| packet.track));
         self.packet_bytes = 0;
     }
 
@@ -398,6 +404,7 @@ impl Gathering {
             changes: std::mem::take(&mut self.changes),
             tracks,
             packets: std::mem::take(&mut self.packets),
+            lacking: std::mem::take(&mut self.lacking),
             first,
             was_late: std::mem::take(&mut self.is_late),
             ends,

@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 
 use proptest::prelude::*;
 use recorder::GapCause;
-use recorder::account::Layout;
+use recorder::account::{Layout, TrackKind};
 use recorder::container::Format;
+use recorder::whole;
 
 use crate::report::{Event, RecordingId};
-use crate::rig::{FLUSH_PERIODS, Rig, block_of, metadata_of, restart, samples_of};
+use crate::rig::{FLUSH_PERIODS, Rig, Said, block_of, metadata_of, restart, samples_of};
 use crate::testing::Memory;
 
 fn said(periods: std::ops::Range<u64>) -> Vec<i16> {
@@ -193,6 +194,34 @@ fn a_full_disk_takes_sound_again_when_there_is_room() {
     assert!(!lost(&rig.memory).is_empty());
     check_sound(&rig, 1250);
     assert!(rig.events().contains(&Event::Resumed { recording }));
+}
+
+#[test]
+fn packets_that_wait_in_vain_for_their_file_are_counted_and_marked() {
+    // The journal has its room, and the files none.
+    let (mut rig, recording) = running(|config| config.segment_bytes = 8 << 20);
+    rig.track_of(recording, 2, TrackKind::Packets);
+    let speak = |rig: &mut Rig, periods: u64| {
+        for _ in 0..periods {
+            (0..20).for_each(|_| rig.say(2, &Said::Packet(&[0x80; 1400])));
+            rig.speak(&[1], 1);
+        }
+    };
+    speak(&mut rig, 25);
+    rig.memory.limit(Some(rig.memory.used()));
+    speak(&mut rig, 100);
+    rig.memory.limit(None);
+    speak(&mut rig, 25);
+    rig.finish(recording, &[1, 2]);
+    let bytes = rig.memory.bytes("day/r1.pcapng").unwrap();
+    let kept = whole(Format::Pcapng, &mut std::io::Cursor::new(&bytes)).unwrap().samples;
+    let sound: u64 = lost(&rig.memory).iter().map(|(_, periods)| periods).sum();
+    assert!(kept < 150 * 20);
+    assert_eq!(kept + rig.keeper.unwritten, 150 * 20 + sound);
+    let metadata = metadata_of(&rig.memory, "day/r1");
+    let packets = metadata.tracks.iter().find(|track| track.kind == TrackKind::Packets).unwrap();
+    assert!(packets.gaps.iter().all(|gap| gap.cause == GapCause::Unwritten));
+    assert!(!packets.gaps.is_empty());
 }
 
 #[test]

@@ -72,6 +72,8 @@ pub(crate) struct Keeper<S: Storage> {
     /// How often the disk held everything, or should have.
     checkpoints: u64,
     pub(crate) reporter: Reporter,
+    /// Periods and packets that were forgotten because files are refused.
+    pub(crate) unwritten: u64,
     /// The sound of the batches that were taken last.
     sounds: Vec<Arc<Vec<i16>>>,
     /// What is done with.
@@ -119,6 +121,7 @@ impl<S: Storage> Keeper<S> {
             checkpoint_after: Duration::ZERO,
             checkpoints: 0,
             reporter,
+            unwritten: 0,
             sounds: Vec::new(),
             spare: Spare::default(),
         }
@@ -180,6 +183,7 @@ impl<S: Storage> Keeper<S> {
                     self.reporter.status.interruptions += 1;
                 }
                 recording.take(&mut portion, &batch.sound);
+                self.unwritten += std::mem::take(&mut recording.unwritten);
                 touched.push(recording);
             }
             let used = portion.tracks.into_iter().map(|mut track| {

@@ -6,6 +6,7 @@
 //! limited size, then it is lost, and marked. After a crash the journal makes every file whole up
 //! to the last flush ([`repair`], at every start). docs/recording-format.md describes all files.
 
+mod asks;
 mod collector;
 mod disk;
 #[cfg(test)]

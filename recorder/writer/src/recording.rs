@@ -1,5 +1,6 @@
 //! One recording as the keeper sees it: its account, its files, and what waits for a place.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use recorder::account::{
 use recorder::container::{Format, pcapng};
 use recorder::journal::Commit;
 use recorder::metadata::Sealed;
-use recorder::{GapCause, Metadata};
+use recorder::{Gap, GapCause, Metadata};
 
 use crate::collector::{Change, Packet, RecordingPortion};
 use crate::growing::Growing;
@@ -61,6 +62,10 @@ pub(crate) struct Recording<F> {
     pub(crate) refused: Option<io::ErrorKind>,
     /// Periods of all tracks that are silence in place of what was said.
     pub(crate) gap_periods: u64,
+    /// Periods of sound, and packets, that were forgotten because its files are refused.
+    pub(crate) unwritten: u64,
+    /// Tracks of which packets were forgotten and that is not told yet.
+    lacking: BTreeSet<usize>,
 }
 
 /// Files of one recording that the journal can tell apart.
@@ -100,6 +105,8 @@ impl<F> Recording<F> {
             is_interrupted: false,
             refused: None,
             gap_periods: 0,
+            unwritten: 0,
+            lacking: BTreeSet::new(),
         };
         let (name, layout, about) = (start.name.clone(), start.layout, start.about.clone());
         recording.tell(Fact::Begun { version: VERSION, name, layout, about });
@@ -137,6 +144,7 @@ impl<F> Recording<F> {
         for taken in &mut portion.tracks {
             let Some(track) = self.tracks.get_mut(taken.track) else { continue };
             if is_refused && self.is_interrupted {
+                self.unwritten += taken.portion.periods_of_sound();
                 taken.portion.forget_sound();
             }
             if let (Some(start), Some(end)) = (taken.portion.start(), taken.portion.end()) {
@@ -154,8 +162,12 @@ impl<F> Recording<F> {
             }
         }
         self.is_over |= portion.ends;
-        if !is_refused {
-            self.place_packets();
+        self.place_packets();
+        self.lacking.append(&mut portion.lacking);
+        if is_refused {
+            self.unwritten += portion.packets.len() as u64;
+            self.lacking.extend(portion.packets.iter().map(|packet| packet.track));
+        } else {
             self.take_packets(&portion.packets);
         }
     }
@@ -169,10 +181,8 @@ impl<F> Recording<F> {
         let channel = start.channel.unwrap_or(next);
         // For whom the shared file has no place, there is a file of its own.
         let channel = (channel < self.shared_channels()).then_some(channel);
-        let mut label = start.label.clone();
-        if self.tracks.iter().any(|track| track.label == label) {
-            label = format!("{label}-{}", self.tracks.len() + 1);
-        }
+        let is_taken = |label: &str| self.tracks.iter().any(|track| track.label == label);
+        let label = unlike(&start.label, self.tracks.len() + 1, is_taken);
         let start = TrackStart { label, ..start };
         self.tracks.push(Track::new(start, channel));
     }
@@ -225,8 +235,25 @@ impl<F> Recording<F> {
                 file.end();
             }
         }
+        self.tell_lacking(periods);
         self.periods = periods;
         self.tell_end();
+    }
+
+    /// Marks where packets were forgotten: between the length so far and the new one.
+    fn tell_lacking(&mut self, to: u64) {
+        let (start, periods) = (self.periods, to.saturating_sub(self.periods));
+        if periods == 0 {
+            return;
+        }
+        for index in std::mem::take(&mut self.lacking) {
+            let Some(track) = self.tracks.get(index).and_then(|track| track.number) else {
+                continue;
+            };
+            self.gap_periods += periods;
+            let gap = Gap { start, periods, cause: GapCause::Unwritten };
+            self.tell(Fact::Gap { track, gap });
+        }
     }
 
     fn tell_of_track(&mut self, index: usize, origin: u64, to: u64) {
@@ -330,11 +357,9 @@ impl<F> Recording<F> {
     /// The name of a track's file without its ending, unlike those of all others.
     fn stem_for(&self, label: &str) -> String {
         let stem = format!("{}-{}", self.stem, harmless(label));
-        let media = format!("{stem}.{}", self.format.extension());
-        if self.files.iter().any(|file| file.media.name == media) {
-            return format!("{stem}-{}", self.files.len() + 1);
-        }
-        stem
+        let media = |stem: &str| format!("{stem}.{}", self.format.extension());
+        let is_taken = |stem: &str| self.files.iter().any(|file| file.media.name == media(stem));
+        unlike(&stem, self.files.len() + 1, is_taken)
     }
 
     fn place_packets(&mut self) {
@@ -524,6 +549,13 @@ impl<F> Recording<F> {
 /// The name of a recording's metadata.
 pub(crate) fn metadata_name(stem: &str) -> String {
     format!("{stem}.json")
+}
+
+/// `wanted`, or, where that is taken, with the first number from `number` on with which it is not.
+fn unlike(wanted: &str, number: usize, is_taken: impl Fn(&str) -> bool) -> String {
+    let numbered = (number..).map(|number| format!("{wanted}-{number}"));
+    let mut names = std::iter::once(wanted.to_owned()).chain(numbered);
+    names.find(|name| !is_taken(name)).unwrap_or_default()
 }
 
 /// A label as a part of a file's name.

@@ -124,11 +124,21 @@ impl Rig {
     }
 
     pub(crate) fn track_of(&mut self, recording: RecordingId, tap: u32, kind: TrackKind) {
+        self.track_as(recording, tap, kind, &format!("t{tap}"));
+    }
+
+    pub(crate) fn track_as(
+        &mut self,
+        recording: RecordingId,
+        tap: u32,
+        kind: TrackKind,
+        label: &str,
+    ) {
         let id = format!("p{tap}");
         let participant =
             Some(Participant { uri: format!("sip:{id}@x"), id: id.clone(), display_name: None });
         let local = Some(SocketAddr::from(([127, 0, 0, 1], 16_384)));
-        let (tap, label, channel) = (TapId(tap), format!("t{tap}"), None);
+        let (tap, label, channel) = (TapId(tap), label.to_owned(), None);
         let start = TrackStart { tap, kind, label, participant, channel, local };
         self.sink.start();
         self.ask(Ask::Track(recording, Box::new(start)));

@@ -1,5 +1,7 @@
 //! The recorder as a whole, in virtual time: what is on the disk in the end.
 
+use std::collections::BTreeSet;
+
 use engine_control::SilenceCause;
 use media_units::RateClass;
 use proptest::prelude::*;
@@ -268,6 +270,25 @@ fn packets_are_kept_as_they_came() {
     let metadata = metadata_of(&rig.memory, "day/r1");
     assert_eq!(metadata.tracks[0].file, "day/r1.pcapng");
     assert_eq!(metadata.files.len(), 2);
+}
+
+#[test]
+fn labels_that_are_alike_as_names_of_files_have_files_of_their_own() {
+    let mut rig = Rig::new();
+    let recording = rig.begin(Layout::PerTrack, Format::Wav);
+    let taps = [1, 2, 3, 4, 5];
+    for (tap, label) in taps.into_iter().zip(["a_b", "a_b-3", "a.b", "a.b", "a.b-4"]) {
+        rig.track_as(recording, tap, TrackKind::Received, label);
+    }
+    rig.speak(&taps, 30);
+    rig.finish(recording, &taps);
+    let metadata = metadata_of(&rig.memory, "day/r1");
+    let distinct = |names: Vec<&String>| names.into_iter().collect::<BTreeSet<_>>().len();
+    assert_eq!(distinct(metadata.tracks.iter().map(|track| &track.label).collect()), 5);
+    assert_eq!(distinct(metadata.tracks.iter().map(|track| &track.file).collect()), 5);
+    for (tap, track) in taps.into_iter().zip(&metadata.tracks) {
+        assert!(samples_of(&rig.memory, &track.file).1.starts_with(&said(tap, 1000..1030)));
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use engine_control::TapReader;
 
-use crate::collector::{Ask, Batch, Collector, Spare};
+use crate::asks::Asked;
+use crate::collector::{Batch, Collector, Spare};
 use crate::keeper::{Keeper, RETRY_AFTER};
 use crate::report::{Event, Reporter, Status};
 use crate::storage::Storage;
@@ -41,8 +42,7 @@ pub(crate) struct Returned {
 /// Empties the rings.
 pub(crate) struct CollectorThread {
     collector: Collector,
-    taps: Vec<TapReader>,
-    asked: Receiver<Ask>,
+    asked: Asked,
     batches: Sender<Batch>,
     returned: Returned,
     queue_bytes_max: usize,
@@ -54,15 +54,13 @@ pub(crate) struct CollectorThread {
 impl CollectorThread {
     pub(crate) fn new(
         config: &WriterConfig,
-        taps: Vec<TapReader>,
-        asked: Receiver<Ask>,
+        asked: Asked,
         batches: Sender<Batch>,
         returned: Returned,
         events: SyncSender<Event>,
     ) -> Self {
         Self {
             collector: Collector::default(),
-            taps,
             asked,
             batches,
             returned,
@@ -77,13 +75,13 @@ impl CollectorThread {
         Arc::clone(&self.counts)
     }
 
-    /// Runs until nothing can be asked any more; then ends all recordings.
-    pub(crate) fn run(mut self) {
+    /// Runs until nothing can be asked any more; then ends all recordings. `taps` are all rings.
+    pub(crate) fn run(mut self, mut taps: Vec<TapReader>) {
         let started = Instant::now();
         let mut flush_at = self.flush_every;
         loop {
             let now = started.elapsed();
-            let goes_on = self.drain(now);
+            let goes_on = self.drain(&mut taps, now);
             if !goes_on {
                 self.collector.end_all();
                 self.hand_over(usize::MAX, now);
@@ -101,10 +99,10 @@ impl CollectorThread {
     }
 
     /// Returns whether more may be asked.
-    fn drain(&mut self, now: Duration) -> bool {
+    fn drain(&mut self, taps: &mut [TapReader], now: Duration) -> bool {
         let mut goes_on = true;
         let asked = &self.asked;
-        self.collector.drain(&mut self.taps, now, || match asked.try_recv() {
+        self.collector.drain(taps, now, || match asked.next() {
             Ok(ask) => Some(ask),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => {
@@ -179,7 +177,8 @@ impl KeeperThread {
             }
             let bytes = batches.iter().map(|batch| batch.bytes).sum();
             keeper.reporter.status.misplaced = counts.misplaced.load(Ordering::Relaxed);
-            keeper.reporter.status.unwritten_periods = counts.unwritten.load(Ordering::Relaxed);
+            let unwritten = counts.unwritten.load(Ordering::Relaxed) + keeper.unwritten;
+            keeper.reporter.status.unwritten_periods = unwritten;
             let is_awaited = || self.queued.load(Ordering::Relaxed) > bytes;
             keeper.turn(batches, started.elapsed(), &is_awaited);
             self.queued.fetch_sub(bytes, Ordering::Relaxed);

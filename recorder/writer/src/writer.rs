@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use recorder::account::{About, Layout, Note, Participant, TrackKind};
 use recorder::container::Format;
 use recorder::journal::is_harmless;
 
+use crate::asks::{Asks, asks};
 use crate::collector::Ask;
 use crate::disk::Disk;
 use crate::journal::SyncPolicy;
@@ -153,12 +154,19 @@ pub struct Writer {
     last: AtomicU64,
     status: Arc<Mutex<Status>>,
     events: Receiver<Event>,
-    asks: Option<SyncSender<Ask>>,
+    asks: Option<Asks>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// The writer did not start; the taps, for another attempt.
 pub type NotStarted = (Failure, Vec<TapReader>);
+
+/// Starts a thread of this name.
+type Spawn = fn(&str, Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
+
+fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.into()).spawn(run)
+}
 
 impl Writer {
     /// Prepares the folder, starts the threads, and repairs what a crash has left there. `taps`
@@ -168,19 +176,27 @@ impl Writer {
             Ok(disk) => disk,
             Err(error) => return Err((unprepared(config.folder.clone(), &error), taps)),
         };
-        Self::start_on(config, disk, taps).map_err(|failure| (failure, Vec::new()))
+        let (writer, give) = match Self::start_on(config, disk, spawn) {
+            Ok(started) => started,
+            Err(error) => return Err((Failure::Thread(error.kind()), taps)),
+        };
+        // Last: a thread that was not started would have taken them along.
+        give.send(taps).map_err(|SendError(taps)| (Failure::Stopped, taps))?;
+        Ok(writer)
     }
 
+    /// A writer that records once it is given the taps.
     fn start_on(
         config: &WriterConfig,
         storage: impl Storage + 'static,
-        taps: Vec<TapReader>,
-    ) -> Result<Self, Failure> {
+        spawn: Spawn,
+    ) -> io::Result<(Self, Sender<Vec<TapReader>>)> {
         // Few facts and questions of each recording while nobody looks.
-        let (asks, asked) = sync_channel(1024 + 64 * config.recordings_max);
+        let (asks, asked) = asks(1024 + 64 * config.recordings_max);
         let (events_sender, events) = sync_channel(1024 + 4 * config.recordings_max);
         let (batches, kept) = channel();
         let (returned, spare) = channel();
+        let (give, given) = channel();
         let active = Arc::new(AtomicUsize::new(0));
         let queued = Arc::new(AtomicUsize::new(0));
         let status = Arc::new(Mutex::new(Status::default()));
@@ -188,25 +204,22 @@ impl Writer {
         let reporter = Reporter::new(Arc::clone(&status), events_sender, Arc::clone(&active));
         let from_keeper =
             Returned { spare, queued: Arc::clone(&queued), status: Arc::clone(&status) };
-        let collector = CollectorThread::new(config, taps, asked, batches, from_keeper, late);
+        let collector = CollectorThread::new(config, asked, batches, from_keeper, late);
         let keeper = KeeperThread { batches: kept, returned, queued: Arc::clone(&queued) };
         let counted = collector.counted();
         let config = config.clone();
-        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            let thread = std::thread::Builder::new().name(name.into());
-            thread.spawn(run).map_err(|error| Failure::Thread(error.kind()))
-        };
         let recordings_max = config.recordings_max;
-        let threads = vec![
-            spawn("recorder", Box::new(move || collector.run()))?,
-            spawn(
-                "recorder-disk",
-                Box::new(move || keeper.run(&config, storage, reporter, &counted)),
-            )?,
-        ];
+        let collect = move || {
+            if let Ok(taps) = given.recv() {
+                collector.run(taps);
+            }
+        };
+        let keep = move || keeper.run(&config, storage, reporter, &counted);
+        let threads =
+            vec![spawn("recorder", Box::new(collect))?, spawn("recorder-disk", Box::new(keep))?];
         let asks = Some(asks);
         let last = AtomicU64::new(0);
-        Ok(Self { recordings_max, active, queued, last, status, events, asks, threads })
+        Ok((Self { recordings_max, active, queued, last, status, events, asks, threads }, give))
     }
 
     /// Begins a recording, which has no track yet. Never waits for the disk.
@@ -245,8 +258,8 @@ impl Writer {
         self.ask(Ask::EndTrack(recording, tap))
     }
 
-    /// Tells what happened. [`Note::Paused`] and [`Note::Resumed`] are more than words: nothing is
-    /// kept between them.
+    /// Tells what happened; [`Failure::Full`] where too much of that waits. [`Note::Paused`] and
+    /// [`Note::Resumed`] are more than words: nothing is kept between them.
     pub fn tell(&self, recording: RecordingId, at: Instant, note: Note) -> Result<(), Failure> {
         self.ask(Ask::Tell(recording, at, note))
     }
@@ -263,11 +276,7 @@ impl Writer {
     }
 
     fn ask(&self, ask: Ask) -> Result<(), Failure> {
-        let asks = self.asks.as_ref().ok_or(Failure::Stopped)?;
-        asks.try_send(ask).map_err(|error| match error {
-            TrySendError::Full(_) => Failure::Full,
-            TrySendError::Disconnected(_) => Failure::Stopped,
-        })
+        self.asks.as_ref().ok_or(Failure::Stopped)?.ask(ask)
     }
 
     /// The next fact, if there is one.
@@ -445,6 +454,27 @@ mod tests {
         assert_eq!(repair(&path), Err(Failure::InUse(path.clone())));
         drop(writer);
         assert_eq!(repair(&path), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_thread_that_does_not_start_takes_neither_the_folder_nor_the_taps_along() {
+        let folder = Folder::new("threads");
+        let config = WriterConfig::new(folder.0.clone());
+        let one: Spawn = |name, run| match name {
+            "recorder" => spawn(name, run),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        let disk = Disk::prepare(&folder.0).unwrap();
+        let failed = Writer::start_on(&config, disk, one).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::WouldBlock);
+        let (mut sink, reader) = tap_ring(1 << 20);
+        let writer = Writer::start(&config, vec![reader]).unwrap();
+        let id = writer.begin(recording("a", Layout::Multichannel(1))).unwrap();
+        sink.start();
+        writer.add_track(id, track(7)).unwrap();
+        sink.end(TapId(7), 0, Instant::START);
+        let event = || writer.events.recv_timeout(Duration::from_secs(60)).unwrap();
+        while !matches!(event(), Event::Finished { .. }) {}
     }
 
     #[test]

@@ -276,7 +276,7 @@ pub(super) async fn record_room(
 /// Begins the recording of a participant's call.
 #[utoipa::path(post, path = "/v1/participants/{id}/recordings",
     params(("id" = u64, description = "The participant's id")), request_body = Option<RecordingWish>,
-    responses((status = 201, body = Recording), (status = 400, body = Refused),
+    responses((status = 201, body = Recording), (status = 400, body = Refused), (status = 403, body = Refused),
     (status = 404, body = Refused), (status = 409, body = Refused), (status = 503, body = Refused)))]
 pub(super) async fn record_participant(
     State(control): State<Queue>,

@@ -7,11 +7,12 @@ use signaling::{ParticipantId, RecordingId};
 use super::Control;
 use crate::api::{Act, Of, Recording, RecordingState, RecordingWish, Trouble};
 use crate::recording::{Desk, Going, Keeping, NotKept, Wish};
+use crate::world::World;
 
 impl Control {
     pub(super) fn recordings_going(&self, now: Instant) -> Vec<Recording> {
-        let recordings = &self.world.recordings;
-        let going = recordings.going().map(|(_, going)| going).chain(recordings.finishing());
+        let World { recordings, shelf, .. } = &self.world;
+        let going = recordings.going().map(|(_, going)| going).chain(recordings.finishing(shelf));
         going.map(|going| recording(going, now)).collect()
     }
 
@@ -52,8 +53,15 @@ impl Control {
         let id: RecordingId = self.world.recordings.named(name).ok_or(missing)?;
         match act {
             Act::Stop => self.keeper.end(id, &mut self.world),
-            Act::Pause(paused) => self.keeper.pause(id, paused, &mut self.world),
-            Act::Mark(label) => self.world.note(id, Note::Mark { label }),
+            Act::Pause(paused) => {
+                self.keeper.pause(id, paused, &mut self.world);
+                if self.world.is_paused(id) != paused {
+                    return Err(Trouble::Busy);
+                }
+            }
+            Act::Mark(label) => {
+                self.world.tell(id, Note::Mark { label }).map_err(|_| Trouble::Busy)?;
+            }
         }
         Ok(())
     }
@@ -64,13 +72,14 @@ impl Control {
         if self.world.recordings.named(name).is_some() || self.is_finishing(name) {
             return Err(Trouble::RecordingBusy);
         }
-        self.world.release(name);
-        Ok(())
+        // One that the shelf does not have yet is being finished.
+        self.world.release(name).map_err(|_| Trouble::RecordingBusy)
     }
 
     /// Whether the recording of this name is over and not on the shelf yet.
     fn is_finishing(&self, name: &str) -> bool {
-        self.world.recordings.finishing().any(|one| one.name == name)
+        let World { recordings, shelf, .. } = &self.world;
+        recordings.finishing(shelf).any(|one| one.name == name)
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) struct Recordings {
     taps: HashMap<TapPoint, Tap>,
     /// By the writer's numbers.
     going: BTreeMap<RecordingId, Going>,
-    /// Those that are over and whose files the writer has not finished.
+    /// Those that are over and were not on the shelf when this was looked at last.
     finishing: BTreeMap<RecordingId, Going>,
     /// All that the writer has begun and the disk may not hold yet.
     volatile: BTreeMap<recorder_writer::RecordingId, Volatile>,
@@ -110,8 +110,14 @@ impl Recordings {
     }
 
     /// Those that are over and not on the shelf yet, in the same order.
-    pub(crate) fn finishing(&self) -> impl Iterator<Item = &Going> {
-        self.finishing.values()
+    pub(crate) fn finishing(&self, shelf: &Shelf) -> impl Iterator<Item = &Going> {
+        self.finishing.values().filter(|going| self.is_coming(going, shelf))
+    }
+
+    /// Whether the writer has not finished a recording that is over, or the shelf not taken it.
+    fn is_coming(&self, going: &Going, shelf: &Shelf) -> bool {
+        let one = self.volatile.get(&going.written);
+        one.is_some_and(|one| !one.is_finished) || shelf.is_coming(&going.name)
     }
 
     /// One that goes on.
@@ -129,6 +135,20 @@ impl Recordings {
         self.going().find(|(_, going)| going.name == name).map(|(id, _)| id)
     }
 
+    /// A tap is gone: whose tracks it fed, and whether each was its recording's last.
+    fn lose(&mut self, point: TapPoint, tap: TapId) -> Vec<(RecordingId, bool)> {
+        if self.taps.get(&point).is_none_or(|known| known.id != tap) {
+            return Vec::new();
+        }
+        let users = self.taps.remove(&point).map(|tap| tap.users).unwrap_or_default();
+        let lose = |id| {
+            let going = self.going.get_mut(&id)?;
+            going.tracks.retain(|track| track.point != point);
+            Some((id, going.tracks.is_empty()))
+        };
+        users.into_iter().filter_map(lose).collect()
+    }
+
     /// A name for the next one.
     fn name(&mut self, start: &RecordingStart, started_unix_nanos: u64) -> String {
         self.begun += 1;
@@ -144,9 +164,6 @@ impl Recordings {
     /// Hands to the shelf what the writer says of finished recordings, and tells webhooks what the
     /// disk does to those that go on.
     pub(crate) fn hand_over(&mut self, event: &Told, shelf: &Shelf) {
-        if let Told::Finished { recording, .. } | Told::Failed { recording, .. } = event {
-            self.finishing.remove(&ours(*recording));
-        }
         match event {
             Told::Finished { recording, .. } => {
                 if let Some(one) = self.volatile.get_mut(recording) {
@@ -175,6 +192,9 @@ impl Recordings {
             Told::Resumed { recording } => self.announce_of(*recording, "continued", "", shelf),
             Told::Started { .. } | Told::Unrepaired { .. } => {}
         }
+        let mut finishing = std::mem::take(&mut self.finishing);
+        finishing.retain(|_, going| self.is_coming(going, shelf));
+        self.finishing = finishing;
     }
 
     fn announce_of(
@@ -313,33 +333,33 @@ impl World {
             self.untap(id, point);
         }
         let over = self.recordings.going.remove(&id);
-        let volatile = self.recordings.volatile.get(&written);
-        if let Some(going) = over.filter(|_| volatile.is_some_and(|one| !one.is_finished)) {
+        let is_coming = |going: &Going| self.recordings.is_coming(going, &self.shelf);
+        if let Some(going) = over.filter(is_coming) {
             let ended = Some(self.engine.now());
             self.recordings.finishing.insert(id, Going { ended, ..going });
         }
         self.tell_writer(|writer| writer.end(written));
     }
 
-    /// Takes what the engine says of taps.
-    pub(crate) fn note_tap(&mut self, event: &Event) {
+    /// Takes what the engine says of taps: which recordings are over, as they have none left.
+    pub(crate) fn note_tap(&mut self, event: &Event) -> Vec<RecordingId> {
         let (Event::TapEnded { point, tap }
         | Event::Refused { command: Command::StartTap { point, tap, .. }, .. }) = event
         else {
-            return;
+            return Vec::new();
         };
-        if self.recordings.taps.get(point).is_none_or(|known| known.id != *tap) {
-            return;
-        }
-        let users = self.recordings.taps.remove(point).map(|tap| tap.users).unwrap_or_default();
-        for id in users {
-            let Some(going) = self.recordings.going.get_mut(&id) else { continue };
-            going.tracks.retain(|track| track.point != *point);
-            let written = going.written;
-            if matches!(event, Event::Refused { .. }) {
+        let mut over = Vec::new();
+        for (id, was_last) in self.recordings.lose(*point, *tap) {
+            let written = self.recordings.get(id).map(|going| going.written);
+            if let (Event::Refused { .. }, Some(written)) = (event, written) {
                 self.tell_writer(|writer| writer.end_track(written, *tap));
             }
+            if was_last {
+                self.end_kept(id);
+                over.push(id);
+            }
         }
+        over
     }
 
     /// Takes what the writer says: which recording is over.
@@ -354,14 +374,36 @@ impl World {
         Some(id)
     }
 
-    /// Lets go of a finished recording that somebody is about to delete.
-    pub(crate) fn release(&mut self, name: &str) {
+    /// Lets go of a finished recording that somebody is about to delete. Where the shelf would not
+    /// delete it now, its files stay.
+    pub(crate) fn release(&mut self, name: &str) -> Result<(), recorder_shelf::Refusal> {
         let mut volatile = self.recordings.volatile.iter();
         let found = volatile.find(|(_, one)| one.is_finished && one.name == name);
         if let Some(written) = found.map(|(written, _)| *written) {
+            self.shelf.may_delete(name)?;
             self.recordings.volatile.remove(&written);
             self.tell_writer(|writer| writer.forget(written));
         }
+        Ok(())
+    }
+
+    /// Tells a recording what happened, where there is room for that. It is paused, or goes on,
+    /// only if it was told so.
+    pub(crate) fn tell(&mut self, recording: RecordingId, note: Note) -> Result<(), Failure> {
+        let at = self.engine.now();
+        let Some(going) = self.recordings.going.get_mut(&recording) else { return Ok(()) };
+        let paused = match note {
+            Note::Paused => Some(true),
+            Note::Resumed => Some(false),
+            _ => None,
+        };
+        self.recorder.writer()?.tell(going.written, at, note)?;
+        if let Some(paused) = paused {
+            going.paused = paused;
+            let event = if paused { "paused" } else { "resumed" };
+            announce(&self.shelf, event, &going.name, json!({}));
+        }
+        Ok(())
     }
 
     fn tell_writer(&mut self, what: impl FnOnce(&recorder_writer::Writer) -> Result<(), Failure>) {
@@ -394,20 +436,9 @@ impl Desk for World {
     }
 
     fn note(&mut self, recording: RecordingId, note: Note) {
-        let at = self.engine.now();
-        let Some(going) = self.recordings.going.get_mut(&recording) else { return };
-        let paused = match note {
-            Note::Paused => Some(true),
-            Note::Resumed => Some(false),
-            _ => None,
-        };
-        let written = going.written;
-        if let Some(paused) = paused {
-            going.paused = paused;
-            let event = if paused { "paused" } else { "resumed" };
-            announce(&self.shelf, event, &going.name, json!({}));
+        if let Err(failure) = self.tell(recording, note) {
+            tracing::error!(%recording, %failure, "the recorder was not told");
         }
-        self.tell_writer(|writer| writer.tell(written, at, note));
     }
 
     fn is_paused(&self, recording: RecordingId) -> bool {
@@ -482,7 +513,69 @@ fn user(uri: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use engine_control::RoomKey;
+    use recorder_writer::{Writer, WriterConfig};
+
     use super::*;
+
+    fn keeping() -> Keeping {
+        Keeping {
+            format: Format::Wav,
+            rate: None,
+            arrangement: Arrangement::Tracks,
+            channels: 1,
+            ends_with_tracks: false,
+        }
+    }
+
+    /// A recording of these points, each by the tap of its place.
+    fn going(writer: &Writer, points: &[TapPoint]) -> (Recordings, RecordingId) {
+        let mut recordings = Recordings::new(Template::default(), keeping());
+        let about = About::default();
+        let start = Written {
+            name: "a".into(),
+            layout: Layout::PerTrack,
+            format: Format::Wav,
+            rate: None,
+            ends_with_tracks: false,
+            about: about.clone(),
+        };
+        let written = writer.begin(start).unwrap();
+        let id = ours(written);
+        let track = |&point| RecordedTrack { point, label: String::new(), participant: None };
+        let going = Going {
+            written,
+            name: "a".into(),
+            about,
+            began: Instant::START,
+            ended: None,
+            paused: false,
+            tracks: points.iter().map(track).collect(),
+            tracks_begun: points.len(),
+        };
+        recordings.going.insert(id, going);
+        let taps = points
+            .iter()
+            .zip(0..)
+            .map(|(point, tap)| (*point, Tap { id: TapId(tap), users: vec![id] }));
+        recordings.taps = taps.collect();
+        (recordings, id)
+    }
+
+    #[test]
+    fn a_recording_has_lost_all_with_the_last_of_its_taps() {
+        let folder = std::env::temp_dir().join(format!("desk-{}", std::process::id()));
+        let writer = Writer::start(&WriterConfig::new(folder.clone()), Vec::new()).unwrap();
+        let mix = TapPoint::Room(RoomKey::new(0, 1, 1));
+        let says = TapPoint::Received(SessionKey::new(0, 7, 1));
+        let (mut recordings, id) = going(&writer, &[mix, says]);
+        assert_eq!(recordings.lose(mix, TapId(1)), [], "another's, of the same point");
+        assert_eq!(recordings.lose(mix, TapId(0)), [(id, false)]);
+        assert_eq!(recordings.lose(mix, TapId(0)), [], "once");
+        assert_eq!(recordings.lose(says, TapId(1)), [(id, true)]);
+        drop(writer);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn the_user_part_is_what_stands_before_the_host() {

@@ -123,7 +123,7 @@ pub(crate) trait Desk {
 pub(crate) enum NotKept {
     /// No such room or participant.
     Nobody,
-    /// The room is never to be recorded.
+    /// The room, or whose member it is, is never to be recorded.
     Never,
     /// It is recorded already.
     Already,
@@ -148,6 +148,8 @@ pub(crate) struct Keeper {
 struct Room {
     key: RoomKey,
     recording: Option<Kept>,
+    /// Whether it should always be recorded, and that was refused.
+    is_owed: bool,
 }
 
 /// A recording that goes on.
@@ -199,8 +201,9 @@ impl Keeper {
     ) {
         match fact {
             Fact::RoomOpened { name, key } => {
-                self.rooms.insert(name.clone(), Room { key, recording: None });
-                if self.occasion(&name) == Occasion::Always {
+                let is_owed = self.occasion(&name) == Occasion::Always;
+                self.rooms.insert(name.clone(), Room { key, recording: None, is_owed });
+                if is_owed {
                     // A conference without its recording is worth more than no conference; what
                     // was refused is counted and logged.
                     let _ = self.record_room(&name, None, desk);
@@ -265,7 +268,12 @@ impl Keeper {
             include(&view, kept, desk);
             self.has_changed = true;
         }
+        let own = person.recording;
+        let participant = view.participant;
         person.view = view;
+        if let Some(own) = own.filter(|_| self.is_never(participant)) {
+            self.end(own, desk);
+        }
     }
 
     /// Begins the recording of a room, with all who are in it.
@@ -301,6 +309,7 @@ impl Keeper {
         let id = desk.begin(start, &keeping).map_err(|_| NotKept::Refused)?;
         let kept = Kept { id, own_tracks };
         room.recording = Some(kept.clone());
+        room.is_owed = false;
         self.has_changed = true;
         let members =
             self.people.values().filter(|person| person.view.room.as_deref() == Some(name));
@@ -310,14 +319,27 @@ impl Keeper {
         Ok(id)
     }
 
-    /// Begins the recording of a call.
+    /// Begins what should always be recorded and was refused so far.
+    pub(crate) fn record_owed(&mut self, desk: &mut impl Desk) {
+        let owed = self.rooms.iter().filter(|(_, room)| room.is_owed);
+        let owed: Vec<String> = owed.map(|(name, _)| name.clone()).collect();
+        for name in owed {
+            let _ = self.record_room(&name, None, desk);
+        }
+    }
+
+    /// Begins the recording of a call. Whoever is in a room hears it, and is heard there.
     pub(crate) fn record_call(
         &mut self,
         participant: ParticipantId,
         wish: Option<Wish>,
         desk: &mut impl Desk,
     ) -> Result<RecordingId, NotKept> {
+        let is_never = self.is_never(participant);
         let person = self.people.get_mut(&participant).ok_or(NotKept::Nobody)?;
+        if is_never {
+            return Err(NotKept::Never);
+        }
         if person.recording.is_some() {
             return Err(NotKept::Already);
         }
@@ -399,6 +421,14 @@ impl Keeper {
     fn occasion(&self, room: &str) -> Occasion {
         let rule = self.rules.named.iter().find(|(name, _)| name.matches(room));
         rule.map_or(self.rules.rooms, |(_, occasion)| *occasion)
+    }
+
+    /// Whether somebody is in a room that is never recorded, and no rule of its own says always.
+    fn is_never(&self, participant: ParticipantId) -> bool {
+        let view = self.people.get(&participant).map(|person| &person.view);
+        let view = view.filter(|view| !view.recording.always);
+        let room = view.and_then(|view| view.room.as_deref());
+        room.is_some_and(|room| self.occasion(room) == Occasion::Never)
     }
 
     fn joined(&mut self, view: ParticipantView, desk: &mut impl Desk) {

@@ -101,7 +101,8 @@ impl FrontEnd {
     }
 
     /// Takes the bodies of a request inside a recording session: other streams, other metadata.
-    /// The answer, where there was an offer. Where anything is refused all stays as it was.
+    /// The answer, where there was an offer. Where anything is refused all stays as it was, but
+    /// where the engine takes no more orders: the same again does the rest.
     pub(super) fn take_bodies(
         &mut self,
         now: Instant,

@@ -1,8 +1,9 @@
 //! A folder of recordings that is gone after the test.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 pub(crate) struct Folder(PathBuf);
 
@@ -40,6 +41,14 @@ impl Folder {
                 "files": [{{"name": "{file}.wav", "format": "wav", "peaks": "{file}.peaks.dat"}}]}}"#
         );
         self.write(&format!("{name}.json"), document.as_bytes());
+        // So that it is as old as it says.
+        self.written_at(name, SystemTime::UNIX_EPOCH);
+    }
+
+    /// When the metadata of a recording were written.
+    pub(crate) fn written_at(&self, name: &str, at: SystemTime) {
+        let file = File::options().write(true).open(self.0.join(format!("{name}.json")));
+        file.unwrap().set_modified(at).unwrap();
     }
 
     /// All files, in the order of their names.

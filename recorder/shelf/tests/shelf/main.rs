@@ -5,8 +5,9 @@ mod hooks;
 mod storage;
 mod storage_server;
 
-use std::io::Read;
-use std::time::{Duration, Instant};
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::time::{Duration, Instant, SystemTime};
 
 use folder::Folder;
 use recorder::Retention;
@@ -66,6 +67,8 @@ fn recordings_are_listed_newest_first_by_page() {
     assert_eq!(names(&second), ["c", "b"]);
     let third = shelf.list(second.next.as_deref(), 2);
     assert_eq!((names(&third), &third.next), (vec!["a"], &None));
+    let all = shelf.list(None, 5);
+    assert_eq!((all.recordings.len(), all.next), (5, None), "a full page may be the last");
     assert_eq!(shelf.list(None, 0).recordings.len(), 1, "a page is never empty");
     assert_eq!(shelf.list(None, usize::MAX).recordings.len(), 5);
     assert_eq!(shelf.status().recordings, 5);
@@ -91,6 +94,29 @@ fn a_recording_is_found_read_and_deleted_with_all_its_files_and_nothing_else() {
     assert_eq!(folder.files(), ["ab.json", "ab.peaks.dat", "ab.wav"]);
     assert_eq!((shelf.find("a"), shelf.delete("a")), (None, Err(Refusal::Unknown)));
     assert_eq!(shelf.try_event(), Some(Event::Deleted { name: "a".into() }));
+    shelf.stop();
+}
+
+#[test]
+fn what_is_on_a_disk_that_is_away_is_not_gone() {
+    let folder = Folder::new();
+    let (inner, aside) = (folder.path().join("inner"), folder.path().join("aside"));
+    folder.record("inner/a", 1, b"sound");
+    let shelf = open(&ShelfConfig { folder: inner.clone(), ..config(&folder) });
+    let missing = Err(Refusal::Disk(ErrorKind::NotFound));
+    fs::rename(&inner, &aside).unwrap();
+    assert_eq!(shelf.delete("a"), missing);
+    // What is below it where it is mounted.
+    fs::create_dir(&inner).unwrap();
+    assert_eq!(shelf.delete("a"), missing);
+    shelf.finished("a");
+    fs::remove_dir(&inner).unwrap();
+    fs::rename(&aside, &inner).unwrap();
+    folder.record("inner/b", 2, b"sound");
+    shelf.finished("b");
+    wait_until("another is there", || shelf.find("b").is_some());
+    assert_eq!([shelf.delete("a"), shelf.delete("b")], [Ok(()), Ok(())]);
+    assert_eq!(fs::read_dir(&inner).unwrap().count(), 0);
     shelf.stop();
 }
 
@@ -227,10 +253,13 @@ fn the_too_old_are_given_up() {
     let folder = Folder::new();
     folder.record("old", 1, b"sound");
     folder.record_at("new", "2999-01-01T00:00:00.000Z", b"sound");
-    let retention = Retention { age_max: Some(Duration::from_secs(1)), bytes_max: None };
+    // By a clock that stood still, or was set since.
+    folder.record("written now", 2, b"sound");
+    folder.written_at("written now", SystemTime::now());
+    let retention = Retention { age_max: Some(Duration::from_secs(3600)), bytes_max: None };
     let shelf = open(&ShelfConfig { retention, ..config(&folder) });
     wait_until("the old one is gone", || shelf.status().expired == 1);
-    assert_eq!(names(&shelf.list(None, 10)), ["new"]);
+    assert_eq!(names(&shelf.list(None, 10)), ["new", "written now"]);
     shelf.stop();
 }
 

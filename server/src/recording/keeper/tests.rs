@@ -242,6 +242,23 @@ fn a_room_goes_on_where_its_recording_is_refused() {
 }
 
 #[test]
+fn a_room_that_is_always_recorded_is_so_once_it_can_be_but_not_again_after_a_stop() {
+    let mut bench = Bench::new(Occasion::Always);
+    bench.desk.is_full = true;
+    bench.open("3000");
+    bench.join(Some("3000"), Recorded::default());
+    bench.keeper.record_owed(&mut bench.desk);
+    assert!(bench.desk.notices.is_empty());
+    bench.desk.is_full = false;
+    bench.keeper.record_owed(&mut bench.desk);
+    assert!(bench.keeper.records("3000"));
+    assert_eq!(bench.desk.notices, [Notice::Announcement]);
+    bench.keeper.end(RecordingId::new(1), &mut bench.desk);
+    bench.keeper.record_owed(&mut bench.desk);
+    assert!(!bench.keeper.records("3000"));
+}
+
+#[test]
 fn a_room_with_tracks_of_its_members_has_those_who_are_there_and_those_who_come() {
     let mut bench = Bench::new(Occasion::OnDemand);
     bench.open("3000");
@@ -318,4 +335,37 @@ fn who_goes_to_another_room_leaves_the_recording_of_the_one_and_enters_that_of_t
     bench.take(Fact::RoomClosed { name: "a".into() });
     bench.take(Fact::Muted { participant: WHO, muted: true });
     assert!(matches!(bench.desk.notes.last(), Some(Note::Muted { .. })), "it is in the other");
+}
+
+#[test]
+fn nobody_is_recorded_in_a_room_that_never_is_but_by_a_rule_of_its_own() {
+    for (always, begun) in [(false, 0), (true, 1)] {
+        let mut bench = Bench::new(Occasion::OnDemand);
+        bench.open("secret");
+        bench.join(Some("secret"), Recorded { always, ..Recorded::default() });
+        let Bench { keeper, desk } = &mut bench;
+        let asked = keeper.record_call(WHO, None, desk);
+        assert_eq!(asked, Err(if always { NotKept::Already } else { NotKept::Never }));
+        assert_eq!(desk.begun.len(), begun);
+    }
+}
+
+#[test]
+fn who_is_recorded_and_goes_to_a_room_that_never_is_is_recorded_no_more() {
+    for (always, ended) in [(false, 1), (true, 0)] {
+        let recorded = Recorded { always, ..Recorded::default() };
+        let mut bench = Bench::new(Occasion::OnDemand);
+        for room in ["a", "b", "secret"] {
+            bench.open(room);
+        }
+        bench.join(Some("a"), recorded);
+        let _ = bench.keeper.record_call(WHO, None, &mut bench.desk);
+        for room in ["b", "secret"] {
+            assert!(bench.desk.ended.is_empty());
+            bench.keeper.leaves_room(WHO, &mut bench.desk);
+            bench.keeper.enters_room(view(Some(room), recorded), &mut bench.desk);
+        }
+        assert_eq!(bench.desk.ended.len(), ended);
+        assert_eq!(bench.keeper.people[&WHO].recording.is_none(), !always);
+    }
 }
