@@ -25,6 +25,9 @@ const LATE_TICK_US: u32 = 10_000;
 /// Fewer packets than in a second are no session to be judged.
 const JUDGED_PACKETS_MIN: u64 = 50;
 
+/// More than this is no jitter that anyone measured: it is as good as untold.
+const JITTER_MAX: Duration = Duration::from_secs(10);
+
 /// What we say of ourselves in `VoIP` metrics: losses are concealed in the standard way, the
 /// playout buffer adapts (RFC 3611 section 4.7.6).
 const RECEIVER_CONFIGURATION: u8 = 0b1111_0000;
@@ -162,6 +165,7 @@ impl Session {
         let discarded = far_end.map(|metrics| f32::from(metrics.discard_rate) / 256.0);
         let clock_rate = self.media.encoding.clock_rate();
         let jitter = Duration::from_secs_f64(f64::from(block.jitter) / f64::from(clock_rate));
+        let jitter = if jitter < JITTER_MAX { jitter } else { Duration::ZERO };
         let far_delay = far_end.map(|metrics| metrics.end_system_delay_ms).filter(|ms| *ms > 0);
         let far_delay = match far_delay {
             Some(ms) => Duration::from_millis(ms.into()),

@@ -1,13 +1,15 @@
 //! What arrives for a session: told apart, checked, accounted for, stored. Nothing is sent here
 //! and nothing is heard before the next tick.
 
+use std::net::SocketAddr;
+
 use engine_control::{DigitSource, Event, TapContent};
 use media::codec::Decoder;
-use media::dtmf::{Digit, DigitReceiver};
+use media::dtmf::Digit;
 use media::rtp::RtpView;
 use media::talk::SILENT_DBOV;
 use media::{Demux, demux};
-use media_units::{Arrival, CLOCK_RATE, Discard, ExtendedSequence, Instant, PeriodIndex};
+use media_units::{Arrival, CLOCK_RATE, Discard, ExtendedSequence, PeriodIndex};
 
 use crate::latch::{Caller, Verdict};
 use crate::moment::Moment;
@@ -15,7 +17,7 @@ use crate::session::Session;
 use crate::{Datagram, Output, Port};
 
 /// Periods after an event packet in which a digit may still end by silence: half a second, more
-/// than [`DigitReceiver`] waits.
+/// than [`media::dtmf::DigitReceiver`] waits.
 const DIGIT_PERIODS: PeriodIndex = 25;
 
 /// Periods in which a packet that is not silent may be played, whatever is said after it: half a
@@ -69,16 +71,26 @@ impl Session {
         let packet = RtpView::parse(datagram.bytes)?;
         #[cfg(feature = "faults")]
         crate::fault::trap(packet.ssrc());
-        let kind = self.admit(datagram, &packet, moment)?;
+        let kind = match self.admit(datagram, &packet, moment) {
+            Err(reason @ (Discard::Unwanted | Discard::PayloadType)) => {
+                self.account(datagram.source, &packet);
+                return Err(reason);
+            }
+            admitted => admitted?,
+        };
         if kind != Kind::Digit {
             self.copy_packet(datagram, moment);
+        } else if self.reception.ssrc().is_some_and(|ssrc| ssrc != packet.ssrc()) {
+            // A gateway may send events under an SSRC of their own: the sound goes on beside them.
+            self.reception.beside(&packet);
+            return self.take_event(&packet, datagram.arrival, moment);
         }
         let received = self.reception.packet(&packet, datagram.arrival.exact())?;
         if received.restarted {
-            self.restart(moment);
+            self.restart();
         }
         let (extended, arrival) = (received.extended, datagram.arrival);
-        self.in_digit = kind == Kind::Digit;
+        self.in_digit = false;
         match kind {
             Kind::Sound => {
                 self.note_level(&packet, moment.period);
@@ -91,12 +103,35 @@ impl Session {
             Kind::Noise => self.playout.insert_comfort_noise(&packet, extended, arrival),
             Kind::Digit => {
                 self.playout.insert_event(extended);
-                self.digit_until = moment.period + DIGIT_PERIODS;
-                let clock_rate = self.media.telephone_event.map_or(CLOCK_RATE, |e| e.clock_rate);
-                let digit = self.record.digits.packet(&packet, clock_rate, arrival.latest())?;
-                self.tell_digit(digit, DigitSource::TelephoneEvent, moment.output);
-                Ok(())
+                self.take_event(&packet, arrival, moment)
             }
+        }
+    }
+
+    fn take_event<O: Output>(
+        &mut self,
+        packet: &RtpView<'_>,
+        arrival: Arrival,
+        moment: &mut Moment<'_, O>,
+    ) -> Result<(), Discard> {
+        self.in_digit = true;
+        self.digit_until = moment.period + DIGIT_PERIODS;
+        let clock_rate = self.media.telephone_event.map_or(CLOCK_RATE, |e| e.clock_rate);
+        let digit = self.record.digits.packet(packet, clock_rate, arrival.latest())?;
+        self.tell_digit(digit, DigitSource::TelephoneEvent, moment.output);
+        Ok(())
+    }
+
+    /// Accounts for a packet of the present stream that is of no use: nothing of it was lost on
+    /// the way. Its clock may be another.
+    fn account(&mut self, source: SocketAddr, packet: &RtpView<'_>) {
+        let is_ours =
+            self.latch.source() == Some(source) && self.reception.ssrc() == Some(packet.ssrc());
+        if let Some(Ok(received)) = is_ours.then(|| self.reception.packet(packet, None)) {
+            if received.restarted {
+                self.restart();
+            }
+            self.playout.insert_event(received.extended);
         }
     }
 
@@ -121,17 +156,12 @@ impl Session {
         self.playout.insert(packet, extended, arrival, &Decoder::G711(self.law()))
     }
 
-    /// Another stream begins: nothing of the one before continues in it.
-    fn restart<O: Output>(&mut self, moment: &mut Moment<'_, O>) {
+    /// Another stream begins: nothing of the one before continues in it, but a digit may.
+    fn restart(&mut self) {
         self.playout.reset();
         if let Some(equipment) = &mut self.equipment {
             equipment.decoder.reset();
         }
-        if moment.period <= self.digit_until {
-            let pressed = self.record.digits.expire(Instant::from_nanos(u64::MAX));
-            self.tell_digit(pressed, DigitSource::TelephoneEvent, moment.output);
-        }
-        self.record.digits = DigitReceiver::new();
     }
 
     /// Whether the packet is the session's, and of what kind (the rule is in [`crate::latch`]).

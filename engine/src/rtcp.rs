@@ -19,8 +19,7 @@ impl Session {
         moment: &mut Moment<'_, O>,
     ) -> Result<(), Discard> {
         moment.totals.rtcp_received += 1;
-        let expected = self.latch.destination().map(|address| address.ip());
-        if expected != Some(datagram.source.ip()) {
+        if !self.is_expected_of(datagram.source) {
             return Err(Discard::Stranger);
         }
         let compound = Compound::parse(datagram.bytes)?;
@@ -32,6 +31,16 @@ impl Session {
             self.note(fact, datagram, moment);
         }
         Ok(())
+    }
+
+    /// RTCP comes from where RTP does, or from where the description said (RFC 3605).
+    fn is_expected_of(&self, source: SocketAddr) -> bool {
+        let named = match self.media.rtcp {
+            RtcpTransport::Separate(named) => usable(named),
+            RtcpTransport::Mux => None,
+        };
+        let expected = [self.latch.destination(), named];
+        expected.iter().flatten().any(|address| address.ip() == source.ip())
     }
 
     fn note<O: Output>(&mut self, fact: Fact, datagram: &Datagram<'_>, moment: &mut Moment<'_, O>) {
@@ -46,10 +55,14 @@ impl Session {
             Fact::Reception { block, .. } if block.ssrc == ours => {
                 record.remote_fraction_lost = block.fraction_lost;
                 self.reported_loss = Some(block.fraction_lost);
-                record.round_trip = block.round_trip(arrival).or(record.round_trip);
+                if record.reported_at.contains(&block.last_sr) {
+                    record.round_trip = block.round_trip(arrival).or(record.round_trip);
+                }
                 record.quality.reported(block);
             }
-            Fact::Answered { answer } if answer.ssrc == ours => {
+            Fact::Answered { answer }
+                if answer.ssrc == ours && record.reported_at.contains(&answer.last) =>
+            {
                 record.round_trip = answer.round_trip(arrival).or(record.round_trip);
             }
             Fact::ReferenceTime { ssrc, ntp } => {
@@ -93,10 +106,13 @@ impl Session {
 
     /// Sends a compound and returns its length.
     fn send_report<O: Output>(&mut self, bye: bool, moment: &mut Moment<'_, O>) -> usize {
+        let ntp = moment.rules.wall.ntp(moment.now);
+        self.record.reported_at.rotate_right(1);
+        self.record.reported_at[0] = ntp.middle();
         let [last, before] = self.record.packets_at_reports;
         self.record.packets_at_reports = [self.send.packets(), last];
         let sender = (self.send.packets() > before).then(|| SenderInfo {
-            ntp: moment.rules.wall.ntp(moment.now),
+            ntp,
             timestamp: self.send.timestamp(moment.period),
             packets: self.send.packets() as u32,
             octets: self.send.octets() as u32,

@@ -127,6 +127,8 @@ pub(crate) struct Record {
     pub(crate) rtcp_source: Option<SocketAddr>,
     /// Packets sent when the last report and the one before were written.
     pub(crate) packets_at_reports: [u64; 2],
+    /// When the last reports were written, as an answer to one repeats it: any other is invented.
+    pub(crate) reported_at: [u32; 4],
     pub(crate) remote_fraction_lost: u8,
     pub(crate) round_trip: Option<Duration>,
     pub(crate) quality: Quality,
@@ -436,6 +438,7 @@ impl Record {
             cname: [b'0'; CNAME_BYTES],
             rtcp_source: None,
             packets_at_reports: [0; 2],
+            reported_at: [0; 4],
             remote_fraction_lost: 0,
             round_trip: None,
             quality: Quality::default(),

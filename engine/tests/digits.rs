@@ -103,15 +103,40 @@ fn a_digit_whose_end_is_lost_ends_by_silence() {
 }
 
 #[test]
-fn a_digit_cut_off_by_a_new_stream_is_told() {
+fn a_digit_cut_off_by_a_new_stream_ends_by_silence() {
     let mut rig = Rig::new();
     rig.dial(0, Route::Idle, Some(0x90));
     rig.run(rig::SETTLED);
     let start = rig.phone(0).timestamp;
     press(&mut rig, 1, 800, false, start);
     rig.phone(0).ssrc = media_units::Ssrc(99);
-    rig.run(1);
+    rig.run(18);
     assert_eq!(digits(&rig), [('1', 100)]);
+}
+
+#[test]
+fn digits_under_an_ssrc_of_their_own_are_told_once_and_tear_no_sound() {
+    let mut rig = Rig::new();
+    let room = rig.open_room(0);
+    rig.dial(0, Route::Room(room), Some(0x90));
+    rig.dial(1, Route::Room(room), None);
+    rig.dial(2, Route::Room(room), None);
+    rig.run(rig::SETTLED);
+    rig.forget();
+    let sound = rig.phone(0).clone();
+    let mut sequence = SequenceNumber(7);
+    for period in 1..=10_u16 {
+        rig.phone(0).ssrc = Ssrc(0xd191);
+        rig.phone(0).sequence = sequence;
+        press(&mut rig, 5, period.min(8) * 160, period > 8, RtpTimestamp(99));
+        sequence = rig.phone(0).sequence;
+        rig.phone(0).ssrc = sound.ssrc;
+        rig.phone(0).sequence = sound.sequence.plus(period - 1);
+        rig.run(1);
+    }
+    rig.run(10);
+    assert_eq!(digits(&rig), [('5', 160)]);
+    assert_eq!(rig.codes(1), [0x90; 20]);
 }
 
 /// Sends these octets for the phone in slot 0, which is silent otherwise, and lets a period pass.

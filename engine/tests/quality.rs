@@ -121,6 +121,45 @@ fn a_late_tick_makes_a_bad_second_of_our_own() {
 }
 
 #[test]
+fn what_no_report_of_ours_brought_about_and_a_jitter_of_hours_are_not_believed() {
+    let mut rig = Rig::new();
+    let session = rig.dial(0, Route::Echo, Some(0x90));
+    rig.run(REPORTED);
+    let ssrc = rig.taken.rtp(0)[0].view().ssrc();
+    let block = ReportBlock { ssrc, jitter: u32::MAX, last_sr: 7, ..ReportBlock::default() };
+    deliver(&mut rig, 0, Some(block), Extended::default());
+    let told = report(&mut rig, session);
+    assert_eq!(told.round_trip, None);
+    let quality = told.send_quality.unwrap();
+    assert_eq!(quality.jitter, Duration::ZERO);
+    assert!(quality.rating.r_factor > 90.0, "{quality:?}");
+}
+
+#[test]
+fn reports_come_from_where_the_description_said_as_well() {
+    let mut rig = Rig::new();
+    let elsewhere: std::net::SocketAddr = "192.0.2.77:7001".parse().unwrap();
+    let separate = engine_control::RtcpTransport::Separate(elsewhere);
+    let session = rig.dial_with(0, Route::Echo, Some(0x90), |media| media.rtcp = separate);
+    rig.run(REPORTED);
+    let ssrc = rig.taken.rtp(0)[0].view().ssrc();
+    let block = ReportBlock { ssrc, fraction_lost: 13, ..ReportBlock::default() };
+    let mut buffer = [0; COMPOUND_BYTES_MAX];
+    let (of, extended) = (rig.phone(0).ssrc, Extended::default());
+    let sent = Report {
+        ssrc: of,
+        sender: None,
+        block: Some(block),
+        cname: b"phone",
+        extended,
+        bye: false,
+    };
+    let length = sent.write(&mut buffer);
+    rig.deliver(0, Port::Rtcp, elsewhere, &buffer[..length]);
+    assert!(report(&mut rig, session).send_quality.is_some());
+}
+
+#[test]
 fn what_the_phone_reports_is_the_quality_of_what_we_send() {
     let mut rig = Rig::new();
     let session = rig.dial(0, Route::Echo, Some(0x90));

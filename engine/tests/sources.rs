@@ -199,6 +199,30 @@ fn media_on_hold_is_unwanted_and_no_timeout() {
     assert!(rig.taken.events.iter().any(|event| matches!(event, Event::MediaTimedOut { .. })));
 }
 
+/// What came and was of no use was not lost on the way.
+#[test]
+fn neither_media_on_hold_nor_an_unknown_payload_type_is_loss() {
+    let mut rig = Rig::new();
+    let session = rig.dial(0, Route::Echo, Some(0x90));
+    rig.run(rig::SETTLED);
+    rig.update(session, |media| media.direction = Direction::Inactive);
+    rig.run(300);
+    rig.update(session, |_| {});
+    rig.run(rig::SETTLED);
+    for _ in 0..5 {
+        rig.phone(0).payload_type = 13;
+        rig.run(1);
+        rig.phone(0).payload_type = 0;
+        rig.run(9);
+    }
+    let told = report(&mut rig, session);
+    assert_eq!(told.discards[Discard::Unwanted as usize], 300);
+    assert_eq!(told.discards[Discard::PayloadType as usize], 5);
+    let quality = told.receive_quality.unwrap();
+    assert!(quality.lost.abs() < 1e-6 && quality.rating.r_factor > 90.0, "{quality:?}");
+    assert_eq!(told.seconds.bad, 0, "{:?}", told.seconds);
+}
+
 #[test]
 fn missing_media_is_reported_once_until_it_comes_again() {
     let mut rig = Rig::new();

@@ -1,11 +1,15 @@
 //! What we know about a stream that we receive: RFC 3550 appendix A.1, A.3 and A.8, and which of
 //! its packets are missing (RFC 3611).
 //!
-//! A new SSRC from the same source restarts the stream at once: the source address was checked
-//! (latched) before, so probation would only lose sound. A jump of the sequence number beyond
-//! `MAX_DROPOUT` is believed when the next packet confirms it, as in appendix A.1.
+//! A new SSRC from the same address restarts the stream at once: the address was checked (latched)
+//! before, so probation would only lose sound. One that was left for it comes back only where the
+//! new one is silent: two that send in turn would tear each other's sound. A jump of the sequence
+//! number beyond `MAX_DROPOUT` is believed when the next packet confirms it, as in appendix A.1.
 
-use std::mem::offset_of;
+#[cfg(test)]
+mod tests;
+
+use std::mem::{offset_of, replace};
 use std::time::Duration;
 
 use media_kernels::prefetch_start;
@@ -23,6 +27,10 @@ const MAX_DROPOUT: i16 = 3000;
 
 /// A packet at most so much older is reordered (RFC 3550 appendix A.1).
 const MAX_MISORDER: i16 = 100;
+
+/// Packets in a row with which a source that was left comes back: more than the present one's
+/// arrive together with in a live stream.
+const BACK_PACKETS: u8 = 5;
 
 /// The first extended sequence number of a stream: one cycle, so that older ones fit below it.
 const FIRST_CYCLE: u64 = 1 << 16;
@@ -68,6 +76,18 @@ pub struct Reception {
     /// Of the sources before the present one.
     lost_before: i64,
     missing_before: u64,
+    /// The one before the present one.
+    left: Option<Left>,
+}
+
+/// A source that another one took the place of.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    ssrc: Ssrc,
+    /// Its packets since the present source's last.
+    packets: u8,
+    /// What the present source had sent by then.
+    others: u64,
 }
 
 /// The present source. In this order, as above.
@@ -101,6 +121,7 @@ impl Reception {
             discarded: 0,
             lost_before: 0,
             missing_before: 0,
+            left: None,
         }
     }
 
@@ -112,7 +133,7 @@ impl Reception {
     /// The payload format changed, and with it the clock: timestamps before say nothing about
     /// those that come (RFC 7160).
     pub fn set_clock_rate(&mut self, clock_rate: u32) {
-        if std::mem::replace(&mut self.clock_rate, clock_rate) != clock_rate
+        if replace(&mut self.clock_rate, clock_rate) != clock_rate
             && let Some(source) = &mut self.source
         {
             source.jitter = Jitter::default();
@@ -120,9 +141,11 @@ impl Reception {
     }
 
     /// Accounts for one packet. A packet after an unconfirmed sequence jump is not valid
-    /// ([`Discard::MalformedRtp`], RFC 3550 appendix A.1).
+    /// ([`Discard::MalformedRtp`], RFC 3550 appendix A.1); one of a source that was left for the
+    /// present one is a stranger's.
     ///
-    /// `arrival` is when it came, where that is known exactly: jitter is a sample of these.
+    /// `arrival` is when it came, where that is known exactly and its timestamp means something:
+    /// jitter is a sample of these.
     pub fn packet(
         &mut self,
         packet: &RtpView<'_>,
@@ -131,18 +154,26 @@ impl Reception {
         let sequence = packet.sequence();
         let placed = match &mut self.source {
             Some(source) if source.ssrc == packet.ssrc() => source.place(sequence)?,
+            Some(source) if self.left.as_mut().is_some_and(|left| left.stays(packet, source)) => {
+                return Err(Discard::Stranger);
+            }
             _ => None,
         };
         let extended = placed.unwrap_or_else(|| self.restart(packet));
-        self.packets += 1;
-        self.octets += packet.payload().len() as u64;
+        self.beside(packet);
         if let Some(source) = &mut self.source {
             source.received += 1;
             if let Some(arrival) = arrival {
-                source.jitter.packet(packet.timestamp(), arrival, self.clock_rate);
+                source.jitter.packet(packet, arrival, self.clock_rate);
             }
         }
         Ok(Arrival { extended, restarted: placed.is_none() })
+    }
+
+    /// Counts one packet that has no place in the stream.
+    pub fn beside(&mut self, packet: &RtpView<'_>) {
+        self.packets += 1;
+        self.octets += packet.payload().len() as u64;
     }
 
     /// A packet that came cannot be played: too late, or too much of it waits.
@@ -224,6 +255,9 @@ impl Reception {
     fn restart(&mut self, packet: &RtpView<'_>) -> ExtendedSequence {
         self.lost_before = self.lost();
         self.missing_before = self.missing();
+        if let Some(ssrc) = self.ssrc().filter(|before| *before != packet.ssrc()) {
+            self.left = Some(Left { ssrc, packets: 0, others: 0 });
+        }
         let first = ExtendedSequence(FIRST_CYCLE + u64::from(packet.sequence().0));
         self.source = Some(Source {
             ssrc: packet.ssrc(),
@@ -240,6 +274,20 @@ impl Reception {
             sender_report: None,
         });
         first
+    }
+}
+
+impl Left {
+    /// Whether the packet is of this source, and does not bring it back in the place of `present`.
+    fn stays(&mut self, packet: &RtpView<'_>, present: &Source) -> bool {
+        if packet.ssrc() != self.ssrc {
+            return false;
+        }
+        if replace(&mut self.others, present.received) != present.received {
+            self.packets = 0;
+        }
+        self.packets += 1;
+        self.packets < BACK_PACKETS
     }
 }
 
@@ -314,25 +362,28 @@ impl Source {
 /// Interarrival jitter in units of the RTP clock, as RFC 3550 appendix A.8 estimates it.
 #[derive(Debug, Clone, Default)]
 struct Jitter {
-    last: Option<(RtpTimestamp, RtpTimestamp)>,
+    /// When the last packet was sent and came, and its number.
+    last: Option<(RtpTimestamp, RtpTimestamp, SequenceNumber)>,
     /// Scaled by 16.
     estimate: u32,
-    /// From one packet to the next, by their timestamps.
+    /// From one packet to the very next, by their timestamps.
     step: u32,
 }
 
 impl Jitter {
     /// Packets of one instant (digits repeat their timestamp) and jumps of the sender's clock by
     /// more than a second say nothing about the network and are left out.
-    fn packet(&mut self, timestamp: RtpTimestamp, arrival: Instant, clock_rate: u32) {
+    fn packet(&mut self, packet: &RtpView<'_>, arrival: Instant, clock_rate: u32) {
+        let (timestamp, sequence) = (packet.timestamp(), packet.sequence());
         let arrival = RtpTimestamp(arrival.as_rtp_units(clock_rate));
-        if let Some((last_timestamp, last_arrival)) = self.last {
+        if let Some((last_timestamp, last_arrival, last_sequence)) = self.last {
             if last_timestamp == timestamp {
                 return;
             }
             let transit = arrival.distance_from(last_arrival);
             let step = timestamp.distance_from(last_timestamp);
-            if (1..=clock_rate as i32 / STEPS_MIN).contains(&step) {
+            let is_next = sequence == last_sequence.plus(1);
+            if is_next && (1..=clock_rate as i32 / STEPS_MIN).contains(&step) {
                 self.step = step as u32;
             }
             let difference = transit.wrapping_sub(step).unsigned_abs();
@@ -340,7 +391,7 @@ impl Jitter {
                 self.estimate = self.estimate + difference - ((self.estimate + 8) >> 4);
             }
         }
-        self.last = Some((timestamp, arrival));
+        self.last = Some((timestamp, arrival, sequence));
     }
 
     fn units(&self) -> u32 {
@@ -353,7 +404,7 @@ impl Jitter {
     }
 }
 
-/// Packets of a second at least: a longer step of timestamps is a pause or a loss.
+/// Packets of a second at least: a longer step of timestamps is a pause.
 const STEPS_MIN: i32 = 16;
 
 fn as_duration(units: u32, clock_rate: u32) -> Duration {
@@ -364,197 +415,4 @@ fn as_duration(units: u32, clock_rate: u32) -> Duration {
 fn as_ntp_middle(duration: Duration) -> u32 {
     let units = (duration.as_nanos() << 16) / 1_000_000_000;
     u32::try_from(units).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use media_units::CLOCK_RATE;
-
-    use super::*;
-    use crate::rtp::RtpHeader;
-
-    struct Sender {
-        reception: Reception,
-        ssrc: u32,
-        now: Instant,
-    }
-
-    impl Sender {
-        fn new() -> Self {
-            let now = Instant::from_millis(5000);
-            Self { reception: Reception::new(CLOCK_RATE), ssrc: 1, now }
-        }
-
-        /// Sends a packet that arrives `late_ms` later than its timestamp says.
-        fn send(&mut self, sequence: u16, late_ms: u64) -> Result<Arrival, Discard> {
-            let header = RtpHeader {
-                payload_type: 0,
-                marker: false,
-                sequence: SequenceNumber(sequence),
-                timestamp: RtpTimestamp(self.now.as_rtp_units(CLOCK_RATE).wrapping_sub(77)),
-                ssrc: Ssrc(self.ssrc),
-            };
-            let bytes = [&header.write()[..], &[0; 160]].concat();
-            let arrival = self.now + Duration::from_millis(late_ms);
-            self.now += Duration::from_millis(20);
-            self.reception.packet(&RtpView::parse(&bytes).unwrap(), Some(arrival))
-        }
-
-        fn block(&mut self) -> ReportBlock {
-            self.reception.report_block(self.now).unwrap()
-        }
-    }
-
-    #[test]
-    fn sequence_numbers_are_extended_over_the_wrap() {
-        let mut sender = Sender::new();
-        let first = sender.send(65534, 0).unwrap();
-        assert!(first.restarted);
-        for (steps, sequence) in [(1, 65535), (2, 0), (4, 2), (3, 1)] {
-            let arrival = sender.send(sequence, 0).unwrap();
-            assert_eq!(arrival.extended.0, first.extended.0 + steps);
-            assert!(!arrival.restarted);
-        }
-        assert_eq!(sender.block().highest_sequence, 0x1_0002);
-    }
-
-    #[test]
-    fn loss_is_expected_less_received() {
-        let mut sender = Sender::new();
-        assert_eq!(sender.reception.report_block(sender.now), None);
-        for sequence in [10, 11, 13, 14, 17] {
-            sender.send(sequence, 0).unwrap();
-        }
-        let block = sender.block();
-        assert_eq!((block.cumulative_lost, block.fraction_lost), (3, (3 * 256 / 8) as u8));
-        assert_eq!((sender.reception.lost(), sender.reception.packets()), (3, 5));
-        assert_eq!(sender.reception.octets(), 800);
-        sender.send(18, 0).unwrap();
-        sender.send(18, 0).unwrap(); // A duplicate counts as received.
-        let block = sender.block();
-        assert_eq!((block.cumulative_lost, block.fraction_lost), (2, 0));
-        assert_eq!(sender.reception.report_block(sender.now), None, "nothing came since");
-    }
-
-    #[test]
-    fn a_jump_is_believed_when_confirmed() {
-        let mut sender = Sender::new();
-        sender.send(100, 0).unwrap();
-        assert!(!sender.send(3099, 0).unwrap().restarted, "2998 lost packets are loss");
-        assert_eq!(sender.send(30_000, 0), Err(Discard::MalformedRtp));
-        assert!(!sender.send(3100, 0).unwrap().restarted, "the jump was an accident");
-        assert_eq!(sender.send(30_000, 0), Err(Discard::MalformedRtp));
-        assert!(sender.send(30_001, 0).unwrap().restarted);
-        assert!(!sender.send(30_002, 0).unwrap().restarted);
-        assert_eq!(sender.block().cumulative_lost, 0, "counted anew");
-        assert_eq!(sender.reception.lost(), 2998, "the total is kept");
-    }
-
-    #[test]
-    fn a_new_ssrc_restarts_the_stream_at_once() {
-        let mut sender = Sender::new();
-        sender.send(100, 0).unwrap();
-        sender.ssrc = 2;
-        let arrival = sender.send(9000, 0).unwrap();
-        assert!(arrival.restarted);
-        assert_eq!(sender.reception.ssrc(), Some(Ssrc(2)));
-        assert_eq!(sender.reception.packets(), 2);
-        assert_eq!(sender.block().highest_sequence, 9000);
-    }
-
-    #[test]
-    fn jitter_follows_the_mean_difference_of_transit() {
-        let mut sender = Sender::new();
-        for sequence in 0..1000 {
-            sender.send(sequence, 0).unwrap();
-        }
-        assert_eq!(sender.reception.jitter(), Duration::ZERO);
-        for sequence in 1000..2000 {
-            sender.send(sequence, u64::from(sequence % 2) * 10).unwrap();
-        }
-        let jitter = sender.reception.jitter();
-        let expected = Duration::from_millis(9)..=Duration::from_millis(10);
-        assert!(expected.contains(&jitter), "{jitter:?}");
-        sender.now += Duration::from_secs(3600);
-        sender.send(2000, 3_000).unwrap(); // A jump of the clock says nothing of the network.
-        assert!(sender.reception.jitter() <= jitter);
-    }
-
-    #[test]
-    fn a_duplicate_does_not_make_up_for_a_packet_that_never_came() {
-        let mut sender = Sender::new();
-        for sequence in [10, 11, 13, 13, 14] {
-            sender.send(sequence, 0).unwrap();
-        }
-        assert_eq!((sender.reception.lost(), sender.reception.missing()), (0, 1));
-        sender.send(12, 0).unwrap();
-        assert_eq!(sender.reception.missing(), 0, "it was only late");
-        sender.send(9, 0).unwrap();
-        sender.send(7, 0).unwrap();
-        assert_eq!(sender.reception.missing(), 1, "8, before the first");
-        sender.ssrc = 2;
-        sender.send(100, 0).unwrap();
-        sender.send(103, 0).unwrap();
-        assert_eq!(sender.reception.missing(), 3, "of both sources");
-        assert_eq!(sender.reception.fates().unwrap().lost, 2, "of the present one");
-    }
-
-    #[test]
-    fn what_is_discarded_is_counted_once_and_as_missing_in_bursts() {
-        let mut sender = Sender::new();
-        let arrivals: Vec<Arrival> =
-            (0..50).map(|sequence| sender.send(sequence, 0).unwrap()).collect();
-        for at in [20, 21, 21] {
-            sender.reception.discard(arrivals[at].extended);
-        }
-        for sequence in 50..120 {
-            sender.send(sequence, 0).unwrap();
-        }
-        let fates = sender.reception.fates().unwrap();
-        assert_eq!((fates.expected, fates.lost, fates.discarded), (120, 0, 2));
-        assert_eq!((fates.spread.burst_duration_ms, fates.spread.burst_density), (40, 255));
-        assert_eq!(fates.packet_time, Duration::from_millis(20));
-        assert_eq!(sender.reception.discarded(), 2);
-        sender.reception.discard(ExtendedSequence(u64::MAX));
-        sender.reception.discard(ExtendedSequence(0));
-    }
-
-    #[test]
-    fn jitter_is_counted_on_the_clock_of_the_payload_format() {
-        let mut reception = Reception::new(48_000);
-        let mut now = Instant::from_millis(1000);
-        for sequence in 0..500u16 {
-            let header = RtpHeader {
-                payload_type: 0,
-                marker: false,
-                sequence: SequenceNumber(sequence),
-                timestamp: RtpTimestamp(u32::from(sequence) * 960),
-                ssrc: Ssrc(1),
-            };
-            let late = Duration::from_millis(10 * u64::from(sequence % 2));
-            reception.packet(&RtpView::parse(&header.write()).unwrap(), Some(now + late)).unwrap();
-            now += Duration::from_millis(20);
-        }
-        let jitter = reception.jitter();
-        assert!((9..=10).contains(&jitter.as_millis()), "{jitter:?}");
-        let units = reception.report_block(now).unwrap().jitter;
-        assert!((432..=480).contains(&units), "{units} of 48 kHz");
-        reception.set_clock_rate(8000);
-        assert_eq!(reception.jitter(), Duration::ZERO);
-    }
-
-    #[test]
-    fn the_block_refers_to_the_last_sender_report_of_the_same_source() {
-        let mut sender = Sender::new();
-        sender.send(1, 0).unwrap();
-        let (ntp, at) = (NtpTime(0x1122_3344_5566_7788), sender.now);
-        sender.reception.sender_report(Ssrc(99), ntp, at);
-        assert_eq!(sender.block().last_sr, 0);
-        sender.send(2, 0).unwrap();
-        sender.reception.sender_report(Ssrc(1), ntp, at);
-        sender.now = at;
-        sender.now += Duration::from_millis(1500);
-        let block = sender.block();
-        assert_eq!((block.last_sr, block.delay_since_last_sr), (0x3344_5566, 3 << 15));
-    }
 }

@@ -1,6 +1,7 @@
 //! Digits as named events (RFC 4733): pressed by the endpoint, reported once, at their end.
 //!
-//! An event is known by the timestamp of its first packet. The end may be told three times, or be
+//! An event is known by its source and the timestamp of its first packet: a gateway may send
+//! events under an SSRC of their own beside the sound. The end may be told three times, or be
 //! lost; then the next event or silence ends it. An event longer than 65535 units comes in
 //! segments, each with a new timestamp. Some phones let the timestamp run on while a key is held:
 //! what begins before the same key can have been released is the same press. Durations that fall
@@ -8,7 +9,7 @@
 
 use std::time::Duration;
 
-use media_units::{Discard, Instant, KEYS, RtpTimestamp};
+use media_units::{Discard, Instant, KEYS, RtpTimestamp, Ssrc};
 
 use super::Digit;
 use crate::rtp::RtpView;
@@ -30,6 +31,7 @@ pub struct DigitReceiver {
 /// The latest event. It stays after its end, so that its repetitions are known.
 #[derive(Debug, Clone, Copy)]
 struct Event {
+    ssrc: Ssrc,
     digit: char,
     /// Units in a second.
     clock_rate: u32,
@@ -47,6 +49,7 @@ struct Event {
 /// What a packet says.
 #[derive(Debug, Clone, Copy)]
 struct Update {
+    ssrc: Ssrc,
     digit: char,
     timestamp: RtpTimestamp,
     units: u16,
@@ -74,12 +77,11 @@ impl DigitReceiver {
             self.event = Some(Event::begin(update, clock_rate, arrival));
             return Ok(self.report_if_ended());
         };
-        let age = update.timestamp.distance_from(event.timestamp);
-        if age == 0 || event.overlaps(update) || event.is_continued_by(update) {
+        if event.overlaps(update) || event.is_continued_by(update) {
             event.update(update, arrival);
             return Ok(self.report_if_ended());
         }
-        if age < 0 && arrival.since(event.heard) < REORDERED {
+        if event.is_newer_than(update) && arrival.since(event.heard) < REORDERED {
             return Ok(None); // A repetition of what was reported.
         }
         event.ended = true;
@@ -112,13 +114,15 @@ impl Update {
             return Ok(None);
         };
         let units = u16::from_be_bytes([high, low]);
-        Ok(Some(Self { digit, timestamp: packet.timestamp(), units, end: flags & 0x80 != 0 }))
+        let (ssrc, timestamp) = (packet.ssrc(), packet.timestamp());
+        Ok(Some(Self { ssrc, digit, timestamp, units, end: flags & 0x80 != 0 }))
     }
 }
 
 impl Event {
     fn begin(update: Update, clock_rate: u32, heard: Instant) -> Self {
         Self {
+            ssrc: update.ssrc,
             digit: update.digit,
             clock_rate: clock_rate.max(1),
             timestamp: update.timestamp,
@@ -130,12 +134,22 @@ impl Event {
         }
     }
 
+    /// Whether `update` is of the same source and key.
+    fn is_of(&self, update: Update) -> bool {
+        self.ssrc == update.ssrc && self.digit == update.digit
+    }
+
+    /// Whether `update` of the same source is of something before.
+    fn is_newer_than(&self, update: Update) -> bool {
+        self.ssrc == update.ssrc && update.timestamp.distance_from(self.timestamp) < 0
+    }
+
     /// Whether `update` begins before this event is over, with the same key: it is the same press,
-    /// of an endpoint whose timestamps run on.
+    /// perhaps of an endpoint whose timestamps run on.
     fn overlaps(&self, update: Update) -> bool {
         let shortest = (self.clock_rate / 50) as i32;
         let age = update.timestamp.distance_from(self.timestamp);
-        self.digit == update.digit && (0..=i32::from(self.units).max(shortest)).contains(&age)
+        self.is_of(update) && (0..=i32::from(self.units).max(shortest)).contains(&age)
     }
 
     /// Whether `update` belongs to the next segment: it starts where this one is full
@@ -144,7 +158,7 @@ impl Event {
         let lost_at_most = (self.clock_rate / 4) as i32;
         let age = update.timestamp.distance_from(self.timestamp);
         !self.ended
-            && self.digit == update.digit
+            && self.is_of(update)
             && i32::from(u16::MAX) - i32::from(self.units) < lost_at_most
             && (i32::from(self.units)..=i32::from(u16::MAX)).contains(&age)
     }
@@ -181,6 +195,7 @@ mod tests {
 
     struct Phone {
         receiver: DigitReceiver,
+        ssrc: u32,
         clock_rate: u32,
         now: Instant,
         digits: Vec<Digit>,
@@ -193,7 +208,7 @@ mod tests {
 
         fn at(clock_rate: u32) -> Self {
             let now = Instant::from_millis(1000);
-            Self { receiver: DigitReceiver::new(), clock_rate, now, digits: Vec::new() }
+            Self { receiver: DigitReceiver::new(), ssrc: 5, clock_rate, now, digits: Vec::new() }
         }
 
         fn send(&mut self, event: u8, timestamp: u32, units: u16, end: bool) {
@@ -210,7 +225,7 @@ mod tests {
                 marker: false,
                 sequence: SequenceNumber(0),
                 timestamp: RtpTimestamp(timestamp),
-                ssrc: Ssrc(5),
+                ssrc: Ssrc(self.ssrc),
             };
             let bytes = [&header.write()[..], payload].concat();
             self.receiver.packet(&RtpView::parse(&bytes).unwrap(), self.clock_rate, self.now)
@@ -285,6 +300,27 @@ mod tests {
         phone.send(1, 0, 800, true);
         phone.send(2, 2000, 320, true);
         assert_eq!(phone.digits, [digit('1', 100), digit('2', 40)]);
+    }
+
+    #[test]
+    fn other_keys_with_the_same_timestamp_are_other_digits() {
+        let mut phone = Phone::new();
+        for event in [1, 2, 3] {
+            phone.send(event, 1000, 800, true);
+            phone.send(event, 1000, 800, true);
+        }
+        assert_eq!(phone.digits, [digit('1', 100), digit('2', 100), digit('3', 100)]);
+    }
+
+    #[test]
+    fn timestamps_of_another_source_say_nothing_about_a_digit() {
+        let mut phone = Phone::new();
+        phone.send(1, 100_000, 800, true);
+        phone.ssrc = 6;
+        phone.send(1, 100_080, 800, true);
+        phone.ssrc = 7;
+        phone.send(1, 50, 800, true);
+        assert_eq!(phone.digits, [digit('1', 100); 3]);
     }
 
     #[test]

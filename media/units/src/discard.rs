@@ -10,7 +10,7 @@ pub enum Discard {
     MalformedRtp,
     /// Not a valid RTCP compound packet (RFC 3550 appendix A.2).
     MalformedRtcp,
-    /// From an address other than the latched one.
+    /// From an address other than the latched one, or of a source that another one there replaced.
     Stranger,
     /// A payload type that was not negotiated.
     PayloadType,
