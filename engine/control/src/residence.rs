@@ -63,7 +63,7 @@ impl<W> Default for Residences<W> {
 }
 
 impl<W> Residences<W> {
-    /// The place of a session now.
+    /// The place of a session now; as long as it has not left, that is where it was.
     fn place_of(&self, home: SessionKey) -> SessionKey {
         self.away.get(&home).copied().unwrap_or(home)
     }
@@ -92,13 +92,11 @@ impl<W> Residences<W> {
         Command::SendAway { session: from }
     }
 
-    /// Finds where a command goes.
+    /// Finds where a command goes. A question waits for nobody: those that it is about may be elsewhere
+    /// by the time that it could be asked, each on another shard. It goes to where they are now, and
+    /// who leaves before it comes is missing in the answer.
     pub fn address(&self, command: &mut Command) -> Result<Destination, Refusal> {
-        let mut behind = None;
-        command.each_session(|home| {
-            let passage = self.passages.get(home);
-            behind = behind.or(passage.and_then(|passage| passage.waiting.as_ref()).map(|_| *home));
-        });
+        let behind = if command.is_question() { None } else { self.under_way(command) };
         if let Some(home) = behind {
             return Ok(Destination::Behind(home));
         }
@@ -106,6 +104,16 @@ impl<W> Residences<W> {
             command.each_session(|home| *home = self.place_of(*home));
         }
         command.shard().map(Destination::Shard)
+    }
+
+    /// The first session in a command that has not left yet.
+    fn under_way(&self, command: &mut Command) -> Option<SessionKey> {
+        let mut behind = None;
+        command.each_session(|home| {
+            let passage = self.passages.get(home);
+            behind = behind.or(passage.and_then(|passage| passage.waiting.as_ref()).map(|_| *home));
+        });
+        behind
     }
 
     /// Lets something wait for a session that is under way; where too much does already it comes back.
@@ -245,6 +253,16 @@ mod tests {
         assert_eq!(addressed(&residences, mute(HOME)), (Destination::Shard(1), ABROAD));
         assert_eq!(residences.check(HOME), Err(Refusal::Busy));
         assert_eq!(residences.wait(HOME, 1), Err(1));
+    }
+
+    #[test]
+    fn a_question_goes_to_where_a_session_is_and_never_waits() {
+        let mut residences = Residences::default();
+        let ask = || Command::ReportSessions { reports: Box::new(vec![SessionReport::of(HOME)]) };
+        residences.begin(HOME, ABROAD);
+        assert_eq!(addressed(&residences, ask()), (Destination::Shard(0), HOME));
+        residences.left(HOME).unwrap();
+        assert_eq!(addressed(&residences, ask()), (Destination::Shard(1), ABROAD));
     }
 
     #[test]
