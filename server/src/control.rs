@@ -173,7 +173,7 @@ impl Control {
             Wake::Round => self.look_after(now),
             Wake::Signal => self.stop(now),
             Wake::HangUp => {
-                tracing::warn!("SIGHUP: nothing is read again; SIGTERM ends the server")
+                tracing::warn!("SIGHUP: nothing is read again; SIGTERM ends the server");
             }
         }
         self.tell_keeper();

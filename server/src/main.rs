@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -69,12 +70,11 @@ fn main() -> ExitCode {
     let line = CommandLine::parse();
     let outcome = match line.command.unwrap_or(Command::Run(line.run)) {
         Command::Run(run) => start(run.config.as_deref()),
-        Command::Check { file } => read(&file).map(|_| println!("{}: fine", file.display())),
-        Command::Openapi => {
-            println!("{}", mixminus::openapi());
-            Ok(())
+        Command::Check { file } => {
+            read(&file).and_then(|_| print(&format!("{}: fine\n", file.display())))
         }
-        Command::Replay { file } => mixminus::replay(&file).map(|told| print!("{told}")),
+        Command::Openapi => print(&(mixminus::openapi() + "\n")),
+        Command::Replay { file } => mixminus::replay(&file).and_then(|told| print(&told)),
         Command::Recording { command: Recording::Verify { path } } => {
             tell(recorder_writer::verify(&path), "is fine", "nothing is recorded there")
         }
@@ -91,6 +91,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// Writes to standard output. Who reads no further has read enough.
+fn print(text: &str) -> Result<(), String> {
+    let mut output = io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("error: standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One line for each recording.
 fn tell(
     findings: Result<Vec<Finding>, recorder_writer::Failure>,
@@ -101,16 +112,16 @@ fn tell(
     let mut faults = Vec::new();
     for Finding { name, faults: found, is_encrypted } in &findings {
         if found.is_empty() && *is_encrypted {
-            println!(
-                "{name} is encrypted: all of it is there, and only who has the key can check its sound"
-            );
+            print(&format!(
+                "{name} is encrypted: all of it is there, and only who has the key can check its sound\n"
+            ))?;
         } else if found.is_empty() {
-            println!("{name} {fine}");
+            print(&format!("{name} {fine}\n"))?;
         }
         faults.extend(found.iter().map(|fault| format!("error: {name}: {fault}")));
     }
     if findings.is_empty() {
-        println!("{nothing}");
+        print(&format!("{nothing}\n"))?;
     }
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
 }

@@ -154,3 +154,21 @@ fn receive(phone: &UdpSocket, start: &str) -> String {
         }
     }
 }
+
+#[test]
+fn what_cannot_be_written_is_an_error_and_no_panic() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = mixminus(&["openapi"]).stdout(full).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told.starts_with("error: standard output: "), "{told}");
+}
+
+#[test]
+fn who_reads_no_further_has_read_enough() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = mixminus(&["openapi"]).stdout(writer).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}

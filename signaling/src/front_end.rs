@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine_control::{Command, DigitSource, Event, SessionKey};
+use engine_control::{Command, DigitSource, Event, Route, SessionKey};
 use media_units::Instant;
 use sipx_sip::error::ParseError;
 use sipx_sip::{HeaderName, Limits, Message, Request, Response, parse_datagram};
@@ -413,6 +413,9 @@ impl FrontEnd {
             Command::OpenRoom { room, .. } | Command::OpenPart { room, .. } => {
                 self.room_failed(now, *room, out);
             }
+            // It was said before the session was sent elsewhere, which it is told behind this: the room is
+            // closed by now.
+            Command::RouteSession { session, route } if self.has_other_route(*session, *route) => {}
             // It is where nobody expects it.
             Command::SendAway { session }
             | Command::TakeIn { session }
@@ -436,6 +439,12 @@ impl FrontEnd {
             self.end_session(now, session, Ending::RecordingFailed, out);
         }
         self.end_recorded(now, session, Ending::RecordingFailed, out);
+    }
+
+    /// Whether a call is to be connected to something else than this by now.
+    fn has_other_route(&mut self, session: SessionKey, route: Route) -> bool {
+        let media = self.call_of(session).and_then(|call| call.media.as_ref());
+        media.is_some_and(|media| media.route != route)
     }
 
     fn end_session(

@@ -64,7 +64,7 @@ impl<W> Default for Residences<W> {
 
 impl<W> Residences<W> {
     /// The place of a session now; as long as it has not left, that is where it was.
-    fn place_of(&self, home: SessionKey) -> SessionKey {
+    pub fn place_of(&self, home: SessionKey) -> SessionKey {
         self.away.get(&home).copied().unwrap_or(home)
     }
 

@@ -2,7 +2,7 @@
 
 mod passages;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, mpsc};
@@ -51,6 +51,8 @@ pub struct Engine {
     tenants: HashMap<SessionKey, Tenant>,
     /// Where sessions live that were moved, and what waits for those under way.
     residences: Residences<(Command, SocketPair)>,
+    /// What waited for a session under way and could not follow it, until it is told.
+    refused: VecDeque<Event>,
     /// Sessions that have arrived on another shard.
     moved: u64,
     spreads: SpreadPool,
@@ -113,6 +115,7 @@ impl Engine {
             shards: Vec::with_capacity(config.shards.len()),
             tenants: HashMap::new(),
             residences: Residences::default(),
+            refused: VecDeque::new(),
             moved: 0,
             spreads: SpreadPool::new(config.limits.spread_max),
             first_read: 0,
@@ -523,7 +526,7 @@ impl Engine {
                 }
             }
         }
-        None
+        self.refused.pop_front()
     }
 }
 

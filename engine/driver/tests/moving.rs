@@ -92,6 +92,35 @@ fn a_session_is_moved_to_and_fro_by_each_driver_that_gives_it_sockets() {
 }
 
 #[test]
+fn a_question_about_sessions_on_their_way_is_answered() {
+    let mut engine = engine(SOCKET_DRIVERS[0], 2, 2);
+    let rooms = open_rooms(&mut engine);
+    let here = dial(&mut engine, Route::Room(rooms[0]), 1, 0x9c);
+    let there = dial(&mut engine, Route::Room(rooms[1]), 2, 0xa1);
+    let sessions = [here.0, there.0];
+    assert_eq!(sessions.map(|session| engine.present_shard_of(session)), [0, 1]);
+    go(&mut engine, sessions[0], rooms[1]);
+    assert_eq!((engine.shard_of(sessions[0]), engine.present_shard_of(sessions[0])), (1, 0));
+    // It waits for neither: both would be elsewhere once one has left, each on another shard.
+    go(&mut engine, sessions[1], rooms[0]);
+    for session in sessions {
+        let reports = Box::new(vec![SessionReport::of(session)]);
+        engine.command(Command::ReportSessions { reports }).expect("sent");
+    }
+    let (mut answers, mut arrivals) = (0, 0);
+    wait_for(&mut engine, |event| {
+        match event {
+            Event::SessionsReported { .. } => answers += 1,
+            Event::SessionArrived { .. } => arrivals += 1,
+            _ => {}
+        }
+        (answers == 2 && arrivals == 2).then_some(())
+    });
+    let all = sessions.map(|session| report(&mut engine, session).session);
+    assert_eq!(all, sessions);
+}
+
+#[test]
 fn what_is_sent_goes_on_from_the_same_port_with_the_next_number() {
     let mut engine = engine(SOCKET_DRIVERS[0], 2, 2);
     let rooms = open_rooms(&mut engine);

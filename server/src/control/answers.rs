@@ -125,7 +125,9 @@ impl Control {
         loop {
             let engine = &mut self.world.engine;
             let send = |engine: &mut Engine, portion| engine.command(portion).is_ok();
-            let Some((asker, reports)) = self.survey.advance(engine, Engine::shard_of, send) else {
+            let Some((asker, reports)) =
+                self.survey.advance(engine, Engine::present_shard_of, send)
+            else {
                 return;
             };
             self.report(asker, &reports);

@@ -144,6 +144,28 @@ fn who_goes_to_a_room_on_another_shard_and_back_hears_those_who_are_there() {
 }
 
 #[test]
+fn who_goes_on_while_it_is_under_way_ends_where_it_was_sent_last() {
+    let mut world = World::new(Settings { shards: 2, ..settings(137, 6) });
+    // The third is on the first shard as well, so that a fourth will be on the second.
+    for room in ["conf1", "conf2", "conf3"] {
+        world.fill_room(room, 2);
+    }
+    // The fourth is closed before it has come there.
+    for room in ["2", "4", "2"] {
+        assert!(world.transfer(0, room));
+    }
+    world.run(300 * MS);
+    assert_eq!(world.sessions_moved(), 1);
+    let rooms = [2, 1, 2, 2, 3, 3];
+    assert_heard(&mut world, |listener, talker| {
+        listener != talker && rooms[listener] == rooms[talker]
+    });
+    (0..6).for_each(|phone| world.hang_up(phone));
+    world.run(Duration::from_secs(40));
+    assert_nothing_left(&mut world, "who went on under way");
+}
+
+#[test]
 fn who_hangs_up_or_holds_while_it_is_under_way_is_no_trouble() {
     let mut world = World::new(spread(settings(134, 4), 2, 0, RoomSound::DEFAULT));
     world.fill_room("conf1", 4);

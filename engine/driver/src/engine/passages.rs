@@ -13,6 +13,11 @@ impl Engine {
         self.residences.shard_of(session)
     }
 
+    /// The shard where a session lives until it has left it: whom a question about it is for.
+    pub fn present_shard_of(&self, session: SessionKey) -> u8 {
+        self.residences.place_of(session).shard()
+    }
+
     /// Sessions that have arrived on another shard.
     pub fn sessions_moved(&self) -> u64 {
         self.moved
@@ -121,15 +126,16 @@ impl Engine {
         }
     }
 
-    /// What waited for a session goes where that is now.
-    fn say_again(&mut self, waiting: Vec<(Command, SocketPair)>) {
+    /// What waited for a session goes where that is now. Where it cannot, it is refused as late as by
+    /// a shard: whoever said it waits for the outcome.
+    pub(super) fn say_again(&mut self, waiting: Vec<(Command, SocketPair)>) {
         for (mut command, sockets) in waiting {
             let sent = match self.residences.address(&mut command) {
                 Ok(destination) => self.send(destination, command, sockets),
                 Err(refusal) => Err((command, refusal)),
             };
             if let Err((command, refusal)) = sent {
-                tracing::error!(?command, ?refusal, "a command was lost behind a session");
+                self.refused.push_back(Event::Refused { command, refusal });
             }
         }
     }

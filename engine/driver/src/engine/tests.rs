@@ -22,6 +22,20 @@ fn a_shard_whose_thread_has_ended_is_told() {
 }
 
 #[test]
+fn what_cannot_follow_a_session_is_refused_to_who_said_it() {
+    let mut engine = Engine::start(config(28_808)).unwrap();
+    let session = SessionKey::new(9, 0, 1);
+    let lost = Command::MuteSession { session, muted: true };
+    engine.say_again(vec![(lost, SocketPair::default())]);
+    let told = engine.next_event();
+    let Some(Event::Refused { command, refusal: Refusal::Gone }) = told else {
+        panic!("{told:?}");
+    };
+    assert!(matches!(command, Command::MuteSession { session: named, .. } if named == session));
+    assert!(engine.next_event().is_none());
+}
+
+#[test]
 fn a_shard_that_is_ready_waits_for_the_clock_and_ends_where_none_comes() {
     let config = config(28_804);
     let shared = Arc::new(Shared::new().unwrap());
