@@ -85,9 +85,13 @@ impl Session {
             self.reception.beside(&packet);
             return self.take_event(&packet, datagram.arrival, moment);
         }
+        let before = self.reception.ssrc();
         let received = self.reception.packet(&packet, datagram.arrival.exact())?;
         if received.restarted {
             self.restart();
+            if before == Some(packet.ssrc()) {
+                self.record.digits.begin_anew();
+            }
         }
         let (extended, arrival) = (received.extended, datagram.arrival);
         self.in_digit = false;

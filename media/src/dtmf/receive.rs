@@ -92,6 +92,13 @@ impl DigitReceiver {
         Ok(before.or_else(|| self.report_if_ended()))
     }
 
+    /// The source has begun anew: its timestamps say nothing of what is older than what.
+    pub fn begin_anew(&mut self) {
+        if let Some(event) = &mut self.event {
+            event.heard = Instant::START;
+        }
+    }
+
     /// The digit whose end was lost, once that is certain. Call it at every period.
     pub fn expire(&mut self, now: Instant) -> Option<Digit> {
         let event = self.event.as_mut().filter(|event| !event.reported)?;
@@ -330,6 +337,18 @@ mod tests {
         phone.wait(1000);
         phone.send(2, 50, 800, true);
         assert_eq!(phone.digits, [digit('1', 100), digit('2', 100)]);
+    }
+
+    #[test]
+    fn a_source_that_begins_anew_may_set_its_clock_back_at_once() {
+        let mut phone = Phone::new();
+        phone.send(11, 92_640, 2240, true);
+        phone.send(0, 17_632, 0, false);
+        assert_eq!(phone.digits, [digit('#', 280)], "older than that by its timestamp");
+        phone.receiver.begin_anew();
+        phone.send(0, 17_632, 0, false);
+        phone.send(0, 17_632, 2240, true);
+        assert_eq!(phone.digits, [digit('#', 280), digit('0', 280)]);
     }
 
     #[test]
