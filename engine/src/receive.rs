@@ -9,7 +9,7 @@ use media::dtmf::Digit;
 use media::rtp::RtpView;
 use media::talk::SILENT_DBOV;
 use media::{Demux, demux};
-use media_units::{Arrival, CLOCK_RATE, Discard, ExtendedSequence, PeriodIndex};
+use media_units::{Arrival, CLOCK_RATE, Discard, ExtendedSequence, Instant, PeriodIndex};
 
 use crate::latch::{Caller, Verdict};
 use crate::moment::Moment;
@@ -85,15 +85,8 @@ impl Session {
             self.reception.beside(&packet);
             return self.take_event(&packet, datagram.arrival, moment);
         }
-        let before = self.reception.ssrc();
-        let received = self.reception.packet(&packet, datagram.arrival.exact())?;
-        if received.restarted {
-            self.restart();
-            if before == Some(packet.ssrc()) {
-                self.record.digits.begin_anew();
-            }
-        }
-        let (extended, arrival) = (received.extended, datagram.arrival);
+        let arrival = datagram.arrival;
+        let extended = self.place(&packet, arrival.exact())?;
         self.in_digit = false;
         match kind {
             Kind::Sound => {
@@ -131,12 +124,26 @@ impl Session {
     fn account(&mut self, source: SocketAddr, packet: &RtpView<'_>) {
         let is_ours =
             self.latch.source() == Some(source) && self.reception.ssrc() == Some(packet.ssrc());
-        if let Some(Ok(received)) = is_ours.then(|| self.reception.packet(packet, None)) {
-            if received.restarted {
-                self.restart();
-            }
-            self.playout.insert_event(received.extended);
+        if let Some(Ok(extended)) = is_ours.then(|| self.place(packet, None)) {
+            self.playout.insert_event(extended);
         }
+    }
+
+    /// Counts a packet into its stream, which may begin with it: the packet's place in it.
+    fn place(
+        &mut self,
+        packet: &RtpView<'_>,
+        arrival: Option<Instant>,
+    ) -> Result<ExtendedSequence, Discard> {
+        let before = self.reception.ssrc();
+        let received = self.reception.packet(packet, arrival)?;
+        if received.restarted {
+            self.restart();
+            if before == Some(packet.ssrc()) {
+                self.record.digits.begin_anew();
+            }
+        }
+        Ok(received.extended)
     }
 
     /// Notes what a packet says of its level.

@@ -58,7 +58,8 @@ fn check(request: &Request, limits: &Limits) -> Result<(), Trouble> {
         return Err(Trouble::ForeignHost);
     }
     let is_order = !request.method().is_safe();
-    if is_order && headers.contains_key(ORIGIN) && authority(headers, ORIGIN) != host {
+    let page = authority(headers, ORIGIN).filter(|_| is_order);
+    if page.is_some() && page != host {
         return Err(Trouble::ForeignPage);
     }
     let path = percent_decode_str(request.uri().path()).decode_utf8();

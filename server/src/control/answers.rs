@@ -96,7 +96,7 @@ impl Control {
         if present.room.as_deref() == Some(room) {
             return Ok(());
         }
-        self.front.may_transfer(id, room, &self.world).map_err(immovable)?;
+        self.front.may_transfer(id, room, &self.world).map_err(not_moved)?;
         self.keeper.leaves_room(id, &mut self.world);
         let done = self.front.transfer(now, id, room, &mut self.world);
         // A room that was opened for it is known before it comes.
@@ -104,7 +104,7 @@ impl Control {
         if let Some(view) = self.front.participant(id) {
             self.keeper.enters_room(view, &mut self.world);
         }
-        done.map_err(immovable)
+        done.map_err(not_moved)
     }
 
     /// Writes what a shard's flight recorder holds, beside everything else.
@@ -275,7 +275,7 @@ fn room(view: &RoomView, recorded: bool, now: Instant) -> Room {
     }
 }
 
-fn immovable(refusal: TransferRefusal) -> Trouble {
+fn not_moved(refusal: TransferRefusal) -> Trouble {
     match refusal {
         TransferRefusal::NotFound => Trouble::NoParticipant,
         TransferRefusal::Immovable => Trouble::Immovable,

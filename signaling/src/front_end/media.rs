@@ -93,10 +93,8 @@ impl FrontEnd {
         name: &str,
         out: &mut dyn Outside,
     ) -> Result<RoomKey, Refusal> {
+        self.has_seat(name)?;
         let room = match self.focus.get(name) {
-            Some(room) if room.members.len() >= self.config.room_members_max => {
-                return Err(Refusal::RoomFull);
-            }
             Some(room) if room.spread.is_some() => self.choose_part(name, out)?,
             Some(room) => room.key,
             None => self.open_room(now, name, out)?,
@@ -105,16 +103,23 @@ impl FrontEnd {
         Ok(room)
     }
 
+    /// Whether the room of this name has a seat left, or could be opened.
+    pub(super) fn has_seat(&self, name: &str) -> Result<(), Refusal> {
+        match self.focus.get(name) {
+            Some(room) if room.members.len() >= self.config.room_members_max => {
+                Err(Refusal::RoomFull)
+            }
+            None if self.focus.len() >= self.config.rooms_max => Err(no_room(EngineRefusal::Full)),
+            _ => Ok(()),
+        }
+    }
+
     fn open_room(
         &mut self,
         now: Instant,
         name: &str,
         out: &mut dyn Outside,
     ) -> Result<RoomKey, Refusal> {
-        let no_room = |refusal| unavailable(refusal, "Every room is in use");
-        if self.focus.len() >= self.config.rooms_max {
-            return Err(no_room(EngineRefusal::Full));
-        }
         let share = self.policies.spread_above(name);
         let spread = share.and_then(|share| Some((out.open_spread()?, share)));
         let room = match spread {
@@ -155,7 +160,7 @@ impl FrontEnd {
     /// The part of a room that its next member is to live in: on the shard that has time for it. Where
     /// no part can be opened there, the oldest.
     fn choose_part(&mut self, name: &str, out: &mut dyn Outside) -> Result<RoomKey, Refusal> {
-        let gone = || unavailable(EngineRefusal::Gone, "Every room is in use");
+        let gone = || no_room(EngineRefusal::Gone);
         let room = self.focus.get(name).ok_or_else(gone)?;
         let (oldest, spread) = (room.key, room.spread.ok_or_else(gone)?);
         let parts: Vec<RoomKey> = room.rooms().collect();
@@ -330,6 +335,10 @@ pub(super) fn session_open(
         media,
         route,
     })
+}
+
+fn no_room(refusal: EngineRefusal) -> Refusal {
+    unavailable(refusal, "Every room is in use")
 }
 
 /// What a caller is told where the engine refused. `full`: where there is none left of it.

@@ -19,13 +19,7 @@ impl FrontEnd {
         out: &dyn Outside,
     ) -> Result<(), TransferRefusal> {
         let (session, _) = self.open_session_of(participant)?;
-        let is_full = match self.focus.get(name) {
-            Some(room) => room.members.len() >= self.config.room_members_max,
-            None => self.focus.len() >= self.config.rooms_max,
-        };
-        if is_full {
-            return Err(TransferRefusal::Unavailable);
-        }
+        self.has_seat(name).map_err(|_| TransferRefusal::Unavailable)?;
         let whole = self.focus.get(name).filter(|room| room.spread.is_none());
         let is_elsewhere = whole.is_some_and(|room| room.key.shard() != out.shard_of(session));
         if is_elsewhere && self.is_sent(participant) {
