@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::routes::{Ask, Hop, RouteAsker};
+use super::routes::{Ask, RouteAsker, Way};
 
 /// Every so many packets to an address one goes the kernel's way, which keeps the kernel's
 /// knowledge of the neighbour fresh: nobody else asks for it while frames go past it.
@@ -19,20 +19,10 @@ pub(crate) struct Hops {
     asker: RouteAsker,
 }
 
-/// What is known of an address. Nothing: it was asked for, or is best left to the kernel.
-#[derive(Default)]
+/// What is known of an address.
 struct Known {
-    hop: Option<Hop>,
+    way: Way,
     sent: u32,
-}
-
-/// The way to an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// As a frame of ours.
-    Frame(Hop),
-    /// By the kernel, from this address where it is known.
-    Kernel(Option<IpAddr>),
 }
 
 /// Bytes that the list reserves.
@@ -48,10 +38,10 @@ impl Hops {
 
     /// Takes in what became known since the last time.
     pub(crate) fn refresh(&mut self) {
-        while let Some((address, hop)) = self.asker.answer() {
+        while let Some((address, way)) = self.asker.answer() {
             // Absent: the list was begun anew after it was asked.
             if let Some(known) = self.known.get_mut(&address) {
-                known.hop = hop;
+                known.way = way;
             }
         }
     }
@@ -60,9 +50,11 @@ impl Hops {
     pub(crate) fn way(&mut self, to: IpAddr) -> Way {
         if let Some(known) = self.known.get_mut(&to) {
             known.sent = known.sent.wrapping_add(1);
-            return match known.hop {
-                Some(hop) if !known.sent.is_multiple_of(KERNELS_SHARE) => Way::Frame(hop),
-                hop => Way::Kernel(hop.map(|hop| hop.source)),
+            return match known.way {
+                Way::Frame(hop) if known.sent.is_multiple_of(KERNELS_SHARE) => {
+                    Way::Kernel(Some(hop.source))
+                }
+                way => way,
             };
         }
         if self.known.len() == self.capacity {
@@ -71,15 +63,15 @@ impl Hops {
             self.asker.ask(Ask::ForgetAll);
         }
         if self.asker.ask(Ask::Resolve(to)) {
-            self.known.insert(to, Known::default());
+            self.known.insert(to, Known { way: Way::UNKNOWN, sent: 0 });
         }
-        Way::Kernel(None)
+        Way::UNKNOWN
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::routes::asker_with_ends;
+    use super::super::routes::{Hop, asker_with_ends};
     use super::*;
 
     fn address(last: u8) -> IpAddr {
@@ -97,18 +89,21 @@ mod tests {
         let (asker, mut asks, mut answers) = asker_with_ends(8);
         let mut hops = Hops::new(asker, 4);
         for _ in 0..3 {
-            assert_eq!(hops.way(address(1)), Way::Kernel(None));
+            assert_eq!(hops.way(address(1)), Way::UNKNOWN);
         }
         assert_eq!(asks.pop(), Ok(Ask::Resolve(address(1))));
         assert!(asks.pop().is_err(), "once");
-        answers.push((address(1), Some(HOP))).unwrap();
-        answers.push((address(9), Some(HOP))).unwrap();
+        answers.push((address(1), Way::Frame(HOP))).unwrap();
+        answers.push((address(9), Way::Frame(HOP))).unwrap();
         hops.refresh();
         let by_kernel = (0..2 * KERNELS_SHARE).filter(|_| hops.way(address(1)) != Way::Frame(HOP));
         assert_eq!(by_kernel.count(), 2, "to keep the neighbour known");
-        answers.push((address(1), None)).unwrap();
-        hops.refresh();
-        assert_eq!(hops.way(address(1)), Way::Kernel(None), "the route is gone");
+        let without_neighbour = Way::Kernel(Some(HOP.source));
+        for way in [without_neighbour, Way::UNKNOWN] {
+            answers.push((address(1), way)).unwrap();
+            hops.refresh();
+            assert_eq!(hops.way(address(1)), way, "the neighbour is gone, then the route");
+        }
     }
 
     #[test]

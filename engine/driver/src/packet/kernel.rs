@@ -17,7 +17,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::Failure;
 use super::frame::{ETHERNET_IPV4, ETHERNET_IPV6};
-use super::routes::{ETHERNET_BYTES, Hop};
+use super::routes::{ETHERNET_BYTES, Hop, Way};
 
 /// The kernel's routes, neighbours and links, one question at a time.
 pub(crate) struct KernelTables {
@@ -52,11 +52,16 @@ impl KernelTables {
         Ok(Self { socket, address, sequence: 0 })
     }
 
-    /// The first hop to an address. None where the kernel had better send by itself: there is no
-    /// route, the neighbour is not known yet, the address is this machine's own or of many, or
-    /// the interface is no Ethernet.
-    pub(crate) fn hop(&mut self, to: IpAddr) -> Option<Hop> {
-        let route = self.route(to)?;
+    /// The way to an address. The kernel's where it had better send by itself: there is no route, the
+    /// neighbour is not known yet, the address is this machine's own or of many, or the interface is
+    /// no Ethernet.
+    pub(crate) fn way(&mut self, to: IpAddr) -> Way {
+        let Some(route) = self.route(to) else { return Way::UNKNOWN };
+        self.hop(&route, to).map_or(Way::Kernel(Some(route.source)), Way::Frame)
+    }
+
+    /// The first hop, where there is one.
+    fn hop(&mut self, route: &Route, to: IpAddr) -> Option<Hop> {
         let ours = self.link(route.interface)?.hardware;
         let theirs = self.neighbour(route.interface, route.neighbour)?;
         let kind = if to.is_ipv4() { ETHERNET_IPV4 } else { ETHERNET_IPV6 };
@@ -95,7 +100,9 @@ impl KernelTables {
             question.attributes.push(RouteAttribute::Source(source.into()));
         }
         let answer = match self.ask(RouteNetlinkMessage::GetRoute(question))? {
-            RouteNetlinkMessage::NewRoute(answer) if answer.header.kind == RouteType::Unicast => {
+            RouteNetlinkMessage::NewRoute(answer)
+                if matches!(answer.header.kind, RouteType::Unicast | RouteType::Local) =>
+            {
                 answer
             }
             _ => return None,
@@ -266,10 +273,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_this_machines_own_is_left_to_the_kernel() {
-        for address in ["127.0.0.1", "::1"] {
-            let mut tables = KernelTables::open(address.parse().unwrap()).unwrap();
-            assert_eq!(tables.hop(address.parse().unwrap()), None);
+    fn what_is_this_machines_own_is_left_to_the_kernel_from_the_address_of_its_route() {
+        for (bound, own) in [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "::1")] {
+            let (bound, own) = (bound.parse().unwrap(), own.parse().unwrap());
+            let mut tables = KernelTables::open(bound).unwrap();
+            assert_eq!(tables.way(own), Way::Kernel(Some(own)), "bound to {bound}");
         }
     }
 

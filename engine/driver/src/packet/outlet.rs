@@ -11,8 +11,8 @@ use libc::{iovec, mmsghdr, sockaddr_ll, socklen_t};
 use rustix::net::sockopt::set_socket_send_buffer_size_force;
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
-use super::hops::{Hops, Way};
-use super::routes::{ETHERNET_BYTES, Hop};
+use super::hops::Hops;
+use super::routes::{ETHERNET_BYTES, Hop, Way};
 use super::xdp::QueueOutlet;
 use super::{BATCH, Failure, PortBlock, SEND_BUFFER_BYTES, frame};
 use crate::network::SEND_BYTES_MAX;

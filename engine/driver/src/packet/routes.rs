@@ -29,17 +29,31 @@ pub(crate) struct Hop {
     pub(crate) source: IpAddr,
 }
 
+/// The way to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As a frame of ours.
+    Frame(Hop),
+    /// By the kernel, from this address where it is known: in IPv6 there is no other way.
+    Kernel(Option<IpAddr>),
+}
+
+impl Way {
+    /// Nothing is known: it was asked for, or there is no route.
+    pub(crate) const UNKNOWN: Self = Self::Kernel(None);
+}
+
 /// What a shard asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// The hop to this address, now and whenever it changes.
+    /// The way to this address, now and whenever it changes.
     Resolve(IpAddr),
     /// Nothing of what was asked for until now.
     ForgetAll,
 }
 
-/// An address and its first hop; none: left to the kernel.
-type Answer = (IpAddr, Option<Hop>);
+/// An address and the way to it.
+type Answer = (IpAddr, Way);
 
 /// Changes of the tables are gathered for so long: a neighbour that fails and returns, or an
 /// interface that goes down with all its routes, is a burst of them.
@@ -119,7 +133,7 @@ impl Drop for Routes {
 struct ShardsHops {
     asks: Consumer<Ask>,
     answers: Producer<Answer>,
-    told: HashMap<IpAddr, Option<Hop>>,
+    told: HashMap<IpAddr, Way>,
 }
 
 fn ends(capacity: usize, wake: &Arc<OwnedFd>) -> (RouteAsker, ShardsHops) {
@@ -163,9 +177,9 @@ impl ShardsHops {
         while let Ok(ask) = self.asks.pop() {
             match ask {
                 Ask::Resolve(address) => {
-                    let hop = tables.hop(address);
-                    self.told.insert(address, None);
-                    self.tell(address, hop);
+                    let way = tables.way(address);
+                    self.told.insert(address, Way::UNKNOWN);
+                    self.tell(address, way);
                 }
                 Ask::ForgetAll => self.told.clear(),
             }
@@ -175,19 +189,19 @@ impl ShardsHops {
     fn ask_again(&mut self, tables: &mut KernelTables) {
         let addresses: Vec<_> = self.told.keys().copied().collect();
         for address in addresses {
-            let hop = tables.hop(address);
-            self.tell(address, hop);
+            let way = tables.way(address);
+            self.tell(address, way);
         }
     }
 
-    /// Tells a hop that is new. Where the ring is full (the shard stands still), the next change
+    /// Tells a way that is new. Where the ring is full (the shard stands still), the next change
     /// of the tables tries again.
-    fn tell(&mut self, address: IpAddr, hop: Option<Hop>) {
+    fn tell(&mut self, address: IpAddr, way: Way) {
         if let Some(told) = self.told.get_mut(&address)
-            && *told != hop
-            && self.answers.push((address, hop)).is_ok()
+            && *told != way
+            && self.answers.push((address, way)).is_ok()
         {
-            *told = hop;
+            *told = way;
         }
     }
 }
