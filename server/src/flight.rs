@@ -144,7 +144,17 @@ pub fn replay_file(path: &Path) -> Result<String, String> {
             FlightFileFault::NoHeader => "no file of the flight recorder".to_owned(),
             FlightFileFault::Header(why) => format!("its first line cannot be read: {why}"),
             FlightFileFault::Version(version) => format!("of another version: {version}"),
-            FlightFileFault::Words => "cut off".to_owned(),
+            FlightFileFault::Limit(name, value) => {
+                format!("its first line is wrong: no shard ever had {value} for {name}")
+            }
+            FlightFileFault::Length(octets, written) => {
+                format!(
+                    "not whole: {octets} octets behind its first line, and {written} were written"
+                )
+            }
+            FlightFileFault::Checksum => {
+                "damaged: what is behind its first line is not what was written".to_owned()
+            }
         })
     })?;
     let replayed = replay(&file, Kernels::detect());

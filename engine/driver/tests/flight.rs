@@ -107,11 +107,16 @@ fn what_went_in_otherwise_comes_out_otherwise_and_that_is_noticed() {
     let mut engine = start(DriverChoice::Plain, Kept::All, None);
     let (_, mut phone) = dial(&mut engine, Route::Echo, 14, 0x55);
     talk(&mut engine, &mut [&mut phone], 50);
-    let mut bytes = engine.flight(0, "a test".to_owned()).unwrap().to_bytes();
+    let file = engine.flight(0, "a test".to_owned()).unwrap();
     engine.stop();
-    let sound = bytes.windows(16).rposition(|window| window == [0x55; 16]).unwrap();
-    bytes[sound - 100] ^= 1;
-    let replayed = replay(&FlightFile::read(&bytes).unwrap(), Kernels::SCALAR);
+    let bytes = file.to_bytes();
+    let ring = bytes.iter().position(|octet| *octet == b'\n').unwrap() + 1;
+    let mut octets = bytes[ring..].to_vec();
+    let sound = octets.windows(16).rposition(|window| window == [0x55; 16]).unwrap();
+    octets[sound - 100] ^= 1;
+    let words: Vec<_> = octets.as_chunks().0.iter().copied().map(u64::from_le_bytes).collect();
+    let changed = FlightFile::new("a test".to_owned(), file.header.source, &words);
+    let replayed = replay(&changed, Kernels::SCALAR);
     assert!(matches!(replayed.outcome, Outcome::Different { ticks: 1.., .. }), "{replayed}");
 }
 

@@ -7,8 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kept, Records};
 
-/// The only form there is yet.
-const VERSION: u32 = 1;
+/// The form that is written. The first did not say how much was behind its header.
+const VERSION: u32 = 2;
+
+/// Most slots of a kind that a shard is run again with: more than it could ever have had.
+const SLOTS_MAX: u32 = 1 << 18;
+
+/// Most rooms that were spread.
+const SPREAD_MAX: u32 = 64;
+
+/// Most octets of the ring of its taps.
+const TAP_RING_MAX: usize = 4 << 30;
 
 /// A ring with all that is needed to run its shard again.
 #[derive(Debug)]
@@ -23,6 +32,9 @@ pub struct FlightFile {
 pub struct FlightHeader {
     /// The form of the file.
     version: u32,
+    /// How much is behind this line, and its CRC-32.
+    octets: usize,
+    crc32: u32,
     /// Why it was written.
     pub cause: String,
     /// What the shard was.
@@ -56,8 +68,12 @@ pub enum FlightFileFault {
     Header(String),
     /// It is of another form: this one.
     Version(u32),
-    /// The ring is no whole number of words.
-    Words,
+    /// Of one of its limits no shard could have been: its name, and its value.
+    Limit(&'static str, u64),
+    /// Less or more is behind the first line than was written: this many octets, for so many.
+    Length(usize, usize),
+    /// What is behind the first line is not what was written.
+    Checksum,
 }
 
 impl FlightFile {
@@ -67,7 +83,9 @@ impl FlightFile {
         for (place, word) in octets.as_chunks_mut().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();
         }
-        Self { header: FlightHeader { version: VERSION, cause, source }, octets }
+        let (length, crc32) = (octets.len(), crc32fast::hash(&octets));
+        let header = FlightHeader { version: VERSION, octets: length, crc32, cause, source };
+        Self { header, octets }
     }
 
     /// As it is written.
@@ -82,14 +100,19 @@ impl FlightFile {
     pub fn read(bytes: &[u8]) -> Result<Self, FlightFileFault> {
         let end = bytes.iter().position(|octet| *octet == b'\n');
         let end = end.ok_or(FlightFileFault::NoHeader)?;
-        let header: FlightHeader = serde_json::from_slice(&bytes[..end])
-            .map_err(|fault| FlightFileFault::Header(fault.to_string()))?;
-        if header.version != VERSION {
-            return Err(FlightFileFault::Version(header.version));
+        let unreadable = |fault: serde_json::Error| FlightFileFault::Header(fault.to_string());
+        let Form { version } = serde_json::from_slice(&bytes[..end]).map_err(unreadable)?;
+        if version != VERSION {
+            return Err(FlightFileFault::Version(version));
         }
+        let header: FlightHeader = serde_json::from_slice(&bytes[..end]).map_err(unreadable)?;
+        check(&header.source.limits)?;
         let octets = bytes[end + 1..].to_vec();
-        if !octets.len().is_multiple_of(size_of::<u64>()) {
-            return Err(FlightFileFault::Words);
+        if octets.len() != header.octets {
+            return Err(FlightFileFault::Length(octets.len(), header.octets));
+        }
+        if crc32fast::hash(&octets) != header.crc32 {
+            return Err(FlightFileFault::Checksum);
         }
         Ok(Self { header, octets })
     }
@@ -98,6 +121,35 @@ impl FlightFile {
     pub fn records(&self) -> Records<'_> {
         Records::new(&self.octets)
     }
+}
+
+/// What is the same in the first line of every form.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
+}
+
+/// All that a shard reserves is reserved again to run it: where the numbers are wrong, no machine could.
+fn check(limits: &Limits) -> Result<(), FlightFileFault> {
+    let slots = [
+        ("sessions_max", limits.sessions_max),
+        ("rooms_max", limits.rooms_max),
+        ("room_members_max", limits.room_members_max),
+        ("taps_max", limits.taps_max),
+        ("monitors_max", limits.monitors_max),
+        ("commands_max", limits.commands_max),
+        ("events_max", limits.events_max),
+    ];
+    if let Some((name, value)) = slots.into_iter().find(|(_, value)| *value > SLOTS_MAX) {
+        return Err(FlightFileFault::Limit(name, u64::from(value)));
+    }
+    if limits.spread_max > SPREAD_MAX {
+        return Err(FlightFileFault::Limit("spread_max", u64::from(limits.spread_max)));
+    }
+    if limits.tap_ring_bytes > TAP_RING_MAX {
+        return Err(FlightFileFault::Limit("tap_ring_bytes", limits.tap_ring_bytes as u64));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -141,9 +193,37 @@ mod tests {
         let bytes = file().to_bytes();
         assert_eq!(refused(b"{}"), FlightFileFault::NoHeader);
         assert!(matches!(refused(b"{}\n"), FlightFileFault::Header(_)));
-        assert_eq!(refused(&bytes[..bytes.len() - 1]), FlightFileFault::Words);
-        let other = String::from_utf8_lossy(&bytes[..20]).replace(":1,", ":9,");
+        let length = read_length(&bytes);
+        for cut in [1, 8] {
+            let fault = FlightFileFault::Length(length - cut, length);
+            assert_eq!(refused(&bytes[..bytes.len() - cut]), fault);
+        }
+        let mut changed = bytes.clone();
+        changed[bytes.len() - 1] ^= 1;
+        assert_eq!(refused(&changed), FlightFileFault::Checksum);
+        let other = String::from_utf8_lossy(&bytes[..20]).replace(":2,", ":9,");
         let other = [other.as_bytes(), &bytes[20..]].concat();
         assert_eq!(refused(&other), FlightFileFault::Version(9));
+        assert_eq!(refused(b"{\"version\":1}\n"), FlightFileFault::Version(1));
+    }
+
+    fn read_length(bytes: &[u8]) -> usize {
+        FlightFile::read(bytes).unwrap().octets.len()
+    }
+
+    #[test]
+    fn limits_that_no_shard_could_have_are_refused() {
+        let refused = |change: fn(&mut Limits)| {
+            let mut file = file();
+            change(&mut file.header.source.limits);
+            FlightFile::read(&file.to_bytes()).unwrap_err()
+        };
+        let limit = FlightFileFault::Limit;
+        let most = u64::from(u32::MAX);
+        assert_eq!(refused(|limits| limits.sessions_max = u32::MAX), limit("sessions_max", most));
+        assert_eq!(refused(|limits| limits.rooms_max = u32::MAX), limit("rooms_max", most));
+        assert_eq!(refused(|limits| limits.spread_max = 65_535), limit("spread_max", 65_535));
+        let ring = refused(|limits| limits.tap_ring_bytes = usize::MAX);
+        assert_eq!(ring, limit("tap_ring_bytes", u64::MAX));
     }
 }
