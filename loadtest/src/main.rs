@@ -90,9 +90,7 @@ fn main() -> ExitCode {
 
 fn measure(options: &Options) -> Result<Report, Failure> {
     options.check()?;
-    if let Some(core) = options.core {
-        pin(core)?;
-    }
+    prepare(options)?;
     let report = if options.no_media {
         setups::run(options)?
     } else if options.search {
@@ -109,12 +107,19 @@ fn measure(options: &Options) -> Result<Report, Failure> {
     Ok(report)
 }
 
+/// Looks that the report can be written before a long run, and takes its core.
+fn prepare(options: &Options) -> Result<(), Failure> {
+    if let Some(path) = &options.json {
+        let file = std::fs::File::options().append(true).create(true).open(path);
+        file.map_err(|error| Failure::Io("cannot write the report", error))?;
+    }
+    options.core.map_or(Ok(()), pin)
+}
+
 /// Whether nothing leaked.
 fn soak(options: &Soak) -> Result<bool, Failure> {
     options.check()?;
-    if let Some(core) = options.load.core {
-        pin(core)?;
-    }
+    prepare(&options.load)?;
     let report = soak::run(options)?;
     print!("{report}");
     write(&options.load, &report)?;

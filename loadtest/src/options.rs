@@ -10,6 +10,7 @@ use sim::code::CODES;
 use sim::network::{LinkModel, Loss};
 
 use crate::Failure;
+use crate::process::CpuTimes;
 use crate::sip_wire::Transport;
 
 /// Dials many calls into the rooms of a SIP server, and measures what its callers get.
@@ -118,6 +119,12 @@ impl Options {
                 wrong("--rate must be above 0 and at most 100000")
             }
             () if !(0.0..=100.0).contains(&self.loss) => wrong("--loss is a percentage"),
+            () if self.search && self.rooms.is_none() && self.calls_max < self.room_size => {
+                wrong("--calls-max must be at least --room-size: a search fills its rooms")
+            }
+            () if self.pid.is_some_and(|pid| CpuTimes::read(pid).is_none()) => {
+                wrong("--pid: there is no such process")
+            }
             () if self.duration == 0 => wrong("--duration must be at least 1"),
             () => Ok(()),
         }
@@ -174,6 +181,10 @@ mod tests {
             assert!(options(&wrong).check().is_err(), "{wrong:?}");
         }
         assert!(options(&[]).check().is_ok());
+        assert!(options(&["--search", "--calls-max", "9"]).check().is_err(), "no room is full");
+        assert!(options(&["--search", "--calls-max", "9", "--rooms", "1"]).check().is_ok());
+        assert!(options(&["--pid", "4294967295"]).check().is_err(), "nobody has this number");
+        assert!(options(&["--pid", &std::process::id().to_string()]).check().is_ok());
     }
 
     #[test]

@@ -13,7 +13,7 @@ const SMALLEST: usize = 10;
 
 /// Tries sizes: larger ones while the bar is met, smaller ones while it never was, and then between the bounds.
 /// Returns the best run, or the smallest where even that missed the bar. Each run is shown as it ends. Rooms are
-/// always full: one that waits for its second member may be no room yet.
+/// always full, also those within the limit: one that waits for its second member may be no room yet.
 pub(crate) fn run(options: &Options, show: impl Fn(&Report)) -> Result<Report, Failure> {
     let room = if options.rooms.is_some() { 1 } else { options.room_size };
     search(options.calls, options.calls_max, room, |calls| {
@@ -29,7 +29,8 @@ fn search<E>(
     room: usize,
     mut attempt: impl FnMut(usize) -> Result<Report, E>,
 ) -> Result<Report, E> {
-    let full = |calls: usize| calls.div_ceil(room) * room;
+    let most = (calls_max / room).max(1) * room;
+    let full = |calls: usize| (calls.div_ceil(room) * room).min(most);
     let mut best = attempt(full(first))?;
     let mut missed_at = None;
     while !best.is_met() {
@@ -41,8 +42,8 @@ fn search<E>(
     }
     loop {
         let next = match missed_at {
-            None if best.calls >= calls_max => return Ok(best),
-            None => full((best.calls as f64 * GROWTH).ceil() as usize).min(full(calls_max)),
+            None if best.calls >= most => return Ok(best),
+            None => full((best.calls as f64 * GROWTH).ceil() as usize),
             Some(above) => full(usize::midpoint(best.calls, above)).min(above - room),
         };
         let precise = full((best.calls as f64 * PRECISION).ceil() as usize);
@@ -89,6 +90,8 @@ mod tests {
     #[test]
     fn the_search_ends_at_its_limit_and_where_nobody_can_be_carried() {
         assert_eq!(found(100, 500, 1_000_000), (500, true, 5));
+        assert_eq!(found(100, 501, 1_000_000), (500, true, 5), "no room that is not full");
+        assert_eq!(found(100, 4, 1_000_000), (4, true, 1), "nor more to begin with");
         assert_eq!(found(100, 500, 2), (8, false, 5));
     }
 
