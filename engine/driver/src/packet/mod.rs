@@ -19,7 +19,7 @@ mod steering;
 mod xdp;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use engine::Port;
@@ -45,11 +45,15 @@ const SEND_BUFFER_BYTES: usize = FRAMES_ON_THEIR_WAY * 2048;
 /// What went wrong, at which call.
 type Failure = (&'static str, io::Error);
 
+/// One port in so many of the range is kept from others.
+const GUARD_STEP: u32 = 1024;
+
 /// Keeps the packet road open for all shards, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct PacketKeeper {
     _steering: Steering,
     _routes: Routes,
+    _guards: Vec<OwnedFd>,
     xdp: Option<XdpKeeper>,
 }
 
@@ -112,6 +116,7 @@ pub(crate) struct PacketPlan<'a> {
 
 /// Opens the road for every shard, or says what is missing for it.
 pub(crate) fn open(plan: &PacketPlan<'_>) -> Result<(PacketKeeper, Vec<PacketRoad>), Failure> {
+    let guards = guards(plan)?;
     let sockets: Vec<_> = (0..plan.shards).map(|_| receiver(plan)).collect::<Result<_, _>>()?;
     let references: Vec<_> = sockets.iter().collect();
     let steering = Steering::begin(plan.ports, plan.address, &references)?;
@@ -129,7 +134,7 @@ pub(crate) fn open(plan: &PacketPlan<'_>) -> Result<(PacketKeeper, Vec<PacketRoa
         let (address, stamps) = (plan.address, plan.stamps);
         roads.push(PacketRoad { socket, senders, asker, address, ports, stamps, xdp });
     }
-    Ok((PacketKeeper { _steering: steering, _routes: routes, xdp }, roads))
+    Ok((PacketKeeper { _steering: steering, _routes: routes, _guards: guards, xdp }, roads))
 }
 
 /// Bytes that the road of one shard reserves.
@@ -161,22 +166,73 @@ fn unnoted_arrival(now: Instant) -> Instant {
 
 /// The socket that all of a shard's packets are steered into.
 fn receiver(plan: &PacketPlan<'_>) -> Result<OwnedFd, Failure> {
-    let address = std::net::SocketAddr::new(plan.address, 0);
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
-        .map_err(|error| ("socket(AF_INET)", error))?;
-    if plan.address.is_ipv6() && plan.address.is_unspecified() {
-        socket.set_only_v6(false).map_err(|error| ("setsockopt(IPV6_V6ONLY)", error))?;
-    }
+    let socket = datagram_socket(plan.address)?;
     socket.set_nonblocking(true).map_err(|error| ("fcntl(O_NONBLOCK)", error))?;
     inlet::prepare(
         &socket,
         plan.stamps,
         plan.receive_buffer_bytes * plan.limits.sessions_max as usize,
     )?;
+    let address = SocketAddr::new(plan.address, 0);
     socket.bind(&SockAddr::from(address)).map_err(|error| ("bind", error))?;
     Ok(socket.into())
 }
 
+/// Holds the first port of the range, and each multiple of [`GUARD_STEP`] in it, as any program would. No
+/// datagram ever comes there, but a second server with these ports is refused, which would else take all
+/// media from the first without a word.
+fn guards(plan: &PacketPlan<'_>) -> Result<Vec<OwnedFd>, Failure> {
+    let first = u32::from(plan.ports.first);
+    let end = (first + plan.shards as u32 * plan.ports.block).min(1 << 16);
+    let guarded = (first..end).filter(|port| *port == first || port.is_multiple_of(GUARD_STEP));
+    let hold = |port| {
+        let address = SocketAddr::new(plan.address, port as u16);
+        let socket = datagram_socket(plan.address)?;
+        socket.bind(&SockAddr::from(address)).map_err(|error| {
+            let why = format!("{address}: {error}; another program holds this port of rtp.ports");
+            ("bind", io::Error::new(error.kind(), why))
+        })?;
+        Ok(socket.into())
+    };
+    guarded.map(hold).collect()
+}
+
+fn datagram_socket(address: IpAddr) -> Result<Socket, Failure> {
+    let domain = Domain::for_address(SocketAddr::new(address, 0));
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
+        .map_err(|error| ("socket(AF_INET)", error))?;
+    if address.is_ipv6() && address.is_unspecified() {
+        socket.set_only_v6(false).map_err(|error| ("setsockopt(IPV6_V6ONLY)", error))?;
+    }
+    Ok(socket)
+}
+
 /// Datagrams in one system call, both ways.
 const BATCH: usize = CHUNK;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_taken_by_one_server_only() {
+        let limits = Limits::default();
+        let plan = |first, shards| PacketPlan {
+            address: [127, 0, 0, 77].into(),
+            ports: PortPlan { first, block: 1024 },
+            limits: &limits,
+            receive_buffer_bytes: 0,
+            stamps: false,
+            shards,
+            xdp: false,
+        };
+        let held = guards(&plan(28_700, 2)).expect("they are free");
+        assert_eq!(held.len(), 2 + 1);
+        for (first, shards) in [(28_700, 2), (28_000, 2)] {
+            let (call, error) = guards(&plan(first, shards)).unwrap_err();
+            assert_eq!((call, error.kind()), ("bind", io::ErrorKind::AddrInUse), "{first}");
+        }
+        drop(held);
+        assert!(guards(&plan(28_700, 2)).is_ok());
+    }
+}
