@@ -21,10 +21,11 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use engine_control::{OverloadRule, PortPlan};
+use engine_driver::DriverChoice;
 use signaling::{DialPlan, EndpointRule, Pattern, RoomRule, SiprecConfig};
 
 pub use documentation::markdown;
@@ -104,6 +105,7 @@ impl Config {
         let begin = self.rtp.playout_delay_initial;
         at_most(reader, "rtp.playout_delay_initial", begin, "rtp.playout_delay_max", most);
         self.check_shards(reader);
+        self.check_steering(reader);
         self.check_overload(reader);
         if let Some(advertised) = self.rtp.advertised
             && advertised.is_ipv4() != self.rtp.address.is_ipv4()
@@ -131,6 +133,29 @@ impl Config {
         }
     }
 
+    /// What is steered is taken from whoever else has a socket there: our own SIP would be deaf.
+    fn check_steering(&self, reader: &mut Reader<'_>) {
+        let driver = self.rtp.shards.driver;
+        if driver == DriverChoice::Xdp && self.rtp.address.is_unspecified() {
+            let why = "this driver serves one interface; write an address of that interface";
+            reader.refuse(&["rtp.address", "rtp.driver"], why.to_owned());
+        }
+        let (first, last) = self.rtp.ports;
+        let is_taken = |sip: &&SocketAddr| {
+            (first..=last).contains(&sip.port()) && overlap(self.rtp.address, sip.ip())
+        };
+        if let Some(sip) = self.sip.udp.iter().find(is_taken)
+            && driver.is_steered()
+        {
+            let port = sip.port();
+            let why = format!(
+                "port {port} is that of sip.udp, and this driver takes all datagrams to the range; write \
+                 a range without {port}, or another port in sip.udp"
+            );
+            reader.refuse(&["rtp.ports", "sip.udp", "rtp.driver"], why);
+        }
+    }
+
     fn check_shards(&self, reader: &mut Reader<'_>) {
         let (first, last) = self.rtp.ports;
         let shards = self.rtp.shards.count.unwrap_or(1);
@@ -148,6 +173,13 @@ impl Config {
             reader.refuse(&["rtp.ports", "rtp.shards"], why);
         }
     }
+}
+
+/// Whether a datagram to the one may be one to the other: all of both families are steered where none is
+/// given.
+fn overlap(steered: IpAddr, other: IpAddr) -> bool {
+    let is_any = other.is_unspecified() && other.is_ipv4() == steered.is_ipv4();
+    steered.is_unspecified() || is_any || steered == other
 }
 
 fn at_most(reader: &mut Reader<'_>, low: &str, least: Duration, high: &str, most: Duration) {

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use engine_control::{Balance, Limits, PortPlan};
-use engine_driver::{Engine, EngineConfig};
+use engine_driver::{Engine, EngineConfig, allow_files};
 use media_kernels::Kernels;
 use media_units::{RoomSound, WallClock};
 use recorder_shelf::Shelf;
@@ -23,6 +23,9 @@ use crate::recording::{Keeper, Keeping, Keys, Prompts, Recorder, Recordings, Rul
 use crate::system::{cores_allowed, since_1970, stay_on, step_back, unguessable};
 use crate::welcome::{Facts, welcome};
 use crate::world::{OwnAddress, World};
+
+/// Files beside sockets of calls and connections: recordings, rings, logs.
+const FILES_MARGIN: u64 = 512;
 
 /// A server that has started and is about to serve.
 pub(crate) struct Server {
@@ -44,6 +47,7 @@ impl Server {
     /// Opens the sockets and starts the threads. To be called on a current-thread runtime.
     pub(crate) fn start(config: &Config) -> Result<Self, Failure> {
         let started = since_1970();
+        let config = &fitted(config, allow_files());
         let recording = &config.recording;
         let prompts = Prompts::new(recording.announcement.as_deref(), recording.beep.is_some());
         let prompts = prompts.map_err(Failure::Prompt)?;
@@ -116,6 +120,22 @@ impl Server {
     }
 }
 
+/// The configuration with no more TCP connections than an eighth of the open files: those of calls that
+/// were promised are not to go to peers that only connect.
+fn fitted(config: &Config, files: u64) -> Config {
+    let mut config = config.clone();
+    let fit = u32::try_from(files / 8).unwrap_or(u32::MAX).max(1);
+    if config.sip.connections.max > fit {
+        tracing::warn!(
+            tcp_connections_max = fit,
+            allowed = files,
+            "fewer TCP connections: the limit of open files is too low"
+        );
+        config.sip.connections.max = fit;
+    }
+    config
+}
+
 /// The shards, and how many calls they have room for. Where the process may not open enough
 /// files, fewer calls are taken, and a warning says so.
 fn start_engine(config: &Config, placement: &Placement) -> Result<(Engine, usize), Failure> {
@@ -157,6 +177,9 @@ fn engine(config: &Config, placement: &Placement) -> Result<EngineConfig, Failur
         seed: unguessable(),
         receive_buffer_bytes: threads.receive_buffer as usize,
         arrival_timestamps: threads.arrival_timestamps,
+        files_beside: FILES_MARGIN
+            + u64::from(config.sip.connections.max)
+            + u64::from(config.api.connections_max),
         flight: config.flight.recorder.clone(),
         ..EngineConfig::new(ports)
     })
@@ -323,4 +346,15 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = std::net::TcpListener::bind(address).map_err(failure)?;
     listener.set_nonblocking(true).map_err(failure)?;
     TcpListener::from_std(listener).map_err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_get_an_eighth_of_the_open_files_at_most() {
+        let connections = |files| fitted(&Config::default(), files).sip.connections.max;
+        assert_eq!([0, 1024, 8192, 1 << 20].map(connections), [1, 128, 1024, 1024]);
+    }
 }

@@ -29,7 +29,7 @@ pub enum DriverChoice {
 
 impl DriverChoice {
     /// Whether streams have no sockets of their own.
-    pub(crate) fn is_steered(self) -> bool {
+    pub fn is_steered(self) -> bool {
         matches!(self, Self::Packet | Self::PacketOrSockets | Self::Xdp | Self::XdpOrSockets)
     }
 
@@ -67,6 +67,8 @@ pub struct EngineConfig {
     /// period before the tick that read them. Stamps make playout's delay and RTCP's jitter finer
     /// than a period, for some CPU (docs/performance.md says how much).
     pub arrival_timestamps: bool,
+    /// Files that the process may have open beside the sockets of sessions.
+    pub files_beside: u64,
     /// What the flight recorder keeps; `None`: there is none.
     pub flight: Option<FlightConfig>,
 }
@@ -85,6 +87,7 @@ impl EngineConfig {
             seed: 0,
             receive_buffer_bytes: 16 * 1024,
             arrival_timestamps: true,
+            files_beside: 64,
             flight: None,
         }
     }

@@ -6,27 +6,33 @@ use std::num::NonZeroU64;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 
-/// Files beside media sockets: SIP, API, recordings, rings, logs.
-const FILES_MARGIN: u64 = 512;
-
 /// Above programs that ask for the least real-time priority there is, which most do, and which would
 /// else hold the core for as long as they like; below the kernel's threads for interrupts (50).
 const PRIORITY: i32 = 40;
 
-/// Raises the limit of open files as far as it goes. `Err`: needed, allowed, and how many
-/// sessions per shard would fit.
-pub(crate) fn allow_sockets(shards: u64, sessions_max: u32) -> Result<(), (u64, u64, u32)> {
+/// Raises the limit of open files as far as it goes. Returns how many the process may open.
+pub fn allow_files() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
         // May be refused where the hard limit is above the kernel's own (fs.nr_open).
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let needed = 2 * shards * u64::from(sessions_max) + FILES_MARGIN;
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Looks whether the sockets of all sessions may be opened beside so many other files. `Err`: needed,
+/// allowed, and how many sessions per shard would fit.
+pub(crate) fn allow_sockets(
+    shards: u64,
+    sessions_max: u32,
+    files_beside: u64,
+) -> Result<(), (u64, u64, u32)> {
+    let allowed = allow_files();
+    let needed = 2 * shards * u64::from(sessions_max) + files_beside;
     if needed <= allowed {
         return Ok(());
     }
-    let fit = allowed.saturating_sub(FILES_MARGIN) / (2 * shards);
+    let fit = allowed.saturating_sub(files_beside) / (2 * shards);
     Err((needed, allowed, u32::try_from(fit).unwrap_or(u32::MAX)))
 }
 
@@ -69,8 +75,9 @@ mod tests {
 
     #[test]
     fn too_many_sessions_are_refused_with_the_number_that_fits() {
-        let (needed, allowed, fit) = allow_sockets(255, u32::MAX).unwrap_err();
+        let (needed, allowed, fit) = allow_sockets(255, u32::MAX, 100).unwrap_err();
         assert!(needed > allowed);
-        assert!(allow_sockets(255, fit).is_ok());
+        assert!(allow_sockets(255, fit, 100).is_ok());
+        assert!(allow_sockets(255, fit, 1000).is_err(), "what is beside them counts");
     }
 }

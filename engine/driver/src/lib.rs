@@ -47,4 +47,5 @@ pub use failure::StartFailure;
 #[cfg(feature = "faults")]
 pub use fault::Breaker;
 pub use flight::FlightConfig;
+pub use host::allow_files;
 pub use plan::{MemoryPart, MemoryPlan};

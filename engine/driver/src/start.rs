@@ -22,7 +22,7 @@ pub(crate) fn check(config: &EngineConfig) -> Result<(), StartFailure> {
         return Err(StartFailure::Ports { sessions_max, sessions_with_ports });
     }
     if !config.driver.must_be_steered() {
-        host::allow_sockets(shards as u64, sessions_max).map_err(
+        host::allow_sockets(shards as u64, sessions_max, config.files_beside).map_err(
             |(needed, allowed, sessions_max)| StartFailure::Files { needed, allowed, sessions_max },
         )?;
     }

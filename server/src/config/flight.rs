@@ -43,7 +43,7 @@ impl Flight {
         let late = section.duration_or_off(
             "late",
             Duration::from_millis(1)..=Duration::from_secs(10),
-            "A tick later than this is written, once a minute at most.",
+            "A tick later than this is written, once a minute at most, where anything is kept.",
         );
         Self {
             recorder: kept.map(|kept| FlightConfig { kept, ring_bytes: ring as usize, late }),

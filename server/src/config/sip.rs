@@ -143,7 +143,8 @@ impl Connections {
                 "tcp_connections_max",
                 1024,
                 1..=65536,
-                "TCP connections at one time; one more is closed at once.",
+                "TCP connections at one time; one more is closed at once. At most an eighth of the files that \
+                 the process may open (`ulimit -Hn`), with a warning where that is less.",
             ),
             idle_timeout: section.duration(
                 "tcp_idle_timeout",

@@ -167,6 +167,19 @@ fn keys_that_contradict_each_other_are_refused() {
             "mixminus.toml:2: rtp.advertised = \"2001:db8::1\": not of the same family as rtp.address (0.0.0.0)"
         ]
     );
+    assert_eq!(
+        refused("[rtp]\naddress = \"0.0.0.0\"\ndriver = \"xdp\""),
+        [
+            "mixminus.toml:2: rtp.address = \"0.0.0.0\": this driver serves one interface; write an address of that interface"
+        ]
+    );
+    for many in ["224.0.0.1", "255.255.255.255", "ff02::1"] {
+        for key in ["rtp.address", "rtp.advertised", "sip.advertised"] {
+            let (section, key) = key.split_once('.').unwrap();
+            let why = refused(&format!("[{section}]\n{key} = \"{many}\"")).concat();
+            assert!(why.contains("an address of many machines"), "{why}");
+        }
+    }
 }
 
 #[test]
@@ -343,5 +356,35 @@ fn what_would_keep_the_shelf_from_opening_is_refused_where_it_is_written() {
     ] {
         let wrong = refused(text).concat();
         assert!(wrong.contains(why), "{wrong}");
+    }
+}
+
+#[test]
+fn a_driver_that_steers_the_media_ports_leaves_sip_its_own() {
+    let text = |driver: &str, address: &str, sip: &str| {
+        format!(
+            "[sip]\nudp = [\"{sip}\"]\n[rtp]\ndriver = \"{driver}\"\naddress = \"{address}\"\n\
+             ports = \"5060-6083\"\n"
+        )
+    };
+    for driver in ["packet", "packet-or-sockets", "xdp", "xdp-or-sockets"] {
+        let refused = refused(&text(driver, "192.0.2.1", "0.0.0.0:5060"));
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].contains("rtp.ports = \"5060-6083\""), "{refused:?}");
+        assert!(refused[0].contains("port 5060 is that of sip.udp"), "{refused:?}");
+    }
+    for (address, sip) in [("0.0.0.0", "192.0.2.1:5060"), ("::", "192.0.2.1:6083")] {
+        assert_eq!(refused(&text("packet", address, sip)).len(), 1, "{address} {sip}");
+    }
+    for (driver, address, sip) in [
+        ("auto", "0.0.0.0", "0.0.0.0:5060"),
+        ("packet", "0.0.0.0", "0.0.0.0:5059"),
+        ("packet", "192.0.2.1", "192.0.2.2:5060"),
+        ("packet", "192.0.2.1", "[::]:5060"),
+    ] {
+        assert!(
+            Config::parse("f", &text(driver, address, sip)).is_ok(),
+            "{driver} {address} {sip}"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The types of values a key may have: how each is read, and what is said about a wrong one.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -280,8 +280,7 @@ impl Section<'_, '_> {
         default: IpAddr,
         meaning: &'static str,
     ) -> IpAddr {
-        let read =
-            |value: &DeValue<'_>| string(value)?.parse().map_err(|_| "no IP address".to_owned());
+        let read = |value: &DeValue<'_>| address_of_one(string(value)?);
         let right = "an IP address, for example \"192.0.2.1\"".to_owned();
         self.key(name, quoted(&default.to_string()), right, meaning, read).unwrap_or(default)
     }
@@ -294,10 +293,9 @@ impl Section<'_, '_> {
     ) -> Option<IpAddr> {
         let read = |value: &DeValue<'_>| match string(value)? {
             "auto" => Ok(None),
-            text => match text.parse::<IpAddr>() {
-                Ok(address) if address.is_unspecified() => Err("nobody can reach this".to_owned()),
-                Ok(address) => Ok(Some(address)),
-                Err(_) => Err("no IP address".to_owned()),
+            text => match address_of_one(text)? {
+                address if address.is_unspecified() => Err("nobody can reach this".to_owned()),
+                address => Ok(Some(address)),
             },
         };
         let right = "an IP address, for example \"192.0.2.1\", or \"auto\"".to_owned();
@@ -401,6 +399,15 @@ fn list<'v>(value: &'v DeValue<'_>) -> Result<impl Iterator<Item = &'v DeValue<'
 fn within(value: &DeValue<'_>, range: &RangeInclusive<u32>) -> Result<u32, String> {
     let number = u32::try_from(integer(value)?).ok();
     number.filter(|number| range.contains(number)).ok_or_else(|| "out of range".to_owned())
+}
+
+fn address_of_one(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|_| "no IP address".to_owned())?;
+    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if address.is_multicast() || is_broadcast {
+        return Err("an address of many machines".to_owned());
+    }
+    Ok(address)
 }
 
 fn durations(range: &RangeInclusive<Duration>) -> String {
