@@ -12,6 +12,7 @@ from server import ROOT, Server
 
 LOADTEST = ROOT / "target/release/loadtest"
 PORTS = (16384, 17407)
+OTHER_PORTS = (17408, 18431)
 # How a start ends without the rights, or on a kernel without the part: the call was refused so. A program that the
 # kernel's verifier does not like is refused otherwise (13).
 NOT_HERE = re.compile(r"does not work here: .*\(os error (1|22|38|95|97|105)\)")
@@ -112,11 +113,11 @@ class Cable:
 class ServerAt(Server):
     """A server in a namespace. Its API is on the namespace's own loopback."""
 
-    def __init__(self, cable, driver, address="0.0.0.0", shards=2, sip_port=5060):
+    def __init__(self, cable, driver, address="0.0.0.0", shards=2, sip_port=5060, ports=PORTS):
         any_address = "[::]" if ":" in address else "0.0.0.0"
         super().__init__(
             sip={"udp": [f"{any_address}:{sip_port}"], "tcp": []},
-            rtp={"address": address, "ports": f"{PORTS[0]}-{PORTS[1]}", "shards": shards, "driver": driver})
+            rtp={"address": address, "ports": f"{ports[0]}-{ports[1]}", "shards": shards, "driver": driver})
         self.cable = cable
         self.prefix = ("ip", "netns", "exec", cable.here)
 
@@ -285,10 +286,14 @@ class Xdp(Hearing):
 
     def test_a_second_server_on_the_interface_is_told_why_it_cannot_start(self):
         with Cable() as cable, ServerAt(cable, "xdp", "10.99.0.1") as first:
-            second = ServerAt(cable, "xdp", "10.99.0.1", sip_port=5070)
-            self.addCleanup(second.close)
-            with self.assertRaisesRegex(AssertionError, "the interface v0 has an XDP program already"):
-                second.start()
+            for ports, why in [
+                (OTHER_PORTS, "the interface v0 has an XDP program already"),
+                (PORTS, f"10.99.0.1:{PORTS[0]}: Address already in use .* another program holds this port"),
+            ]:
+                second = ServerAt(cable, "xdp", "10.99.0.1", sip_port=5070, ports=ports)
+                self.addCleanup(second.close)
+                with self.assertRaisesRegex(AssertionError, why):
+                    second.start()
             self.assertTrue(first.is_alive())
             self.assert_takes_media(cable, "v0", 1)
 
