@@ -360,6 +360,28 @@ fn our_offer_lists_every_capability_and_its_answer_is_understood() {
     assert_eq!(media.rtcp, RtcpTransport::Mux);
 }
 
+/// RFC 3264 section 6.1: the answerer sends by the order of the offer among what its answer keeps.
+#[test]
+fn of_several_sounds_in_an_answer_ours_is_expected_and_a_narrowed_offer_names_it_alone() {
+    let capabilities = Capabilities::default();
+    let answer = |formats: &str| {
+        let line = format!("m=audio 4000 RTP/AVP {formats}");
+        plain("IP4 192.0.2.1", &line, &["rtpmap:101 telephone-event/8000"])
+    };
+    for formats in ["0 8 101", "8 0 101", "18 8 101 0"] {
+        let negotiation = accept_answer(answer(formats).as_bytes(), &capabilities).unwrap();
+        assert_eq!(negotiation.media().encoding, Encoding::Pcmu, "{formats}");
+        assert!(negotiation.keeps_several(), "{formats}");
+        let narrowed = negotiation.narrowed_offer(&local(), &capabilities);
+        assert!(narrowed.contains("\r\nm=audio 16384 RTP/AVP 0 101\r\n"), "{narrowed}");
+    }
+    let negotiation = accept_answer(answer("8 18 101").as_bytes(), &capabilities).unwrap();
+    assert_eq!(negotiation.media().encoding, Encoding::Pcma);
+    assert!(!negotiation.keeps_several(), "18 was not offered");
+    let later = negotiation.accept_answer(answer("0 8 101").as_bytes(), &capabilities).unwrap();
+    assert_eq!(later.media().encoding, Encoding::Pcma, "what is agreed on was offered first");
+}
+
 #[test]
 fn an_answer_that_refuses_our_stream_is_a_refusal() {
     let capabilities = Capabilities::default();

@@ -320,7 +320,7 @@ impl FrontEnd {
             self.take_answer(now, id, &ack.headers, ack.body(), out);
         }
         self.offer_is_over(now, id, out);
-        self.tell_recorded(now, id, out);
+        self.make_due_offer(now, id, out);
     }
 }
 
