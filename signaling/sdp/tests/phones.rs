@@ -277,6 +277,16 @@ fn packet_time_stays_within_what_is_asked_for_and_possible() {
 }
 
 #[test]
+fn an_offer_without_any_sound_is_refused_by_the_names_of_what_it_has() {
+    let events = ["rtpmap:101 telephone-event/8000"];
+    let offer = plain("IP4 192.0.2.1", "m=audio 4000 RTP/AVP 101 13", &events);
+    assert_eq!(
+        read(&offer).unwrap_err().warning_text(),
+        "PCMU or PCMA expected, telephone-event/8000 CN/8000 offered"
+    );
+}
+
+#[test]
 fn streams_that_cannot_be_used_are_refused_for_their_own_reason() {
     let audio = "m=audio 4000 RTP/AVP 0";
     let cases = [
