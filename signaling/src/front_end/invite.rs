@@ -105,8 +105,9 @@ impl FrontEnd {
         // What the dial plan lets through needs no escapes.
         let contact = format!("<sip:{dialled}@{address}{transport}>");
         let first_sequence = self.random.below(FIRST_SEQUENCE_MAX);
-        Dialog::accept(request, self.random.token(), first_sequence, contact, from)
-            .ok_or(Refusal::Malformed("Contact or Record-Route".into()))
+        let dialog = Dialog::accept(request, self.random.token(), first_sequence, contact, from)
+            .ok_or(Refusal::Malformed("Contact or Record-Route".into()))?;
+        if dialog.is_secure() { Err(Refusal::Scheme) } else { Ok(dialog) }
     }
 
     pub(super) fn insert(&mut self, id: ParticipantId, call: Call) {

@@ -230,6 +230,32 @@ fn options_says_what_we_can_do_to_the_bare_host_to_numbers_and_in_a_call() {
 }
 
 #[test]
+fn a_caller_that_would_have_to_be_reached_securely_is_refused() {
+    let mut world = World::new();
+    let contact = "<sips:alice@192.0.2.10>";
+    let mut phone = Phone::calling("conf1");
+    contact.clone_into(&mut phone.contact);
+    let invite = phone.invite(OFFER);
+    assert_eq!(world.ask(invite).status(), 416);
+    let mut behind_proxy = Phone::calling("conf1").named("behind-a-proxy");
+    contact.clone_into(&mut behind_proxy.contact);
+    let behind_proxy = &mut behind_proxy.with("Record-Route: <sip:198.51.100.1;lr>");
+    behind_proxy.connect(&mut world);
+    behind_proxy.hang_up(&mut world);
+    let mut phone = Phone::calling("conf1").named("moves");
+    phone.connect(&mut world);
+    contact.clone_into(&mut phone.contact);
+    let invite = phone.invite(OFFER);
+    assert_eq!(world.ask(invite).status(), 200);
+    let ack = phone.ack("");
+    world.send(ack);
+    let id = world.participant().participant;
+    world.front.kick(world.now, id, &mut world.outside).unwrap();
+    let bye = world.only();
+    assert_eq!(bye.start_line(), "BYE sip:alice@192.0.2.10:5060 SIP/2.0", "where it was before");
+}
+
+#[test]
 fn digits_by_info_and_by_rtp_reach_the_same_view() {
     let mut world = World::new();
     let mut phone = Phone::calling("conf1");
