@@ -24,7 +24,6 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
-use crate::siprec::is_recording_session;
 use crate::view::{Gains, ParticipantId};
 
 impl FrontEnd {
@@ -37,10 +36,7 @@ impl FrontEnd {
     ) -> Result<(), Refusal> {
         let request = &asked.request;
         let transaction = asked.transaction.ok_or(Refusal::NoDialog)?;
-        if self.is_stopping {
-            return Err(Refusal::Stopping);
-        }
-        if self.config.siprec.accepts() && is_recording_session(request) {
+        if self.is_to_record(request) {
             return self.invite_to_record(now, asked, out);
         }
         let (dialled, destination) = self.dialled(request)?;
@@ -55,9 +51,7 @@ impl FrontEnd {
         let capabilities = rights.capabilities;
         let negotiation = offer.map(|offer| negotiate(&offer, &capabilities));
         let negotiation = negotiation.transpose().map_err(Refusal::Description)?;
-        if self.calls.len() >= self.config.calls_max {
-            return Err(Refusal::Full("Every call is in use"));
-        }
+        self.admit()?;
         let dialog = self.dialog(request, &caller.dialled, asked.from, out)?;
         let toward = negotiation.as_ref().map(|negotiation| negotiation.media().rtp);
         let toward = toward.filter(|rtp| is_reachable(*rtp, asked.from));
@@ -88,6 +82,12 @@ impl FrontEnd {
         self.ring(now, id, out);
         self.limit_ringing(now, id);
         Ok(())
+    }
+
+    /// Whether one more call is taken, of whatever kind. Where OPTIONS ask, as where an INVITE does.
+    pub(super) fn admit(&self) -> Result<(), Refusal> {
+        let is_full = self.calls.len() >= self.config.calls_max;
+        if is_full { Err(Refusal::Full("Every call is in use")) } else { Ok(()) }
     }
 
     pub(super) fn dialog(

@@ -1,6 +1,6 @@
 //! INVITE, ACK, BYE and OPTIONS, what can be dialled, and what the API sees of it.
 
-use engine_control::{Command, DigitSource, Event, Route, TapPoint};
+use engine_control::{Command, DigitSource, Event, Refusal, Route, TapPoint};
 use media_units::{Cadence, Digits, Direction, Encoding, Gain};
 use signaling::{DigitsRefusal, EndpointRule, Fact, Gains, ParticipantId, RecordWish};
 
@@ -227,6 +227,34 @@ fn options_says_what_we_can_do_to_the_bare_host_to_numbers_and_in_a_call() {
     let inside = phone.request("OPTIONS", "");
     assert_eq!(world.ask(inside).status(), 200);
     assert_eq!(world.front.calls(), 1);
+}
+
+#[test]
+fn options_are_refused_where_a_call_would_be() {
+    let mut world = World::with(|config| (config.calls_max, config.room_members_max) = (2, 1));
+    let ask = |world: &mut World, user: &str| {
+        let options = Phone::calling(user).request("OPTIONS", "").replace("sip:@", "sip:");
+        world.ask(options)
+    };
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    assert_eq!(ask(&mut world, "conf1").status(), 486, "its only seat is taken");
+    assert_eq!(ask(&mut world, "conf2").status(), 200);
+    world.outside.refuses_media = Some(Refusal::Overloaded);
+    for user in ["conf2", "echo"] {
+        let refusal = ask(&mut world, user);
+        assert_eq!(refusal.status(), 503, "{user}");
+        assert!(refusal.header("Warning").contains("No time is left"), "{}", refusal.text);
+        assert!(!refusal.header("Retry-After").is_empty());
+    }
+    world.outside.refuses_media = None;
+    let mut second = Phone::calling("echo");
+    second.connect(&mut world);
+    assert_eq!(ask(&mut world, "conf2").status(), 503, "every call is in use");
+    assert_eq!(ask(&mut world, "nobody").status(), 404);
+    assert_eq!(ask(&mut world, "").status(), 200, "it is here");
+    second.hang_up(&mut world);
+    assert_eq!(ask(&mut world, "conf2").status(), 200);
 }
 
 #[test]
