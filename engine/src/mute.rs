@@ -39,6 +39,11 @@ impl Session {
         self.fade == Fade::Out
     }
 
+    /// Whether something of its next period may be heard.
+    pub(crate) fn may_be_heard(&self) -> bool {
+        !self.muted || self.fades_out()
+    }
+
     /// Fades the period in which it was muted, or was so no longer. False where there is nothing to
     /// fade.
     pub(crate) fn soften(&mut self, kernels: &Kernels, block: &mut [i16]) -> bool {

@@ -142,6 +142,7 @@ impl<O: Output> Run<'_, O> {
         let played = &mut played[..class.block_samples()];
         self.moment.bench.contributors.clear();
         session.begin_turn(&mut self.moment);
+        let is_heard = session.may_be_heard();
         let mut energy = session.play(played, &mut self.moment);
         let (watch, carried) = (session.received, session.carried.take());
         if let Some(carried) = carried {
@@ -152,7 +153,7 @@ impl<O: Output> Run<'_, O> {
         energy = self.sessions[slot as usize].prepare(energy, played, &mut self.moment);
         let sound = match self.sessions[slot as usize].route {
             Route::Monitor(_) => return self.sessions[slot as usize].look(&mut self.moment),
-            Route::Echo if energy > 0 => Some(&*played),
+            Route::Echo if energy > 0 && is_heard => Some(&*played),
             Route::Tone => Some(tone_block(class)),
             Route::Idle | Route::Echo | Route::Room(_) => None,
         };

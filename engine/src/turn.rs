@@ -70,7 +70,7 @@ impl Session {
         let pulled = self.pull(block, moment);
         let is_sound = self.count(pulled, moment);
         let is_sound = self.take_tones(is_sound, block, moment);
-        let may_be_heard = !self.muted || self.fades_out();
+        let may_be_heard = self.may_be_heard();
         self.soften(&moment.rules.kernels, block);
         let energy = if is_sound { moment.rules.kernels.energy(block) } else { 0 };
         self.note_said(pulled, energy);

@@ -57,6 +57,21 @@ fn a_lost_frame_is_not_sent_and_time_goes_on() {
 }
 
 #[test]
+fn a_muted_echo_is_silent_after_its_fade_and_comes_back() {
+    let mut rig = Rig::new();
+    let session = rig.dial(0, Route::Echo, Some(0x90));
+    rig.run(rig::SETTLED);
+    for (muted, code) in [(false, 0x90), (true, SILENCE), (false, 0x90)] {
+        rig.command(Command::MuteSession { session, muted });
+        rig.run(1);
+        rig.forget();
+        rig.run(5);
+        assert_eq!(rig.codes(0), [code; 5]);
+    }
+    rig.assert_streams_are_lawful();
+}
+
+#[test]
 fn mute_hold_tap_another_encoding_or_a_third_make_it_a_mix_and_back() {
     let (mut rig, room) = two_parties(Some(UNTOUCHED), Some(0x90));
     rig.run(rig::SETTLED);

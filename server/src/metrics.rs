@@ -148,12 +148,14 @@ impl Snapshot {
             }
         };
         each("mixminus_rtp_packets_received_total", "RTP packets received.", &|r| r.rtp_received);
-        each("mixminus_rtp_packets_sent_total", "RTP packets sent.", &|r| r.rtp_sent);
+        let help = "RTP packets given to the kernel; what it refused of them is in \
+                    mixminus_rtp_send_failures_total.";
+        each("mixminus_rtp_packets_sent_total", help, &|r| r.rtp_sent);
         each("mixminus_rtcp_packets_received_total", "RTCP packets received.", &|r| {
             r.rtcp_received
         });
         each("mixminus_rtcp_packets_sent_total", "RTCP packets sent.", &|r| r.rtcp_sent);
-        let help = "Datagrams of media that the kernel refused to send.";
+        let help = "Datagrams of media, RTP and RTCP, that the kernel refused to send.";
         each("mixminus_rtp_send_failures_total", help, &|r| r.send_failures);
         let help = "Blocks of 20 ms played from received sound.";
         each("mixminus_blocks_played_total", help, &|r| r.blocks_played);
@@ -229,10 +231,21 @@ impl Snapshot {
             sip.requests(),
         );
         let name = "mixminus_sip_responses_sent_total";
-        by(to, name, &["class"], "SIP responses sent.", sip.responses_sent());
+        // The transport itself answers what the front end can never see.
+        let wire = &self.transport;
+        let sent = sip.responses_sent().map(|(class, count)| match class {
+            "4xx" => (class, count + wire.tcp_refused_malformed),
+            "5xx" => (class, count + wire.tcp_refused_too_large),
+            _ => (class, count),
+        });
+        by(to, name, &["class"], "SIP responses sent.", sent);
         let name = "mixminus_sip_responses_received_total";
         by(to, name, &["class"], "SIP responses received.", sip.responses_received());
-        let refused = Reason::ALL.iter().map(|reason| (reason.name(), sip.refused(*reason)));
+        let refused = Reason::ALL.iter().map(|reason| match reason {
+            Reason::Malformed => (reason.name(), sip.refused(*reason) + wire.tcp_refused_malformed),
+            Reason::TooLarge => (reason.name(), sip.refused(*reason) + wire.tcp_refused_too_large),
+            _ => (reason.name(), sip.refused(*reason)),
+        });
         let help = "SIP requests refused, by reason.";
         by(to, "mixminus_sip_refusals_total", &["reason"], help, refused);
         let dropped = Dropped::ALL.iter().map(|reason| (reason.name(), sip.dropped(*reason)));
@@ -455,6 +468,24 @@ mod tests {
     #[test]
     fn the_documentation_names_every_metric() {
         crate::documented("metrics.md", &markdown());
+    }
+
+    #[test]
+    fn what_the_transport_refuses_itself_counts_with_the_rest() {
+        let transport = signaling_transport::Counters {
+            tcp_refused_malformed: 3,
+            tcp_refused_too_large: 2,
+            ..Default::default()
+        };
+        let text = Snapshot { transport, ..Snapshot::default() }.text();
+        for sample in [
+            "mixminus_sip_responses_sent_total{class=\"4xx\"} 3\n",
+            "mixminus_sip_responses_sent_total{class=\"5xx\"} 2\n",
+            "mixminus_sip_refusals_total{reason=\"malformed\"} 3\n",
+            "mixminus_sip_refusals_total{reason=\"too_large\"} 2\n",
+        ] {
+            assert!(text.contains(sample), "{sample}");
+        }
     }
 
     #[test]

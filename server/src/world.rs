@@ -51,6 +51,10 @@ impl Outside for World {
         Ok((session, MediaAddress { address, rtp_port: self.engine.rtp_port(session) }))
     }
 
+    fn may_open_media(&self, shard: Option<u8>) -> Result<(), Refusal> {
+        self.engine.may_reserve(shard)
+    }
+
     fn abandon_media(&mut self, session: SessionKey) {
         self.engine.abandon(session);
     }

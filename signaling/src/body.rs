@@ -23,7 +23,8 @@ pub(crate) fn check_encoding(headers: &Headers) -> Result<(), Refusal> {
 }
 
 /// The session description in a message, alone or as a part of several (RFC 5621). `None` where
-/// there is no body, or only one that may be ignored.
+/// there is no body, or only one that may be ignored. Parts beside it are ignored unless they say
+/// that they must not be: few phones say of theirs that they may.
 pub(crate) fn description(headers: &Headers, body: &Bytes) -> Result<Option<Bytes>, Refusal> {
     if body.is_empty() {
         return Ok(None);
@@ -35,6 +36,11 @@ pub(crate) fn description(headers: &Headers, body: &Bytes) -> Result<Option<Byte
     if content.media_type == b"multipart" {
         let boundary = content.param("boundary").unwrap_or_default();
         let parts = multipart::parts(body, boundary).map_err(Refusal::Body)?;
+        // Of alternatives one is enough.
+        let are_all_wanted = content.subtype != b"alternative"[..];
+        if are_all_wanted && parts.iter().any(|part| part.is_required && !is_description(part)) {
+            return Err(Refusal::ContentType(SDP));
+        }
         let described = parts.into_iter().find(is_description);
         if let Some(part) = described {
             return Ok(Some(part.content));
@@ -225,6 +231,29 @@ mod tests {
             assert_eq!(found(&body).unwrap().unwrap(), "v=0");
         }
         assert_eq!(found(&format!("{early}--b--\r\n")), Err(Refusal::ContentType(SDP)));
+    }
+
+    #[test]
+    fn a_foreign_part_is_passed_over_unless_it_must_be_understood() {
+        let body = |handling: &str| {
+            format!(
+                "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--b\r\n\
+                 Content-Type: application/isup\r\n\
+                 Content-Disposition: signal{handling}\r\n\r\nxx\r\n--b--\r\n"
+            )
+        };
+        let found = |kind: &str, handling: &str| {
+            let content = format!("Content-Type: multipart/{kind};boundary=b");
+            let message = message(&content, &body(handling));
+            description(message.headers(), message.body())
+        };
+        for handling in ["", ";handling=optional", "; Handling = Optional"] {
+            assert_eq!(found("mixed", handling).unwrap().unwrap(), "v=0", "{handling}");
+        }
+        for handling in [";handling=required", ";x=y; Handling = Required"] {
+            assert_eq!(found("mixed", handling), Err(Refusal::ContentType(SDP)), "{handling}");
+            assert_eq!(found("alternative", handling).unwrap().unwrap(), "v=0", "{handling}");
+        }
     }
 
     #[test]

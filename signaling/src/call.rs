@@ -146,7 +146,9 @@ pub(crate) struct Media {
     /// Whether it is recorded, where the endpoint wants to know; and as it was told last.
     recorded: Option<RecordState>,
     told: Option<RecordState>,
-    /// What was described before an offer of ours that tells of recording, until that is accepted.
+    /// Whether the endpoint is to be asked to keep to one sound, its answer having kept several.
+    to_narrow: bool,
+    /// What was described before an offer of ours that was due, until that is accepted.
     before: Option<Box<Described>>,
 }
 
@@ -185,6 +187,7 @@ impl Media {
             described: String::new(),
             recorded: None,
             told: None,
+            to_narrow: false,
             before: None,
         }
     }
@@ -196,6 +199,7 @@ impl Media {
 
     /// Our answer to the last offer.
     pub(crate) fn answer(&mut self, negotiation: &Negotiation) -> String {
+        self.to_narrow = false;
         self.describe(|local| negotiation.answer(local))
     }
 
@@ -219,18 +223,24 @@ impl Media {
         self.recorded = Some(state);
     }
 
-    /// Whether the endpoint was told of it in a description, and it is not so any more.
-    pub(crate) fn is_recording_untold(&self) -> bool {
-        self.told.is_some() && self.told != self.recorded
+    /// Whether the endpoint is to be made an offer: it was told something of recording that is not
+    /// so any more, or it is to keep to one sound.
+    pub(crate) fn is_offer_due(&self) -> bool {
+        self.to_narrow || (self.told.is_some() && self.told != self.recorded)
     }
 
-    /// An offer that changes nothing but what is said of recording, with its version.
-    pub(crate) fn tell_recorded(&mut self) -> String {
+    /// An offer that changes nothing but what it is due for, and its version.
+    pub(crate) fn due_offer(&mut self) -> String {
         let origin = |local: &Local| format!(" {} {} IN ", local.session_id, local.version);
         let before = origin(&self.local);
         let (version, told) = (self.local.version, self.told);
+        let narrowed = self.negotiation.as_ref().filter(|_| self.to_narrow);
+        let described = narrowed.map_or_else(
+            || self.described.clone(),
+            |negotiation| negotiation.narrowed_offer(&self.local, &self.capabilities),
+        );
         self.local.version += 1;
-        let described = self.described.replacen(&before, &origin(&self.local), 1);
+        let described = described.replacen(&before, &origin(&self.local), 1);
         let described = self.with_recorded(described);
         let text = std::mem::replace(&mut self.described, described);
         self.told = self.recorded;
@@ -244,8 +254,9 @@ impl Media {
     }
 
     /// The endpoint refused our offer: all is as it was (RFC 3261 section 14.1), and it was told
-    /// nothing.
-    pub(crate) fn offer_refused(&mut self) {
+    /// nothing. Unless it refused it only for now, it is not asked again to keep to one sound.
+    pub(crate) fn offer_refused(&mut self, is_for_now: bool) {
+        self.to_narrow &= is_for_now;
         if let Some(before) = self.before.take() {
             self.described = before.text;
             self.local.version = before.version;
@@ -266,6 +277,14 @@ impl Media {
             Some(negotiation) => negotiation.renegotiate(offer, &self.capabilities),
             None => negotiate(offer, &self.capabilities),
         }
+    }
+
+    /// Takes the answer to an offer of ours. One to an offer of all that the endpoint may use, which
+    /// an ACK answers, is to be narrowed where it keeps several sounds: once, whatever comes of it.
+    pub(crate) fn answered(&mut self, negotiation: Negotiation) {
+        let was_of_all = std::mem::take(&mut self.is_offering);
+        self.to_narrow = was_of_all && negotiation.keeps_several();
+        self.negotiation = Some(negotiation);
     }
 
     /// Reads the answer to an offer of ours.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use sipx_sip::headers::{Contact, From as FromHeader, RecordRoute, To};
 use sipx_sip::update::peer_allows;
-use sipx_sip::{Address, CSeq, HeaderName, Method, Request, Response, Uri};
+use sipx_sip::{Address, CSeq, HeaderName, Method, Request, Response, Scheme, Uri};
 
 use crate::outside::{Carrier, Peer};
 use crate::reach::{DEFAULT_PORT, is_behind_nat, literal};
@@ -127,6 +127,12 @@ impl Dialog {
         true
     }
 
+    /// Whether our requests, and so our Contact, would have to be secure: the first hop to the
+    /// endpoint is named by a `sips` URI (section 12.1.1).
+    pub(crate) fn is_secure(&self) -> bool {
+        is_secure(self.routes.first().map_or(&self.remote_target, |route| &route.uri))
+    }
+
     pub(crate) fn call_id(&self) -> String {
         String::from_utf8_lossy(&self.call_id).into_owned()
     }
@@ -190,10 +196,11 @@ impl Dialog {
     }
 
     /// Takes the endpoint's new Contact from a request or response that refreshes the target
-    /// (section 12.2).
+    /// (section 12.2). One that we could not reach as it asks for, without TLS, changes nothing.
     pub(crate) fn retarget(&mut self, headers: &sipx_sip::Headers) {
         if let Some(Ok(contact)) = headers.typed::<Contact>()
             && contact.0.uri.scheme().is_sip()
+            && !(self.routes.is_empty() && is_secure(&contact.0.uri))
         {
             self.remote_target = target(contact.0.uri);
         }
@@ -334,6 +341,10 @@ fn target(mut uri: Uri) -> Uri {
 
 fn bracketed(uri: &Uri) -> Vec<u8> {
     [b"<", &uri.to_bytes()[..], b">"].concat()
+}
+
+fn is_secure(uri: &Uri) -> bool {
+    matches!(uri.scheme(), Scheme::Sips)
 }
 
 fn is_loose(uri: &Uri) -> bool {

@@ -41,6 +41,12 @@ pub trait Outside {
         toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal>;
 
+    /// Whether [`Outside::open_media`] would find time and a slot now. Nothing is reserved.
+    fn may_open_media(&self, shard: Option<u8>) -> Result<(), Refusal> {
+        let _ = shard;
+        Ok(())
+    }
+
     /// Gives back a slot from `open_media` for which no `OpenSession` was ever sent, or whose
     /// `OpenSession` came back as [`engine_control::Event::Refused`].
     fn abandon_media(&mut self, session: SessionKey);

@@ -59,8 +59,9 @@ pub struct EngineConfig {
     pub kernels: Kernels,
     /// What each shard's randomness is derived from.
     pub seed: u64,
-    /// Receive buffer of each media socket (`SO_RCVBUF`; the kernel doubles it). 16 KiB hold
-    /// about 39 packets of G.711.
+    /// Receive buffer of each media socket (`SO_RCVBUF`; the kernel doubles it, and counts more than
+    /// a packet's octets). 16 KiB hold 39 packets of up to 180 octets (G.711 of 20 ms), 14 of 650 to
+    /// 1400 (L16 at 16 kHz; at 48 kHz of 10 ms), 7 of 1900 (L16 at 48 kHz of 20 ms).
     pub receive_buffer_bytes: usize,
     /// Whether the kernel stamps what arrives: each packet, or one in eight while a stream is calm
     /// (one packet in each of its last visits). Without stamps arrivals are an estimate: half a

@@ -249,6 +249,17 @@ impl Engine {
         reserved
     }
 
+    /// Whether [`Self::reserve`] would find time and a slot now.
+    pub fn may_reserve(&self, shard: Option<u8>) -> Result<(), Refusal> {
+        let index = shard.map_or_else(|| self.least_loaded(), usize::from);
+        let shard = self.shards.get(index).ok_or(Refusal::Gone)?;
+        match shard.sessions.free() {
+            _ if !self.has_time(shard) => Err(Refusal::Overloaded),
+            0 => Err(Refusal::Full),
+            _ => Ok(()),
+        }
+    }
+
     /// The RTP port of a session; RTCP without multiplexing uses the next one.
     pub fn rtp_port(&self, session: SessionKey) -> u16 {
         self.config.ports.rtp_port(session)
@@ -460,10 +471,8 @@ impl Engine {
 
     /// The shard with the fewest tenants among those that have time, if any has.
     fn least_loaded(&self) -> usize {
-        let (now, rule) = (self.clock.now(), &self.config.limits.overload);
         let load = |(index, shard): &(usize, &ShardHandle)| {
-            let has_time = shard.admission.admits(now, shard.ends.load(), rule);
-            (!has_time, self.sessions(*index as u8) + shard.rooms.taken())
+            (!self.has_time(shard), self.sessions(*index as u8) + shard.rooms.taken())
         };
         self.shards.iter().enumerate().min_by_key(load).map_or(0, |(index, _)| index)
     }
@@ -471,12 +480,15 @@ impl Engine {
     /// Whether a shard has time for one more.
     fn admit(&mut self, shard: usize) -> Result<(), Refusal> {
         let shard = self.shards.get(shard).ok_or(Refusal::Gone)?;
-        let load = shard.ends.load();
-        if shard.admission.admits(self.clock.now(), load, &self.config.limits.overload) {
+        if self.has_time(shard) {
             return Ok(());
         }
         self.refused_overload += 1;
         Err(Refusal::Overloaded)
+    }
+
+    fn has_time(&self, shard: &ShardHandle) -> bool {
+        shard.admission.admits(self.clock.now(), shard.ends.load(), &self.config.limits.overload)
     }
 
     /// The sockets that a command needs on its way.

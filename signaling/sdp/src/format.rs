@@ -139,10 +139,11 @@ impl Formats {
 
     /// What they are called, for a refusal.
     pub(crate) fn names(&self) -> Vec<String> {
-        let names = self.0.iter().filter_map(|(_, format)| match format {
-            Format::Audio(encoding) => Some(encoding.to_string()),
-            Format::Other(name) => Some(name.clone()),
-            Format::TelephoneEvent(_) | Format::ComfortNoise(_) => None,
+        let names = self.0.iter().map(|(_, format)| match format {
+            Format::Audio(encoding) => encoding.to_string(),
+            Format::Other(name) => name.clone(),
+            Format::TelephoneEvent(clock_rate) => format!("telephone-event/{clock_rate}"),
+            Format::ComfortNoise(clock_rate) => format!("CN/{clock_rate}"),
         });
         names.take(NAMES_MAX).collect()
     }

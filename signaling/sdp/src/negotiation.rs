@@ -23,6 +23,8 @@ pub struct Negotiation {
     ours: EncodingParameters,
     /// Whether in G.729 silence may be described in its own way.
     annex_b: bool,
+    /// Whether an answer keeps more than one of the sounds that we offered.
+    keeps_several: bool,
     history: History,
 }
 
@@ -96,7 +98,19 @@ impl Negotiation {
         self.history.offer(Some(self.media.encoding), local, capabilities)
     }
 
-    /// Our line of that offer.
+    /// Whether the endpoint may send any of several sounds, of which we expect only one.
+    pub fn keeps_several(&self) -> bool {
+        self.keeps_several
+    }
+
+    /// An offer of that one alone.
+    pub fn narrowed_offer(&self, local: &Local, capabilities: &Capabilities) -> String {
+        let encoding = self.media.encoding;
+        let capabilities = Capabilities { encodings: vec![encoding], ..capabilities.clone() };
+        self.history.offer(Some(encoding), local, &capabilities)
+    }
+
+    /// Our line of [`Negotiation::offer`].
     pub(crate) fn offer_line(
         &self,
         address: MediaAddress,
@@ -120,8 +134,8 @@ impl Negotiation {
         &self.history.known
     }
 
-    /// Reads one stream of the answer to an offer of several; `earlier` is what was agreed on
-    /// about it before.
+    /// Reads one stream of the answer to an offer of several that we only send; `earlier` is what
+    /// was agreed on about it before.
     pub(crate) fn accept_stream(
         earlier: Option<&Self>,
         session: &Session,
@@ -131,7 +145,8 @@ impl Negotiation {
         let agreed = earlier.map(|earlier| earlier.media.encoding);
         let none = || History::none(capabilities);
         let history = earlier.map_or_else(none, |earlier| earlier.history.clone());
-        history.accept_stream(agreed, session, media, capabilities)
+        // What its order prefers is what the endpoint wants to be sent (RFC 3264 section 7).
+        history.accept_stream(agreed, session, media, capabilities, CodecChoice::Offerer)
     }
 
     /// Reads the answer to [`Negotiation::offer`].
@@ -189,7 +204,7 @@ impl History {
         let ours = &capabilities.parameters;
         let audio = AudioStream {
             proto: &self.proto,
-            formats: &self.known.numbered(formats(agreed, capabilities)),
+            formats: &self.known.numbered(formats(&preferring(agreed, capabilities))),
             parameters: ours,
             annex_b: capabilities.comfort_noise,
             packet_time_ms: ours.packet_time_ms,
@@ -202,7 +217,8 @@ impl History {
         audio.lines(address)
     }
 
-    /// The endpoint sends by our payload types and we send by its (RFC 3264 section 6.1).
+    /// The endpoint sends by our payload types and we send by its, and of several sounds that it
+    /// keeps it sends by our order (RFC 3264 section 6.1).
     fn accept_answer(
         &self,
         agreed: Option<Encoding>,
@@ -211,7 +227,7 @@ impl History {
     ) -> Result<Negotiation, SdpRefusal> {
         let session = parse(answer)?;
         let media = session.medias.get(self.before.len()).ok_or(SdpRefusal::NoAudio)?;
-        self.accept_stream(agreed, &session, media, capabilities)
+        self.accept_stream(agreed, &session, media, capabilities, CodecChoice::Ours)
     }
 
     fn accept_stream(
@@ -220,10 +236,15 @@ impl History {
         session: &Session,
         media: &Media,
         capabilities: &Capabilities,
+        choice: CodecChoice,
     ) -> Result<Negotiation, SdpRefusal> {
-        // Among several in an answer, its order tells what the endpoint likes.
-        let stream = read_audio(session, media, capabilities, CodecChoice::Offerer)?;
-        let offered = self.known.numbered(formats(agreed, capabilities));
+        let capabilities = &preferring(agreed, capabilities);
+        let stream = read_audio(session, media, capabilities, choice)?;
+        let offered = self.known.numbered(formats(capabilities));
+        let is_kept = |(_, encoding): &(u8, Encoding)| {
+            stream.formats.number(&Format::Audio(*encoding)).is_some()
+        };
+        let keeps_several = offered.encodings().filter(is_kept).count() > 1;
         let number = |format: Format, theirs| offered.number(&format).unwrap_or(theirs);
         let receive_payload_type = number(Format::Audio(stream.encoding), stream.payload_type);
         let telephone_event = stream.telephone_event.map(|(send, clock_rate)| {
@@ -247,6 +268,7 @@ impl History {
             media,
             ours: ours(&stream, capabilities),
             annex_b: stream.annex_b,
+            keeps_several,
             history,
         })
     }
@@ -288,6 +310,8 @@ pub(crate) fn agree(
         media: remote_media(&stream),
         ours: ours(&stream, capabilities),
         annex_b: stream.annex_b,
+        // Our answer names one.
+        keeps_several: false,
         history: History {
             proto: media.proto.clone(),
             known,
@@ -320,13 +344,16 @@ fn refused(streams: Option<&[Media]>) -> Vec<RefusedStream> {
     streams.unwrap_or_default().iter().map(RefusedStream::of).collect()
 }
 
-/// All that we can, in the order of an offer of ours: sound, then what goes beside it on each
-/// clock.
-fn formats(agreed: Option<Encoding>, capabilities: &Capabilities) -> Vec<Format> {
-    let is_known = |encoding: &Encoding| capabilities.encodings.contains(encoding);
-    let others =
-        capabilities.encodings.iter().copied().filter(|encoding| Some(*encoding) != agreed);
-    let sound: Vec<Encoding> = agreed.filter(is_known).into_iter().chain(others).collect();
+/// What we can, in the order of an offer of ours: what is agreed on already comes first.
+fn preferring(agreed: Option<Encoding>, capabilities: &Capabilities) -> Capabilities {
+    let mut ordered = capabilities.clone();
+    ordered.encodings.sort_by_key(|encoding| Some(*encoding) != agreed);
+    ordered
+}
+
+/// All that we can: sound, then what goes beside it on each clock.
+fn formats(capabilities: &Capabilities) -> Vec<Format> {
+    let sound = &capabilities.encodings;
     let noise = sound.iter().filter_map(|encoding| capabilities.comfort_noise_beside(*encoding));
     let events = sound
         .iter()

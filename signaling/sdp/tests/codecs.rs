@@ -157,7 +157,8 @@ fn every_encoding_of_an_exchange_can_be_the_only_one_in_common() {
     assert!(matches!(missing, SdpRefusal::NoCommonCodec { .. }));
     assert_eq!(
         missing.warning_text(),
-        "iLBC expected, G722 PCMA GSM G726-32 L16/8000 L16/16000 opus offered"
+        "iLBC expected, G722 PCMA GSM G726-32 L16/8000 L16/16000 opus telephone-event/8000 \
+         offered"
     );
 }
 

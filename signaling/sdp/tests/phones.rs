@@ -277,6 +277,16 @@ fn packet_time_stays_within_what_is_asked_for_and_possible() {
 }
 
 #[test]
+fn an_offer_without_any_sound_is_refused_by_the_names_of_what_it_has() {
+    let events = ["rtpmap:101 telephone-event/8000"];
+    let offer = plain("IP4 192.0.2.1", "m=audio 4000 RTP/AVP 101 13", &events);
+    assert_eq!(
+        read(&offer).unwrap_err().warning_text(),
+        "PCMU or PCMA expected, telephone-event/8000 CN/8000 offered"
+    );
+}
+
+#[test]
 fn streams_that_cannot_be_used_are_refused_for_their_own_reason() {
     let audio = "m=audio 4000 RTP/AVP 0";
     let cases = [
@@ -358,6 +368,28 @@ fn our_offer_lists_every_capability_and_its_answer_is_understood() {
     );
     assert_eq!(media.direction, Direction::SendOnly);
     assert_eq!(media.rtcp, RtcpTransport::Mux);
+}
+
+/// RFC 3264 section 6.1: the answerer sends by the order of the offer among what its answer keeps.
+#[test]
+fn of_several_sounds_in_an_answer_ours_is_expected_and_a_narrowed_offer_names_it_alone() {
+    let capabilities = Capabilities::default();
+    let answer = |formats: &str| {
+        let line = format!("m=audio 4000 RTP/AVP {formats}");
+        plain("IP4 192.0.2.1", &line, &["rtpmap:101 telephone-event/8000"])
+    };
+    for formats in ["0 8 101", "8 0 101", "18 8 101 0"] {
+        let negotiation = accept_answer(answer(formats).as_bytes(), &capabilities).unwrap();
+        assert_eq!(negotiation.media().encoding, Encoding::Pcmu, "{formats}");
+        assert!(negotiation.keeps_several(), "{formats}");
+        let narrowed = negotiation.narrowed_offer(&local(), &capabilities);
+        assert!(narrowed.contains("\r\nm=audio 16384 RTP/AVP 0 101\r\n"), "{narrowed}");
+    }
+    let negotiation = accept_answer(answer("8 18 101").as_bytes(), &capabilities).unwrap();
+    assert_eq!(negotiation.media().encoding, Encoding::Pcma);
+    assert!(!negotiation.keeps_several(), "18 was not offered");
+    let later = negotiation.accept_answer(answer("0 8 101").as_bytes(), &capabilities).unwrap();
+    assert_eq!(later.media().encoding, Encoding::Pcma, "what is agreed on was offered first");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Part {
     pub disposition: Option<String>,
     /// Whether its sender allows it to be ignored (`handling=optional`).
     pub is_optional: bool,
+    /// Whether its sender says that it must not be ignored (`handling=required`).
+    pub is_required: bool,
     /// Whether it is in an encoding of its own: then it cannot be read as it is.
     pub is_encoded: bool,
     /// What it holds.
@@ -143,6 +145,7 @@ fn part(text: &Bytes) -> Result<Part, Refusal> {
         content_type: "text/plain".to_owned(),
         disposition: None,
         is_optional: false,
+        is_required: false,
         is_encoded: false,
         content: Bytes::new(),
     };
@@ -190,11 +193,12 @@ impl Part {
             "content-type" | "c" => self.content_type = first,
             "content-disposition" => {
                 self.disposition = Some(first);
-                self.is_optional = fields.any(|field| {
-                    let parameter = field.split_once('=').unwrap_or((field, ""));
-                    parameter.0.trim().eq_ignore_ascii_case("handling")
-                        && parameter.1.trim().eq_ignore_ascii_case("optional")
-                });
+                let handling =
+                    fields.filter_map(|field| field.split_once('=')).find_map(|(name, value)| {
+                        name.trim().eq_ignore_ascii_case("handling").then(|| value.trim())
+                    });
+                let is = |word| handling.is_some_and(|said| said.eq_ignore_ascii_case(word));
+                (self.is_optional, self.is_required) = (is("optional"), is("required"));
             }
             "content-transfer-encoding" => {
                 self.is_encoded |= !["7bit", "8bit", "binary"].contains(&first.as_str());

@@ -32,21 +32,16 @@ impl FrontEnd {
 
     /// Tells an endpoint that wants to know whether its call is recorded, where that has changed and
     /// as soon as it may be told.
-    pub(super) fn tell_recorded(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
+    fn tell_recorded(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
         if !self.record_aware.contains(&id) {
             return;
         }
         let is_sent = self.is_sent(id);
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let is_busy = call.refresh.is_some() || call.unacknowledged.is_some() || call.is_offering();
-        let is_there = call.confirmed && call.ending.is_none();
         let state = if is_sent { RecordState::On } else { call.recorded_here };
         let Some(media) = &mut call.media else { return };
         media.set_recorded(state);
-        if is_there && !is_busy && media.is_recording_untold() {
-            let offer = media.tell_recorded();
-            self.send_refresh(now, id, Some(offer), out);
-        }
+        self.make_due_offer(now, id, out);
     }
 
     /// What is sent began or ends to be: its members are told.

@@ -24,7 +24,6 @@ use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::routing::Destination;
 use crate::session_timer::SessionTimer;
-use crate::siprec::is_recording_session;
 use crate::view::{Gains, ParticipantId};
 
 impl FrontEnd {
@@ -37,10 +36,7 @@ impl FrontEnd {
     ) -> Result<(), Refusal> {
         let request = &asked.request;
         let transaction = asked.transaction.ok_or(Refusal::NoDialog)?;
-        if self.is_stopping {
-            return Err(Refusal::Stopping);
-        }
-        if self.config.siprec.accepts() && is_recording_session(request) {
+        if self.is_to_record(request) {
             return self.invite_to_record(now, asked, out);
         }
         let (dialled, destination) = self.dialled(request)?;
@@ -55,9 +51,7 @@ impl FrontEnd {
         let capabilities = rights.capabilities;
         let negotiation = offer.map(|offer| negotiate(&offer, &capabilities));
         let negotiation = negotiation.transpose().map_err(Refusal::Description)?;
-        if self.calls.len() >= self.config.calls_max {
-            return Err(Refusal::Full("Every call is in use"));
-        }
+        self.admit()?;
         let dialog = self.dialog(request, &caller.dialled, asked.from, out)?;
         let toward = negotiation.as_ref().map(|negotiation| negotiation.media().rtp);
         let toward = toward.filter(|rtp| is_reachable(*rtp, asked.from));
@@ -90,6 +84,12 @@ impl FrontEnd {
         Ok(())
     }
 
+    /// Whether one more call is taken, of whatever kind. Where OPTIONS ask, as where an INVITE does.
+    pub(super) fn admit(&self) -> Result<(), Refusal> {
+        let is_full = self.calls.len() >= self.config.calls_max;
+        if is_full { Err(Refusal::Full("Every call is in use")) } else { Ok(()) }
+    }
+
     pub(super) fn dialog(
         &mut self,
         request: &Request,
@@ -105,8 +105,9 @@ impl FrontEnd {
         // What the dial plan lets through needs no escapes.
         let contact = format!("<sip:{dialled}@{address}{transport}>");
         let first_sequence = self.random.below(FIRST_SEQUENCE_MAX);
-        Dialog::accept(request, self.random.token(), first_sequence, contact, from)
-            .ok_or(Refusal::Malformed("Contact or Record-Route".into()))
+        let dialog = Dialog::accept(request, self.random.token(), first_sequence, contact, from)
+            .ok_or(Refusal::Malformed("Contact or Record-Route".into()))?;
+        if dialog.is_secure() { Err(Refusal::Scheme) } else { Ok(dialog) }
     }
 
     pub(super) fn insert(&mut self, id: ParticipantId, call: Call) {
@@ -320,7 +321,7 @@ impl FrontEnd {
             self.take_answer(now, id, &ack.headers, ack.body(), out);
         }
         self.offer_is_over(now, id, out);
-        self.tell_recorded(now, id, out);
+        self.make_due_offer(now, id, out);
     }
 }
 

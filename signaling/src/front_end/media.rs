@@ -76,7 +76,7 @@ impl FrontEnd {
             Ok(opened) => opened,
             Err(refusal) => {
                 self.leave_room(now, id, destination, out);
-                return Err(unavailable(refusal, "Every media session is in use"));
+                return Err(no_session(refusal));
             }
         };
         let direction = Direction::SendReceive;
@@ -112,6 +112,15 @@ impl FrontEnd {
             None if self.focus.len() >= self.config.rooms_max => Err(no_room(EngineRefusal::Full)),
             _ => Ok(()),
         }
+    }
+
+    /// Whether a call to this place would find a seat, and the shard that it would be on where that
+    /// is known before.
+    pub(super) fn seat_there(&self, destination: &Destination) -> Result<Option<u8>, Refusal> {
+        let Destination::Room(name) = destination else { return Ok(None) };
+        self.has_seat(name)?;
+        let whole = self.focus.get(name).filter(|room| room.spread.is_none());
+        Ok(whole.map(|room| room.key.shard()))
     }
 
     fn open_room(
@@ -182,8 +191,7 @@ impl FrontEnd {
         agreed: RemoteMedia,
         out: &mut dyn Outside,
     ) -> Result<(), (Refusal, Ending)> {
-        let refused =
-            |refusal| (unavailable(refusal, "Every media session is in use"), Ending::EngineFailed);
+        let refused = |refusal| (no_session(refusal), Ending::EngineFailed);
         let gone = || refused(EngineRefusal::Gone);
         let call = self.calls.get_mut(&id).ok_or_else(gone)?;
         let media = call.media.as_mut().ok_or_else(gone)?;
@@ -335,6 +343,10 @@ pub(super) fn session_open(
         media,
         route,
     })
+}
+
+pub(super) fn no_session(refusal: EngineRefusal) -> Refusal {
+    unavailable(refusal, "Every media session is in use")
 }
 
 fn no_room(refusal: EngineRefusal) -> Refusal {

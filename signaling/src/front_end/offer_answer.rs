@@ -45,6 +45,23 @@ impl FrontEnd {
         Ok(media.offer())
     }
 
+    /// Makes the offer that a call is due, where there is one and as soon as it may be made.
+    pub(super) fn make_due_offer(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        out: &mut dyn Outside,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let is_busy = call.refresh.is_some() || call.unacknowledged.is_some() || call.is_offering();
+        let is_there = call.confirmed && call.ending.is_none();
+        let Some(media) = &mut call.media else { return };
+        if is_there && !is_busy && media.is_offer_due() {
+            let offer = media.due_offer();
+            self.send_refresh(now, id, Some(offer), out);
+        }
+    }
+
     /// The answer to an offer of ours, from an ACK or from the 2xx to our INVITE. An answer that
     /// is missing or unusable cannot be refused: it ends the call.
     pub(super) fn take_answer(
@@ -58,14 +75,13 @@ impl FrontEnd {
         let Some(media) = self.calls.get_mut(&id).and_then(|call| call.media.as_mut()) else {
             return;
         };
-        media.is_offering = false;
         let answer = description(headers, body).ok().flatten();
         let negotiation = answer.and_then(|answer| media.read_answer(&answer).ok());
         let Some(negotiation) = negotiation else {
             return self.end(now, id, Ending::BadAnswer, out);
         };
         let agreed = negotiation.media();
-        media.negotiation = Some(negotiation);
+        media.answered(negotiation);
         if media.agreed == Some(agreed) {
             return;
         }

@@ -2,6 +2,8 @@
 //! several streams and metadata, answered by receiving all that can be received; each stream is a
 //! track under the participant that the metadata names.
 
+use std::net::IpAddr;
+
 use engine_control::{Command, RemoteMedia, Route, SessionKey};
 use media_units::Instant;
 use signaling_sdp::{OfferedStreams, SdpRefusal};
@@ -19,7 +21,7 @@ use crate::reply::Reply;
 use crate::routing::Destination;
 use crate::siprec::body::Bodies;
 use crate::siprec::recorded::{Received, RecordedSession};
-use crate::siprec::{Siprec, recorder_contact};
+use crate::siprec::{Siprec, is_recording_session, recorder_contact};
 use crate::view::ParticipantId;
 
 /// The user part of our Contact.
@@ -42,9 +44,7 @@ impl FrontEnd {
         let request = &asked.request;
         let transaction = asked.transaction.ok_or(Refusal::NoDialog)?;
         let source = asked.from.remote.ip();
-        if !self.config.siprec.accept_from.iter().any(|network| network.contains(source)) {
-            return Err(Refusal::MayNotRecord);
-        }
+        self.admit_recording(source)?;
         let bodies = Bodies::read(&request.headers, request.body())?;
         let session_timer = self.policy().negotiate(request)?;
         let caller = caller(request, USER.to_owned(), now);
@@ -52,12 +52,6 @@ impl FrontEnd {
         let offer = bodies.description.ok_or(Refusal::Description(SdpRefusal::NoAudio))?;
         let streams =
             OfferedStreams::read(&offer, &capabilities, None).map_err(Refusal::Description)?;
-        if self.recording_sessions >= self.config.siprec.sessions_max {
-            return Err(Refusal::Full("Every recording session is in use"));
-        }
-        if self.calls.len() >= self.config.calls_max {
-            return Err(Refusal::Full("Every call is in use"));
-        }
         let mut dialog = self.dialog(request, USER, asked.from, out)?;
         dialog.set_contact(recorder_contact(dialog.contact()));
         let mut recorded = RecordedSession::new(capabilities, self.random.u64() >> 2);
@@ -87,6 +81,22 @@ impl FrontEnd {
         self.endpoint.counters.calls_answered += 1;
         self.accept_invite(now, id, transaction, request, &reply, out);
         Ok(())
+    }
+
+    /// Whether a request outside of a dialog is about a recording session.
+    pub(super) fn is_to_record(&self, request: &Request) -> bool {
+        self.config.siprec.accepts() && is_recording_session(request)
+    }
+
+    /// Whether one more recording session is taken from there.
+    pub(super) fn admit_recording(&self, source: IpAddr) -> Result<(), Refusal> {
+        if !self.config.siprec.accept_from.iter().any(|network| network.contains(source)) {
+            return Err(Refusal::MayNotRecord);
+        }
+        if self.recording_sessions >= self.config.siprec.sessions_max {
+            return Err(Refusal::Full("Every recording session is in use"));
+        }
+        self.admit()
     }
 
     /// How many recording sessions others make with us now.

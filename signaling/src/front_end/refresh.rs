@@ -6,7 +6,7 @@ use media_units::Instant;
 use sipx_sip::{Header, HeaderName, Headers, Method, Request, Response};
 
 use super::FrontEnd;
-use crate::call::{CallTimer, Refresh};
+use crate::call::{CallTimer, Media, Refresh};
 use crate::counters::Ending;
 use crate::dialog::answered_sequence;
 use crate::endpoint::TransactionId;
@@ -43,19 +43,21 @@ impl FrontEnd {
     /// Refreshes the session: by UPDATE without an offer where the caller knows it, else by an
     /// INVITE that offers what we described last.
     pub(super) fn refresh(&mut self, now: Instant, id: ParticipantId, out: &mut dyn Outside) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
-        let Some(timer) = call.session_timer.filter(|_| call.ending.is_none()) else { return };
+        let Some(call) = self.calls.get_mut(&id).filter(|call| call.ending.is_none()) else {
+            return;
+        };
         if call.refresh.is_some() || call.unacknowledged.is_some() {
             return self.set_timer(id, CallTimer::Refresh, now + BUSY_WAIT);
         }
+        if call.media.as_ref().is_some_and(Media::is_offer_due) {
+            // That is a refresh too.
+            return self.make_due_offer(now, id, out);
+        }
+        let Some(timer) = call.session_timer else { return };
         if matches!(call.siprec, Some(Siprec::Client(_))) {
             return self.offer_to_recorder(now, id, out);
         }
         let Some(media) = call.media.as_ref() else { return };
-        if media.is_recording_untold() {
-            // That is a refresh too.
-            return self.tell_recorded(now, id, out);
-        }
         if !timer.we_refresh {
             return;
         }
@@ -200,6 +202,9 @@ impl FrontEnd {
         }
         call.session_timer = call.session_timer.map(|timer| timer.adopted(&response.headers));
         self.session_refreshed(now, id);
+        if invite.is_none() {
+            return self.make_due_offer(now, id, out);
+        }
         let Some(sequence) = invite.filter(|sent| answered_sequence(response) == Some(*sent))
         else {
             return;
@@ -213,7 +218,7 @@ impl FrontEnd {
             return self.offer_is_over(now, id, out);
         }
         self.take_answer(now, id, &response.headers, response.body(), out);
-        self.tell_recorded(now, id, out);
+        self.make_due_offer(now, id, out);
     }
 
     /// Tries again: at once where that helps, later where it was refused for now. Where neither
@@ -233,13 +238,13 @@ impl FrontEnd {
             self.session_refreshed(now, id);
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let mut is_untold = false;
-        if let Some(media) = &mut call.media {
-            media.offer_refused();
-            is_untold = media.is_recording_untold();
-        }
         let is_for_now =
             matches!(code, 480 | 486 | 500 | 503 | 504) || retry_after(headers).is_some();
+        let mut is_due = false;
+        if let Some(media) = &mut call.media {
+            media.offer_refused(is_for_now || matches!(code, 422 | 491));
+            is_due = media.is_offer_due();
+        }
         match code {
             422 => {
                 let longer = call.session_timer.and_then(|timer| timer.lengthened(headers));
@@ -256,7 +261,7 @@ impl FrontEnd {
                 let wait = Duration::from_millis(self.random.below(GLARE_WAIT_MS_MAX).into());
                 self.set_timer(id, CallTimer::Refresh, now + wait);
             }
-            _ if is_untold || (is_for_now && !is_there) => self.try_later(now, id, headers),
+            _ if is_due || (is_for_now && !is_there) => self.try_later(now, id, headers),
             _ => {}
         }
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use media_units::Instant;
 use sipx_sip::{Finding, HeaderName, Method, Request, Scheme, validate_request};
 
+use super::media::no_session;
 use super::{Asked, FrontEnd};
 use crate::body::check_encoding;
 use crate::counters::{Dropped, Ending};
@@ -115,11 +116,17 @@ impl FrontEnd {
         if let Some(id) = dialog {
             return self.in_dialog(now, id, asked, out);
         }
-        let is_outside = local_tag_of(request).is_none();
+        let makes_none = !matches!(request.method, Method::Invite | Method::Options);
+        if makes_none || local_tag_of(request).is_some() {
+            return Err(Refusal::NoDialog);
+        }
+        check_scheme(request)?;
+        if self.is_stopping {
+            return Err(Refusal::Stopping);
+        }
         match request.method {
-            Method::Invite if is_outside => self.invite(now, asked, out),
-            Method::Options if is_outside => self.options(now, asked, out),
-            _ => Err(Refusal::NoDialog),
+            Method::Invite => self.invite(now, asked, out),
+            _ => self.options(now, asked, out),
         }
     }
 
@@ -133,7 +140,6 @@ impl FrontEnd {
 
     /// What a request outside of a dialog dials: the user part of its URI and where that leads.
     pub(super) fn dialled(&self, request: &Request) -> Result<(String, Destination), Refusal> {
-        check_scheme(request)?;
         let user = request.uri.decoded_user().and_then(|user| String::from_utf8(user).ok());
         let user = user.ok_or(Refusal::UnknownNumber)?;
         let destination = self.config.plan.destination(&user).ok_or(Refusal::UnknownNumber)?;
@@ -181,20 +187,24 @@ impl FrontEnd {
             .header(HeaderName::Supported, supported)
     }
 
-    /// OPTIONS is answered as an INVITE to the same address would be (section 11.2); one to the
-    /// bare host asks whether we are here.
+    /// OPTIONS is answered as an INVITE to the same address would be (section 11.2). One to the
+    /// bare host asks whether we are here: a proxy that took a full server for gone would take callers
+    /// to another one, where they are alone in their room.
     fn options(
         &mut self,
         now: Instant,
         asked: &Asked,
         out: &mut dyn Outside,
     ) -> Result<(), Refusal> {
-        check_scheme(&asked.request)?;
-        if self.is_stopping {
-            return Err(Refusal::Stopping);
-        }
-        if asked.request.uri.user().is_some() {
-            self.dialled(&asked.request)?;
+        let request = &asked.request;
+        if self.is_to_record(request) {
+            self.admit_recording(asked.from.remote.ip())?;
+            out.may_open_media(None).map_err(no_session)?;
+        } else if request.uri.user().is_some() {
+            let (_, destination) = self.dialled(request)?;
+            self.admit()?;
+            let shard = self.seat_there(&destination)?;
+            out.may_open_media(shard).map_err(no_session)?;
         }
         let tag = self.stateless_tag(&asked.request);
         self.answer(now, asked, &self.capabilities(), &tag, out);

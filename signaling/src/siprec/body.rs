@@ -47,6 +47,7 @@ impl Bodies {
                 content_type: String::from_utf8_lossy(&name).into_owned(),
                 disposition: None,
                 is_optional: false,
+                is_required: false,
                 is_encoded: false,
                 content: body.clone(),
             })?;

@@ -1,6 +1,6 @@
 //! INVITE, ACK, BYE and OPTIONS, what can be dialled, and what the API sees of it.
 
-use engine_control::{Command, DigitSource, Event, Route, TapPoint};
+use engine_control::{Command, DigitSource, Event, Refusal, Route, TapPoint};
 use media_units::{Cadence, Digits, Direction, Encoding, Gain};
 use signaling::{DigitsRefusal, EndpointRule, Fact, Gains, ParticipantId, RecordWish};
 
@@ -227,6 +227,60 @@ fn options_says_what_we_can_do_to_the_bare_host_to_numbers_and_in_a_call() {
     let inside = phone.request("OPTIONS", "");
     assert_eq!(world.ask(inside).status(), 200);
     assert_eq!(world.front.calls(), 1);
+}
+
+#[test]
+fn options_are_refused_where_a_call_would_be() {
+    let mut world = World::with(|config| (config.calls_max, config.room_members_max) = (2, 1));
+    let ask = |world: &mut World, user: &str| {
+        let options = Phone::calling(user).request("OPTIONS", "").replace("sip:@", "sip:");
+        world.ask(options)
+    };
+    let mut phone = Phone::calling("conf1");
+    phone.connect(&mut world);
+    assert_eq!(ask(&mut world, "conf1").status(), 486, "its only seat is taken");
+    assert_eq!(ask(&mut world, "conf2").status(), 200);
+    world.outside.refuses_media = Some(Refusal::Overloaded);
+    for user in ["conf2", "echo"] {
+        let refusal = ask(&mut world, user);
+        assert_eq!(refusal.status(), 503, "{user}");
+        assert!(refusal.header("Warning").contains("No time is left"), "{}", refusal.text);
+        assert!(!refusal.header("Retry-After").is_empty());
+    }
+    world.outside.refuses_media = None;
+    let mut second = Phone::calling("echo");
+    second.connect(&mut world);
+    assert_eq!(ask(&mut world, "conf2").status(), 503, "every call is in use");
+    assert_eq!(ask(&mut world, "nobody").status(), 404);
+    assert_eq!(ask(&mut world, "").status(), 200, "it is here");
+    second.hang_up(&mut world);
+    assert_eq!(ask(&mut world, "conf2").status(), 200);
+}
+
+#[test]
+fn a_caller_that_would_have_to_be_reached_securely_is_refused() {
+    let mut world = World::new();
+    let contact = "<sips:alice@192.0.2.10>";
+    let mut phone = Phone::calling("conf1");
+    contact.clone_into(&mut phone.contact);
+    let invite = phone.invite(OFFER);
+    assert_eq!(world.ask(invite).status(), 416);
+    let mut behind_proxy = Phone::calling("conf1").named("behind-a-proxy");
+    contact.clone_into(&mut behind_proxy.contact);
+    let behind_proxy = &mut behind_proxy.with("Record-Route: <sip:198.51.100.1;lr>");
+    behind_proxy.connect(&mut world);
+    behind_proxy.hang_up(&mut world);
+    let mut phone = Phone::calling("conf1").named("moves");
+    phone.connect(&mut world);
+    contact.clone_into(&mut phone.contact);
+    let invite = phone.invite(OFFER);
+    assert_eq!(world.ask(invite).status(), 200);
+    let ack = phone.ack("");
+    world.send(ack);
+    let id = world.participant().participant;
+    world.front.kick(world.now, id, &mut world.outside).unwrap();
+    let bye = world.only();
+    assert_eq!(bye.start_line(), "BYE sip:alice@192.0.2.10:5060 SIP/2.0", "where it was before");
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn an_engine_too_busy_for_a_new_call_answers_503_and_nothing_is_kept() {
 #[test]
 fn a_call_without_a_media_socket_is_told_so() {
     let mut world = World::new();
-    world.outside.has_no_port = true;
+    world.outside.refuses_media = Some(Refusal::NoPort);
     let mut phone = Phone::calling("conf1");
     let invite = phone.invite(OFFER);
     let refusal = world.ask(invite);

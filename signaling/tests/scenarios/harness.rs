@@ -58,8 +58,8 @@ pub struct Surroundings {
     pub is_busy: bool,
     /// Recordings fail.
     pub cannot_record: bool,
-    /// No media socket can be opened.
-    pub has_no_port: bool,
+    /// Why no media session can be opened.
+    pub refuses_media: Option<Refusal>,
 }
 
 /// One message that the front end sent.
@@ -96,7 +96,7 @@ impl World {
             toward: Vec::new(),
             is_busy: false,
             cannot_record: false,
-            has_no_port: false,
+            refuses_media: None,
         };
         Self { front: FrontEnd::new(config, 42), now: Instant::START, outside }
     }
@@ -249,12 +249,14 @@ impl Outside for Surroundings {
         toward: SocketAddr,
     ) -> Result<(SessionKey, MediaAddress), Refusal> {
         self.toward.push(toward);
-        if self.has_no_port {
-            return Err(Refusal::NoPort);
-        }
+        self.may_open_media(None)?;
         let session = self.session_slots.take_session().ok_or(Refusal::Full)?;
         let address = "203.0.113.1".parse().unwrap();
         Ok((session, MediaAddress { address, rtp_port: 20_000 + 2 * session.slot() as u16 }))
+    }
+
+    fn may_open_media(&self, _: Option<u8>) -> Result<(), Refusal> {
+        self.refuses_media.map_or(Ok(()), Err)
     }
 
     fn abandon_media(&mut self, session: SessionKey) {

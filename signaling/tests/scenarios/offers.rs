@@ -4,7 +4,7 @@ use engine_control::Command;
 use media_units::{Direction, Encoding};
 use signaling_sdp::Families;
 
-use crate::harness::{OFFER, Phone, Sent, World, udp};
+use crate::harness::{OFFER, Phone, Sent, World, response_to, udp};
 
 fn reinvite(world: &mut World, phone: &mut Phone, offer: &str) -> Sent {
     let invite = phone.invite(offer);
@@ -94,11 +94,69 @@ fn a_reinvite_without_an_offer_is_answered_with_ours() {
     let mut crossing = phone.clone();
     let crossed = crossing.request("UPDATE", OFFER);
     assert_eq!(world.ask(crossed).status(), 491, "our offer waits for its answer");
-    let ack = phone.ack(&with("sendonly"));
+    let ack = phone.ack(&with("sendonly").replace("0 8 101", "0 101"));
     world.send(ack);
     world.silent();
     assert_eq!(world.outside.media().direction, Direction::ReceiveOnly);
     assert!(world.participant().held);
+}
+
+/// Calls without an offer and takes ours with an answer that keeps both sounds: gives our offer and
+/// the one that follows.
+fn answered_with_both(world: &mut World, phone: &mut Phone) -> (Sent, Sent) {
+    let invite = phone.invite("");
+    let offer = world.ask(invite);
+    assert!(offer.body().contains("RTP/AVP 0 8 101"));
+    phone.learn(&offer);
+    let ack = phone.ack(&OFFER.replace("0 8 101", "8 0 101"));
+    world.send(ack);
+    let narrowed = world.only();
+    assert_eq!(narrowed.method(), "INVITE");
+    assert!(narrowed.body().contains("RTP/AVP 0 101"), "{}", narrowed.body());
+    assert_eq!(version(&narrowed), version(&offer) + 1);
+    (offer, narrowed)
+}
+
+/// What a phone says to our re-INVITE with 200: both sounds, whatever was offered.
+fn both(invite: &Sent) -> String {
+    response_to(invite, "200 OK", "Contact: <sip:alice@192.0.2.10:5060>\r\n", OFFER)
+}
+
+#[test]
+fn an_answer_that_keeps_several_sounds_is_narrowed_to_the_one_we_expect_and_once() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo");
+    let (_, narrowed) = answered_with_both(&mut world, &mut phone);
+    assert_eq!(world.outside.media().encoding, Encoding::Pcmu, "our order");
+    let commands = world.outside.commands.len();
+    world.send(both(&narrowed));
+    assert_eq!(world.only().method(), "ACK", "and it is left at that");
+    assert_eq!(world.outside.commands.len(), commands, "the session goes on as it was");
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_phone_that_cannot_narrow_its_answer_now_is_asked_again_and_one_that_will_not_is_not() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo");
+    let (offer, crossed) = answered_with_both(&mut world, &mut phone);
+    world.send(response_to(&crossed, "491 Request Pending", "", ""));
+    assert_eq!(world.only().method(), "ACK");
+    world.pass_ms(2000);
+    let again = world.take().remove(0);
+    assert_eq!((again.method(), again.body()), ("INVITE", crossed.body()));
+    world.send(response_to(&again, "488 Not Acceptable Here", "", ""));
+    assert_eq!(world.only().method(), "ACK");
+    world.pass_ms(60_000);
+    world.silent();
+    assert_eq!(world.front.calls(), 1, "the call stays as it was");
+    let invite = phone.invite("");
+    let later = world.ask(invite);
+    assert_eq!(version(&later), version(&offer), "what was refused was never said");
+    let ack = phone.ack(&OFFER.replace("0 8 101", "0 101"));
+    world.send(ack);
+    world.silent();
 }
 
 #[test]

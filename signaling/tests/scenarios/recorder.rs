@@ -349,7 +349,7 @@ fn who_is_not_allowed_and_what_is_beyond_the_limits_is_refused() {
     assert_eq!(refused(&|config| config.siprec = allowed(0), &nothing).0, 503);
     let on = |config: &mut FrontEndConfig| config.siprec = allowed(1);
     assert_eq!(refused(&on, &|world| world.outside.cannot_record = true).0, 503);
-    assert_eq!(refused(&on, &|world| world.outside.has_no_port = true).0, 503);
+    assert_eq!(refused(&on, &|world| world.outside.refuses_media = Some(Refusal::NoPort)).0, 503);
     assert_eq!(refused(&on, &|world| world.outside.is_busy = true).0, 503);
 }
 
@@ -361,6 +361,19 @@ fn options_tell_of_recording_only_where_it_is_on() {
         assert_eq!(answer.header("Supported").contains("siprec"), supported);
         assert_eq!(answer.header("Accept").contains("rs-metadata"), supported);
     }
+}
+
+#[test]
+fn options_about_recording_are_answered_as_an_invite_would_be() {
+    let ask = |world: &mut World| {
+        let mut client = Phone::calling("rec").with("Require: siprec");
+        world.ask(client.request("OPTIONS", "")).status()
+    };
+    assert_eq!(ask(&mut recorder()), 200);
+    assert_eq!(ask(&mut World::new()), 420);
+    assert_eq!(ask(&mut World::with(|config| config.siprec = allowed(0))), 503);
+    let elsewhere = SiprecConfig { accept_from: vec!["10.0.0.0/8".parse().unwrap()], ..allowed(1) };
+    assert_eq!(ask(&mut World::with(|config| config.siprec = elsewhere)), 403);
 }
 
 #[test]

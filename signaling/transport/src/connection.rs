@@ -120,6 +120,9 @@ impl Connection {
                         Ok(pinged) => if pinged && unsent.is_empty() { unsent = PONG },
                         Err(fault) => {
                             let refusal = refuse(framer.buffer(), fault).unwrap_or_default();
+                            if !refusal.is_empty() {
+                                let _ = self.inside.send(Inside::Refused(fault)).await;
+                            }
                             // Whatever comes of it, the connection ends.
                             let _ = timeout(FAREWELL, self.farewell(stream, unsent, refusal)).await;
                             return fault.into();

@@ -138,6 +138,10 @@ pub struct Counters {
     pub tcp_sent: u64,
     /// Messages for a connection that is gone.
     pub tcp_send_gone: u64,
+    /// Requests answered 400 here, because their end could not be told.
+    pub tcp_refused_malformed: u64,
+    /// Requests answered 513 here, because they were too long.
+    pub tcp_refused_too_large: u64,
     /// Connections closed: no first message in time.
     pub tcp_never_spoke: u64,
     /// Connections closed: a message took too long, either way.

@@ -13,6 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
 use crate::connection::Connection;
+use crate::framing::FramingFault;
 use crate::queue::{Enqueuer, QueueFault, queue};
 use crate::{BindFailure, CloseCause, Counters, Incoming, TransportConfig, bind};
 
@@ -34,6 +35,7 @@ pub(crate) enum Inside {
     Accepted { stream: TcpStream, remote: SocketAddr },
     AcceptFailed,
     Framed { number: u64, bytes: Bytes },
+    Refused(FramingFault),
     Ended { number: u64, cause: CloseCause },
 }
 
@@ -276,6 +278,16 @@ impl Transport {
                     from: Peer { carrier: Carrier::Tcp(number), remote },
                     bytes,
                 })
+            }
+            Inside::Refused(fault) => {
+                self.counters.tcp_sent += 1;
+                match fault {
+                    FramingFault::TooLong => self.counters.tcp_refused_too_large += 1,
+                    FramingFault::NoLength | FramingFault::BadLength => {
+                        self.counters.tcp_refused_malformed += 1;
+                    }
+                }
+                None
             }
             Inside::Ended { number, cause } => {
                 while self.tasks.try_join_next().is_some() {}

@@ -155,7 +155,9 @@ async fn a_stream_without_a_length_is_answered_400_and_closed() {
     assert_eq!(close(&mut transport).await.1, CloseCause::Unframed);
     let answer = reader.await.unwrap();
     assert!(answer.starts_with("SIP/2.0 400 Content-Length Required\r\nVia: "), "{answer}");
-    assert_eq!(transport.counters().tcp_unframed, 1);
+    let counters = transport.counters();
+    assert_eq!((counters.tcp_unframed, counters.tcp_refused_malformed), (1, 1));
+    assert_eq!(counters.tcp_sent, 1);
 }
 
 #[tokio::test]
@@ -185,7 +187,8 @@ async fn an_over_long_message_is_answered_513_and_harms_nobody_else() {
     assert!(reader.await.unwrap().starts_with("SIP/2.0 513 "));
     other.write_all(options("").as_bytes()).await.unwrap();
     assert_eq!(message(&mut transport).await.1, options(""));
-    assert_eq!(transport.counters().tcp_too_long, 1);
+    let counters = transport.counters();
+    assert_eq!((counters.tcp_too_long, counters.tcp_refused_too_large), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

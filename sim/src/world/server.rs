@@ -443,6 +443,14 @@ impl Outside for Switchboard<'_> {
         Ok((session, MediaAddress { address: SERVER, rtp_port }))
     }
 
+    fn may_open_media(&self, shard: Option<u8>) -> Result<(), Refusal> {
+        let now = self.wire.now;
+        let least = || self.server.least_loaded(now, |side| side.sessions.taken());
+        let index = shard.map_or_else(least, usize::from);
+        self.server.admit(now, index)?;
+        if self.server.shards[index].sessions.free() == 0 { Err(Refusal::Full) } else { Ok(()) }
+    }
+
     fn abandon_media(&mut self, session: SessionKey) {
         let side = &mut self.server.shards[session.shard() as usize];
         side.sessions.give_back(session.slot(), session.generation());
