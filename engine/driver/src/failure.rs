@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Why an engine could not start: which shard, which call, what the system said.
 #[derive(Debug)]
@@ -32,6 +32,13 @@ pub enum StartFailure {
     Bind {
         /// The address.
         address: IpAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A port of the range is held by another program, which would have its media taken, or take ours.
+    PortTaken {
+        /// The port at our address.
+        address: SocketAddr,
         /// What the system said.
         error: io::Error,
     },
@@ -93,6 +100,11 @@ impl fmt::Display for StartFailure {
             Self::Bind { address, error } => {
                 write!(f, "media sockets cannot be bound to {address}: {error}")
             }
+            Self::PortTaken { address, error } => write!(
+                f,
+                "a media port cannot be kept from other programs: {address}: {error}; each server with a \
+                 packet or xdp driver needs a range of its own"
+            ),
             Self::IoUring { shard, call, error } => {
                 write!(f, "io_uring does not work for shard {shard}: {call}: {error}")
             }
@@ -119,6 +131,7 @@ impl std::error::Error for StartFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Bind { error, .. }
+            | Self::PortTaken { error, .. }
             | Self::IoUring { error, .. }
             | Self::Packet { error, .. }
             | Self::Xdp { error, .. }

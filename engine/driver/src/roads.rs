@@ -23,14 +23,12 @@ impl Roads {
             DriverChoice::IoUring => Self::uring(config, plan),
             DriverChoice::Auto => Ok(Self::sockets(config, plan)),
             DriverChoice::Packet => Self::packet(config, false),
-            DriverChoice::PacketOrSockets => Ok(Self::packet_or_sockets(config, plan)),
+            DriverChoice::PacketOrSockets => Self::packet_or_sockets(config, plan),
             DriverChoice::Xdp => Self::packet(config, true),
-            DriverChoice::XdpOrSockets => {
-                Ok(Self::packet(config, true).unwrap_or_else(|failure| {
-                    tracing::warn!(%failure, "using the packet driver if possible");
-                    Self::packet_or_sockets(config, plan)
-                }))
-            }
+            DriverChoice::XdpOrSockets => Self::packet(config, true).or_else(|failure| {
+                pass_over(failure, "using the packet driver if possible")?;
+                Self::packet_or_sockets(config, plan)
+            }),
         }
     }
 
@@ -49,10 +47,10 @@ impl Roads {
         !matches!(self, Self::Packet(..))
     }
 
-    fn packet_or_sockets(config: &EngineConfig, plan: SocketPlan) -> Self {
-        Self::packet(config, false).unwrap_or_else(|failure| {
-            tracing::warn!(%failure, "using a socket for each stream");
-            Self::sockets(config, plan)
+    fn packet_or_sockets(config: &EngineConfig, plan: SocketPlan) -> Result<Self, StartFailure> {
+        Self::packet(config, false).or_else(|failure| {
+            pass_over(failure, "using a socket for each stream")?;
+            Ok(Self::sockets(config, plan))
         })
     }
 
@@ -90,10 +88,21 @@ impl Roads {
             shards: config.shards.len(),
             xdp,
         };
-        let (keeper, roads) = packet::open(&plan).map_err(|(call, error)| match xdp {
+        let guards = packet::guards(&plan)
+            .map_err(|(address, error)| StartFailure::PortTaken { address, error })?;
+        let (keeper, roads) = packet::open(&plan, guards).map_err(|(call, error)| match xdp {
             true => StartFailure::Xdp { call, error },
             false => StartFailure::Packet { call, error },
         })?;
         Ok(Self::Packet(Box::new(keeper), roads))
     }
+}
+
+/// Another road is taken instead, but not where the ports are another's: sockets would hear nothing there.
+fn pass_over(failure: StartFailure, instead: &str) -> Result<(), StartFailure> {
+    if matches!(failure, StartFailure::PortTaken { .. }) {
+        return Err(failure);
+    }
+    tracing::warn!(%failure, "{instead}");
+    Ok(())
 }

@@ -53,7 +53,7 @@ const GUARD_STEP: u32 = 1024;
 pub(crate) struct PacketKeeper {
     _steering: Steering,
     _routes: Routes,
-    _guards: Vec<OwnedFd>,
+    _guards: Guards,
     xdp: Option<XdpKeeper>,
 }
 
@@ -115,8 +115,10 @@ pub(crate) struct PacketPlan<'a> {
 }
 
 /// Opens the road for every shard, or says what is missing for it.
-pub(crate) fn open(plan: &PacketPlan<'_>) -> Result<(PacketKeeper, Vec<PacketRoad>), Failure> {
-    let guards = guards(plan)?;
+pub(crate) fn open(
+    plan: &PacketPlan<'_>,
+    guards: Guards,
+) -> Result<(PacketKeeper, Vec<PacketRoad>), Failure> {
     let sockets: Vec<_> = (0..plan.shards).map(|_| receiver(plan)).collect::<Result<_, _>>()?;
     let references: Vec<_> = sockets.iter().collect();
     let steering = Steering::begin(plan.ports, plan.address, &references)?;
@@ -178,21 +180,23 @@ fn receiver(plan: &PacketPlan<'_>) -> Result<OwnedFd, Failure> {
     Ok(socket.into())
 }
 
-/// Holds the first port of the range, and each multiple of [`GUARD_STEP`] in it, as any program would. No
-/// datagram ever comes there, but a second server with these ports is refused, which would else take all
-/// media from the first without a word.
-fn guards(plan: &PacketPlan<'_>) -> Result<Vec<OwnedFd>, Failure> {
+/// Ports of the range that are held as any program would.
+type Guards = Vec<Socket>;
+
+/// Holds the first port of the range, and each multiple of [`GUARD_STEP`] in it, or says which one cannot
+/// be. No datagram ever comes there, but a second server with these ports is refused, which would else
+/// take all media from the first without a word.
+pub(crate) fn guards(plan: &PacketPlan<'_>) -> Result<Guards, (SocketAddr, io::Error)> {
     let first = u32::from(plan.ports.first);
     let end = (first + plan.shards as u32 * plan.ports.block).min(1 << 16);
     let guarded = (first..end).filter(|port| *port == first || port.is_multiple_of(GUARD_STEP));
     let hold = |port| {
         let address = SocketAddr::new(plan.address, port as u16);
-        let socket = datagram_socket(plan.address)?;
-        socket.bind(&SockAddr::from(address)).map_err(|error| {
-            let why = format!("{address}: {error}; another program holds this port of rtp.ports");
-            ("bind", io::Error::new(error.kind(), why))
-        })?;
-        Ok(socket.into())
+        let held = datagram_socket(plan.address).map_err(|(_, error)| error).and_then(|socket| {
+            socket.bind(&SockAddr::from(address))?;
+            Ok(socket)
+        });
+        held.map_err(|error| (address, error))
     };
     guarded.map(hold).collect()
 }
@@ -229,8 +233,9 @@ mod tests {
         let held = guards(&plan(28_700, 2)).expect("they are free");
         assert_eq!(held.len(), 2 + 1);
         for (first, shards) in [(28_700, 2), (28_000, 2)] {
-            let (call, error) = guards(&plan(first, shards)).unwrap_err();
-            assert_eq!((call, error.kind()), ("bind", io::ErrorKind::AddrInUse), "{first}");
+            let (address, error) = guards(&plan(first, shards)).unwrap_err();
+            assert!((28_700..30_748).contains(&address.port()), "{address}");
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{first}");
         }
         drop(held);
         assert!(guards(&plan(28_700, 2)).is_ok());
