@@ -204,7 +204,7 @@ impl Metadata {
             events: notes
                 .into_iter()
                 .filter(|(_, note)| !matches!(note, Note::Tag { .. }))
-                .map(|(at, note)| clock.happening(*at, note))
+                .map(|(at, note)| clock.happening(*at, note, samples))
                 .collect(),
             events_omitted: account.notes_omitted,
         }
@@ -323,10 +323,11 @@ impl Clock {
         }
     }
 
-    fn happening(&self, unix_nanos: u64, note: &Note) -> Happening {
+    /// What was after the last sample is at the end.
+    fn happening(&self, unix_nanos: u64, note: &Note, end: u64) -> Happening {
         Happening {
             time: Utc::from_unix_nanos(unix_nanos).rfc3339(),
-            sample: self.sample_at(unix_nanos),
+            sample: self.sample_at(unix_nanos).min(end),
             note: note.clone(),
         }
     }
@@ -420,6 +421,16 @@ mod tests {
         let metadata = Metadata::of(&account, &[]);
         assert_eq!(metadata.tags, BTreeMap::from([("which".to_owned(), "three".to_owned())]));
         assert!(!metadata.events.iter().any(|event| matches!(event.note, Note::Tag { .. })));
+    }
+
+    #[test]
+    fn what_is_told_after_the_last_sample_is_at_the_end() {
+        let mut account = account(&[8000]);
+        let note = Note::Left { participant: "p0".into() };
+        account.add(Fact::Note { unix_nanos: STARTED + 230_000_000, note });
+        let metadata = Metadata::of(&account, &[Sealed { bytes: 0, samples: 1600, crc32: 0 }]);
+        assert_eq!(metadata.events[0].sample, 1600);
+        assert_eq!(metadata.events[0].time, "2025-01-01T00:00:00.353Z");
     }
 
     #[test]

@@ -180,8 +180,18 @@ impl Control {
     }
 
     fn tell_keeper(&mut self) {
-        while let Some(fact) = self.front.next_fact() {
-            self.keeper.take(fact, |id| self.front.participant(id), &mut self.world);
+        loop {
+            while let Some(fact) = self.front.next_fact() {
+                self.keeper.take(fact, |id| self.front.participant(id), &mut self.world);
+            }
+            let over = self.keeper.take_over();
+            if over.is_empty() {
+                break;
+            }
+            let now = self.world.engine.now();
+            for (recording, ending) in over {
+                self.front.recording_over(now, recording, ending, &mut self.world);
+            }
         }
         if self.keeper.take_change() {
             let now = self.world.engine.now();
@@ -212,7 +222,7 @@ impl Control {
                 log(&event);
                 self.presses.note(&event);
                 for over in self.world.note_tap(&event) {
-                    self.keeper.forget(over);
+                    self.keeper.lost(over);
                 }
                 self.front.engine_event(now, event, &mut self.world);
             }
@@ -225,7 +235,7 @@ impl Control {
         let is_settled = self.world.recorder.is_settled();
         while let Some(event) = self.world.recorder.next_event() {
             if let Some(over) = self.world.note_written(&event) {
-                self.keeper.forget(over);
+                self.keeper.lost(over);
             }
         }
         if is_settled {

@@ -168,6 +168,8 @@ counted! {
         EngineFailed = "engine_failed",
         /// It could not be recorded.
         RecordingFailed = "recording_failed",
+        /// Somebody stopped its recording, and it was there for nothing else.
+        RecordingStopped = "recording_stopped",
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Recorded {
     pub always: bool,
     /// What its INVITE asked for.
     pub asked: Option<RecordWish>,
+    /// Its recording, where it dialled the recorder.
+    pub begun: Option<RecordingId>,
 }
 
 impl Recorded {
@@ -107,7 +109,7 @@ impl Recorded {
         // Anyone can write a header: those who may not are not heard.
         let wish = |header: Option<RecordWish>| header.or_else(|| preferred(invite.body()));
         let asked = if may_record { wish(asked(invite)?) } else { None };
-        Ok(Self { may_record, always, asked })
+        Ok(Self { may_record, always, asked, begun: None })
     }
 }
 

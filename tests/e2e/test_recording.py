@@ -247,6 +247,29 @@ class ByTheApi(WithCalls):
         self.order("POST", "/v1/recordings/none/stop", status=404)
         with Phone(self.server) as phone:
             phone.call("3102")
+    def test_a_call_to_the_recorder_is_one_recording_which_its_caller_is_told_of_and_ends_with(self):
+        with Phone(self.server, "kim") as kim:
+            kim.invite("8000", extra=("Supported: record-aware",))
+            kim.acknowledge()
+            told = kim.receive()
+            self.assertEqual(told.method, "INVITE", told)
+            self.assertIn("a=record:on", told.body)
+            kim.answer(told, "488 Not Acceptable Here")
+            self.assertEqual(kim.receive().method, "ACK")
+            who = self.server.participants()[0]["id"]
+            self.order("POST", f"/v1/participants/{who}/recordings", status=409)
+            (going,) = self.server.get("/v1/recordings")["going"]
+            kim.play(sound.tone(500, 1), seconds=1)
+            kim.stop_playing()
+            self.order("POST", f"/v1/recordings/{going['id']}/stop")
+            bye = kim.receive()
+            self.assertEqual((bye.method, bye.get("Reason")), ("BYE", 'Q.850;cause=16;text="Recording stopped"'))
+            kim.answer(bye)
+        recording = finished(self.server, going["id"])
+        told = json.loads(fetch(self.server, recording, recording["id"] + ".json")[2])
+        self.assertEqual([event["event"] for event in told["events"]][:1], ["joined"])
+        self.assertLessEqual(max(event["sample"] for event in told["events"]), told["samples"])
+
             for wrong in ({"tracks": []}, {"tracks": ["video"]}, {"format": "mp3"}, {"rate": 44100}, {"colour": "red"},
                           {"layout": "round"}, {"channels": 0}, {"channels": 65}):
                 refused = self.order("POST", "/v1/rooms/3102/recordings", wrong, 400)
@@ -410,3 +433,10 @@ class Told(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
+            with Phone(server, "three") as three:
+                three.call("8000")
+                three.play(sound.tone(500, 1), seconds=1)
+                three.stop_playing()
+                first = sound.level(three.heard[:sound.SAMPLE_RATE * 3 // 4], 1200)
+                self.assertGreater(first, 3000, "who calls the recorder hears it, too")
+                three.hang_up()

@@ -109,6 +109,15 @@ class Recorder(unittest.TestCase):
             server.wait_until_empty()
             self.assertEqual(len(finished(server, 3)), 3)
 
+    def test_a_client_is_told_that_its_recording_was_stopped(self):
+        with Server(siprec=ANYONE) as server, RecordingClient(server, [Stream("96", "anna", 500)]) as client:
+            client.offer()
+            (going,) = server.get("/v1/recordings")["going"]
+            self.assertEqual(server.request("POST", f"/v1/recordings/{going['id']}/stop")[0], 204)
+            bye = client.receive()
+            self.assertEqual((bye.method, bye.get("Reason")), ("BYE", 'Q.850;cause=16;text="Recording stopped"'))
+            self.assertEqual(server.metrics()["mixminus_siprec_sessions"], 0)
+
     def test_sipp_goes_through_the_flows_of_rfc_8068(self):
         with Server(siprec=ANYONE) as server:
             sipp.run(server, "recording_session", "-d", 200, calls=5)
@@ -259,6 +268,17 @@ class Client(unittest.TestCase):
                 recorder.wait_until_empty()
             self.assertTrue(any(loudest(file, 500)[0] > HEARD for file in finished(recorder, 2)))
 
+    def test_a_room_that_is_never_recorded_is_not_sent_by_the_api(self):
+        send_to = {"send_to": [f"sip:{HOST}:{free_port()}"]}
+        with Server(siprec=send_to, sip=IMPATIENT, rooms={"record": "never"}) as server, Phone(server, "anna") as anna:
+            anna.call("3100")
+            who = server.participants()[0]["id"]
+            for one in ("rooms/3100", f"participants/{who}"):
+                status, why = server.request("PUT", f"/v1/{one}/siprec")
+                self.assertEqual((status, json.loads(why)["error"]), (403, "never_recorded"))
+            self.assertEqual(server.get("/v1/recordings")["going"], [])
+            anna.hang_up()
+
     def test_a_room_is_recorded_here_where_no_recorder_is_left(self):
         send_to = {"send_to": [f"sip:{HOST}:{free_port()}"], "answer_timeout": "500ms"}
         with Server(siprec=send_to, sip=IMPATIENT) as server, Phone(server, "anna") as anna:
@@ -267,6 +287,9 @@ class Client(unittest.TestCase):
             self.assertEqual(server.request("PUT", "/v1/rooms/3100/siprec")[0], 204)
             gone = lambda: server.metrics()["mixminus_siprec_recorders_gone_total"] == 1
             wait_until(gone, "the only recorder is given up")
+            (cover,) = server.get("/v1/recordings")["going"]
+            status, why = server.request("POST", f"/v1/recordings/{cover['id']}/stop")
+            self.assertEqual((status, json.loads(why)["error"]), (409, "cover"))
             anna.play(sound.tone(500, 1), seconds=2)
             anna.stop_playing()
             anna.hang_up()

@@ -20,8 +20,11 @@ use crate::mark::Object;
 /// Longer files go in parts of this length; the storage wants at least 5 MiB.
 const PART_BYTES: u64 = 8 << 20;
 
-/// How long one request may take.
+/// How long one request may take, beside the time for what it sends.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Octets in a second of a line that is slow, and not dead: what is sent may take as long as on that.
+const LINE_BYTES_MIN: u64 = 8 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why an upload failed.
@@ -31,6 +34,8 @@ pub(crate) enum Trouble {
     Storage(object_store::Error),
     /// Our own disk.
     Disk(std::io::Error),
+    /// The storage did not answer within this time.
+    Slow(Duration),
     /// What the storage holds is not what it was given.
     Unconfirmed,
 }
@@ -40,6 +45,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Storage(error) => write!(f, "storage: {error}"),
             Self::Disk(error) => write!(f, "disk: {error}"),
+            Self::Slow(patience) => write!(f, "storage: no answer within {} s", patience.as_secs()),
             Self::Unconfirmed => f.write_str("the storage holds something else than it was given"),
         }
     }
@@ -72,7 +78,8 @@ impl Storage {
         let options = ClientOptions::new()
             .with_allow_http(plain)
             .with_connect_timeout(CONNECT_TIMEOUT)
-            .with_timeout(REQUEST_TIMEOUT);
+            // Of the whole request, however long: [`answered`] has one that grows with it.
+            .with_timeout_disabled();
         // The shelf itself tries again, as long as it takes.
         let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
         let mut builder = AmazonS3Builder::from_env()
@@ -96,17 +103,18 @@ impl Storage {
         let path = within(folder, &file.name).ok_or(std::io::ErrorKind::InvalidInput);
         let mut source = File::open(path.map_err(std::io::Error::from)?)?;
         let result = if file.bytes <= PART_BYTES {
-            self.store.put(&place, read_part(&mut source)?.into()).await?
+            let part = read_part(&mut source)?;
+            answered(patience(part.len()), self.store.put(&place, part.into())).await?
         } else {
-            let mut upload = self.store.put_multipart(&place).await?;
+            let mut upload = answered(patience(0), self.store.put_multipart(&place)).await?;
             let result = put_parts(upload.as_mut(), &mut source).await;
             if result.is_err() {
                 // The storage need not keep half a file; where it cannot be told, it does.
-                let _ = upload.abort().await;
+                let _ = answered(patience(0), upload.abort()).await;
             }
             result?
         };
-        let held = self.store.head(&place).await?;
+        let held = answered(patience(0), self.store.head(&place)).await?;
         let same = held.e_tag.is_none() || result.e_tag.is_none() || held.e_tag == result.e_tag;
         if held.size != file.bytes || !same {
             return Err(Trouble::Unconfirmed);
@@ -122,14 +130,45 @@ async fn put_parts(
     loop {
         let part = read_part(source)?;
         if part.is_empty() {
-            return Ok(upload.complete().await?);
+            return answered(patience(0), upload.complete()).await;
         }
-        upload.put_part(part.into()).await?;
+        answered(patience(part.len()), upload.put_part(part.into())).await?;
     }
+}
+
+/// How long a request may take that sends so many octets.
+const fn patience(bytes: usize) -> Duration {
+    REQUEST_TIMEOUT.saturating_add(Duration::from_secs(bytes as u64 / LINE_BYTES_MIN))
+}
+
+/// The answer to a request, if it comes in time.
+async fn answered<T>(
+    patience: Duration,
+    request: impl Future<Output = object_store::Result<T>>,
+) -> Result<T, Trouble> {
+    let answer = tokio::time::timeout(patience, request).await;
+    Ok(answer.map_err(|_| Trouble::Slow(patience))??)
 }
 
 fn read_part(source: &mut File) -> std::io::Result<Vec<u8>> {
     let mut part = Vec::new();
     source.take(PART_BYTES).read_to_end(&mut part)?;
     Ok(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_line_has_time_for_every_part_and_a_dead_one_is_given_up() {
+        assert_eq!(patience(0), REQUEST_TIMEOUT);
+        // A part on a line of half a megabit a second that four recordings share.
+        let seconds = PART_BYTES / (500_000 / 8 / 4);
+        assert!(patience(PART_BYTES as usize) > Duration::from_secs(seconds));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let never = std::future::pending::<object_store::Result<()>>();
+        let trouble = runtime.block_on(answered(Duration::ZERO, never)).unwrap_err();
+        assert_eq!(trouble.to_string(), "storage: no answer within 0 s");
+    }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Trouble {
     Recorded,
     /// The room is never recorded.
     NeverRecorded,
+    /// It is the recording of what no recorder elsewhere takes.
+    Cover,
     /// Nothing more can be recorded now.
     NotRecordable,
     /// The recording goes on, or is being finished, encrypted or uploaded.
@@ -88,7 +90,9 @@ impl Trouble {
             | Self::NoRecording
             | Self::NoFlight => StatusCode::NOT_FOUND,
             Self::NeverRecorded | Self::ForeignHost | Self::ForeignPage => StatusCode::FORBIDDEN,
-            Self::Recorded | Self::RecordingBusy | Self::Immovable => StatusCode::CONFLICT,
+            Self::Recorded | Self::Cover | Self::RecordingBusy | Self::Immovable => {
+                StatusCode::CONFLICT
+            }
             Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Disk => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -200,6 +204,11 @@ impl Trouble {
                 "never_recorded",
                 "the configuration says that this room is never recorded",
                 "a room whose record is \"on-demand\" or \"always\"",
+            ),
+            Self::Cover => (
+                "cover",
+                "it records what is sent to recorders (SIPREC) and none of them takes, for as long as that is so",
+                "DELETE .../siprec of its room or participant, which ends the sending and the recording",
             ),
             Self::NotRecordable => (
                 "not_recordable",

@@ -297,7 +297,8 @@ async fn begin(
     Ok((StatusCode::CREATED, Json(begun)))
 }
 
-/// Ends a recording.
+/// Ends a recording. A call to `record` and a recording session of others (SIPREC) end with it; 409
+/// where it is of what no recorder elsewhere takes.
 #[utoipa::path(post, path = "/v1/recordings/{id}/stop", params(("id" = String, description = "The recording's id")),
     responses((status = 204), (status = 404, body = Refused), (status = 409, body = Refused),
     (status = 503, body = Refused)))]

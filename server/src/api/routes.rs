@@ -108,9 +108,9 @@ async fn end_room(
 
 /// Sends a room to the recorders of `siprec.send_to` (RFC 7866), if it is not sent already. Where
 /// none of them takes it, it is recorded here. 404 where nobody is in such a room, or where there is
-/// no recorder.
+/// no recorder; 403 where it is never to be recorded.
 #[utoipa::path(put, path = "/v1/rooms/{name}/siprec", params(("name" = String, description = "The room's name")),
-    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 403, body = Refused), (status = 404, body = Refused), (status = 503, body = Refused)))]
 async fn send_room(
     State(control): State<Queue>,
     Path(name): Path<String>,
@@ -129,9 +129,10 @@ async fn end_sending_room(
 }
 
 /// Sends one call to the recorders of `siprec.send_to`, if it is not sent already: what its caller
-/// says, and what it hears. 404 where there is no such participant, or no recorder.
+/// says, and what it hears. 404 where there is no such participant, or no recorder; 403 where it is in
+/// a room that is never to be recorded.
 #[utoipa::path(put, path = "/v1/participants/{id}/siprec", params(("id" = u64, description = "The participant's id")),
-    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 403, body = Refused), (status = 404, body = Refused), (status = 503, body = Refused)))]
 async fn send_call(
     State(control): State<Queue>,
     Path(id): Path<String>,

@@ -67,6 +67,9 @@ impl Control {
                     Subject::Room(_) => Trouble::NoRoom,
                     Subject::Call(_) => Trouble::NoParticipant,
                 };
+                if begin && self.keeper.never_keeps(&subject) {
+                    return tell(reply, Err(Trouble::NeverRecorded));
+                }
                 let done = if begin {
                     self.front.begin_sending(now, &subject, &mut self.world)
                 } else {

@@ -52,6 +52,7 @@ impl Control {
             if self.is_finishing(name) { Trouble::RecordingBusy } else { Trouble::NoRecording };
         let id: RecordingId = self.world.recordings.named(name).ok_or(missing)?;
         match act {
+            Act::Stop if self.front.is_cover(id) => return Err(Trouble::Cover),
             Act::Stop => self.keeper.end(id, &mut self.world),
             Act::Pause(paused) => {
                 self.keeper.pause(id, paused, &mut self.world);

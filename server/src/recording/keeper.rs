@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use engine_control::{Refusal, RoomKey, SessionKey, TapPoint};
 use recorder_writer::{Note, TrackKind};
 use signaling::{
-    Fact, ParticipantId, ParticipantView, Pattern, RecordState, RecordWish, RecordedParticipant,
-    RecordedTrack, RecordingId, RecordingStart,
+    Ending, Fact, ParticipantId, ParticipantView, Pattern, RecordState, RecordWish,
+    RecordedParticipant, RecordedTrack, RecordingId, RecordingStart, Subject,
 };
 
 use super::desk::{Keeping, participant};
@@ -141,6 +141,8 @@ pub(crate) struct Keeper {
     people: BTreeMap<ParticipantId, Person>,
     /// Whether somebody is recorded now who was not, or the other way round, since it was asked last.
     has_changed: bool,
+    /// Recordings that ended before what they are of, since it was asked last, and how.
+    over: Vec<(RecordingId, Ending)>,
 }
 
 /// A room.
@@ -174,7 +176,8 @@ struct Person {
 
 impl Keeper {
     pub(crate) fn new(rules: Rules) -> Self {
-        Self { rules, rooms: BTreeMap::new(), people: BTreeMap::new(), has_changed: false }
+        let (rooms, people, over) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { rules, rooms, people, has_changed: false, over }
     }
 
     /// Whether a room is recorded now.
@@ -362,9 +365,9 @@ impl Keeper {
         Ok(id)
     }
 
-    /// Ends a recording, whosever it is.
+    /// Ends a recording, whosever it is, as somebody wants it.
     pub(crate) fn end(&mut self, recording: RecordingId, desk: &mut impl Desk) {
-        self.forget(recording);
+        self.forget(recording, Ending::RecordingStopped);
         desk.end(recording);
     }
 
@@ -374,8 +377,13 @@ impl Keeper {
         desk.pause(recording, paused);
     }
 
-    /// A recording is over.
-    pub(crate) fn forget(&mut self, recording: RecordingId) {
+    /// A recording is over by itself: it failed, or nothing is left that it is of.
+    pub(crate) fn lost(&mut self, recording: RecordingId) {
+        self.forget(recording, Ending::RecordingFailed);
+    }
+
+    fn forget(&mut self, recording: RecordingId, ending: Ending) {
+        self.over.push((recording, ending));
         self.has_changed = true;
         for room in self.rooms.values_mut() {
             room.recording.take_if(|kept| kept.id == recording);
@@ -409,6 +417,21 @@ impl Keeper {
         std::mem::take(&mut self.has_changed)
     }
 
+    /// Recordings that are over since this was asked last: what was there for them alone has to go.
+    pub(crate) fn take_over(&mut self) -> Vec<(RecordingId, Ending)> {
+        std::mem::take(&mut self.over)
+    }
+
+    /// Whether nothing may be kept of a room or a call, and so nothing be sent to be kept elsewhere.
+    pub(crate) fn never_keeps(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Room(name) => {
+                self.rooms.contains_key(name) && self.occasion(name) == Occasion::Never
+            }
+            Subject::Call(id) => self.is_never(*id),
+        }
+    }
+
     /// Somebody is sent to a recorder elsewhere, and hears of it as of a recording here.
     fn sent(&mut self, participant: ParticipantId, on: bool, desk: &mut impl Desk) {
         let Some(person) = self.people.get_mut(&participant) else { return };
@@ -438,10 +461,12 @@ impl Keeper {
         if let Some(kept) = room.and_then(|room| room.recording.as_ref()) {
             include(&view, kept, desk);
         }
-        self.people.insert(
-            participant,
-            Person { view, recording: None, is_sent: false, typed: String::new() },
-        );
+        let own = recording.begun;
+        if let Some(id) = own {
+            include(&view, &Kept { id, own_tracks: Vec::new() }, desk);
+        }
+        let person = Person { view, recording: own, is_sent: false, typed: String::new() };
+        self.people.insert(participant, person);
         if recording.always {
             let _ = self.record_call(participant, None, desk);
         }

@@ -54,6 +54,14 @@ pub struct Participant {
     pub sessions: Vec<Presence>,
 }
 
+impl Participant {
+    /// Whether it has left every session that it was in.
+    fn has_left(&self) -> bool {
+        let mut sessions = self.sessions.iter();
+        !self.sessions.is_empty() && sessions.all(|presence| presence.disassociate_time.is_some())
+    }
+}
+
 /// That a participant is in a communication session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Presence {
@@ -74,6 +82,13 @@ pub struct Stream {
     pub session: String,
     /// Its label in the session description (RFC 4574).
     pub label: String,
+}
+
+impl Stream {
+    /// Whether it takes the place of another: under the same identifier, or the same label.
+    fn replaces(&self, known: &Self) -> bool {
+        self.id == known.id || (self.label == known.label && !self.label.is_empty())
+    }
 }
 
 /// Which streams a participant sends and receives.
@@ -100,7 +115,9 @@ impl Metadata {
             DataMode::Partial => self.clone(),
         };
         merge(&mut updated.sessions, later.sessions, |session| &session.id);
-        merge(&mut updated.streams, later.streams, |stream| &stream.id);
+        // A label is that of one line of the description: whoever names it again has another stream there.
+        updated.streams.retain(|known| !later.streams.iter().any(|new| new.replaces(known)));
+        updated.streams.extend(later.streams);
         merge(&mut updated.associations, later.associations, |it| &it.participant);
         for participant in later.participants {
             updated.take(participant);
@@ -132,16 +149,17 @@ impl Metadata {
         senders.next().is_none().then_some(first)
     }
 
-    /// Everyone who sends the stream of this label.
+    /// Everyone who sends the stream of this label, as far as they are still there.
     pub fn senders(&self, label: &str) -> impl Iterator<Item = &Participant> {
-        let stream = self.streams.iter().find(|stream| stream.label == label);
+        let stream = self.streams.iter().rfind(|stream| stream.label == label);
         let id = stream.map_or("", |stream| stream.id.as_str());
         let is_sending = move |association: &&Association| {
             association.disassociate_time.is_none()
                 && association.sends.iter().any(|sent| sent == id)
         };
         let sending = self.associations.iter().filter(is_sending);
-        sending.filter_map(|it| self.participants.iter().find(|who| who.id == it.participant))
+        let who = |it: &Association| self.participants.iter().find(|who| who.id == it.participant);
+        sending.filter_map(who).filter(|who| !who.has_left())
     }
 
     /// Adds what is known about a participant. A name that is not repeated stays, and so do the
@@ -239,6 +257,33 @@ mod tests {
         assert_eq!(sender(&metadata, "1"), None, "a and b");
         metadata.update(two()).unwrap();
         assert_eq!(metadata, two());
+    }
+
+    #[test]
+    fn who_comes_for_another_is_the_sender_whichever_way_that_is_told() {
+        let left = Presence { disassociate_time: Some("later".into()), ..Presence::default() };
+        let bert = Participant { sessions: vec![left], ..person("b", None) };
+        let partial = |streams, participants, associations| Metadata {
+            data_mode: DataMode::Partial,
+            participants,
+            streams,
+            associations,
+            ..Metadata::default()
+        };
+        let mut metadata = two();
+        let carl = || person("c", Some("Carl"));
+        metadata.update(partial(vec![], vec![bert, carl()], vec![sends("c", "y")])).unwrap();
+        assert_eq!(sender(&metadata, "2").as_deref(), Some("c"), "who is gone sends nothing");
+        let mut metadata = two();
+        metadata
+            .update(partial(vec![stream("z", "2")], vec![carl()], vec![sends("c", "z")]))
+            .unwrap();
+        assert_eq!(sender(&metadata, "2").as_deref(), Some("c"), "another stream has the label");
+        assert_eq!(metadata.streams.len(), 2);
+        for number in 0..STREAMS_MAX {
+            let again = partial(vec![stream(&number.to_string(), "2")], vec![], vec![]);
+            assert_eq!(metadata.update(again), Ok(()), "transfers without end");
+        }
     }
 
     #[test]

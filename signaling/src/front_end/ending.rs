@@ -4,11 +4,13 @@ use media_units::Instant;
 use sipx_sip::{HeaderName, Method};
 
 use super::FrontEnd;
-use crate::call::Refresh;
+use crate::call::{Call, Refresh};
 use crate::counters::Ending;
 use crate::outside::{Carrier, Outside, Peer};
+use crate::recording::RecordingId;
 use crate::refusal::Refusal;
 use crate::reply::push;
+use crate::routing::Destination;
 use crate::siprec::Siprec;
 use crate::view::ParticipantId;
 
@@ -38,6 +40,31 @@ impl FrontEnd {
         }
         call.ending.get_or_insert(ending);
         self.release(now, id, out);
+    }
+
+    /// A recording is over, and what it was of goes on. A call or a session that is there to be
+    /// recorded has no point without it; of what is sent, the next change begins another.
+    pub fn recording_over(
+        &mut self,
+        now: Instant,
+        recording: RecordingId,
+        ending: Ending,
+        out: &mut dyn Outside,
+    ) {
+        for sent in self.sent.values_mut() {
+            sent.own_recording.take_if(|own| own.id == recording);
+        }
+        let is_of = |call: &Call| match &call.siprec {
+            Some(Siprec::Recorder(recorded)) => recorded.recording == Some(recording),
+            Some(Siprec::Client(_)) => false,
+            None => {
+                call.destination == Destination::Record && call.recording.begun == Some(recording)
+            }
+        };
+        let found = self.calls.iter().find(|(_, call)| is_of(call)).map(|(id, _)| *id);
+        if let Some(id) = found {
+            self.hang_up(now, id, ending, out);
+        }
     }
 
     /// Sends BYE and forgets the call.
@@ -161,6 +188,7 @@ fn why(ending: Ending) -> &'static str {
         Ending::Stopping => "SIP;cause=503;text=\"Server stopping\"",
         Ending::EngineFailed => "SIP;cause=500;text=\"Media engine failed\"",
         Ending::RecordingFailed => "SIP;cause=500;text=\"Recording not possible\"",
+        Ending::RecordingStopped => "Q.850;cause=16;text=\"Recording stopped\"",
         Ending::Removed | Ending::Bye | Ending::Cancelled | Ending::Refused => {
             "Q.850;cause=16;text=\"Normal call clearing\""
         }

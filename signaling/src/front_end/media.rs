@@ -253,7 +253,11 @@ impl FrontEnd {
             tracks: vec![track],
         };
         let refused = |_| (Refusal::Full("Recording is not possible now"), Ending::RecordingFailed);
-        out.begin_recording(start).map(|_| ()).map_err(refused)
+        let recording = out.begin_recording(start).map_err(refused)?;
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.recording.begun = Some(recording);
+        }
+        Ok(())
     }
 
     /// Gives back a call's session and its seat. Harmless a second time.

@@ -401,7 +401,7 @@ impl FrontEnd {
         media: RemoteMedia,
         out: &mut dyn Outside,
     ) {
-        let session = line.session;
+        let (session, is_wanted) = (line.session, media.direction.sends());
         let command = if line.is_open {
             Command::UpdateSession { session, media: Box::new(media) }
         } else {
@@ -412,6 +412,7 @@ impl FrontEnd {
         let lines = self.sending_mut(id).map(|sending| &mut sending.lines);
         if let Some(line) = lines.into_iter().flatten().find(|line| line.session == session) {
             line.is_open |= is_done;
+            line.was_wanted |= is_done && is_wanted;
         }
     }
 

@@ -9,7 +9,7 @@ use signaling_siprec::{Session, identifier, timestamp};
 use super::FrontEnd;
 use crate::counters::Ending;
 use crate::outside::Outside;
-use crate::recording::{RecordedTrack, RecordingStart};
+use crate::recording::{RecordedTrack, RecordingId, RecordingStart};
 use crate::routing::Destination;
 use crate::siprec::RecorderAddress;
 use crate::siprec::sent::{OwnRecording, Person, Sent, Subject};
@@ -83,6 +83,12 @@ impl FrontEnd {
             let recorder = self.config.siprec.send_to.get(sent.recorder);
             (subject, recorder.filter(|_| sent.call.is_some()).map(RecorderAddress::text))
         })
+    }
+
+    /// Whether a recording is of what no recorder takes.
+    pub fn is_cover(&self, recording: RecordingId) -> bool {
+        let own = self.sent.values().filter_map(|sent| sent.own_recording.as_ref());
+        own.into_iter().any(|own| own.id == recording)
     }
 
     /// A call has its media: it may be one of those that are sent, or join a room that is.

@@ -2,7 +2,9 @@
 
 use engine_control::{Command, DigitSource, Event, Refusal, Route, TapPoint};
 use media_units::{Cadence, Digits, Direction, Encoding, Gain};
-use signaling::{DigitsRefusal, EndpointRule, Fact, Gains, ParticipantId, RecordWish};
+use signaling::{
+    DigitsRefusal, Ending, EndpointRule, Fact, Gains, ParticipantId, RecordWish, RecordingId,
+};
 
 use crate::harness::{OFFER, Phone, World};
 
@@ -95,6 +97,24 @@ fn a_call_to_the_recorder_is_recorded_as_received() {
     assert_eq!(track.participant.as_ref().unwrap().uri, "sip:alice@example.org");
     assert_eq!(recording.subject, "alice");
     assert_eq!(recording.call_id.as_deref(), Some("call-to-record@192.0.2.10"));
+    assert_eq!(world.participant().recording.begun, Some(RecordingId::new(1)));
+}
+
+#[test]
+fn a_call_to_the_recorder_ends_with_its_recording_and_any_other_goes_on() {
+    let mut world = World::new();
+    Phone::calling("record").connect(&mut world);
+    let over = |world: &mut World, id| {
+        let (id, stopped) = (RecordingId::new(id), Ending::RecordingStopped);
+        world.front.recording_over(world.now, id, stopped, &mut world.outside);
+    };
+    over(&mut world, 2);
+    world.silent();
+    over(&mut world, 1);
+    let bye = world.only();
+    let reason = "Q.850;cause=16;text=\"Recording stopped\"";
+    assert_eq!((bye.method(), bye.header("Reason")), ("BYE", reason));
+    world.leaves_nothing_behind();
 }
 
 #[test]

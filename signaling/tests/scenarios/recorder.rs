@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use engine_control::{Command, Event, Refusal, TapId, TapPoint};
 use media_units::{Direction, Encoding};
-use signaling::{FrontEndConfig, SiprecConfig};
+use signaling::{Ending, FrontEndConfig, RecordingId, SiprecConfig};
 
 use crate::harness::{OFFER, Phone, Sent, World};
 
@@ -413,6 +413,22 @@ fn a_shard_that_refuses_a_stream_or_its_tap_ends_the_session() {
         }
         let bye = world.only();
         assert_eq!(bye.method(), "BYE");
+        world.send(crate::harness::response_to(&bye, "200 OK", "", ""));
+        world.leaves_nothing_behind();
+    }
+}
+
+#[test]
+fn a_session_whose_recording_is_over_ends() {
+    for ending in [Ending::RecordingStopped, Ending::RecordingFailed] {
+        let mut world = recorder();
+        let mut client = client();
+        begin(&mut world, &mut client);
+        let id = RecordingId::new(1);
+        world.front.recording_over(world.now, id, ending, &mut world.outside);
+        let bye = world.only();
+        assert_eq!((bye.method(), bye.header("Reason").contains("Recording")), ("BYE", true));
+        assert_eq!(world.front.counters().ended(ending), 1);
         world.send(crate::harness::response_to(&bye, "200 OK", "", ""));
         world.leaves_nothing_behind();
     }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use engine_control::{Command, Route, TapPoint};
 use media_units::Direction;
-use signaling::Subject;
+use signaling::{Ending, Outside, RecordingId, Subject};
 use signaling_siprec::{Metadata, multipart, read};
 
 use crate::harness::{Phone, Sent, World, response_to, udp};
@@ -460,6 +460,63 @@ fn a_recorder_may_pause_its_streams_and_go_on() {
     assert_eq!(carried(&world), said(&world));
     let bye = hang_up(&mut world, &mut anna);
     refuse(&mut world, &bye[0], "200 OK");
+    world.leaves_nothing_behind();
+}
+
+/// RFC 7866 section 7.2: a recorder that wants nothing for now says so by `a=inactive`.
+#[test]
+fn what_a_recorder_has_never_wanted_is_recorded_here_until_it_does() {
+    let mut world = world();
+    let mut anna = phone("anna");
+    let invite = join(&mut world, &mut anna).remove(0);
+    let unwanted = answer(&invite).replace("recvonly", "inactive");
+    accept_with(&mut world, &invite, &unwanted);
+    assert_eq!(recorded(&world), said(&world));
+    let own = RecordingId::new(1);
+    assert!(world.front.is_cover(own));
+    // Whoever comes is wanted; the first is not yet.
+    let mut bert = phone("bert");
+    let update = join(&mut world, &mut bert).remove(0);
+    let wants_second = answer(&update).replacen("recvonly", "inactive", 1);
+    accept_with(&mut world, &update, &wants_second);
+    assert_eq!(recorded(&world), said(&world)[..1]);
+    let all = answer(&update);
+    let sdp = "application/sdp";
+    let sent = from_recorder(&mut world, &invite, ("INVITE", 1), (sdp, &all));
+    assert_eq!(sent[0].status(), 200, "{sent:#?}");
+    from_recorder(&mut world, &invite, ("ACK", 1), ("", ""));
+    assert!(recorded(&world).is_empty() && !world.front.is_cover(own));
+    // From now on it is a pause of its own, also where it is offered once more.
+    let mut carl = phone("carl");
+    let update = join(&mut world, &mut carl).remove(0);
+    let paused = answer(&update).replacen("recvonly", "inactive", 2);
+    accept_with(&mut world, &update, &paused);
+    assert!(recorded(&world).is_empty());
+    world.front.drain(world.now, &mut world.outside);
+    for bye in world.take().iter().filter(|sent| sent.method() == "BYE") {
+        refuse(&mut world, bye, "200 OK");
+    }
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn our_own_recording_that_is_lost_begins_again_with_the_next_change() {
+    let mut world = world();
+    let (mut anna, mut bert) = (phone("anna"), phone("bert"));
+    let first = join(&mut world, &mut anna).remove(0);
+    let second = refuse(&mut world, &first, "503 Service Unavailable").remove(1);
+    refuse(&mut world, &second, "503 Service Unavailable");
+    let (own, failed) = (RecordingId::new(1), Ending::RecordingFailed);
+    world.outside.end_recording(own);
+    world.front.recording_over(world.now, own, failed, &mut world.outside);
+    world.silent();
+    assert!(!world.front.is_cover(own));
+    join(&mut world, &mut bert);
+    assert_eq!(recorded(&world), said(&world));
+    world.front.drain(world.now, &mut world.outside);
+    for bye in world.take().iter().filter(|sent| sent.method() == "BYE") {
+        refuse(&mut world, bye, "200 OK");
+    }
     world.leaves_nothing_behind();
 }
 

@@ -223,11 +223,42 @@ fn a_header_asks_for_the_room_or_else_for_the_call() {
 #[test]
 fn a_call_that_is_always_recorded_is_so_once() {
     let mut bench = Bench::new(Occasion::OnDemand);
-    let always = Recorded { always: true, asked: Some(RecordWish::On), may_record: true };
+    let always = Recorded { always: true, asked: Some(RecordWish::On), ..may_record() };
     bench.join(None, always);
     assert_eq!(bench.desk.begun.len(), 1);
     bench.take(Fact::Left { participant: WHO });
     assert!(bench.keeper.people.is_empty());
+}
+
+#[test]
+fn a_call_to_the_recorder_has_one_recording_and_its_caller_is_told_of_it() {
+    let mut bench = Bench::new(Occasion::OnDemand);
+    let id = RecordingId::new(9);
+    bench.join(None, Recorded { always: true, begun: Some(id), ..Recorded::default() });
+    let Bench { keeper, desk } = &mut bench;
+    assert!(desk.begun.is_empty(), "it has one already");
+    assert_eq!(desk.notices, [Notice::Announcement]);
+    assert!(keeper.take_change());
+    assert_eq!(keeper.state_of(WHO, desk), RecordState::On);
+    assert_eq!(keeper.record_call(WHO, None, desk), Err(NotKept::Already));
+    keeper.beep(desk);
+    assert_eq!(desk.notices.last(), Some(&Notice::Beep));
+    bench.take(Fact::Muted { participant: WHO, muted: true });
+    assert!(matches!(bench.desk.notes[..], [Note::Joined { .. }, Note::Muted { .. }]));
+}
+
+#[test]
+fn what_is_over_is_told_once_and_why() {
+    let mut bench = Bench::new(Occasion::OnDemand);
+    let ids = [1, 2].map(RecordingId::new);
+    bench.join(None, Recorded { begun: Some(ids[0]), ..Recorded::default() });
+    let Bench { keeper, desk } = &mut bench;
+    keeper.end(ids[0], desk);
+    keeper.lost(ids[1]);
+    let over = [(ids[0], Ending::RecordingStopped), (ids[1], Ending::RecordingFailed)];
+    assert_eq!(keeper.take_over(), over);
+    assert_eq!(keeper.take_over(), []);
+    assert_eq!(keeper.state_of(WHO, desk), RecordState::Off);
 }
 
 #[test]
@@ -347,6 +378,10 @@ fn nobody_is_recorded_in_a_room_that_never_is_but_by_a_rule_of_its_own() {
         let asked = keeper.record_call(WHO, None, desk);
         assert_eq!(asked, Err(if always { NotKept::Already } else { NotKept::Never }));
         assert_eq!(desk.begun.len(), begun);
+        assert_eq!(keeper.never_keeps(&Subject::Call(WHO)), !always);
+        let room = |name: &str| Subject::Room(name.to_owned());
+        assert!(keeper.never_keeps(&room("secret")));
+        assert!(!keeper.never_keeps(&room("nowhere")), "it is another mistake");
     }
 }
 
