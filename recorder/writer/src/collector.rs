@@ -231,13 +231,14 @@ impl Collector {
                     break;
                 }
                 for _ in 0..count {
-                    reader.read(|item| self.take(item));
+                let lost_end = reader.lost_end();
+                    reader.read(|item| self.take(item, lost_end));
                 }
             }
         }
     }
 
-    fn take(&mut self, item: &TapItem<'_>) {
+    fn take(&mut self, item: &TapItem<'_>, lost_end: u64) {
         let Self { recordings, intake, counted, .. } = self;
         let packet = |inlet: &Inlet| {
             if let Some(gathering) = recordings.get_mut(&inlet.recording)
@@ -246,7 +247,7 @@ impl Collector {
                 counted.unwritten += 1;
             }
         };
-        counted.misplaced += intake.take(item, packet);
+        counted.misplaced += intake.take(item, lost_end, packet);
     }
 
     /// Everything gathered, for the keeper, whose latest numbers are `keeper`; None where there is

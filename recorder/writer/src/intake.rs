@@ -52,8 +52,15 @@ impl Inlet {
         self.ended = self.ended.or(Some(self.next));
     }
 
-    /// Takes a period's sound or silence, or the end. Samples go to the end of `sound`.
-    fn take(&mut self, item: &TapItem<'_>, sound: &mut Vec<i16>) -> Result<(), Misplaced> {
+    /// Takes a period's sound or silence, the place of a packet, or the end. Samples go to the end of
+    /// `sound`. What is missing before `lost_end` found no room in the ring; anything else was left
+    /// out by the shard.
+    fn take(
+        &mut self,
+        item: &TapItem<'_>,
+        lost_end: u64,
+        sound: &mut Vec<i16>,
+    ) -> Result<(), Misplaced> {
         let paused = self.is_paused.then_some(GapCause::Paused);
         let (what, samples) = match item.content {
             TapContent::Ended => {
@@ -90,6 +97,10 @@ struct Route {
     others: Vec<usize>,
 }
 
+        if item.period > self.next && self.first.is_some() && lost_end <= self.next {
+            let cause = paused.unwrap_or(GapCause::Late);
+            self.portion.push_silence(self.next, item.period - self.next, Some(cause))?;
+        }
 /// All inlets.
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
@@ -166,9 +177,14 @@ impl Intake {
         true
     }
 
-    /// Takes a record. Packets are given to `packet`, with the inlet that they are for. Returns
-    /// how many places it had none in.
-    pub(crate) fn take(&mut self, item: &TapItem<'_>, mut packet: impl FnMut(&Inlet)) -> u64 {
+    /// Takes a record. Packets are given to `packet`, with the inlet that they are for. `lost_end`:
+    /// the first period after all that the ring has lost. Returns how many places it had none in.
+    pub(crate) fn take(
+        &mut self,
+        item: &TapItem<'_>,
+        lost_end: u64,
+        mut packet: impl FnMut(&Inlet),
+    ) -> u64 {
         let Some(route) = self.routes.get(&item.tap) else {
             // The end of a tap whose recording has ended is no news.
             return u64::from(item.content != TapContent::Ended);
@@ -182,7 +198,7 @@ impl Intake {
             if matches!(item.content, TapContent::Packet { .. }) && !inlet.is_paused {
                 packet(inlet);
             }
-            misplaced += u64::from(inlet.take(item, &mut self.sound).is_err());
+            misplaced += u64::from(inlet.take(item, lost_end, &mut self.sound).is_err());
         }
         if item.content == TapContent::Ended {
             self.routes.remove(&item.tap);
@@ -210,7 +226,7 @@ mod tests {
         let content =
             TapContent::Block { class: RateClass::Narrow, concealed: false, samples: &[1; 160] };
         let item = TapItem { tap: TapId(tap), period, at: Instant::START, content };
-        intake.take(&item, |_| {})
+        intake.take(&item, 0, |_| {})
     }
 
     fn add(intake: &mut Intake, tap: u32, recording: u64) -> usize {

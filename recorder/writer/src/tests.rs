@@ -130,7 +130,7 @@ fn who_joins_after_an_hour_has_an_hour_of_silence_without_an_hour_of_writing() {
     assert_eq!(one[180_001 * 160..], said(1, 181_001..181_062));
     assert!(two[..180_002 * 160].iter().all(|&sample| sample == 0));
     assert_eq!(two[180_002 * 160..], said(2, 181_002..181_062));
-    assert_eq!(gaps_of(&rig.memory, "day/r1", 0), [(1, 180_000, GapCause::Overrun)]);
+    assert_eq!(gaps_of(&rig.memory, "day/r1", 0), [(1, 180_000, GapCause::Late)]);
 }
 
 #[test]
@@ -161,12 +161,35 @@ fn every_gap_has_its_cause() {
         (45, 1, GapCause::Digit),
         (46, 4, GapCause::NotReceived),
         (50, 2, GapCause::Concealed),
-        (52, 1, GapCause::Overrun),
+        (52, 1, GapCause::Late),
     ];
     assert_eq!(gaps_of(&rig.memory, "day/r1", 0), expected);
     let samples = samples_of(&rig.memory, "day/r1.wav").1;
     assert_eq!(samples.len(), 54 * 160);
     assert_eq!(samples[50 * 160..52 * 160], [9; 320]);
+}
+
+#[test]
+fn what_the_ring_lost_and_what_the_shard_left_out_are_told_apart() {
+    let mut rig = Rig::new();
+    let recording = rig.begin(Layout::Multichannel(1), Format::Wav);
+    rig.track(recording, 1);
+    for _ in 0..2 {
+        rig.speak(&[1], 10);
+        rig.pass();
+        rig.pass();
+        rig.speak(&[1], 5);
+        rig.overrun();
+    }
+    rig.speak(&[1], 1);
+    rig.finish(recording, &[1]);
+    let expected = [
+        (10, 2, GapCause::Late),
+        (17, 1, GapCause::Overrun),
+        (28, 2, GapCause::Late),
+        (35, 1, GapCause::Overrun),
+    ];
+    assert_eq!(gaps_of(&rig.memory, "day/r1", 0), expected);
 }
 
 #[test]
