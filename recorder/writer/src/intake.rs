@@ -30,6 +30,8 @@ pub(crate) struct Inlet {
     /// Whether the keeper knows of the end.
     pub(crate) told: bool,
     pub(crate) is_paused: bool,
+    /// Whether it has packets, and no sound.
+    pub(crate) has_packets: bool,
     /// Its first period, and when that was mixed.
     pub(crate) first: Option<(u64, Instant)>,
 }
@@ -43,8 +45,20 @@ impl Inlet {
         portion: Scattered,
     ) -> Self {
         let (class, next, ended, first) = (None, 0, None, None);
-        let (told, is_paused) = (false, false);
-        Self { tap, recording, track, portion, class, next, ended, told, is_paused, first }
+        let (told, is_paused, has_packets) = (false, false, false);
+        Self {
+            tap,
+            recording,
+            track,
+            portion,
+            class,
+            next,
+            ended,
+            told,
+            is_paused,
+            has_packets,
+            first,
+        }
     }
 
     /// Nothing more comes.
@@ -67,7 +81,7 @@ impl Inlet {
                 self.ended = Some(item.period.max(self.next));
                 return Ok(());
             }
-            TapContent::Packet { .. } => return Ok(()),
+            TapContent::Packet { .. } => return self.take_place(item),
             TapContent::Block { class, .. } if paused.is_some() => {
                 self.class = Some(class);
                 (What::Silence(paused), &[][..])
@@ -83,9 +97,25 @@ impl Inlet {
         if item.period < self.next {
             return Err(Misplaced);
         }
+        if item.period > self.next && self.first.is_some() && lost_end <= self.next {
+            let cause = paused.unwrap_or(GapCause::Late);
+            self.portion.push_silence(self.next, item.period - self.next, Some(cause))?;
+        }
         self.portion.push(item.period, what, samples, sound)?;
         self.next = item.period + 1;
         self.first.get_or_insert((item.period, item.at));
+        Ok(())
+    }
+
+    /// Takes the place of a packet on the clock, of which there may be several in a period, or none.
+    fn take_place(&mut self, item: &TapItem<'_>) -> Result<(), Misplaced> {
+        let end = item.period + 1;
+        let start = self.first.map_or(item.period, |_| self.next);
+        if start < end {
+            self.portion.push_silence(start, end - start, None)?;
+            self.next = end;
+            self.first.get_or_insert((item.period, item.at));
+        }
         Ok(())
     }
 }
@@ -97,10 +127,6 @@ struct Route {
     others: Vec<usize>,
 }
 
-        if item.period > self.next && self.first.is_some() && lost_end <= self.next {
-            let cause = paused.unwrap_or(GapCause::Late);
-            self.portion.push_silence(self.next, item.period - self.next, Some(cause))?;
-        }
 /// All inlets.
 #[derive(Debug, Default)]
 pub(crate) struct Intake {

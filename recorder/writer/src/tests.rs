@@ -296,6 +296,34 @@ fn packets_are_kept_as_they_came() {
 }
 
 #[test]
+fn a_track_of_packets_lasts_from_its_first_to_its_end_beside_sound_and_alone() {
+    for has_sound in [true, false] {
+        let mut rig = Rig::new();
+        let recording = rig.begin(Layout::PerTrack, Format::Wav);
+        rig.track_of(recording, 1, TrackKind::Packets);
+        if has_sound {
+            rig.track(recording, 2);
+            rig.speak(&[2], 5);
+        }
+        for _ in 0..10 {
+            rig.say(1, &Said::Packet(b"\x80 a packet"));
+            rig.say(1, &Said::Packet(b"\x80 another"));
+            rig.speak(if has_sound { &[2] } else { &[] }, 3);
+        }
+        rig.end_tap(1);
+        rig.speak(if has_sound { &[2] } else { &[] }, 5);
+        rig.finish(recording, if has_sound { &[2] } else { &[] });
+        let metadata = metadata_of(&rig.memory, "day/r1");
+        let packets = &metadata.tracks[0];
+        let periods = |samples: u64| samples * 50 / u64::from(metadata.clock_rate);
+        let place = (periods(packets.start_sample), periods(packets.end_sample));
+        let expected = if has_sound { ((5, 35), 40) } else { ((0, 30), 30) };
+        assert_eq!((place, periods(metadata.samples)), expected);
+        assert!(packets.gaps.is_empty());
+    }
+}
+
+#[test]
 fn labels_that_are_alike_as_names_of_files_have_files_of_their_own() {
     let mut rig = Rig::new();
     let recording = rig.begin(Layout::PerTrack, Format::Wav);
