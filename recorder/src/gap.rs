@@ -22,6 +22,8 @@ pub enum GapCause {
     Held,
     /// The recording was paused: silence.
     Paused,
+    /// The shard had no time for these periods and left them out: silence.
+    Late,
     /// The ring between shard and recorder was full: silence.
     Overrun,
     /// The disk did not take it in time: silence.

@@ -73,14 +73,31 @@ impl Scattered {
         sound: &mut Vec<i16>,
     ) -> Result<(), Misplaced> {
         let place = u32::try_from(sound.len()).map_err(|_| Misplaced)?;
-        match self.runs.last_mut() {
-            Some(last) if period < last.end() => return Err(Misplaced),
-            Some(last) if period == last.end() && what == last.what => last.periods += 1,
-            _ => self.runs.push(Run { first: period, periods: 1, what }),
-        }
+        self.place(Run { first: period, periods: 1, what })?;
         if matches!(what, What::Sound { .. }) {
             self.places.push(place);
             sound.extend_from_slice(samples);
+        }
+        Ok(())
+    }
+
+    /// Adds periods of silence in a row.
+    pub fn push_silence(
+        &mut self,
+        first: PeriodIndex,
+        periods: u64,
+        cause: Option<GapCause>,
+    ) -> Result<(), Misplaced> {
+        self.place(Run { first, periods, what: What::Silence(cause) })
+    }
+
+    fn place(&mut self, run: Run) -> Result<(), Misplaced> {
+        match self.runs.last_mut() {
+            Some(last) if run.first < last.end() => return Err(Misplaced),
+            Some(last) if run.first == last.end() && run.what == last.what => {
+                last.periods += run.periods;
+            }
+            _ => self.runs.push(run),
         }
         Ok(())
     }

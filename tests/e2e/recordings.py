@@ -19,9 +19,10 @@ def finished(server, id=None, besides=()):
     return wait_until(look, f"{id or 'a recording'} is finished")
 
 
-def fetch(server, recording, name, part=None):
+def fetch(server, recording, name, part=None, more={}, method="GET"):
     """A file of a recording: status, headers, octets."""
-    asked = urllib.request.Request(f"{server.api}/v1/recordings/{recording['id']}/files/{name}")
+    url = f"{server.api}/v1/recordings/{recording['id']}/files/{name}"
+    asked = urllib.request.Request(url, headers=more, method=method)
     if part:
         asked.add_header("Range", part)
     try:

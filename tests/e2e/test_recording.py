@@ -118,6 +118,12 @@ class ByTheApi(WithCalls):
         self.assertEqual(headers["Content-Range"], f"bytes 100-299/{len(whole)}")
         self.assertEqual(fetch(self.server, recording, name, "bytes=-10")[2], whole[-10:])
         self.assertEqual(fetch(self.server, recording, name, f"bytes={len(whole)}-")[0], 416)
+        tag = headers["ETag"]
+        for meant, expected in [(tag, 206), ('"another"', 200)]:
+            self.assertEqual(fetch(self.server, recording, name, "bytes=0-9", {"If-Range": meant})[0], expected)
+        self.assertEqual(fetch(self.server, recording, name, more={"If-None-Match": tag})[0], 304)
+        status, headers, _ = fetch(self.server, recording, name, "bytes=0-9", method="HEAD")
+        self.assertEqual((status, headers["Content-Length"]), (200, str(len(whole))), "a range is of GET alone")
         self.assertEqual(fetch(self.server, recording, "../log")[0], 404)
         self.order("DELETE", f"/v1/recordings/{recording['id']}")
         self.order("GET", f"/v1/recordings/{recording['id']}", status=404)
@@ -241,12 +247,6 @@ class ByTheApi(WithCalls):
         self.assertEqual(sorted(track["kind"] for track in told["tracks"]), ["received", "sent"])
         self.assertEqual(len(told["files"]), 2)
 
-    def test_what_cannot_be_recorded_is_a_clear_error(self):
-        self.order("POST", "/v1/rooms/nowhere/recordings", status=404)
-        self.order("POST", "/v1/participants/999/recordings", status=404)
-        self.order("POST", "/v1/recordings/none/stop", status=404)
-        with Phone(self.server) as phone:
-            phone.call("3102")
     def test_a_call_to_the_recorder_is_one_recording_which_its_caller_is_told_of_and_ends_with(self):
         with Phone(self.server, "kim") as kim:
             kim.invite("8000", extra=("Supported: record-aware",))
@@ -270,6 +270,12 @@ class ByTheApi(WithCalls):
         self.assertEqual([event["event"] for event in told["events"]][:1], ["joined"])
         self.assertLessEqual(max(event["sample"] for event in told["events"]), told["samples"])
 
+    def test_what_cannot_be_recorded_is_a_clear_error(self):
+        self.order("POST", "/v1/rooms/nowhere/recordings", status=404)
+        self.order("POST", "/v1/participants/999/recordings", status=404)
+        self.order("POST", "/v1/recordings/none/stop", status=404)
+        with Phone(self.server) as phone:
+            phone.call("3102")
             for wrong in ({"tracks": []}, {"tracks": ["video"]}, {"format": "mp3"}, {"rate": 44100}, {"colour": "red"},
                           {"layout": "round"}, {"channels": 0}, {"channels": 65}):
                 refused = self.order("POST", "/v1/rooms/3102/recordings", wrong, 400)
@@ -429,10 +435,6 @@ class Told(unittest.TestCase):
                 self.assertLess(one.level(1200), 100, "who is there already goes on hearing the room")
                 for phone in (one, two):
                     phone.hang_up()
-
-
-if __name__ == "__main__":
-    unittest.main()
             with Phone(server, "three") as three:
                 three.call("8000")
                 three.play(sound.tone(500, 1), seconds=1)
@@ -440,3 +442,7 @@ if __name__ == "__main__":
                 first = sound.level(three.heard[:sound.SAMPLE_RATE * 3 // 4], 1200)
                 self.assertGreater(first, 3000, "who calls the recorder hears it, too")
                 three.hang_up()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -15,6 +15,8 @@
 mod tests;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use media_units::{BLOCK_SAMPLES_MAX, Instant, PeriodIndex, RateClass};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -177,6 +179,8 @@ pub struct TapSink {
     /// Taps that have begun and not ended: as many heads are kept in the far ring for their ends.
     open: usize,
     lost: u64,
+    /// The first period after the last record that was lost.
+    lost_end: Arc<AtomicU64>,
 }
 
 /// The recorder's end.
@@ -186,6 +190,7 @@ pub struct TapReader {
     far: RingSource,
     /// Which of them is read.
     is_far: bool,
+    lost_end: Arc<AtomicU64>,
     samples: [i16; WORDS_MAX],
     octets: [u8; PACKET_BYTES_MAX],
 }
@@ -229,11 +234,13 @@ const fn capacity(bytes: usize) -> (usize, usize) {
 pub fn tap_ring(bytes: usize) -> (TapSink, TapReader) {
     let (near, mut near_source) = ring(near_bytes(bytes));
     let (far, far_source) = ring(bytes - near_bytes(bytes));
-    let mut sink = TapSink { near, far, is_far: false, open: 0, lost: 0 };
+    let lost_end = Arc::new(AtomicU64::new(0));
+    let mut sink =
+        TapSink { near, far, is_far: false, open: 0, lost: 0, lost_end: lost_end.clone() };
     sink.near.touch(&mut near_source);
     let (samples, octets) = ([0; WORDS_MAX], [0; PACKET_BYTES_MAX]);
     let (near, far) = (near_source, far_source);
-    (sink, TapReader { near, far, is_far: false, samples, octets })
+    (sink, TapReader { near, far, is_far: false, lost_end, samples, octets })
 }
 
 fn ring(bytes: usize) -> (RingSink, RingSource) {
@@ -278,6 +285,8 @@ impl TapSink {
             self.go_far(item);
         } else {
             self.lost += 1;
+            // Seen by who reads the next record that found room: the ring is in between.
+            self.lost_end.store(item.period.saturating_add(1), Ordering::Relaxed);
         }
     }
 
@@ -425,6 +434,12 @@ impl TapReader {
             Kind::Silence { class, cause } => take(&item(TapContent::Silence { class, cause })),
             Kind::Ended | Kind::Elsewhere => take(&item(TapContent::Ended)),
         })
+    }
+
+    /// The first period after the last record that found no room; 0 where all did. A hole in a tap's
+    /// clock that begins at it or later is none of the ring: the shard left those periods out.
+    pub fn lost_end(&self) -> PeriodIndex {
+        self.lost_end.load(Ordering::Relaxed)
     }
 
     /// Whether nothing waits and nothing can come any more: the shard is gone.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use engine_control::{TapContent, TapId, TapItem, TapReader};
 use media_units::{Instant, RateClass};
-use recorder::account::Note;
+use recorder::account::{Note, TrackKind};
 use recorder::portion::Scattered;
 
 use crate::intake::{Inlet, Intake};
@@ -204,6 +204,7 @@ impl Collector {
         let Some(gathering) = self.recordings.get_mut(&id) else { return };
         let portion = self.spare.portions.pop().unwrap_or_default();
         let mut inlet = Inlet::new(start.tap, id, gathering.inlets.len(), portion);
+        inlet.has_packets = start.kind == TrackKind::Packets;
         inlet.is_paused = gathering.paused;
         gathering.inlets.push(self.intake.add(inlet));
         gathering.changes.push(Change::Track(start));
@@ -230,14 +231,15 @@ impl Collector {
                 if count == 0 {
                     break;
                 }
+                let lost_end = reader.lost_end();
                 for _ in 0..count {
-                    reader.read(|item| self.take(item));
+                    reader.read(|item| self.take(item, lost_end));
                 }
             }
         }
     }
 
-    fn take(&mut self, item: &TapItem<'_>) {
+    fn take(&mut self, item: &TapItem<'_>, lost_end: u64) {
         let Self { recordings, intake, counted, .. } = self;
         let packet = |inlet: &Inlet| {
             if let Some(gathering) = recordings.get_mut(&inlet.recording)
@@ -246,7 +248,7 @@ impl Collector {
                 counted.unwritten += 1;
             }
         };
-        counted.misplaced += intake.take(item, packet);
+        counted.misplaced += intake.take(item, lost_end, packet);
     }
 
     /// Everything gathered, for the keeper, whose latest numbers are `keeper`; None where there is
@@ -385,9 +387,12 @@ impl Gathering {
     ) -> RecordingPortion {
         let mut tracks = Vec::with_capacity(self.inlets.len());
         let mut first: Option<(u64, Instant)> = None;
+        // Where there is sound, packets have no say in when it begins.
+        let has_sound = self.inlets.iter().any(|&inlet| !intake.get(inlet).has_packets);
         for &inlet in &self.inlets {
             let inlet = intake.get_mut(inlet);
-            let earlier = inlet.first.filter(|own| first.is_none_or(|first| own.0 < first.0));
+            let begins = inlet.first.filter(|_| !(has_sound && inlet.has_packets));
+            let earlier = begins.filter(|own| first.is_none_or(|first| own.0 < first.0));
             first = earlier.or(first);
             let ended = inlet.ended.filter(|_| !inlet.told);
             inlet.told |= ended.is_some();

@@ -23,8 +23,11 @@ pub(crate) struct Disk {
     identity: (u64, u64),
     ring: Option<Ring>,
     syncing: Option<Receiver<io::Result<()>>>,
-    /// Held for as long as this is there: nobody else repairs or writes in the folder.
-    _lock: File,
+    /// Whether files are opened to be read and no more.
+    reads_only: bool,
+    /// Held for as long as this is there: nobody else repairs or writes in the folder. None where
+    /// nobody has ever recorded there, or where it cannot be told.
+    _lock: Option<File>,
 }
 
 /// How the journal's files are opened: past the page cache where the file system can.
@@ -45,9 +48,33 @@ impl Disk {
             .custom_flags(NO_LINKS)
             .open(journal.join("lock"))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        Self::at(folder, Ring::new().ok(), false, Some(lock))
+    }
+
+    /// A folder to be looked at: nothing in it is changed, nor need that be allowed. Where somebody
+    /// records there now, that is refused.
+    pub(crate) fn look(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(crate::journal::FOLDER).join("lock");
+        let lock = match File::options().read(true).custom_flags(NO_LINKS).open(path) {
+            Ok(lock) => Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // Whose it is does not let others see whether it records.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+            Err(error) => return Err(error),
+        };
+        lock.as_ref().map_or(Ok(()), |lock| flock(lock, FlockOperation::NonBlockingLockShared))?;
+        Self::at(folder, None, true, lock)
+    }
+
+    fn at(
+        folder: &Path,
+        ring: Option<Ring>,
+        reads_only: bool,
+        lock: Option<File>,
+    ) -> io::Result<Self> {
         let (folder, metadata) = (folder.to_owned(), folder.metadata()?);
         let identity = (metadata.dev(), metadata.ino());
-        Ok(Self { folder, identity, ring: Ring::new().ok(), syncing: None, _lock: lock })
+        Ok(Self { folder, identity, ring, syncing: None, reads_only, _lock: lock })
     }
 
     /// Whether the folder is the one of the start. Where its disk was taken away there is another
@@ -81,7 +108,9 @@ impl Storage for Disk {
     }
 
     fn open(&mut self, name: &str) -> io::Result<File> {
-        File::options().read(true).write(true).custom_flags(NO_LINKS).open(self.path(name))
+        let mut options = File::options();
+        options.read(true).write(!self.reads_only).custom_flags(NO_LINKS);
+        options.open(self.path(name))
     }
 
     fn create_segment(&mut self, name: &str, bytes: u64) -> io::Result<File> {

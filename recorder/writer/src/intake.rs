@@ -30,6 +30,8 @@ pub(crate) struct Inlet {
     /// Whether the keeper knows of the end.
     pub(crate) told: bool,
     pub(crate) is_paused: bool,
+    /// Whether it has packets, and no sound.
+    pub(crate) has_packets: bool,
     /// Its first period, and when that was mixed.
     pub(crate) first: Option<(u64, Instant)>,
 }
@@ -43,8 +45,20 @@ impl Inlet {
         portion: Scattered,
     ) -> Self {
         let (class, next, ended, first) = (None, 0, None, None);
-        let (told, is_paused) = (false, false);
-        Self { tap, recording, track, portion, class, next, ended, told, is_paused, first }
+        let (told, is_paused, has_packets) = (false, false, false);
+        Self {
+            tap,
+            recording,
+            track,
+            portion,
+            class,
+            next,
+            ended,
+            told,
+            is_paused,
+            has_packets,
+            first,
+        }
     }
 
     /// Nothing more comes.
@@ -52,15 +66,22 @@ impl Inlet {
         self.ended = self.ended.or(Some(self.next));
     }
 
-    /// Takes a period's sound or silence, or the end. Samples go to the end of `sound`.
-    fn take(&mut self, item: &TapItem<'_>, sound: &mut Vec<i16>) -> Result<(), Misplaced> {
+    /// Takes a period's sound or silence, the place of a packet, or the end. Samples go to the end of
+    /// `sound`. What is missing before `lost_end` found no room in the ring; anything else was left
+    /// out by the shard.
+    fn take(
+        &mut self,
+        item: &TapItem<'_>,
+        lost_end: u64,
+        sound: &mut Vec<i16>,
+    ) -> Result<(), Misplaced> {
         let paused = self.is_paused.then_some(GapCause::Paused);
         let (what, samples) = match item.content {
             TapContent::Ended => {
                 self.ended = Some(item.period.max(self.next));
                 return Ok(());
             }
-            TapContent::Packet { .. } => return Ok(()),
+            TapContent::Packet { .. } => return self.take_place(item),
             TapContent::Block { class, .. } if paused.is_some() => {
                 self.class = Some(class);
                 (What::Silence(paused), &[][..])
@@ -76,9 +97,25 @@ impl Inlet {
         if item.period < self.next {
             return Err(Misplaced);
         }
+        if item.period > self.next && self.first.is_some() && lost_end <= self.next {
+            let cause = paused.unwrap_or(GapCause::Late);
+            self.portion.push_silence(self.next, item.period - self.next, Some(cause))?;
+        }
         self.portion.push(item.period, what, samples, sound)?;
         self.next = item.period + 1;
         self.first.get_or_insert((item.period, item.at));
+        Ok(())
+    }
+
+    /// Takes the place of a packet on the clock, of which there may be several in a period, or none.
+    fn take_place(&mut self, item: &TapItem<'_>) -> Result<(), Misplaced> {
+        let end = item.period + 1;
+        let start = self.first.map_or(item.period, |_| self.next);
+        if start < end {
+            self.portion.push_silence(start, end - start, None)?;
+            self.next = end;
+            self.first.get_or_insert((item.period, item.at));
+        }
         Ok(())
     }
 }
@@ -166,9 +203,14 @@ impl Intake {
         true
     }
 
-    /// Takes a record. Packets are given to `packet`, with the inlet that they are for. Returns
-    /// how many places it had none in.
-    pub(crate) fn take(&mut self, item: &TapItem<'_>, mut packet: impl FnMut(&Inlet)) -> u64 {
+    /// Takes a record. Packets are given to `packet`, with the inlet that they are for. `lost_end`:
+    /// the first period after all that the ring has lost. Returns how many places it had none in.
+    pub(crate) fn take(
+        &mut self,
+        item: &TapItem<'_>,
+        lost_end: u64,
+        mut packet: impl FnMut(&Inlet),
+    ) -> u64 {
         let Some(route) = self.routes.get(&item.tap) else {
             // The end of a tap whose recording has ended is no news.
             return u64::from(item.content != TapContent::Ended);
@@ -182,7 +224,7 @@ impl Intake {
             if matches!(item.content, TapContent::Packet { .. }) && !inlet.is_paused {
                 packet(inlet);
             }
-            misplaced += u64::from(inlet.take(item, &mut self.sound).is_err());
+            misplaced += u64::from(inlet.take(item, lost_end, &mut self.sound).is_err());
         }
         if item.content == TapContent::Ended {
             self.routes.remove(&item.tap);
@@ -210,7 +252,7 @@ mod tests {
         let content =
             TapContent::Block { class: RateClass::Narrow, concealed: false, samples: &[1; 160] };
         let item = TapItem { tap: TapId(tap), period, at: Instant::START, content };
-        intake.take(&item, |_| {})
+        intake.take(&item, 0, |_| {})
     }
 
     fn add(intake: &mut Intake, tap: u32, recording: u64) -> usize {

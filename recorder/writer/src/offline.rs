@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use recorder::Metadata;
 use recorder::container::{Format, whole};
@@ -77,7 +77,8 @@ pub fn was_used(folder: &Path) -> bool {
 /// Makes everything in the folder whole that a crash has cut. `path` is the folder of recordings.
 /// Nobody may record there meanwhile.
 pub fn repair(path: &Path) -> Result<Vec<Finding>, Failure> {
-    let mut disk = there(path)?;
+    there(path)?;
+    let mut disk = Disk::prepare(path).map_err(|error| unprepared(path.to_owned(), &error))?;
     let finding = |outcome| match outcome {
         Ok(name) => Finding { name, faults: Vec::new(), is_encrypted: false },
         Err((name, error)) => {
@@ -90,10 +91,15 @@ pub fn repair(path: &Path) -> Result<Vec<Finding>, Failure> {
 }
 
 /// Compares every recording in the folder with its metadata, and reads its files to the end.
-/// Nobody may record there meanwhile.
+/// Nobody may record there meanwhile. Nothing is written, and nothing but reading need be allowed.
 pub fn verify(path: &Path) -> Result<Vec<Finding>, Failure> {
-    let mut disk = there(path)?;
-    let names = disk.names().map_err(|error| unprepared(path.to_owned(), &error))?;
+    there(path)?;
+    let unread = |error: io::Error| match unprepared(path.to_owned(), &error) {
+        Failure::Folder { path, kind } => Failure::Unread { path, kind },
+        failure => failure,
+    };
+    let mut disk = Disk::look(path).map_err(unread)?;
+    let names = disk.names().map_err(unread)?;
     let mut findings = Vec::new();
     for name in names.into_iter().filter(|name| is_harmless(name)) {
         if name.ends_with(ACCOUNT) {
@@ -105,14 +111,14 @@ pub fn verify(path: &Path) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
-/// A folder that is there already.
-fn there(path: &Path) -> Result<Disk, Failure> {
-    if !path.is_dir() {
-        let kind =
-            if path.exists() { io::ErrorKind::NotADirectory } else { io::ErrorKind::NotFound };
-        return Err(Failure::Folder { path: PathBuf::from(path), kind });
-    }
-    Disk::prepare(path).map_err(|error| unprepared(path.to_owned(), &error))
+/// Whether the folder is there already.
+fn there(path: &Path) -> Result<(), Failure> {
+    let kind = match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => return Ok(()),
+        Ok(_) => io::ErrorKind::NotADirectory,
+        Err(error) => error.kind(),
+    };
+    Err(Failure::Unread { path: path.to_owned(), kind })
 }
 
 fn verify_one<S: Storage>(storage: &mut S, name: String) -> Finding {

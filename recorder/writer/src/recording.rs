@@ -140,6 +140,7 @@ impl<F> Recording<F> {
             let unix_nanos = self.wall.unix_nanos(at);
             self.tell(Fact::Origin { unix_nanos });
         }
+        self.place_packets();
         let is_refused = self.waiting() > REFUSED_BYTES_MAX;
         for taken in &mut portion.tracks {
             let Some(track) = self.tracks.get_mut(taken.track) else { continue };
@@ -152,6 +153,10 @@ impl<F> Recording<F> {
                 track.end = end;
             }
             track.last = track.last.or(taken.ended);
+            if let (Place::Packets, Some(_)) = (track.place, track.first) {
+                // Where none came at last, it lasts all the same.
+                track.end = track.end.max(track.last.unwrap_or_default());
+            }
             track.class = taken.class.or(track.class);
             match track.place {
                 Place::Sound { file, voice } => {
@@ -162,7 +167,6 @@ impl<F> Recording<F> {
             }
         }
         self.is_over |= portion.ends;
-        self.place_packets();
         self.lacking.append(&mut portion.lacking);
         if is_refused {
             self.unwritten += portion.packets.len() as u64;
@@ -222,7 +226,7 @@ impl<F> Recording<F> {
         };
         self.place_all();
         self.files.iter_mut().for_each(|file| file.gather(bench));
-        let latest = self.tracks.iter().map(|track| track.end).max().unwrap_or(origin);
+        let latest = self.timing().map(|track| track.end).max().unwrap_or(origin);
         // The ring may have been read in the middle of a tick: others of that period come later.
         let known = if self.is_over { latest } else { latest.saturating_sub(1) };
         let periods = known.saturating_sub(origin).max(self.periods);
@@ -238,6 +242,13 @@ impl<F> Recording<F> {
         self.tell_lacking(periods);
         self.periods = periods;
         self.tell_end();
+    }
+
+    /// The tracks that say how long it is: those of sound, or else all.
+    fn timing(&self) -> impl Iterator<Item = &Track> {
+        let is_sound = |track: &Track| track.kind != TrackKind::Packets;
+        let has_sound = self.tracks.iter().any(is_sound);
+        self.tracks.iter().filter(move |track| is_sound(track) || !has_sound)
     }
 
     /// Marks where packets were forgotten: between the length so far and the new one.
@@ -258,8 +269,12 @@ impl<F> Recording<F> {
 
     fn tell_of_track(&mut self, index: usize, origin: u64, to: u64) {
         let track = &mut self.tracks[index];
-        let Place::Sound { file, voice } = track.place else { return };
-        let facts = track.facts(&self.files[file].voices[voice].waiting, origin, to);
+        let waiting = match track.place {
+            Place::Sound { file, voice } => Some(&self.files[file].voices[voice].waiting),
+            Place::Packets => None,
+            Place::Undecided => return,
+        };
+        let facts = track.facts(waiting, origin, to);
         for fact in facts {
             if let Fact::Gap { gap, .. } = &fact
                 && gap.cause != GapCause::Concealed

@@ -6,7 +6,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine_control::{SilenceCause, TapContent, TapId, TapItem, TapReader, TapSink, tap_ring};
+use engine_control::{
+    PACKET_BYTES_MAX, SilenceCause, TapContent, TapId, TapItem, TapReader, TapSink, tap_ring,
+};
 use media_units::{Instant, PERIOD, RateClass, WallClock};
 use recorder::Metadata;
 use recorder::account::{About, Layout, Note, Participant, TrackKind};
@@ -205,6 +207,17 @@ impl Rig {
             self.keeper.turn(self.waiting.drain(..count).collect(), now, &|| is_awaited);
         }
         self.collector.spare.append(std::mem::take(&mut self.keeper.spare));
+    }
+
+    /// A period of which the ring takes nothing, as it is full.
+    pub(crate) fn overrun(&mut self) {
+        let lost = self.sink.lost();
+        while self.sink.lost() == lost {
+            self.say(u32::MAX, &Said::Packet(&[0; PACKET_BYTES_MAX]));
+        }
+        self.pass();
+        let now = self.now();
+        self.collector.drain(&mut self.readers, now, || None);
     }
 
     /// So many periods in which each of these taps carries blocks of its own number.

@@ -130,7 +130,7 @@ fn who_joins_after_an_hour_has_an_hour_of_silence_without_an_hour_of_writing() {
     assert_eq!(one[180_001 * 160..], said(1, 181_001..181_062));
     assert!(two[..180_002 * 160].iter().all(|&sample| sample == 0));
     assert_eq!(two[180_002 * 160..], said(2, 181_002..181_062));
-    assert_eq!(gaps_of(&rig.memory, "day/r1", 0), [(1, 180_000, GapCause::Overrun)]);
+    assert_eq!(gaps_of(&rig.memory, "day/r1", 0), [(1, 180_000, GapCause::Late)]);
 }
 
 #[test]
@@ -161,12 +161,35 @@ fn every_gap_has_its_cause() {
         (45, 1, GapCause::Digit),
         (46, 4, GapCause::NotReceived),
         (50, 2, GapCause::Concealed),
-        (52, 1, GapCause::Overrun),
+        (52, 1, GapCause::Late),
     ];
     assert_eq!(gaps_of(&rig.memory, "day/r1", 0), expected);
     let samples = samples_of(&rig.memory, "day/r1.wav").1;
     assert_eq!(samples.len(), 54 * 160);
     assert_eq!(samples[50 * 160..52 * 160], [9; 320]);
+}
+
+#[test]
+fn what_the_ring_lost_and_what_the_shard_left_out_are_told_apart() {
+    let mut rig = Rig::new();
+    let recording = rig.begin(Layout::Multichannel(1), Format::Wav);
+    rig.track(recording, 1);
+    for _ in 0..2 {
+        rig.speak(&[1], 10);
+        rig.pass();
+        rig.pass();
+        rig.speak(&[1], 5);
+        rig.overrun();
+    }
+    rig.speak(&[1], 1);
+    rig.finish(recording, &[1]);
+    let expected = [
+        (10, 2, GapCause::Late),
+        (17, 1, GapCause::Overrun),
+        (28, 2, GapCause::Late),
+        (35, 1, GapCause::Overrun),
+    ];
+    assert_eq!(gaps_of(&rig.memory, "day/r1", 0), expected);
 }
 
 #[test]
@@ -270,6 +293,34 @@ fn packets_are_kept_as_they_came() {
     let metadata = metadata_of(&rig.memory, "day/r1");
     assert_eq!(metadata.tracks[0].file, "day/r1.pcapng");
     assert_eq!(metadata.files.len(), 2);
+}
+
+#[test]
+fn a_track_of_packets_lasts_from_its_first_to_its_end_beside_sound_and_alone() {
+    for has_sound in [true, false] {
+        let mut rig = Rig::new();
+        let recording = rig.begin(Layout::PerTrack, Format::Wav);
+        rig.track_of(recording, 1, TrackKind::Packets);
+        if has_sound {
+            rig.track(recording, 2);
+            rig.speak(&[2], 5);
+        }
+        for _ in 0..10 {
+            rig.say(1, &Said::Packet(b"\x80 a packet"));
+            rig.say(1, &Said::Packet(b"\x80 another"));
+            rig.speak(if has_sound { &[2] } else { &[] }, 3);
+        }
+        rig.end_tap(1);
+        rig.speak(if has_sound { &[2] } else { &[] }, 5);
+        rig.finish(recording, if has_sound { &[2] } else { &[] });
+        let metadata = metadata_of(&rig.memory, "day/r1");
+        let packets = &metadata.tracks[0];
+        let periods = |samples: u64| samples * 50 / u64::from(metadata.clock_rate);
+        let place = (periods(packets.start_sample), periods(packets.end_sample));
+        let expected = if has_sound { ((5, 35), 40) } else { ((0, 30), 30) };
+        assert_eq!((place, periods(metadata.samples)), expected);
+        assert!(packets.gaps.is_empty());
+    }
 }
 
 #[test]

@@ -72,8 +72,8 @@ impl Track {
     }
 
     /// What is to be told of it up to the period `to`: where it begins and ends, and its gaps.
-    /// `waiting` is what came of it since the last time, `origin` the recording's first period.
-    pub(crate) fn facts(&mut self, waiting: &Waiting, origin: u64, to: u64) -> Vec<Fact> {
+    /// `waiting` is what came of its sound since the last time, `origin` the recording's first period.
+    pub(crate) fn facts(&mut self, waiting: Option<&Waiting>, origin: u64, to: u64) -> Vec<Fact> {
         let mut facts = Vec::new();
         let (Some(track), Some(first)) = (self.number, self.first.map(|first| first.max(origin)))
         else {
@@ -87,7 +87,8 @@ impl Track {
             first
         });
         let end = self.last.map_or(to, |last| last.min(to));
-        for (start, periods, cause) in gaps(waiting.between(from, end), from, end) {
+        let gaps = waiting.map(|waiting| gaps(waiting.between(from, end), from, end));
+        for (start, periods, cause) in gaps.into_iter().flatten() {
             facts.push(Fact::Gap { track, gap: Gap { start: start - origin, periods, cause } });
         }
         self.accounted = Some(to);

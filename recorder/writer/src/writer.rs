@@ -111,6 +111,13 @@ pub enum Failure {
         /// Why.
         kind: io::ErrorKind,
     },
+    /// The folder is not there, or cannot be read.
+    Unread {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        kind: io::ErrorKind,
+    },
     /// Another process records there.
     InUse(PathBuf),
     /// The system gives us no thread.
@@ -130,6 +137,9 @@ impl fmt::Display for Failure {
         match self {
             Self::Folder { path, kind } => {
                 write!(f, "cannot write recordings to {}: {kind}", path.display())
+            }
+            Self::Unread { path, kind } => {
+                write!(f, "cannot read the recordings in {}: {kind}", path.display())
             }
             Self::InUse(path) => {
                 write!(f, "another process records to {}", path.display())
@@ -451,9 +461,30 @@ mod tests {
         let (failure, taps) =
             Writer::start(&WriterConfig::new(path.clone()), vec![tap_ring(4096).1]).unwrap_err();
         assert_eq!((failure, taps.len()), (Failure::InUse(path.clone()), 1));
-        assert_eq!(repair(&path), Err(Failure::InUse(path.clone())));
+        for offline in [repair, verify] {
+            assert_eq!(offline(&path), Err(Failure::InUse(path.clone())));
+        }
         drop(writer);
-        assert_eq!(repair(&path), Ok(Vec::new()));
+        for offline in [repair, verify] {
+            assert_eq!(offline(&path), Ok(Vec::new()));
+        }
+    }
+
+    #[test]
+    fn who_only_reads_changes_nothing_and_a_folder_that_is_not_there_is_not_said_to_refuse() {
+        let folder = Folder::new("look");
+        fs::write(folder.0.join("a.wav"), "").unwrap();
+        assert_eq!(verify(&folder.0), Ok(Vec::new()));
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "no journal was made");
+        let mut disk = Disk::look(&folder.0).unwrap();
+        let file = disk.open("a.wav").unwrap();
+        assert!(crate::storage::write_one(&mut disk, &file, 0, b"a").is_err());
+        let path = folder.0.join("nowhere");
+        for offline in [repair, verify] {
+            let failure = offline(&path).unwrap_err().to_string();
+            assert!(failure.starts_with("cannot read the recordings in "), "{failure}");
+            assert!(failure.ends_with("nowhere: entity not found"), "{failure}");
+        }
     }
 
     #[test]

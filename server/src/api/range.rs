@@ -1,6 +1,37 @@
-//! Ranges of octets (RFC 9110 section 14): one at a time, which is all that players ask for.
+//! Ranges of octets (RFC 9110 section 14): one at a time, which is all that players ask for; and
+//! which version of a file is meant (section 13).
 
-use axum::http::HeaderValue;
+use std::fs::Metadata;
+use std::time::UNIX_EPOCH;
+
+use axum::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
+use axum::http::{HeaderMap, HeaderValue, Method};
+
+/// Names the version of a file: one that is written again has another. None where the file system
+/// tells no time.
+pub(super) fn tag(file: &Metadata) -> Option<HeaderValue> {
+    let changed = file.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    HeaderValue::from_str(&format!("\"{:x}-{:x}\"", file.len(), changed.as_nanos())).ok()
+}
+
+/// Whether who asks has this version already.
+pub(super) fn is_held(headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
+    let Some(tag) = tag.and_then(|tag| tag.to_str().ok()) else { return false };
+    let lists = headers.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
+    let mut named = lists.flat_map(|list| list.split(',')).map(str::trim);
+    named.any(|named| named == "*" || named.strip_prefix("W/").unwrap_or(named) == tag)
+}
+
+/// The Range header, where it counts: only of GET, and only of the version that `If-Range` names. Of
+/// dates none is ours.
+pub(super) fn range<'a>(
+    method: &Method,
+    headers: &'a HeaderMap,
+    tag: Option<&HeaderValue>,
+) -> Option<&'a HeaderValue> {
+    let is_meant = headers.get(IF_RANGE).is_none_or(|meant| Some(meant) == tag);
+    headers.get(RANGE).filter(|_| method == Method::GET && is_meant)
+}
 
 /// What is asked for of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,21 +52,17 @@ pub(super) enum Asked {
 /// What a Range header asks for of a file of so many octets.
 pub(super) fn asked(range: Option<&HeaderValue>, bytes: u64) -> Asked {
     let text = range.and_then(|value| value.to_str().ok());
-    let Some((first, last)) =
-        text.and_then(|text| text.strip_prefix("bytes=")).and_then(|text| text.split_once('-'))
-    else {
+    let is_octets = |(unit, _): &(&str, &str)| unit.eq_ignore_ascii_case("bytes");
+    let octets = text.and_then(|text| text.split_once('=')).filter(is_octets);
+    let Some((first, last)) = octets.and_then(|(_, octets)| octets.split_once('-')) else {
         return Asked::All;
     };
+    // What is beyond all numbers is beyond all files.
     let number = |text: &str| -> Option<Option<u64>> {
         let text = text.trim();
-        if text.is_empty() {
-            return Some(None);
-        }
-        text.bytes()
-            .all(|octet| octet.is_ascii_digit())
-            .then(|| text.parse().ok())
-            .flatten()
-            .map(Some)
+        let is_number = text.bytes().all(|octet| octet.is_ascii_digit());
+        let number = || text.parse().unwrap_or(u64::MAX);
+        is_number.then(|| (!text.is_empty()).then(number))
     };
     let part = |first: u64, last: u64| {
         let last = last.min(bytes.saturating_sub(1));
@@ -75,7 +102,37 @@ mod tests {
         assert_eq!(of("bytes=3-5", 10), part(3, 3));
         assert_eq!(of("bytes=3-500", 10), part(3, 7));
         assert_eq!(of("bytes=-4", 10), part(6, 4));
-        assert_eq!(of("bytes=-40", 10), part(0, 10));
+        assert_eq!(of("Bytes=-40", 10), part(0, 10));
+        for beyond in ["18446744073709551615", "18446744073709551616", "99999999999999999999999"] {
+            assert_eq!(of(&format!("bytes=3-{beyond}"), 10), part(3, 7));
+            assert_eq!(of(&format!("bytes=-{beyond}"), 10), part(0, 10));
+            assert_eq!(of(&format!("bytes={beyond}-"), 10), Asked::Nothing);
+        }
+    }
+
+    #[test]
+    fn a_range_counts_for_get_and_the_version_that_is_meant() {
+        let tag = HeaderValue::from_static("\"a-1\"");
+        let headers = |name: &'static str, value: &'static str| {
+            let range = (RANGE, HeaderValue::from_static("bytes=0-1"));
+            let other = (name.parse().unwrap(), HeaderValue::from_static(value));
+            HeaderMap::from_iter([range, other])
+        };
+        let counts = |method: Method, name, value| {
+            range(&method, &headers(name, value), Some(&tag)).is_some()
+        };
+        assert!(counts(Method::GET, "accept", "*/*"));
+        assert!(!counts(Method::HEAD, "accept", "*/*"));
+        assert!(counts(Method::GET, "if-range", "\"a-1\""));
+        for other in ["\"a-2\"", "W/\"a-1\"", "Sun, 22 Nov 2026 07:00:00 GMT"] {
+            assert!(!counts(Method::GET, "if-range", other), "{other}");
+        }
+        assert!(range(&Method::GET, &headers("if-range", "\"a-1\""), None).is_none());
+        for held in ["*", "\"a-1\"", "\"b-1\", W/\"a-1\""] {
+            assert!(is_held(&headers("if-none-match", held), Some(&tag)), "{held}");
+        }
+        assert!(!is_held(&headers("if-none-match", "\"b-1\""), Some(&tag)));
+        assert!(!is_held(&headers("if-none-match", "*"), None));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use recorder_shelf::{Opened, Refusal, Shelf};
 use recorder_writer::{Format, TrackKind};
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::answer::Refused;
 use super::model::Page;
-use super::range::{Asked, asked};
+use super::range::{self, Asked, asked, is_held};
 use super::routes::{checked, done, number};
 use super::{Ask, Queue, Trouble};
 use crate::config::Arrangement;
@@ -348,19 +348,31 @@ pub(super) async fn mark(
 }
 
 /// A file of a finished recording, or one range of it (RFC 9110 section 14), as browsers ask for it.
+/// Its version is named by `ETag`, which `If-Range` and `If-None-Match` take.
 #[utoipa::path(get, path = "/v1/recordings/{id}/files/{file}", params(
     ("id" = String, description = "The recording's id"), ("file" = String, description = "The file's name"),
-    ("Range" = Option<String>, Header, description = "One range of octets")), responses(
-    (status = 200, body = Vec<u8>), (status = 206, body = Vec<u8>), (status = 404, body = Refused),
+    ("Range" = Option<String>, Header, description = "One range of octets"),
+    ("If-Range" = Option<String>, Header, description = "The ETag of the version that the range is of")), responses(
+    (status = 200, body = Vec<u8>), (status = 206, body = Vec<u8>), (status = 304), (status = 404, body = Refused),
     (status = 416, body = Refused), (status = 500, body = Refused), (status = 503, body = Refused)))]
 pub(super) async fn file(
     Extension(shelf): Extension<Shelf>,
     Path((id, name)): Path<(String, String)>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let opened = on_disk(move || shelf.read(&id, &name)).await?.map_err(trouble)?;
-    let Opened { file, bytes, media_type } = opened;
-    let (status, first, length) = match asked(headers.get(RANGE), bytes) {
+    let read = move || {
+        let opened = shelf.read(&id, &name)?;
+        let tag = opened.file.metadata().ok().and_then(|file| range::tag(&file));
+        Ok::<_, Refusal>((opened, tag))
+    };
+    let (Opened { file, bytes, media_type }, tag) = on_disk(read).await?.map_err(trouble)?;
+    if is_held(&headers, tag.as_ref()) {
+        let tag = tag.map(|tag| [(ETAG, tag)]);
+        return Ok((StatusCode::NOT_MODIFIED, tag, ()).into_response());
+    }
+    let range = range::range(&method, &headers, tag.as_ref());
+    let (status, first, length) = match asked(range, bytes) {
         Asked::All => (StatusCode::OK, 0, bytes),
         Asked::Part { first, length } => (StatusCode::PARTIAL_CONTENT, first, length),
         Asked::Nothing => {
@@ -376,6 +388,9 @@ pub(super) async fn file(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Some(tag) = tag {
+        headers.insert(ETAG, tag);
+    }
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {first}-{}/{bytes}", first + length - 1);
         headers.insert(CONTENT_RANGE, HeaderValue::from_str(&range).map_err(|_| Trouble::Range)?);

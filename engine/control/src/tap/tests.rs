@@ -138,7 +138,7 @@ fn what_finds_no_room_is_counted_and_shows_as_a_hole() {
     for period in 0..6 {
         push(&mut sink, TapId(1), period, &BLOCK);
     }
-    assert_eq!(sink.lost(), 2);
+    assert_eq!((sink.lost(), reader.lost_end()), (2, 6));
     for period in 0..4 {
         assert_eq!(read(&mut reader), Some((TapId(1), period, Some(BLOCK))));
     }
