@@ -203,7 +203,8 @@ fn a_session_that_its_shard_refuses_is_given_back() {
         open(&mut engine, session, rtp.into(), RtcpTransport::Mux, no_room).unwrap();
         wait_for(&mut engine, |event| matches!(event, Event::Refused { .. }).then_some(()));
         assert_eq!(engine.sessions_free(), 1);
-        assert!(UdpSocket::bind(rtp).is_ok());
+        // Where packets are steered, the first port is held for as long as the engine is there.
+        assert!(driver.is_steered() || UdpSocket::bind(rtp).is_ok());
     }
 }
 
