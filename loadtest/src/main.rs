@@ -110,8 +110,11 @@ fn measure(options: &Options) -> Result<Report, Failure> {
 /// Looks that the report can be written before a long run, and takes its core.
 fn prepare(options: &Options) -> Result<(), Failure> {
     if let Some(path) = &options.json {
+        let is_new = !path.exists();
         let file = std::fs::File::options().append(true).create(true).open(path);
-        file.map_err(|error| Failure::Io("cannot write the report", error))?;
+        // A run that is refused leaves no report.
+        let tried = file.and_then(|_| if is_new { std::fs::remove_file(path) } else { Ok(()) });
+        tried.map_err(|error| Failure::Io("cannot write the report", error))?;
     }
     options.core.map_or(Ok(()), pin)
 }

@@ -6,7 +6,6 @@ import urllib.error
 import urllib.request
 import wave
 
-import sound
 from server import wait_until
 
 
@@ -59,9 +58,3 @@ def packets(octets):
             found.append(datagram[(datagram[0] & 0x0F) * 4 + 8:])
         at += length
     return found
-
-
-def level(track, rate, frequency):
-    """How loud a tone is in the middle of a track."""
-    middle = len(track) // 2
-    return sound.level_of(track[middle - rate // 2:middle + rate // 2], frequency, rate)

@@ -208,13 +208,12 @@ def full_disk():
 
 
 def loudness(file, frequency):
-    """The amplitude of a tone over a WAV file of one channel."""
+    """The amplitude of a tone in a WAV file of one channel, where it is loudest."""
     with wave.open(str(file)) as recording:
         assert recording.getnchannels() == 1, recording.getparams()
         octets = recording.readframes(recording.getnframes())
         samples = [int.from_bytes(octets[at:at + 2], "little", signed=True) for at in range(0, len(octets), 2)]
-        middle = samples[len(samples) // 4: 3 * len(samples) // 4]
-        return sound.level_of(middle, frequency, recording.getframerate())
+        return sound.loudest(samples, frequency, recording.getframerate())
 
 
 if __name__ == "__main__":

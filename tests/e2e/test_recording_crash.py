@@ -116,7 +116,7 @@ class Offline(unittest.TestCase):
     def test_a_folder_that_is_not_there_is_a_clear_error(self):
         for command in ("verify", "repair"):
             told = recording(command, "/nonexistent")
-            self.assertEqual((told.returncode, told.stderr), (1, "error: cannot write recordings to /nonexistent: entity not found\n"))
+            self.assertEqual((told.returncode, told.stderr), (1, "error: cannot read the recordings in /nonexistent: entity not found\n"))
 
     def test_a_changed_file_is_noticed(self):
         with Server() as server:

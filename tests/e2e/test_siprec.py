@@ -41,8 +41,7 @@ def loudest(file, *frequencies):
         rate, count = recording.getframerate(), recording.getnframes()
         octets = recording.readframes(count)
     samples = memoryview(octets).cast("h").tolist()
-    windows = [samples[at:at + rate // 4] for at in range(0, len(samples), rate // 4)]
-    return [max((sound.level_of(window, frequency, rate) for window in windows), default=0) for frequency in frequencies]
+    return [sound.loudest(samples, frequency, rate) for frequency in frequencies]
 
 
 def tracks_of(server):
