@@ -278,6 +278,27 @@ class Client(unittest.TestCase):
             self.assertEqual(server.get("/v1/recordings")["going"], [])
             anna.hang_up()
 
+    def test_a_call_that_is_moved_to_a_room_that_is_never_recorded_is_sent_no_more(self):
+        with Server(siprec=ANYONE) as recorder:
+            rooms = {"[room]": {"name": "3200", "record": "never"}}
+            send_to = {"send_to": [f"sip:{HOST}:{recorder.port}"], "calls": ["3102"]}
+            with Server(siprec=send_to, sip=IMPATIENT, **rooms) as server:
+                # By the API, and by the configuration, which says so whatever the room says.
+                for number, after in (("3101", 0), ("3102", 1)):
+                    with Phone(server, "anna") as anna:
+                        anna.call(number)
+                        who = server.participants()[0]["id"]
+                        self.assertEqual(server.request("PUT", f"/v1/participants/{who}/siprec")[0], 204)
+                        sessions = lambda: recorder.metrics()["mixminus_siprec_sessions"]
+                        wait_until(lambda: sessions() == 1, "the recorder has the call")
+                        self.assertEqual(server.request("PUT", f"/v1/participants/{who}/room", {"name": "3200"})[0], 204)
+                        wait_until(lambda: server.participants()[0]["room"] == "3200", "it is moved")
+                        wait_until(lambda: sessions() == after, "only the configuration's is still sent")
+                        wait_until(lambda: not server.get("/v1/recordings")["going"], "nothing of it is kept here")
+                        anna.hang_up()
+                    server.wait_until_empty()
+                    recorder.wait_until_empty()
+
     def test_a_room_is_recorded_here_where_no_recorder_is_left(self):
         send_to = {"send_to": [f"sip:{HOST}:{free_port()}"], "answer_timeout": "500ms"}
         with Server(siprec=send_to, sip=IMPATIENT) as server, Phone(server, "anna") as anna:

@@ -107,6 +107,11 @@ impl Control {
         if let Some(view) = self.front.participant(id) {
             self.keeper.enters_room(view, &mut self.world);
         }
+        let call = Subject::Call(id);
+        if self.keeper.never_keeps(&call) && !self.front.is_sent_by_rule(id) {
+            // Not found: it was not sent.
+            let _ = self.front.end_sending(now, &call, &mut self.world);
+        }
         done.map_err(not_moved)
     }
 

@@ -85,6 +85,13 @@ impl FrontEnd {
         })
     }
 
+    /// Whether a call is sent by the configuration, whichever room it is in.
+    pub fn is_sent_by_rule(&self, id: ParticipantId) -> bool {
+        let patterns = &self.config.siprec.calls;
+        let call = self.calls.get(&id);
+        call.is_some_and(|call| patterns.iter().any(|it| it.matches(&call.caller.dialled)))
+    }
+
     /// Whether a recording is of what no recorder takes.
     pub fn is_cover(&self, recording: RecordingId) -> bool {
         let own = self.sent.values().filter_map(|sent| sent.own_recording.as_ref());
@@ -97,9 +104,8 @@ impl FrontEnd {
             return;
         }
         let Some(call) = self.calls.get(&id) else { return };
-        let (rooms, calls) = (&self.config.siprec.rooms, &self.config.siprec.calls);
-        let is_sent = calls.iter().any(|pattern| pattern.matches(&call.caller.dialled));
         if let Some(room) = Subject::room(&call.destination) {
+            let rooms = &self.config.siprec.rooms;
             let is_room_sent = rooms.iter().any(|pattern| pattern.matches(&room.to_string()));
             if self.sent.contains_key(&room) {
                 self.note_arrival(now, &room, id, out);
@@ -110,7 +116,7 @@ impl FrontEnd {
                 let _ = self.begin_sending(now, &room, out);
             }
         }
-        if is_sent {
+        if self.is_sent_by_rule(id) {
             let _ = self.begin_sending(now, &Subject::Call(id), out);
         }
     }
