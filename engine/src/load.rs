@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine_control::{FULL_PRESSURE, OverloadRule, ShardLoad, Shedding};
+use engine_control::{FULL_PRESSURE, NEVER_PERCENT, OverloadRule, ShardLoad, Shedding};
 use media_units::{Instant, PERIOD, PHASES, TICK};
 
 /// The pressure is smoothed over so many periods: 160 ms.
@@ -14,16 +14,21 @@ const STEP_PERIODS: u32 = 12;
 /// What it takes to look for a place to stretch at, at 8 kHz.
 const STRETCH: Duration = Duration::from_micros(10);
 
-/// One tick counts for no more than this: a shard that has too much to do has it in every tick, and
-/// one tick that the host of a virtual machine stood still in is no overload, however long.
-const PRESSURE_MAX: u128 = 2 * FULL_PRESSURE as u128;
+/// One tick's work counts for no more than this: a shard that has too much to do has it in every
+/// tick, and one in which the host of a virtual machine stood still is no overload, however long.
+const BUSY_MAX: Duration = Duration::from_nanos(2 * TICK.as_nanos() as u64);
+
+/// A tick counts for no more than this, however late it begins.
+const PRESSURE_MAX: u128 = NEVER_PERCENT as u128 * FULL_PRESSURE as u128 / 100;
 
 /// What is known of the ticks so far.
 #[derive(Debug)]
 pub(crate) struct Load {
     rule: OverloadRule,
-    /// How late the tick in progress began because those before took so long.
+    /// How late the tick in progress began because those before took so long, as far as that counts.
     own_lateness: Duration,
+    /// How late it could be for that.
+    left_behind: Duration,
     /// How late it would be if nobody else ever had the core.
     lateness_alone: Duration,
     /// The most of the period so far, and how many of its ticks are over.
@@ -43,6 +48,7 @@ impl Load {
         Self {
             rule,
             own_lateness: Duration::ZERO,
+            left_behind: Duration::ZERO,
             lateness_alone: Duration::ZERO,
             most: 0,
             ticks: 0,
@@ -74,12 +80,13 @@ impl Load {
     /// A tick begins. Its lateness counts as far as the ticks before made it: that others had the core
     /// says nothing of what there is to do, nor do the ticks that are caught up after that.
     pub(crate) fn begin(&mut self, due: Instant, now: Instant) {
-        self.own_lateness = now.since(due).min(self.lateness_alone);
+        self.own_lateness = now.since(due).min(self.left_behind);
     }
 
     /// Periods are left out, for which there was no time.
     pub(crate) fn leave_out(&mut self, time: Duration) {
         self.lateness_alone = self.lateness_alone.saturating_sub(time);
+        self.left_behind = self.left_behind.saturating_sub(time);
     }
 
     /// How late the tick in progress would be if nobody else ever had the core: later than that it is
@@ -91,6 +98,8 @@ impl Load {
     /// It is over. Returns what the shard gives up from now on, where that has changed.
     pub(crate) fn end(&mut self, busy: Duration) -> Option<Shedding> {
         self.lateness_alone = (self.lateness_alone + busy).saturating_sub(TICK);
+        let busy = busy.min(BUSY_MAX);
+        self.left_behind = (self.left_behind + busy).saturating_sub(TICK);
         let taken = (self.own_lateness + busy).as_nanos() * u128::from(FULL_PRESSURE);
         self.most = self.most.max((taken / TICK.as_nanos()).min(PRESSURE_MAX) as u32);
         self.ticks += 1;
@@ -283,8 +292,13 @@ mod tests {
 
     #[test]
     fn one_long_tick_gives_nothing_up() {
-        let mut ticks = Ticks::new();
-        ticks.run(1000 * US, S).run(35_000 * US, TICK).run(1000 * US, 5 * S);
-        assert!(ticks.steps.is_empty(), "{:?}", ticks.steps);
+        for busy in [0, 1000, 2000] {
+            for place in 0..PHASES as u32 {
+                let mut ticks = Ticks::new();
+                ticks.run(busy * US, S + place * TICK).run(35_000 * US, TICK);
+                ticks.run(busy * US, 5 * S);
+                assert!(ticks.steps.is_empty(), "{busy} us, {place}: {:?}", ticks.steps);
+            }
+        }
     }
 }

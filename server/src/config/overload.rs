@@ -9,9 +9,9 @@ use super::reader::Section;
 /// What `[overload]` means, for the documentation.
 pub(super) const OVERLOAD: &str = "\
 What a shard gives up where it has too little time. Every 5 ms it has something to do until the next 5 ms are over; how much of
-them it needs is its pressure, in percent: that of the fullest of four ticks in a row, smoothed over 160 ms. One tick
-counts for 200 at most, so what is above that is never reached; write `1000` for never. One step is gone after the other, 240 ms apart,
-and back in the reverse order. Metrics, `/health` and the log say what is given up.";
+them it needs is its pressure, in percent: that of the fullest of four ticks in a row, smoothed over 160 ms. `1000` is
+never reached. One step is gone after the other, 240 ms apart, and back in the reverse order. Metrics, `/health` and the log say
+what is given up.";
 
 pub(super) fn overload(section: &mut Section<'_, '_>) -> (OverloadRule, u32) {
     let default = OverloadRule::default();
