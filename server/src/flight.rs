@@ -141,11 +141,9 @@ pub fn replay_file(path: &Path) -> Result<String, String> {
     let bytes = fs::read(path).map_err(|error| trouble(error.to_string()))?;
     let file = FlightFile::read(&bytes).map_err(|fault| {
         trouble(match fault {
-            FlightFileFault::NoHeader => "no file of the flight recorder".to_owned(),
-            FlightFileFault::Header(why) => format!("its first line cannot be read: {why}"),
-            FlightFileFault::Version(version) => format!("of another version: {version}"),
-            FlightFileFault::Limit(name, value) => {
-                format!("its first line is wrong: no shard ever had {value} for {name}")
+            FlightFileFault::Foreign => "no file of the flight recorder".to_owned(),
+            FlightFileFault::Version(version) => {
+                format!("of another version ({version}): run it again with the program that wrote it")
             }
             FlightFileFault::Length(octets, written) => {
                 format!(
@@ -154,6 +152,10 @@ pub fn replay_file(path: &Path) -> Result<String, String> {
             }
             FlightFileFault::Checksum => {
                 "damaged: what is behind its first line is not what was written".to_owned()
+            }
+            FlightFileFault::Header(why) => format!("its second line cannot be read: {why}"),
+            FlightFileFault::Limit(name, value) => {
+                format!("its second line is wrong: no shard ever had {value} for {name}")
             }
         })
     })?;

@@ -1,5 +1,5 @@
-//! What a flight recorder's ring is kept as: one line of JSON, which says what the shard was, and the
-//! ring's words.
+//! What a flight recorder's ring is kept as: a line of JSON that seals the rest, one that says what
+//! the shard was, and the ring's words.
 
 use engine_control::{Command, Limits};
 use media_units::WallClock;
@@ -7,11 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kept, Records};
 
-/// The form that is written. The first did not say how much was behind its header.
-const VERSION: u32 = 2;
+/// The form that is written. The first had no seal, the second none over what the shard was.
+const VERSION: u32 = 3;
 
-/// Most slots of a kind that a shard is run again with: more than it could ever have had.
-const SLOTS_MAX: u32 = 1 << 18;
+/// Rooms and sessions that a shard has at most: two ports each, and calls to services have no room.
+const SESSIONS_MAX: u32 = 1 << 15;
+const ROOMS_MAX: u32 = 1 << 16;
+
+/// Most members of a room.
+const MEMBERS_MAX: u32 = 1 << 14;
+
+/// Most taps: three of each session and one of each room.
+const TAPS_MAX: u32 = 3 * SESSIONS_MAX + ROOMS_MAX;
 
 /// Most rooms that were spread.
 const SPREAD_MAX: u32 = 64;
@@ -22,19 +29,23 @@ const TAP_RING_MAX: usize = 4 << 30;
 /// A ring with all that is needed to run its shard again.
 #[derive(Debug)]
 pub struct FlightFile {
-    /// The first line.
+    /// What it is of.
     pub header: FlightHeader,
     octets: Vec<u8>,
 }
 
 /// The first line of the file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct FlightHeader {
-    /// The form of the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Seal {
     version: u32,
     /// How much is behind this line, and its CRC-32.
     octets: usize,
     crc32: u32,
+}
+
+/// The second line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FlightHeader {
     /// Why it was written.
     pub cause: String,
     /// What the shard was.
@@ -62,18 +73,18 @@ pub struct FlightSource {
 /// Why octets are no such file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FlightFileFault {
-    /// There is no first line.
-    NoHeader,
-    /// The first line is not what it should be.
-    Header(String),
+    /// It does not begin as one.
+    Foreign,
     /// It is of another form: this one.
     Version(u32),
-    /// Of one of its limits no shard could have been: its name, and its value.
-    Limit(&'static str, u64),
     /// Less or more is behind the first line than was written: this many octets, for so many.
     Length(usize, usize),
     /// What is behind the first line is not what was written.
     Checksum,
+    /// What the shard was cannot be read.
+    Header(String),
+    /// Of one of its limits no shard could have been: its name, and its value.
+    Limit(&'static str, u64),
 }
 
 impl FlightFile {
@@ -83,44 +94,59 @@ impl FlightFile {
         for (place, word) in octets.as_chunks_mut().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();
         }
-        let (length, crc32) = (octets.len(), crc32fast::hash(&octets));
-        let header = FlightHeader { version: VERSION, octets: length, crc32, cause, source };
-        Self { header, octets }
+        Self { header: FlightHeader { cause, source }, octets }
     }
 
     /// As it is written.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec(&self.header).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes.extend_from_slice(&self.octets);
-        bytes
+        let header = line(&self.header);
+        let mut crc32 = crc32fast::Hasher::new();
+        crc32.update(&header);
+        crc32.update(&self.octets);
+        let octets = header.len() + self.octets.len();
+        let seal = Seal { version: VERSION, octets, crc32: crc32.finalize() };
+        [line(&seal).as_slice(), &header, &self.octets].concat()
     }
 
     /// What was written.
     pub fn read(bytes: &[u8]) -> Result<Self, FlightFileFault> {
-        let end = bytes.iter().position(|octet| *octet == b'\n');
-        let end = end.ok_or(FlightFileFault::NoHeader)?;
-        let unreadable = |fault: serde_json::Error| FlightFileFault::Header(fault.to_string());
-        let Form { version } = serde_json::from_slice(&bytes[..end]).map_err(unreadable)?;
+        let (first, sealed) = split(bytes).ok_or(FlightFileFault::Foreign)?;
+        let Form { version } =
+            serde_json::from_slice(first).map_err(|_| FlightFileFault::Foreign)?;
         if version != VERSION {
             return Err(FlightFileFault::Version(version));
         }
-        let header: FlightHeader = serde_json::from_slice(&bytes[..end]).map_err(unreadable)?;
-        check(&header.source.limits)?;
-        let octets = bytes[end + 1..].to_vec();
-        if octets.len() != header.octets {
-            return Err(FlightFileFault::Length(octets.len(), header.octets));
+        let seal: Seal = serde_json::from_slice(first).map_err(|_| FlightFileFault::Foreign)?;
+        if sealed.len() != seal.octets {
+            return Err(FlightFileFault::Length(sealed.len(), seal.octets));
         }
-        if crc32fast::hash(&octets) != header.crc32 {
+        if crc32fast::hash(sealed) != seal.crc32 {
             return Err(FlightFileFault::Checksum);
         }
-        Ok(Self { header, octets })
+        let unreadable = |why: &dyn ToString| FlightFileFault::Header(why.to_string());
+        let (second, octets) = split(sealed).ok_or_else(|| unreadable(&"it has no end"))?;
+        let header: FlightHeader =
+            serde_json::from_slice(second).map_err(|fault| unreadable(&fault))?;
+        check(&header.source.limits)?;
+        Ok(Self { header, octets: octets.to_vec() })
     }
 
     /// What is in the ring.
     pub fn records(&self) -> Records<'_> {
         Records::new(&self.octets)
     }
+}
+
+fn line(value: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// The first line, and what is behind it.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|octet| *octet == b'\n')?;
+    Some((&bytes[..end], &bytes[end + 1..]))
 }
 
 /// What is the same in the first line of every form.
@@ -132,15 +158,13 @@ struct Form {
 /// All that a shard reserves is reserved again to run it: where the numbers are wrong, no machine could.
 fn check(limits: &Limits) -> Result<(), FlightFileFault> {
     let slots = [
-        ("sessions_max", limits.sessions_max),
-        ("rooms_max", limits.rooms_max),
-        ("room_members_max", limits.room_members_max),
-        ("taps_max", limits.taps_max),
-        ("monitors_max", limits.monitors_max),
-        ("commands_max", limits.commands_max),
-        ("events_max", limits.events_max),
+        ("sessions_max", limits.sessions_max, SESSIONS_MAX),
+        ("rooms_max", limits.rooms_max, ROOMS_MAX),
+        ("room_members_max", limits.room_members_max, MEMBERS_MAX),
+        ("taps_max", limits.taps_max, TAPS_MAX),
+        ("monitors_max", limits.monitors_max, SESSIONS_MAX),
     ];
-    if let Some((name, value)) = slots.into_iter().find(|(_, value)| *value > SLOTS_MAX) {
+    if let Some((name, value, _)) = slots.into_iter().find(|(_, value, most)| value > most) {
         return Err(FlightFileFault::Limit(name, u64::from(value)));
     }
     if limits.spread_max > SPREAD_MAX {
@@ -190,25 +214,28 @@ mod tests {
     #[test]
     fn what_is_no_such_file_is_refused() {
         let refused = |bytes: &[u8]| FlightFile::read(bytes).unwrap_err();
-        let bytes = file().to_bytes();
-        assert_eq!(refused(b"{}"), FlightFileFault::NoHeader);
-        assert!(matches!(refused(b"{}\n"), FlightFileFault::Header(_)));
-        let length = read_length(&bytes);
-        for cut in [1, 8] {
-            let fault = FlightFileFault::Length(length - cut, length);
-            assert_eq!(refused(&bytes[..bytes.len() - cut]), fault);
+        for foreign in ["", "{}", "{}\n", "{\"version\":3}\n"] {
+            assert_eq!(refused(foreign.as_bytes()), FlightFileFault::Foreign, "{foreign}");
         }
-        let mut changed = bytes.clone();
-        changed[bytes.len() - 1] ^= 1;
-        assert_eq!(refused(&changed), FlightFileFault::Checksum);
-        let other = String::from_utf8_lossy(&bytes[..20]).replace(":2,", ":9,");
-        let other = [other.as_bytes(), &bytes[20..]].concat();
-        assert_eq!(refused(&other), FlightFileFault::Version(9));
         assert_eq!(refused(b"{\"version\":1}\n"), FlightFileFault::Version(1));
+        let bytes = file().to_bytes();
+        let sealed = split(&bytes).unwrap().1.len();
+        for left in [0, 1, sealed - 8, sealed - 1] {
+            let cut = &bytes[..bytes.len() - sealed + left];
+            assert_eq!(refused(cut), FlightFileFault::Length(left, sealed));
+        }
     }
 
-    fn read_length(bytes: &[u8]) -> usize {
-        FlightFile::read(bytes).unwrap().octets.len()
+    #[test]
+    fn no_octet_can_change_without_notice() {
+        let bytes = file().to_bytes();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                assert!(FlightFile::read(&changed).is_err(), "octet {at}, bit {bit}");
+            }
+        }
     }
 
     #[test]
