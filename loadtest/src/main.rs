@@ -21,7 +21,9 @@ mod sip_wire;
 mod soak;
 
 use std::fmt;
+use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -110,13 +112,21 @@ fn measure(options: &Options) -> Result<Report, Failure> {
 /// Looks that the report can be written before a long run, and takes its core.
 fn prepare(options: &Options) -> Result<(), Failure> {
     if let Some(path) = &options.json {
-        let is_new = !path.exists();
-        let file = std::fs::File::options().append(true).create(true).open(path);
-        // A run that is refused leaves no report.
-        let tried = file.and_then(|_| if is_new { std::fs::remove_file(path) } else { Ok(()) });
-        tried.map_err(|error| Failure::Io("cannot write the report", error))?;
+        try_writing(path).map_err(|error| Failure::Io("cannot write the report", error))?;
     }
     options.core.map_or(Ok(()), pin)
+}
+
+fn try_writing(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_file() || there.is_dir() => {
+            File::options().append(true).open(path).map(drop)
+        }
+        // A pipe or a terminal: opened and closed, a reader would take it for the end.
+        Ok(_) => Ok(()),
+        // A run that is refused leaves no report, and a link that leads to none as it was.
+        Err(_) => File::create(path).and_then(|_| std::fs::remove_file(path.canonicalize()?)),
+    }
 }
 
 /// Whether nothing leaked.
@@ -144,4 +154,32 @@ fn pin(core: usize) -> Result<(), Failure> {
     cores.set(core);
     sched_setaffinity(None, &cores)
         .map_err(|error| Failure::Io("cannot run on that core", error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn to_try_a_report_leaves_everything_as_it_was() {
+        let folder = std::env::temp_dir().join(format!("report-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let [new, old, link, target] = ["new", "old", "link", "target"].map(|it| folder.join(it));
+        std::fs::write(&old, "of before").unwrap();
+        symlink(&target, &link).unwrap();
+        for path in [&new, &old, &link] {
+            try_writing(path).unwrap();
+        }
+        assert!(!new.exists() && !target.exists() && link.is_symlink());
+        assert_eq!(std::fs::read(&old).unwrap(), b"of before");
+        assert!(try_writing(&folder).is_err(), "a folder");
+        assert!(try_writing(&folder.join("nowhere/new")).is_err());
+        // Neither end of this pipe is open: to open it would wait for a reader.
+        let pipe = folder.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success() && try_writing(&pipe).is_ok());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

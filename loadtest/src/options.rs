@@ -119,6 +119,7 @@ impl Options {
                 wrong("--rate must be above 0 and at most 100000")
             }
             () if !(0.0..=100.0).contains(&self.loss) => wrong("--loss is a percentage"),
+            () if self.calls_max == 0 => wrong("--calls-max must be at least 1"),
             () if self.search && self.rooms.is_none() && self.calls_max < self.room_size => {
                 wrong("--calls-max must be at least --room-size: a search fills its rooms")
             }
