@@ -141,8 +141,10 @@ impl Config {
             reader.refuse(&["rtp.address", "rtp.driver"], why.to_owned());
         }
         let (first, last) = self.rtp.ports;
+        // A pair of ports begins at an even one.
+        let steered = first.next_multiple_of(2)..=last;
         let is_taken = |sip: &&SocketAddr| {
-            (first..=last).contains(&sip.port()) && overlap(self.rtp.address, sip.ip())
+            steered.contains(&sip.port()) && overlap(self.rtp.address, sip.ip())
         };
         if let Some(sip) = self.sip.udp.iter().find(is_taken)
             && driver.is_steered()
@@ -158,7 +160,8 @@ impl Config {
 
     fn check_shards(&self, reader: &mut Reader<'_>) {
         let (first, last) = self.rtp.ports;
-        let shards = self.rtp.shards.count.unwrap_or(1);
+        let cores = self.rtp.shards.cores.as_ref().map(Vec::len);
+        let shards = self.rtp.shards.count.unwrap_or(cores.unwrap_or(1) as u32);
         if let (Some(count), Some(cores)) = (self.rtp.shards.count, &self.rtp.shards.cores)
             && (count as usize) > cores.len()
         {
@@ -175,11 +178,14 @@ impl Config {
     }
 }
 
-/// Whether a datagram to the one may be one to the other: all of both families are steered where none is
-/// given.
+/// Whether a datagram to the one may be one to the other. A media socket at `::` is given those of
+/// IPv4 too, and one of SIP is not.
 fn overlap(steered: IpAddr, other: IpAddr) -> bool {
-    let is_any = other.is_unspecified() && other.is_ipv4() == steered.is_ipv4();
-    steered.is_unspecified() || is_any || steered == other
+    let is_same_family = steered.is_ipv4() == other.is_ipv4();
+    if steered.is_unspecified() {
+        return is_same_family || steered.is_ipv6();
+    }
+    (other.is_unspecified() && is_same_family) || steered == other
 }
 
 fn at_most(reader: &mut Reader<'_>, low: &str, least: Duration, high: &str, most: Duration) {

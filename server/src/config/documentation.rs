@@ -13,8 +13,9 @@ defaults below. `mixminus check FILE` reads a file and names everything wrong in
 would be right; a server refuses to start with such a file.
 
 A duration is a whole number with its unit: `\"20ms\"`, `\"3s\"`, `\"5min\"`, `\"1h\"` (also `us`, `ns`). A size is a whole
-number of `B`, `KiB`, `MiB` or `GiB`. Each key stands under its section: `sip.t1` is `t1` in `[sip]`. What phones are
-offered, what of their wishes is honoured and what is refused is in [sdp.md](sdp.md).
+number of `B`, `KiB`, `MiB` or `GiB`. A path that does not begin with `/` begins in the folder that the server was started in. Each key
+stands under its section: `sip.t1` is `t1` in `[sip]`. What phones are offered, what of their wishes is honoured and what is refused is
+in [sdp.md](sdp.md).
 
 This page is written from the declarations of the keys in `server/src/config` and compared with them by a test.
 ";

@@ -45,7 +45,7 @@ impl Api {
             ),
             body_max: section.size("body_max", 16 << 10, 1 << 10..=1 << 20, "Octets of one request's body; a longer one is answered 413."),
             requests_max: section.count("requests_max", 32, 1..=1024, "Requests at one time; one more is answered 503."),
-            connections_max: section.count("connections_max", 64, 1..=4096, "Connections at one time; more wait to be accepted."),
+            connections_max: section.count("connections_max", 64, 1..=4096, "Connections at one time; more wait to be accepted. Fewer where files are short, as of `sip.tcp_connections_max`."),
             timeout: section.duration("timeout", s(5), Duration::from_millis(100)..=s(60), "How long one request may take, how long it may take to arrive, and how long a client may take nothing of an answer."),
             hosts: section.parsed_list(
                 "hosts",

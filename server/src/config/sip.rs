@@ -143,8 +143,8 @@ impl Connections {
                 "tcp_connections_max",
                 1024,
                 1..=65536,
-                "TCP connections at one time; one more is closed at once. At most an eighth of the files that \
-                 the process may open (`ulimit -Hn`), with a warning where that is less.",
+                "TCP connections at one time; one more is closed at once. Fewer, with a warning, \
+                 where the process may not open files enough (`ulimit -Hn`) for all calls and connections.",
             ),
             idle_timeout: section.duration(
                 "tcp_idle_timeout",

@@ -179,6 +179,12 @@ fn keys_that_contradict_each_other_are_refused() {
             let why = refused(&format!("[{section}]\n{key} = \"{many}\"")).concat();
             assert!(why.contains("an address of many machines"), "{why}");
         }
+        let many: IpAddr = many.parse().unwrap();
+        let many = SocketAddr::new(many, 5060);
+        for key in [format!("[sip]\nudp = [\"{many}\"]"), format!("[api]\nlisten = \"{many}\"")] {
+            let why = refused(&key).concat();
+            assert!(why.contains("an address of many machines"), "{why}");
+        }
     }
 }
 
@@ -381,10 +387,22 @@ fn a_driver_that_steers_the_media_ports_leaves_sip_its_own() {
         ("packet", "0.0.0.0", "0.0.0.0:5059"),
         ("packet", "192.0.2.1", "192.0.2.2:5060"),
         ("packet", "192.0.2.1", "[::]:5060"),
+        ("packet", "0.0.0.0", "[::]:5060"),
+        ("packet", "0.0.0.0", "[2001:db8::1]:5060"),
     ] {
         assert!(
             Config::parse("f", &text(driver, address, sip)).is_ok(),
             "{driver} {address} {sip}"
         );
     }
+    // The first even port is the first that is steered.
+    let odd = text("packet", "0.0.0.0", "0.0.0.0:5061").replace("5060-6083", "5061-6083");
+    assert!(Config::parse("f", &odd).is_ok());
+}
+
+#[test]
+fn ports_are_for_as_many_shards_as_there_are_cores() {
+    let refused = refused("[rtp]\ncores = [0, 1]\nports = \"10000-10002\"\n");
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].contains("too few for 2 shards"), "{refused:?}");
 }

@@ -245,6 +245,7 @@ impl Section<'_, '_> {
                 let text = string(item)?;
                 let address: SocketAddr =
                     text.parse().map_err(|_| format!("\"{text}\" is no address with a port"))?;
+                of_one(address.ip()).map_err(|why| format!("\"{text}\" is {why}"))?;
                 if address.port() != 0 && addresses.contains(&address) {
                     return Err(format!("\"{text}\" is named twice"));
                 }
@@ -267,7 +268,11 @@ impl Section<'_, '_> {
     ) -> Option<SocketAddr> {
         let read = |value: &DeValue<'_>| match string(value)? {
             "off" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| "no address with a port".to_owned()),
+            text => {
+                let address: SocketAddr = text.parse().map_err(|_| "no address with a port")?;
+                of_one(address.ip())?;
+                Ok(Some(address))
+            }
         };
         let right = "an address with a port, for example \"127.0.0.1:8080\", or \"off\"".to_owned();
         self.key(name, quoted(&default.to_string()), right, meaning, read).unwrap_or(Some(default))
@@ -402,7 +407,10 @@ fn within(value: &DeValue<'_>, range: &RangeInclusive<u32>) -> Result<u32, Strin
 }
 
 fn address_of_one(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|_| "no IP address".to_owned())?;
+    of_one(text.parse().map_err(|_| "no IP address".to_owned())?)
+}
+
+fn of_one(address: IpAddr) -> Result<IpAddr, String> {
     let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
     if address.is_multicast() || is_broadcast {
         return Err("an address of many machines".to_owned());
