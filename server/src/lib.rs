@@ -10,6 +10,7 @@ mod api;
 mod control;
 mod exposition;
 mod failure;
+mod files;
 mod flight;
 mod log;
 mod metrics;

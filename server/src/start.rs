@@ -17,15 +17,13 @@ use crate::api;
 use crate::config::{Config, Occasion};
 use crate::control::Control;
 use crate::failure::Failure;
+use crate::files::Connections;
 use crate::flight::FlightLog;
 use crate::placement::Placement;
 use crate::recording::{Keeper, Keeping, Keys, Prompts, Recorder, Recordings, Rules, Wish};
 use crate::system::{cores_allowed, since_1970, stay_on, step_back, unguessable};
 use crate::welcome::{Facts, welcome};
 use crate::world::{OwnAddress, World};
-
-/// Files beside sockets of calls and connections: recordings, rings, logs.
-const FILES_MARGIN: u64 = 512;
 
 /// A server that has started and is about to serve.
 pub(crate) struct Server {
@@ -47,7 +45,6 @@ impl Server {
     /// Opens the sockets and starts the threads. To be called on a current-thread runtime.
     pub(crate) fn start(config: &Config) -> Result<Self, Failure> {
         let started = since_1970();
-        let config = &fitted(config, allow_files());
         let recording = &config.recording;
         let prompts = Prompts::new(recording.announcement.as_deref(), recording.beep.is_some());
         let prompts = prompts.map_err(Failure::Prompt)?;
@@ -56,9 +53,12 @@ impl Server {
         if !placement.control.is_empty() {
             stay_on(&placement.control);
         }
-        let transport = Transport::bind(transport(config)).map_err(Failure::Sip)?;
+        let mut wanted = engine(config, &placement)?;
+        let connections = Connections::fitting(config, &wanted, allow_files());
+        wanted.files_beside = connections.files_beside_calls();
+        let transport = Transport::bind(transport(config, connections)).map_err(Failure::Sip)?;
         let listener = config.api.listen.map(listen).transpose()?;
-        let (mut engine, calls_max) = start_engine(config, &placement)?;
+        let (mut engine, calls_max) = start_engine(config, wanted)?;
         if placement.control.is_empty() {
             // One core for all: the shard comes first.
             step_back();
@@ -79,7 +79,8 @@ impl Server {
         let front = FrontEnd::new(front_end(config, calls_max, &transport), unguessable());
         let (ask, asks) = api::queue(config.api.requests_max as usize);
         if let Some(listener) = listener {
-            tokio::spawn(api::serve(listener, api::router(ask, shelf.clone()), api_limits(config)));
+            let limits = api_limits(config, connections);
+            tokio::spawn(api::serve(listener, api::router(ask, shelf.clone()), limits));
         }
         let world = World {
             media: OwnAddress::new(config.rtp.advertised, &[config.rtp.address]),
@@ -120,27 +121,10 @@ impl Server {
     }
 }
 
-/// The configuration with no more TCP connections than an eighth of the open files: those of calls that
-/// were promised are not to go to peers that only connect.
-fn fitted(config: &Config, files: u64) -> Config {
-    let mut config = config.clone();
-    let fit = u32::try_from(files / 8).unwrap_or(u32::MAX).max(1);
-    if config.sip.connections.max > fit {
-        tracing::warn!(
-            tcp_connections_max = fit,
-            allowed = files,
-            "fewer TCP connections: the limit of open files is too low"
-        );
-        config.sip.connections.max = fit;
-    }
-    config
-}
-
 /// The shards, and how many calls they have room for. Where the process may not open enough
 /// files, fewer calls are taken, and a warning says so.
-fn start_engine(config: &Config, placement: &Placement) -> Result<(Engine, usize), Failure> {
-    let mut wanted = engine(config, placement)?;
-    let shards = placement.shards.len();
+fn start_engine(config: &Config, mut wanted: EngineConfig) -> Result<(Engine, usize), Failure> {
+    let shards = wanted.shards.len();
     let engine = match Engine::start(wanted.clone()) {
         Err(engine_driver::StartFailure::Files { allowed, sessions_max, .. })
             if sessions_max > 0 =>
@@ -177,9 +161,6 @@ fn engine(config: &Config, placement: &Placement) -> Result<EngineConfig, Failur
         seed: unguessable(),
         receive_buffer_bytes: threads.receive_buffer as usize,
         arrival_timestamps: threads.arrival_timestamps,
-        files_beside: FILES_MARGIN
-            + u64::from(config.sip.connections.max)
-            + u64::from(config.api.connections_max),
         flight: config.flight.recorder.clone(),
         ..EngineConfig::new(ports)
     })
@@ -228,12 +209,12 @@ fn sounds(config: &Config) -> impl Iterator<Item = RoomSound> {
     std::iter::once(config.rooms.sound).chain(named)
 }
 
-fn transport(config: &Config) -> TransportConfig {
+fn transport(config: &Config, connections: Connections) -> TransportConfig {
     let sip = &config.sip;
     TransportConfig {
         udp: sip.udp.clone(),
         tcp: sip.tcp.clone(),
-        tcp_connections_max: sip.connections.max as usize,
+        tcp_connections_max: connections.sip as usize,
         tcp_message_bytes_max: sip.message_max as usize,
         tcp_first_message_timeout: sip.connections.first_message_timeout,
         tcp_message_timeout: sip.connections.message_timeout,
@@ -318,9 +299,9 @@ fn writer(config: &Config, wall: WallClock) -> WriterConfig {
     }
 }
 
-fn api_limits(config: &Config) -> api::Limits {
+fn api_limits(config: &Config, connections: Connections) -> api::Limits {
     api::Limits {
-        connections_max: config.api.connections_max as usize,
+        connections_max: connections.api as usize,
         requests_max: config.api.requests_max as usize,
         body_max: config.api.body_max,
         timeout: config.api.timeout,
@@ -346,15 +327,4 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = std::net::TcpListener::bind(address).map_err(failure)?;
     listener.set_nonblocking(true).map_err(failure)?;
     TcpListener::from_std(listener).map_err(failure)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_get_an_eighth_of_the_open_files_at_most() {
-        let connections = |files| fitted(&Config::default(), files).sip.connections.max;
-        assert_eq!([0, 1024, 8192, 1 << 20].map(connections), [1, 128, 1024, 1024]);
-    }
 }

@@ -92,4 +92,13 @@ impl EngineConfig {
             flight: None,
         }
     }
+
+    /// Sockets that all sessions have, one for RTP and one for RTCP each; none with a driver that
+    /// never gives them any.
+    pub fn files_of_sessions(&self) -> u64 {
+        if self.driver.must_be_steered() {
+            return 0;
+        }
+        2 * self.shards.len() as u64 * u64::from(self.limits.sessions_max)
+    }
 }

@@ -27,7 +27,7 @@ use crate::rings::{ControlEnds, Notice, ShardEnds, Shared, rings};
 use crate::road::Road;
 use crate::roads::Roads;
 use crate::sockets::{SocketPair, SocketPlan};
-use crate::start::check;
+use crate::start::{check, check_files};
 use crate::thread::{ShardThread, ThreadPlan, settle};
 
 /// How long after all shards are ready the engine's clock starts: their threads wake up by then.
@@ -97,8 +97,11 @@ impl Engine {
         };
         let roads = Roads::build(&config, sockets)?;
         let driver = roads.driver();
-        if roads.has_sockets() && config.driver.is_steered() {
-            config.driver = DriverChoice::Auto;
+        if roads.has_sockets() {
+            check_files(&config)?;
+            if config.driver.is_steered() {
+                config.driver = DriverChoice::Auto;
+            }
         }
         let shared = Arc::new(Shared::new().map_err(|error| StartFailure::Thread {
             shard: 0,

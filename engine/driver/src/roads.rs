@@ -2,7 +2,7 @@
 
 use crate::config::{DriverChoice, EngineConfig};
 use crate::failure::StartFailure;
-use crate::packet::{self, PacketKeeper, PacketPlan, PacketRoad};
+use crate::packet::{self, PacketKeeper, PacketPlan, PacketRoad, Unopened};
 use crate::plain::Plain;
 use crate::socket_road::SocketRoad;
 use crate::sockets::SocketPlan;
@@ -88,11 +88,10 @@ impl Roads {
             shards: config.shards.len(),
             xdp,
         };
-        let guards = packet::guards(&plan)
-            .map_err(|(address, error)| StartFailure::PortTaken { address, error })?;
-        let (keeper, roads) = packet::open(&plan, guards).map_err(|(call, error)| match xdp {
-            true => StartFailure::Xdp { call, error },
-            false => StartFailure::Packet { call, error },
+        let (keeper, roads) = packet::open(&plan).map_err(|unopened| match unopened {
+            Unopened::PortTaken(address, error) => StartFailure::PortTaken { address, error },
+            Unopened::Call(call, error) if xdp => StartFailure::Xdp { call, error },
+            Unopened::Call(call, error) => StartFailure::Packet { call, error },
         })?;
         Ok(Self::Packet(Box::new(keeper), roads))
     }

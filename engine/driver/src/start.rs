@@ -21,13 +21,16 @@ pub(crate) fn check(config: &EngineConfig) -> Result<(), StartFailure> {
     if sessions_max > sessions_with_ports {
         return Err(StartFailure::Ports { sessions_max, sessions_with_ports });
     }
-    if !config.driver.must_be_steered() {
-        host::allow_sockets(shards as u64, sessions_max, config.files_beside).map_err(
-            |(needed, allowed, sessions_max)| StartFailure::Files { needed, allowed, sessions_max },
-        )?;
-    }
     let any_port = SocketAddr::new(config.bind, 0);
     Socket::new(Domain::for_address(any_port), Type::DGRAM, None)
         .and_then(|socket| socket.bind(&SockAddr::from(any_port)))
         .map_err(|error| StartFailure::Bind { address: config.bind, error })
+}
+
+/// Refuses more sockets than the process may open.
+pub(crate) fn check_files(config: &EngineConfig) -> Result<(), StartFailure> {
+    let shards = config.shards.len() as u64;
+    host::allow_sockets(shards, config.limits.sessions_max, config.files_beside).map_err(
+        |(needed, allowed, sessions_max)| StartFailure::Files { needed, allowed, sessions_max },
+    )
 }

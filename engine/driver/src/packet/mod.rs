@@ -45,8 +45,23 @@ const SEND_BUFFER_BYTES: usize = FRAMES_ON_THEIR_WAY * 2048;
 /// What went wrong, at which call.
 type Failure = (&'static str, io::Error);
 
+/// Why the road cannot be opened.
+#[derive(Debug)]
+pub(crate) enum Unopened {
+    /// Something does not work here.
+    Call(&'static str, io::Error),
+    /// All of it works, and a port of the range is another program's.
+    PortTaken(SocketAddr, io::Error),
+}
+
+impl From<Failure> for Unopened {
+    fn from((call, error): Failure) -> Self {
+        Self::Call(call, error)
+    }
+}
+
 /// One port in so many of the range is kept from others.
-const GUARD_STEP: u32 = 1024;
+const GUARD_STEP: u32 = 128;
 
 /// Keeps the packet road open for all shards, until it is dropped.
 #[derive(Debug)]
@@ -115,13 +130,15 @@ pub(crate) struct PacketPlan<'a> {
 }
 
 /// Opens the road for every shard, or says what is missing for it.
-pub(crate) fn open(
-    plan: &PacketPlan<'_>,
-    guards: Guards,
-) -> Result<(PacketKeeper, Vec<PacketRoad>), Failure> {
+pub(crate) fn open(plan: &PacketPlan<'_>) -> Result<(PacketKeeper, Vec<PacketRoad>), Unopened> {
     let sockets: Vec<_> = (0..plan.shards).map(|_| receiver(plan)).collect::<Result<_, _>>()?;
+    let senders = (0..plan.shards).map(|_| Senders::open(plan.address));
+    let senders: Vec<_> = senders.collect::<Result<_, _>>()?;
     let references: Vec<_> = sockets.iter().collect();
-    let steering = Steering::begin(plan.ports, plan.address, &references)?;
+    let mut steering = Steering::load(plan.ports, plan.address, &references)?;
+    // All that needs rights is there: where it is not, sockets may do, and they pass over such ports.
+    let guards = guards(plan)?;
+    steering.begin()?;
     let (routes, askers) = Routes::start(plan.shards, plan.limits.sessions_max, plan.address)?;
     let (xdp, mut shortcuts) = match plan.xdp {
         true => xdp::open(plan).map(|(keeper, ends)| (Some(keeper), ends))?,
@@ -129,10 +146,10 @@ pub(crate) fn open(
     };
     shortcuts.resize_with(plan.shards, XdpEnds::default);
     let mut roads = Vec::with_capacity(plan.shards);
-    for (((socket, asker), xdp), shard) in sockets.into_iter().zip(askers).zip(shortcuts).zip(0..) {
+    let ends = sockets.into_iter().zip(senders).zip(askers).zip(shortcuts);
+    for ((((socket, senders), asker), xdp), shard) in ends.zip(0..) {
         let first = plan.ports.first + (shard * plan.ports.block) as u16;
         let ports = PortBlock { first, sessions_max: plan.limits.sessions_max };
-        let senders = Senders::open(plan.address)?;
         let (address, stamps) = (plan.address, plan.stamps);
         roads.push(PacketRoad { socket, senders, asker, address, ports, stamps, xdp });
     }
@@ -186,17 +203,20 @@ type Guards = Vec<Socket>;
 /// Holds the first port of the range, and each multiple of [`GUARD_STEP`] in it, or says which one cannot
 /// be. No datagram ever comes there, but a second server with these ports is refused, which would else
 /// take all media from the first without a word.
-pub(crate) fn guards(plan: &PacketPlan<'_>) -> Result<Guards, (SocketAddr, io::Error)> {
+fn guards(plan: &PacketPlan<'_>) -> Result<Guards, Unopened> {
     let first = u32::from(plan.ports.first);
     let end = (first + plan.shards as u32 * plan.ports.block).min(1 << 16);
     let guarded = (first..end).filter(|port| *port == first || port.is_multiple_of(GUARD_STEP));
     let hold = |port| {
         let address = SocketAddr::new(plan.address, port as u16);
-        let held = datagram_socket(plan.address).map_err(|(_, error)| error).and_then(|socket| {
-            socket.bind(&SockAddr::from(address))?;
-            Ok(socket)
-        });
-        held.map_err(|error| (address, error))
+        let socket = datagram_socket(plan.address)?;
+        match socket.bind(&SockAddr::from(address)) {
+            Ok(()) => Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                Err(Unopened::PortTaken(address, error))
+            }
+            Err(error) => Err(Unopened::Call("bind", error)),
+        }
     };
     guarded.map(hold).collect()
 }
@@ -231,11 +251,11 @@ mod tests {
             xdp: false,
         };
         let held = guards(&plan(28_700, 2)).expect("they are free");
-        assert_eq!(held.len(), 2 + 1);
-        for (first, shards) in [(28_700, 2), (28_000, 2)] {
-            let (address, error) = guards(&plan(first, shards)).unwrap_err();
+        assert_eq!(held.len(), 16 + 1);
+        for (first, shards) in [(28_700, 2), (28_000, 2), (30_600, 1), (28_700 - 1024 + 128, 1)] {
+            let unopened = guards(&plan(first, shards)).unwrap_err();
+            let Unopened::PortTaken(address, _) = unopened else { panic!("{unopened:?}") };
             assert!((28_700..30_748).contains(&address.port()), "{address}");
-            assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{first}");
         }
         drop(held);
         assert!(guards(&plan(28_700, 2)).is_ok());

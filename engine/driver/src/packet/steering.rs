@@ -20,17 +20,18 @@ use super::bpf::{
 const MAP: &str = "SHARDS";
 const PROGRAM: &str = "steer";
 
-/// Datagrams to the ports of the plan go to the shards' sockets, until this is dropped.
+/// Datagrams to the ports of the plan go to the shards' sockets, from [`Self::begin`] until this is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Steering {
     /// The program is attached for as long as it is loaded.
-    _loaded: Ebpf,
+    loaded: Ebpf,
 }
 
 impl Steering {
-    /// Steers what is sent to `address` (to any, where it is unspecified) and a port of the plan,
-    /// in the network namespace of this process, to `sockets`, one for each shard.
-    pub(crate) fn begin(
+    /// What steers all that is sent to `address` (to any, where it is unspecified) and a port of the
+    /// plan to `sockets`, one for each shard. Nothing is steered yet.
+    pub(crate) fn load(
         ports: PortPlan,
         address: IpAddr,
         sockets: &[&OwnedFd],
@@ -46,13 +47,22 @@ impl Steering {
         for (index, socket) in (0..).zip(sockets) {
             map.set(index, *socket, 0).map_err(|error| ("bpf(MAP_UPDATE_ELEM)", whole(&error)))?;
         }
-        let program = loaded.program_mut(PROGRAM).ok_or_else(|| missing(PROGRAM))?;
-        let program: &mut SkLookup =
-            program.try_into().map_err(|error| ("bpf(PROG_LOAD)", whole(&error)))?;
-        program.load().map_err(|error| ("bpf(PROG_LOAD)", whole(&error)))?;
+        let mut steering = Self { loaded };
+        steering.program()?.load().map_err(|error| ("bpf(PROG_LOAD)", whole(&error)))?;
+        Ok(steering)
+    }
+
+    /// Steers from now on, in the network namespace of this process.
+    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         let namespace = File::open("/proc/thread-self/ns/net").map_err(|error| ("open", error))?;
+        let program = self.program()?;
         program.attach(namespace).map_err(|error| ("bpf(LINK_CREATE)", whole(&error)))?;
-        Ok(Self { _loaded: loaded })
+        Ok(())
+    }
+
+    fn program(&mut self) -> Result<&mut SkLookup, Failure> {
+        let program = self.loaded.program_mut(PROGRAM).ok_or_else(|| missing(PROGRAM))?;
+        program.try_into().map_err(|error| ("bpf(PROG_LOAD)", whole(&error)))
     }
 }
 
