@@ -1,5 +1,6 @@
 """The packet driver and AF_XDP between network namespaces: the server in one, phones in the other, a cable between."""
 
+import contextlib
 import json
 import os
 import re
@@ -79,6 +80,16 @@ class Cable:
         ip("-n", self.here, "link", "set", "m0", "up")
         ip("-n", self.there, "address", "add", "10.99.1.2/24", "dev", "v0")
 
+    @contextlib.contextmanager
+    def holding(self, port):
+        """Another program at the server's end has this UDP port."""
+        hold = f"import socket; s = socket.socket(type=2); s.bind(('', {port})); print(flush=True); input()"
+        words = ["ip", "netns", "exec", self.here, sys.executable, "-c", hold]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+            holder.stdout.readline()
+            yield
+            holder.communicate("\n")
+
     def __exit__(self, *_):
         for name in (self.here, self.there):
             ip("netns", "delete", name)
@@ -113,13 +124,13 @@ class Cable:
 class ServerAt(Server):
     """A server in a namespace. Its API is on the namespace's own loopback."""
 
-    def __init__(self, cable, driver, address="0.0.0.0", shards=2, sip_port=5060, ports=PORTS):
+    def __init__(self, cable, driver, address="0.0.0.0", shards=2, sip_port=5060, ports=PORTS, by=()):
         any_address = "[::]" if ":" in address else "0.0.0.0"
         super().__init__(
             sip={"udp": [f"{any_address}:{sip_port}"], "tcp": []},
             rtp={"address": address, "ports": f"{ports[0]}-{ports[1]}", "shards": shards, "driver": driver})
         self.cable = cable
-        self.prefix = ("ip", "netns", "exec", cable.here)
+        self.prefix = ("ip", "netns", "exec", cable.here, *by)
 
     def _is_ready(self):
         if not self.is_alive():
@@ -196,6 +207,23 @@ class FastRoad(Hearing):
             self.play_over_frames(cable, server, "10.99.0.1")
             self.replace_network_card(cable)
             self.play_over_frames(cable, server, "10.99.0.1")
+
+    def test_files_are_asked_for_only_where_calls_have_sockets(self):
+        few = ("prlimit", "--nofile=700:700")
+        with Cable() as cable, ServerAt(cable, "packet-or-sockets", by=few) as server:
+            self.assertIn("packets by packet", server.output())
+            self.assertNotIn("fewer calls", server.output())
+
+    def test_where_steering_is_refused_sockets_pass_over_ports_of_others(self):
+        powerless = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+        with Cable() as cable, cable.holding(PORTS[0] + 128):
+            refused = ServerAt(cable, "packet-or-sockets")
+            self.addCleanup(refused.close)
+            with self.assertRaisesRegex(AssertionError, f"0.0.0.0:{PORTS[0] + 128}: Address already in use"):
+                refused.start()
+            with ServerAt(cable, "packet-or-sockets", by=powerless) as server:
+                self.assertIn("using a socket for each stream", server.output())
+                self.assert_everyone_heard(server.play("10.99.0.1"))
 
     def test_rooms_over_a_vlan(self):
         # What is counted at the VLAN's interface is tagged on the cable.
