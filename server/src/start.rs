@@ -130,7 +130,13 @@ fn start_engine(config: &Config, mut wanted: EngineConfig) -> Result<(Engine, us
             if sessions_max > 0 =>
         {
             let calls_max = sessions_max as usize * shards;
-            tracing::warn!(calls_max, allowed, "fewer calls: the limit of open files is too low");
+            if calls_max < config.sip.calls_max as usize {
+                tracing::warn!(
+                    calls_max,
+                    allowed,
+                    "fewer calls: the limit of open files is too low"
+                );
+            }
             wanted.limits.sessions_max = sessions_max;
             Engine::start(wanted.clone())
         }
