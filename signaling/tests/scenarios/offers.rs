@@ -136,6 +136,32 @@ fn an_answer_that_keeps_several_sounds_is_narrowed_to_the_one_we_expect_and_once
     world.leaves_nothing_behind();
 }
 
+/// A phone with one clock for all its keys is heard pressing them afterwards, too.
+#[test]
+fn a_narrowed_offer_leaves_the_phone_its_keys() {
+    let mut world = World::with(|config| {
+        config.capabilities.encodings = vec![Encoding::Opus, Encoding::Pcma];
+    });
+    let mut phone = Phone::calling("echo");
+    let invite = phone.invite("");
+    let offer = world.ask(invite);
+    phone.learn(&offer);
+    let kept =
+        |formats| format!("{}a=rtpmap:96 opus/48000/2\r\n", OFFER.replace("0 8 101", formats));
+    let ack = phone.ack(&kept("96 8 101"));
+    world.send(ack);
+    let narrowed = world.only();
+    assert!(narrowed.body().contains("RTP/AVP 96 104 101\r\n"), "{}", narrowed.body());
+    let contact = "Contact: <sip:alice@192.0.2.10:5060>\r\n";
+    world.send(response_to(&narrowed, "200 OK", contact, &kept("96 101")));
+    assert_eq!(world.only().method(), "ACK");
+    let media = world.outside.media();
+    let keys = media.telephone_event.map(|keys| (keys.receive, keys.clock_rate));
+    assert_eq!((media.encoding, keys), (Encoding::Opus, Some((101, 8000))));
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
 #[test]
 fn a_phone_that_cannot_narrow_its_answer_now_is_asked_again_and_one_that_will_not_is_not() {
     let mut world = World::new();
