@@ -142,7 +142,7 @@ impl FrontEnd {
         push(headers, HeaderName::Require, "siprec");
         push(headers, HeaderName::Supported, "timer");
         if let Some(timer) = call.session_timer.or(policy.ours()) {
-            push(headers, HeaderName::SessionExpires, timer.in_refresh());
+            push(headers, HeaderName::SessionExpires, timer.in_request());
             push(headers, HeaderName::MinSe, policy.shortest.as_secs().max(90).to_string());
         }
         push(headers, HeaderName::ContentType, content_type);

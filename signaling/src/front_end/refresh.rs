@@ -83,7 +83,7 @@ impl FrontEnd {
         push(headers, HeaderName::Allow, ALLOW);
         push(headers, HeaderName::Supported, "timer");
         if let Some(timer) = timer {
-            push(headers, HeaderName::SessionExpires, timer.in_refresh());
+            push(headers, HeaderName::SessionExpires, timer.in_request());
             push(headers, HeaderName::MinSe, self.config.min_se.as_secs().max(90).to_string());
         }
         let invite = offer.as_ref().and_then(|_| crate::dialog::sequence(&request));
