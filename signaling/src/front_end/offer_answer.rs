@@ -5,7 +5,6 @@ use media_units::Instant;
 use sipx_sip::Headers;
 
 use super::FrontEnd;
-use crate::body::description;
 use crate::counters::Ending;
 use crate::outside::Outside;
 use crate::refusal::Refusal;
@@ -75,7 +74,7 @@ impl FrontEnd {
         let Some(media) = self.calls.get_mut(&id).and_then(|call| call.media.as_mut()) else {
             return;
         };
-        let answer = description(headers, body).ok().flatten();
+        let answer = crate::body::answer(headers, body);
         let negotiation = answer.and_then(|answer| media.read_answer(&answer).ok());
         let Some(negotiation) = negotiation else {
             return self.end(now, id, Ending::BadAnswer, out);

@@ -64,6 +64,29 @@ fn an_ack_without_the_answer_or_with_a_bad_one_ends_the_call() {
     }
 }
 
+/// An ACK cannot be refused: what stands beside a usable answer is passed over, whatever it says.
+#[test]
+fn an_ack_whose_answer_has_a_part_beside_it_that_we_do_not_have_is_taken() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("3000");
+    let invite = phone.invite("");
+    let offer = world.ask(invite);
+    phone.learn(&offer);
+    let answer = OFFER.replace("0 8 101", "8 101");
+    let parts = format!(
+        "--b\r\nContent-Type: application/sdp\r\n\r\n{answer}\r\n\
+         --b\r\nContent-Type: application/pidf+xml\r\n\
+         Content-Disposition: render;handling=required\r\n\r\n<x/>\r\n--b--\r\n"
+    );
+    phone.branches += 1;
+    let ack = phone.write("ACK", phone.sequence, "multipart/mixed;boundary=b", &parts);
+    world.send(ack);
+    world.silent();
+    assert_eq!(world.outside.media().encoding, Encoding::Pcma);
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
 #[test]
 fn every_service_can_be_dialled_by_name_and_by_number() {
     let table = [
