@@ -39,8 +39,6 @@ pub(crate) struct Call {
     pub media: Option<Media>,
     pub session_timer: Option<SessionTimer>,
     pub refresh: Option<Refresh>,
-    /// The last INVITE of ours that was accepted, to acknowledge repeated 2xx.
-    pub accepted_refresh: Option<(TransactionId, u32)>,
     pub deadlines: [Option<Deadline>; CallTimer::COUNT],
     pub muted: bool,
     pub gains: Gains,

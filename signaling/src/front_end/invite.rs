@@ -359,7 +359,6 @@ pub(super) fn new_call(
         media,
         session_timer,
         refresh: None,
-        accepted_refresh: None,
         deadlines: [None; CallTimer::COUNT],
         muted: false,
         gains: Gains::default(),

@@ -235,7 +235,6 @@ impl FrontEnd {
         let is_dialog = call.dialog.answered(response);
         call.confirmed = true;
         let number = answered_sequence(response).unwrap_or_default();
-        call.accepted_refresh = Some((calling.transaction, number));
         self.acknowledge(id, number, out);
         if calling.is_given_up || !is_dialog {
             return self.end(now, id, Ending::Refused, out);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use media_units::Instant;
-use sipx_sip::{Header, HeaderName, Headers, Method, Request, Response};
+use sipx_sip::{CSeq, Header, HeaderName, Headers, Method, Request, Response};
 
 use super::FrontEnd;
 use crate::call::{CallTimer, Media, Refresh};
@@ -144,18 +144,16 @@ impl FrontEnd {
             return self.recorder_is_there(now, id, response, out);
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
-        if let Some((accepted, sequence)) = call.accepted_refresh
-            && accepted == transaction
-        {
-            return self.acknowledge(id, sequence, out);
-        }
         let is_refresh = call.refresh.as_ref().is_some_and(|r| r.transaction == transaction);
-        if !is_refresh || response.status.is_provisional() {
+        if !is_refresh {
+            return self.acknowledge_copy(id, response, out);
+        }
+        if response.status.is_provisional() {
             return;
         }
         let invite = call.refresh.take().and_then(|refresh| refresh.invite);
         match response.status.code() {
-            200..=299 => self.refresh_accepted(now, id, transaction, invite, response, out),
+            200..=299 => self.refresh_accepted(now, id, invite, response, out),
             // The caller no longer knows the dialog (RFC 5057 section 5.1).
             408 | 481 => self.hang_up(now, id, Ending::SessionExpired, out),
             code => {
@@ -190,7 +188,6 @@ impl FrontEnd {
         &mut self,
         now: Instant,
         id: ParticipantId,
-        transaction: TransactionId,
         invite: Option<u32>,
         response: &Response,
         out: &mut dyn Outside,
@@ -209,9 +206,6 @@ impl FrontEnd {
         else {
             return;
         };
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.accepted_refresh = Some((transaction, sequence));
-        }
         self.acknowledge(id, sequence, out);
         if self.is_sending(id) {
             self.take_recorder_answer(now, id, response, out);
@@ -275,6 +269,16 @@ impl FrontEnd {
         let asked = retry_after(headers).filter(|wait| *wait < left);
         let wait = asked.unwrap_or(left / 2).max(RETRY_WAIT_MIN);
         self.set_timer(id, CallTimer::Refresh, now + wait);
+    }
+
+    /// A 2xx comes to an INVITE of ours that is over: it is a copy, whose ACK was lost (RFC 3261 section
+    /// 13.2.2.4).
+    fn acknowledge_copy(&mut self, id: ParticipantId, response: &Response, out: &mut dyn Outside) {
+        let Some(Ok(answered)) = response.headers.typed::<CSeq>() else { return };
+        let is_accepted = (200..300).contains(&response.status.code());
+        if is_accepted && answered.method == Method::Invite {
+            self.acknowledge(id, answered.sequence, out);
+        }
     }
 
     /// Sends the ACK of a 2xx to our INVITE: outside of any transaction.

@@ -2,6 +2,7 @@
 
 use engine_control::Command;
 use media_units::{Direction, Encoding};
+use signaling::RecordState;
 use signaling_sdp::Families;
 
 use crate::harness::{OFFER, Phone, Sent, World, response_to, udp};
@@ -183,6 +184,35 @@ fn a_phone_that_cannot_narrow_its_answer_now_is_asked_again_and_one_that_will_no
     let ack = phone.ack(&OFFER.replace("0 8 101", "0 101"));
     world.send(ack);
     world.silent();
+}
+
+/// RFC 3261 section 13.2.2.4: each copy of a 2xx, also where another INVITE of ours came after.
+#[test]
+fn a_copy_of_the_200_to_an_earlier_invite_of_ours_is_acknowledged() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1").with("Supported: record-aware");
+    let (_, first) = answered_with_both(&mut world, &mut phone);
+    let id = world.participant().participant;
+    world.front.set_recorded(world.now, id, RecordState::On, &mut world.outside);
+    world.send(both(&first));
+    let second = world.take().remove(1);
+    let number = |sent: &Sent| sent.header("CSeq").split(' ').next().unwrap().to_owned();
+    assert!(number(&second) > number(&first));
+    for _ in 0..2 {
+        world.send(both(&first));
+        let ack = world.only();
+        assert_eq!((ack.method(), number(&ack)), ("ACK", number(&first)), "while the other waits");
+        world.pass_ms(100);
+    }
+    world.send(both(&second));
+    assert_eq!(world.only().method(), "ACK");
+    for invite in [&first, &second] {
+        world.send(both(invite));
+        let ack = world.only();
+        assert_eq!((ack.method(), number(&ack)), ("ACK", number(invite)));
+    }
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
 }
 
 #[test]
