@@ -15,7 +15,7 @@ use crate::counters::Ending;
 use crate::fact::Fact;
 use crate::outside::Outside;
 use crate::random::Random;
-use crate::recording::{RecordedParticipant, RecordedTrack, RecordingStart};
+use crate::recording::{RecordState, RecordedParticipant, RecordedTrack, RecordingStart};
 use crate::refusal::Refusal;
 use crate::routing::Destination;
 use crate::siprec::Siprec;
@@ -254,8 +254,12 @@ impl FrontEnd {
         };
         let refused = |_| (Refusal::Full("Recording is not possible now"), Ending::RecordingFailed);
         let recording = out.begin_recording(start).map_err(refused)?;
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.recording.begun = Some(recording);
+        let is_aware = self.record_aware.contains(&id);
+        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
+        call.recording.begun = Some(recording);
+        call.recorded_here = RecordState::On;
+        if let Some(media) = call.media.as_mut().filter(|_| is_aware) {
+            media.set_recorded(RecordState::On);
         }
         Ok(())
     }

@@ -121,6 +121,39 @@ fn who_refuses_to_be_told_is_told_again() {
     world.leaves_nothing_behind();
 }
 
+/// Calls without an offer and answers ours with both of its sounds: the offer of one of them.
+fn answered_with_both(world: &mut World, phone: &mut Phone) -> (Sent, ParticipantId) {
+    let invite = phone.invite("");
+    let offer = world.ask(invite);
+    phone.learn(&offer);
+    let ack = phone.ack(OFFER);
+    world.send(ack);
+    let narrowed = world.only();
+    assert!(narrowed.body().contains("RTP/AVP 0 101"), "{}", narrowed.body());
+    (narrowed, world.participant().participant)
+}
+
+#[test]
+fn a_call_to_the_recorder_is_told_in_its_answer_that_it_is_recorded() {
+    let mut world = World::new();
+    let mut phone = aware("record");
+    let answer = phone.connect(&mut world);
+    assert_eq!(said(&answer), Some("on"));
+    let id = world.participant().participant;
+    set(&mut world, id, RecordState::On);
+    world.silent();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+
+    // Where it answers in its ACK, by the offer that it gets anyway.
+    let mut phone = aware("record").named("late");
+    let (narrowed, _) = answered_with_both(&mut world, &mut phone);
+    assert_eq!(said(&narrowed), Some("on"));
+    accept(&mut world, &narrowed, "sendrecv");
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
 #[test]
 fn who_does_not_ask_hears_nothing_of_it() {
     let mut world = World::new();
