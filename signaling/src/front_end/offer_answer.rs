@@ -5,6 +5,8 @@ use media_units::Instant;
 use sipx_sip::Headers;
 
 use super::FrontEnd;
+use super::refresh::BUSY_WAIT;
+use crate::call::CallTimer;
 use crate::counters::Ending;
 use crate::outside::Outside;
 use crate::refusal::Refusal;
@@ -44,7 +46,7 @@ impl FrontEnd {
         Ok(media.offer())
     }
 
-    /// Makes the offer that a call is due, where there is one and as soon as it may be made.
+    /// Makes the offer that a call is due, where there is one: at once, or as soon as it may be made.
     pub(super) fn make_due_offer(
         &mut self,
         now: Instant,
@@ -55,10 +57,14 @@ impl FrontEnd {
         let is_busy = call.refresh.is_some() || call.unacknowledged.is_some() || call.is_offering();
         let is_there = call.confirmed && call.ending.is_none();
         let Some(media) = &mut call.media else { return };
-        if is_there && !is_busy && media.is_offer_due() {
-            let offer = media.due_offer();
-            self.send_refresh(now, id, Some(offer), out);
+        if !is_there || !media.is_offer_due() {
+            return;
         }
+        if is_busy {
+            return self.set_timer(id, CallTimer::Offer, now + BUSY_WAIT);
+        }
+        let offer = media.due_offer();
+        self.send_refresh(now, id, Some(offer), out);
     }
 
     /// The answer to an offer of ours, from an ACK or from the 2xx to our INVITE. An answer that

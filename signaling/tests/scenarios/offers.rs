@@ -186,6 +186,27 @@ fn a_phone_that_cannot_narrow_its_answer_now_is_asked_again_and_one_that_will_no
     world.silent();
 }
 
+/// An UPDATE without an offer is a sign of life and settles nothing.
+#[test]
+fn a_refresh_by_the_phone_does_not_stop_what_it_is_to_be_asked_again() {
+    for timer in ["", "Supported: timer\r\n"] {
+        let mut world = World::new();
+        let mut phone = Phone::calling("echo");
+        let (_, crossed) = answered_with_both(&mut world, &mut phone);
+        world.send(response_to(&crossed, "491 Request Pending", "", ""));
+        assert_eq!(world.only().method(), "ACK");
+        phone.extra = timer.to_owned();
+        let update = phone.request("UPDATE", "");
+        assert_eq!(world.ask(update).status(), 200);
+        world.pass_ms(2000);
+        let again = world.take().remove(0);
+        assert_eq!((again.method(), again.body()), ("INVITE", crossed.body()), "{timer}");
+        world.send(both(&again));
+        assert_eq!(world.only().method(), "ACK");
+        phone.hang_up(&mut world);
+    }
+}
+
 /// RFC 3261 section 13.2.2.4: each copy of a 2xx, also where another INVITE of ours came after.
 #[test]
 fn a_copy_of_the_200_to_an_earlier_invite_of_ours_is_acknowledged() {
