@@ -21,6 +21,9 @@ use crate::routing::Destination;
 use crate::siprec::Siprec;
 use crate::view::{Gains, ParticipantId};
 
+/// What somebody is told who would be recorded.
+pub(super) const NOT_RECORDED: Refusal = Refusal::Full("Recording is not possible now");
+
 /// A command that must reach the engine, however full its ring is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Duty {
@@ -252,7 +255,7 @@ impl FrontEnd {
             call_id: Some(call.dialog.call_id()),
             tracks: vec![track],
         };
-        let refused = |_| (Refusal::Full("Recording is not possible now"), Ending::RecordingFailed);
+        let refused = |_| (NOT_RECORDED, Ending::RecordingFailed);
         let recording = out.begin_recording(start).map_err(refused)?;
         let is_aware = self.record_aware.contains(&id);
         let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
@@ -362,7 +365,7 @@ fn no_room(refusal: EngineRefusal) -> Refusal {
 }
 
 /// What a caller is told where the engine refused. `full`: where there is none left of it.
-pub(super) fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal {
+fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal {
     Refusal::Full(match refusal {
         EngineRefusal::Full => full,
         EngineRefusal::NoPort => "No media socket could be opened",

@@ -301,6 +301,22 @@ fn options_are_refused_where_a_call_would_be() {
 }
 
 #[test]
+fn options_to_the_recorder_are_refused_where_nothing_can_be_recorded() {
+    let mut world = World::new();
+    let ask = |world: &mut World, user: &str| {
+        let options = Phone::calling(user).request("OPTIONS", "");
+        world.ask(options)
+    };
+    assert_eq!(ask(&mut world, "8000").status(), 200);
+    world.outside.cannot_record = true;
+    let refusal = ask(&mut world, "8000");
+    assert_eq!(refusal.status(), 503);
+    assert!(refusal.header("Warning").contains("Recording is not possible"), "{}", refusal.text);
+    assert_eq!(ask(&mut world, "echo").status(), 200);
+    assert!(world.outside.recordings.is_empty(), "nothing is begun");
+}
+
+#[test]
 fn a_caller_that_would_have_to_be_reached_securely_is_refused() {
     let mut world = World::new();
     let contact = "<sips:alice@192.0.2.10>";
