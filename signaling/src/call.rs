@@ -270,13 +270,17 @@ impl Media {
 
     /// The endpoint refused a request of ours: where that was an offer that was due, all is as it was
     /// (RFC 3261 section 14.1), and it was told nothing. Unless it refused it only for now, it is not asked
-    /// again to keep to one sound.
+    /// again to keep to one sound, and expected to go by its own order.
     pub(crate) fn offer_refused(&mut self, is_for_now: bool) -> StillDue {
         let Some(before) = self.before.take() else { return StillDue::Unasked };
         self.described = before.text;
         self.local.version = before.version;
         self.told = before.told;
         let is_given_up = self.to_narrow && !is_for_now;
+        let theirs = self.negotiation.as_ref().and_then(Negotiation::by_its_order).cloned();
+        if let Some(theirs) = theirs.filter(|_| is_given_up) {
+            self.negotiation = Some(theirs);
+        }
         self.to_narrow &= is_for_now;
         match self.is_offer_due() {
             false => StillDue::Nothing,

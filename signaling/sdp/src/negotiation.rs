@@ -25,6 +25,8 @@ pub struct Negotiation {
     annex_b: bool,
     /// Whether an answer keeps more than one of the sounds that we offered.
     keeps_several: bool,
+    /// What such an answer means by its own order.
+    by_its_order: Option<Box<Self>>,
     history: History,
 }
 
@@ -101,6 +103,12 @@ impl Negotiation {
     /// Whether the endpoint may send any of several sounds, of which we expect only one.
     pub fn keeps_several(&self) -> bool {
         self.keeps_several
+    }
+
+    /// The same by the order of the endpoint's answer, where that kept several: who will not keep to the
+    /// first of ours most likely sends in the first of its own.
+    pub fn by_its_order(&self) -> Option<&Self> {
+        self.by_its_order.as_deref()
     }
 
     /// An offer of that one alone, beside which the keys stay on the clock that they have.
@@ -229,7 +237,12 @@ impl History {
     ) -> Result<Negotiation, SdpRefusal> {
         let session = parse(answer)?;
         let media = session.medias.get(self.before.len()).ok_or(SdpRefusal::NoAudio)?;
-        self.accept_stream(agreed, &session, media, capabilities, CodecChoice::Ours)
+        let by = |choice| self.accept_stream(agreed, &session, media, capabilities, choice);
+        let mut negotiation = by(CodecChoice::Ours)?;
+        if negotiation.keeps_several {
+            negotiation.by_its_order = Some(Box::new(by(CodecChoice::Offerer)?));
+        }
+        Ok(negotiation)
     }
 
     fn accept_stream(
@@ -271,6 +284,7 @@ impl History {
             ours: ours(&stream, capabilities),
             annex_b: stream.annex_b,
             keeps_several,
+            by_its_order: None,
             history,
         })
     }
@@ -314,6 +328,7 @@ pub(crate) fn agree(
         annex_b: stream.annex_b,
         // Our answer names one.
         keeps_several: false,
+        by_its_order: None,
         history: History {
             proto: media.proto.clone(),
             known,

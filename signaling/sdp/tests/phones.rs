@@ -382,12 +382,16 @@ fn of_several_sounds_in_an_answer_ours_is_expected_and_a_narrowed_offer_names_it
         let negotiation = accept_answer(answer(formats).as_bytes(), &capabilities).unwrap();
         assert_eq!(negotiation.media().encoding, Encoding::Pcmu, "{formats}");
         assert!(negotiation.keeps_several(), "{formats}");
+        let first = if formats.starts_with('0') { Encoding::Pcmu } else { Encoding::Pcma };
+        let theirs = negotiation.by_its_order().unwrap().media();
+        assert_eq!((theirs.encoding, theirs.rtp), (first, negotiation.media().rtp), "{formats}");
         let narrowed = negotiation.narrowed_offer(&local(), &capabilities);
         assert!(narrowed.contains("\r\nm=audio 16384 RTP/AVP 0 101\r\n"), "{narrowed}");
     }
     let negotiation = accept_answer(answer("8 18 101").as_bytes(), &capabilities).unwrap();
     assert_eq!(negotiation.media().encoding, Encoding::Pcma);
     assert!(!negotiation.keeps_several(), "18 was not offered");
+    assert_eq!(negotiation.by_its_order(), None);
     let later = negotiation.accept_answer(answer("0 8 101").as_bytes(), &capabilities).unwrap();
     assert_eq!(later.media().encoding, Encoding::Pcma, "what is agreed on was offered first");
 }

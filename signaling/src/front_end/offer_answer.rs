@@ -85,13 +85,28 @@ impl FrontEnd {
         let Some(negotiation) = negotiation else {
             return self.end(now, id, Ending::BadAnswer, out);
         };
-        let agreed = negotiation.media();
         media.answered(negotiation);
-        if media.agreed == Some(agreed) {
-            return;
-        }
-        if let Err((_, ending)) = self.connect(now, id, agreed, out) {
+        if let Err(ending) = self.follow_negotiation(now, id, out) {
             self.end(now, id, ending, out);
         }
+    }
+
+    /// Lets the engine do what was agreed on, where that is something else than before.
+    pub(super) fn follow_negotiation(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        out: &mut dyn Outside,
+    ) -> Result<(), Ending> {
+        let media = self.calls.get(&id).and_then(|call| call.media.as_ref());
+        let Some((media, negotiation)) = media.and_then(|it| Some((it, it.negotiation.as_ref()?)))
+        else {
+            return Ok(());
+        };
+        let agreed = negotiation.media();
+        if media.agreed == Some(agreed) {
+            return Ok(());
+        }
+        self.connect(now, id, agreed, out).map_err(|(_, ending)| ending)
     }
 }

@@ -160,6 +160,8 @@ impl FrontEnd {
             408 | 481 => self.hang_up(now, id, Ending::SessionExpired, out),
             code => {
                 self.refresh_refused(now, id, invite, code, &response.headers, out);
+                // Where the engine has no ear for it now, the call stays as it was.
+                let _ = self.follow_negotiation(now, id, out);
                 self.offer_is_over(now, id, out);
             }
         }
