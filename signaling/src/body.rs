@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use media_units::{KEYS, key_number};
-use signaling_siprec::multipart;
+use signaling_siprec::multipart::{self, Handling};
 use sipx_sip::headers::ContentType;
 use sipx_sip::{HeaderName, Headers, Request};
 
@@ -52,7 +52,8 @@ fn described(
         let parts = multipart::parts(body, boundary).map_err(Refusal::Body)?;
         // Of alternatives one is enough.
         let are_all_wanted = is_refusable && content.subtype != b"alternative"[..];
-        if are_all_wanted && parts.iter().any(|part| part.is_required && !is_description(part)) {
+        let is_required = |part: &multipart::Part| part.handling == Some(Handling::Required);
+        if are_all_wanted && parts.iter().any(|part| is_required(part) && !is_description(part)) {
             return Err(Refusal::ContentType(SDP));
         }
         let described = parts.into_iter().find(is_description);
