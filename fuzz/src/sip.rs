@@ -91,6 +91,10 @@ impl Outside for Wire {
         Ok((session, MediaAddress { address: [192, 0, 2, 9].into(), rtp_port: 16384 }))
     }
 
+    fn may_open_media(&self, _: Option<u8>) -> Result<(), Refusal> {
+        if self.sessions.free() == 0 { Err(Refusal::Full) } else { Ok(()) }
+    }
+
     fn abandon_media(&mut self, session: SessionKey) {
         assert!(self.sessions.give_back(session.slot(), session.generation()));
     }
@@ -122,7 +126,11 @@ impl Outside for Wire {
     }
 
     fn begin_recording(&mut self, _: RecordingStart) -> Result<RecordingId, Refusal> {
-        if self.is_busy { Err(Refusal::Full) } else { Ok(RecordingId::new(1)) }
+        self.may_record().map(|()| RecordingId::new(1))
+    }
+
+    fn may_record(&mut self) -> Result<(), Refusal> {
+        if self.is_busy { Err(Refusal::Full) } else { Ok(()) }
     }
 
     fn add_track(&mut self, _: RecordingId, _: RecordedTrack) -> Result<(), Refusal> {

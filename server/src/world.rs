@@ -124,6 +124,10 @@ impl Outside for World {
         self.keep(start, &keeping)
     }
 
+    fn may_record(&mut self) -> Result<(), Refusal> {
+        self.recorder.writer().map(|_| ()).map_err(|_| Refusal::Full)
+    }
+
     fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
         self.tap(recording, track)
     }

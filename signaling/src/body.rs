@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use media_units::{KEYS, key_number};
-use signaling_siprec::multipart;
+use signaling_siprec::multipart::{self, Handling};
 use sipx_sip::headers::ContentType;
 use sipx_sip::{HeaderName, Headers, Request};
 
@@ -22,10 +22,24 @@ pub(crate) fn check_encoding(headers: &Headers) -> Result<(), Refusal> {
     }
 }
 
-/// The session description in a message, alone or as a part of several (RFC 5621). `None` where
+/// The session description in a request, alone or as a part of several (RFC 5621). `None` where
 /// there is no body, or only one that may be ignored. Parts beside it are ignored unless they say
 /// that they must not be: few phones say of theirs that they may.
 pub(crate) fn description(headers: &Headers, body: &Bytes) -> Result<Option<Bytes>, Refusal> {
+    described(headers, body, true)
+}
+
+/// The session description in an ACK or a response, which cannot be refused: whatever stands beside
+/// it is ignored.
+pub(crate) fn answer(headers: &Headers, body: &Bytes) -> Option<Bytes> {
+    described(headers, body, false).ok().flatten()
+}
+
+fn described(
+    headers: &Headers,
+    body: &Bytes,
+    is_refusable: bool,
+) -> Result<Option<Bytes>, Refusal> {
     if body.is_empty() {
         return Ok(None);
     }
@@ -37,8 +51,9 @@ pub(crate) fn description(headers: &Headers, body: &Bytes) -> Result<Option<Byte
         let boundary = content.param("boundary").unwrap_or_default();
         let parts = multipart::parts(body, boundary).map_err(Refusal::Body)?;
         // Of alternatives one is enough.
-        let are_all_wanted = content.subtype != b"alternative"[..];
-        if are_all_wanted && parts.iter().any(|part| part.is_required && !is_description(part)) {
+        let are_all_wanted = is_refusable && content.subtype != b"alternative"[..];
+        let is_required = |part: &multipart::Part| part.handling == Some(Handling::Required);
+        if are_all_wanted && parts.iter().any(|part| is_required(part) && !is_description(part)) {
             return Err(Refusal::ContentType(SDP));
         }
         let described = parts.into_iter().find(is_description);

@@ -39,8 +39,8 @@ pub(crate) struct Call {
     pub media: Option<Media>,
     pub session_timer: Option<SessionTimer>,
     pub refresh: Option<Refresh>,
-    /// The last INVITE of ours that was accepted, to acknowledge repeated 2xx.
-    pub accepted_refresh: Option<(TransactionId, u32)>,
+    /// How often requests of ours were refused since one was accepted.
+    pub refusals: u32,
     pub deadlines: [Option<Deadline>; CallTimer::COUNT],
     pub muted: bool,
     pub gains: Gains,
@@ -116,6 +116,8 @@ pub(crate) enum CallTimer {
     AckLimit,
     /// Our next session refresh.
     Refresh,
+    /// The next try of an offer that is due.
+    Offer,
     /// The end of the session for want of a refresh.
     Expiry,
     /// The next look whether a recorder is there.
@@ -123,7 +125,7 @@ pub(crate) enum CallTimer {
 }
 
 impl CallTimer {
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = 10;
 }
 
 /// The media session of a call and the state of offer and answer (RFC 3264).
@@ -150,6 +152,19 @@ pub(crate) struct Media {
     to_narrow: bool,
     /// What was described before an offer of ours that was due, until that is accepted.
     before: Option<Box<Described>>,
+}
+
+/// What is due to an endpoint that refused a request of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StillDue {
+    /// That was no offer that was due.
+    Unasked,
+    /// Nothing: what it was asked is given up, or is so no more.
+    Nothing,
+    /// The rest of what it was asked, which it has not refused by itself yet.
+    Rest,
+    /// The same once more.
+    Same,
 }
 
 /// What an endpoint was told last.
@@ -253,14 +268,24 @@ impl Media {
         self.before = None;
     }
 
-    /// The endpoint refused our offer: all is as it was (RFC 3261 section 14.1), and it was told
-    /// nothing. Unless it refused it only for now, it is not asked again to keep to one sound.
-    pub(crate) fn offer_refused(&mut self, is_for_now: bool) {
+    /// The endpoint refused a request of ours: where that was an offer that was due, all is as it was
+    /// (RFC 3261 section 14.1), and it was told nothing. Unless it refused it only for now, it is not asked
+    /// again to keep to one sound, and expected to go by its own order.
+    pub(crate) fn offer_refused(&mut self, is_for_now: bool) -> StillDue {
+        let Some(before) = self.before.take() else { return StillDue::Unasked };
+        self.described = before.text;
+        self.local.version = before.version;
+        self.told = before.told;
+        let is_given_up = self.to_narrow && !is_for_now;
+        let theirs = self.negotiation.as_ref().and_then(Negotiation::by_its_order).cloned();
+        if let Some(theirs) = theirs.filter(|_| is_given_up) {
+            self.negotiation = Some(theirs);
+        }
         self.to_narrow &= is_for_now;
-        if let Some(before) = self.before.take() {
-            self.described = before.text;
-            self.local.version = before.version;
-            self.told = before.told;
+        match self.is_offer_due() {
+            false => StillDue::Nothing,
+            true if is_given_up => StillDue::Rest,
+            true => StillDue::Same,
         }
     }
 

@@ -299,6 +299,7 @@ impl FrontEnd {
             CallTimer::Answer => self.repeat_answer(now, id, out),
             CallTimer::AckLimit => self.end(now, id, Ending::NoAck, out),
             CallTimer::Refresh => self.refresh(now, id, out),
+            CallTimer::Offer => self.make_due_offer(now, id, out),
             CallTimer::Expiry => self.hang_up(now, id, Ending::SessionExpired, out),
             CallTimer::Check => self.check_recorder(now, id, out),
         }

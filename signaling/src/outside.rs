@@ -42,10 +42,7 @@ pub trait Outside {
     ) -> Result<(SessionKey, MediaAddress), Refusal>;
 
     /// Whether [`Outside::open_media`] would find time and a slot now. Nothing is reserved.
-    fn may_open_media(&self, shard: Option<u8>) -> Result<(), Refusal> {
-        let _ = shard;
-        Ok(())
-    }
+    fn may_open_media(&self, shard: Option<u8>) -> Result<(), Refusal>;
 
     /// Gives back a slot from `open_media` for which no `OpenSession` was ever sent, or whose
     /// `OpenSession` came back as [`engine_control::Event::Refused`].
@@ -112,6 +109,9 @@ pub trait Outside {
     /// Begins a recording: its taps and its files. Nothing of it remains where it is refused. It
     /// ends by itself when everything that it taps is closed.
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal>;
+
+    /// Whether [`Outside::begin_recording`] is possible at all now. Nothing is begun.
+    fn may_record(&mut self) -> Result<(), Refusal>;
 
     /// Adds a track to a recording. It is silent up to now, and all are of one shard.
     fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal>;

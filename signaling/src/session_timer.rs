@@ -88,18 +88,20 @@ impl SessionTimer {
         self.known_to_peer
     }
 
-    /// Session-Expires in a refresh of ours, where we are `uac`.
-    pub(crate) fn in_refresh(self) -> String {
-        format!("{};refresher=uac", self.interval.as_secs())
+    /// Session-Expires in a request of ours, where we are `uac`: whoever refreshes goes on to do so
+    /// (section 7.4).
+    pub(crate) fn in_request(self) -> String {
+        let refresher = if self.we_refresh { "uac" } else { "uas" };
+        format!("{};refresher={refresher}", self.interval.as_secs())
     }
 
-    /// What the 2xx to our refresh says (section 7.2). An endpoint that says nothing has no
+    /// What the 2xx to our request says (section 7.2). An endpoint that says nothing has no
     /// timer of its own; we go on with ours.
     pub(crate) fn adopted(self, answer: &Headers) -> Self {
         match answer.typed::<SessionExpires>() {
             Some(Ok(agreed)) => Self {
                 interval: bounded(agreed.interval),
-                we_refresh: agreed.refresher != Some(Refresher::Uas),
+                we_refresh: agreed.refresher.map_or(self.we_refresh, |it| it == Refresher::Uac),
                 known_to_peer: true,
             },
             _ => self,

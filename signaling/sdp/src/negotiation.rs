@@ -25,6 +25,8 @@ pub struct Negotiation {
     annex_b: bool,
     /// Whether an answer keeps more than one of the sounds that we offered.
     keeps_several: bool,
+    /// What such an answer means by its own order.
+    by_its_order: Option<Box<Self>>,
     history: History,
 }
 
@@ -36,7 +38,7 @@ pub fn negotiate(offer: &[u8], capabilities: &Capabilities) -> Result<Negotiatio
 
 /// Our offer of one audio stream, the first of a dialog: for an INVITE without one, in the 200.
 pub fn offer(local: &Local, capabilities: &Capabilities) -> String {
-    History::none(capabilities).offer(None, local, capabilities)
+    History::none(capabilities).offer(all(None, capabilities), local, capabilities)
 }
 
 /// Reads the answer to [`offer`].
@@ -95,7 +97,7 @@ impl Negotiation {
     /// section 8), a payload type keeps its meaning (section 8.3.2), and what is agreed on comes
     /// first, so that a session refresh changes nothing.
     pub fn offer(&self, local: &Local, capabilities: &Capabilities) -> String {
-        self.history.offer(Some(self.media.encoding), local, capabilities)
+        self.history.offer(all(Some(self.media.encoding), capabilities), local, capabilities)
     }
 
     /// Whether the endpoint may send any of several sounds, of which we expect only one.
@@ -103,11 +105,22 @@ impl Negotiation {
         self.keeps_several
     }
 
-    /// An offer of that one alone.
+    /// The same by the order of the endpoint's answer, where that kept several: who will not keep to the
+    /// first of ours most likely sends in the first of its own.
+    pub fn by_its_order(&self) -> Option<&Self> {
+        self.by_its_order.as_deref()
+    }
+
+    /// An offer of that one alone, beside which the keys stay on the clock that they have.
     pub fn narrowed_offer(&self, local: &Local, capabilities: &Capabilities) -> String {
-        let encoding = self.media.encoding;
-        let capabilities = Capabilities { encodings: vec![encoding], ..capabilities.clone() };
-        self.history.offer(Some(encoding), local, &capabilities)
+        let encodings = vec![self.media.encoding];
+        let mut kept = formats(&Capabilities { encodings, ..capabilities.clone() });
+        let events = self.media.telephone_event;
+        let events = events.map(|events| Format::TelephoneEvent(events.clock_rate));
+        if let Some(events) = events.filter(|events| !kept.contains(events)) {
+            kept.push(events);
+        }
+        self.history.offer(kept, local, capabilities)
     }
 
     /// Our line of [`Negotiation::offer`].
@@ -117,7 +130,8 @@ impl Negotiation {
         direction: Direction,
         capabilities: &Capabilities,
     ) -> Media {
-        self.history.offer_line(Some(self.media.encoding), address, direction, capabilities)
+        let offered = all(Some(self.media.encoding), capabilities);
+        self.history.offer_line(offered, address, direction, capabilities)
     }
 
     /// A line of our first offer.
@@ -126,7 +140,8 @@ impl Negotiation {
         direction: Direction,
         capabilities: &Capabilities,
     ) -> Media {
-        History::none(capabilities).offer_line(None, address, direction, capabilities)
+        let offered = all(None, capabilities);
+        History::none(capabilities).offer_line(offered, address, direction, capabilities)
     }
 
     /// What was said so far about payload types, for the next offer.
@@ -184,19 +199,14 @@ impl History {
         }
     }
 
-    fn offer(
-        &self,
-        agreed: Option<Encoding>,
-        local: &Local,
-        capabilities: &Capabilities,
-    ) -> String {
-        let audio = self.offer_line(agreed, local.address, local.direction, capabilities);
+    fn offer(&self, offered: Vec<Format>, local: &Local, capabilities: &Capabilities) -> String {
+        let audio = self.offer_line(offered, local.address, local.direction, capabilities);
         describe(local, lines(&self.before, audio, &self.after))
     }
 
     fn offer_line(
         &self,
-        agreed: Option<Encoding>,
+        offered: Vec<Format>,
         address: MediaAddress,
         direction: Direction,
         capabilities: &Capabilities,
@@ -204,7 +214,7 @@ impl History {
         let ours = &capabilities.parameters;
         let audio = AudioStream {
             proto: &self.proto,
-            formats: &self.known.numbered(formats(&preferring(agreed, capabilities))),
+            formats: &self.known.numbered(offered),
             parameters: ours,
             annex_b: capabilities.comfort_noise,
             packet_time_ms: ours.packet_time_ms,
@@ -227,7 +237,12 @@ impl History {
     ) -> Result<Negotiation, SdpRefusal> {
         let session = parse(answer)?;
         let media = session.medias.get(self.before.len()).ok_or(SdpRefusal::NoAudio)?;
-        self.accept_stream(agreed, &session, media, capabilities, CodecChoice::Ours)
+        let by = |choice| self.accept_stream(agreed, &session, media, capabilities, choice);
+        let mut negotiation = by(CodecChoice::Ours)?;
+        if negotiation.keeps_several {
+            negotiation.by_its_order = Some(Box::new(by(CodecChoice::Offerer)?));
+        }
+        Ok(negotiation)
     }
 
     fn accept_stream(
@@ -269,6 +284,7 @@ impl History {
             ours: ours(&stream, capabilities),
             annex_b: stream.annex_b,
             keeps_several,
+            by_its_order: None,
             history,
         })
     }
@@ -312,6 +328,7 @@ pub(crate) fn agree(
         annex_b: stream.annex_b,
         // Our answer names one.
         keeps_several: false,
+        by_its_order: None,
         history: History {
             proto: media.proto.clone(),
             known,
@@ -349,6 +366,11 @@ fn preferring(agreed: Option<Encoding>, capabilities: &Capabilities) -> Capabili
     let mut ordered = capabilities.clone();
     ordered.encodings.sort_by_key(|encoding| Some(*encoding) != agreed);
     ordered
+}
+
+/// All that we can, in that order.
+fn all(agreed: Option<Encoding>, capabilities: &Capabilities) -> Vec<Format> {
+    formats(&preferring(agreed, capabilities))
 }
 
 /// All that we can: sound, then what goes beside it on each clock.

@@ -382,14 +382,54 @@ fn of_several_sounds_in_an_answer_ours_is_expected_and_a_narrowed_offer_names_it
         let negotiation = accept_answer(answer(formats).as_bytes(), &capabilities).unwrap();
         assert_eq!(negotiation.media().encoding, Encoding::Pcmu, "{formats}");
         assert!(negotiation.keeps_several(), "{formats}");
+        let first = if formats.starts_with('0') { Encoding::Pcmu } else { Encoding::Pcma };
+        let theirs = negotiation.by_its_order().unwrap().media();
+        assert_eq!((theirs.encoding, theirs.rtp), (first, negotiation.media().rtp), "{formats}");
         let narrowed = negotiation.narrowed_offer(&local(), &capabilities);
         assert!(narrowed.contains("\r\nm=audio 16384 RTP/AVP 0 101\r\n"), "{narrowed}");
     }
     let negotiation = accept_answer(answer("8 18 101").as_bytes(), &capabilities).unwrap();
     assert_eq!(negotiation.media().encoding, Encoding::Pcma);
     assert!(!negotiation.keeps_several(), "18 was not offered");
+    assert_eq!(negotiation.by_its_order(), None);
     let later = negotiation.accept_answer(answer("0 8 101").as_bytes(), &capabilities).unwrap();
     assert_eq!(later.media().encoding, Encoding::Pcma, "what is agreed on was offered first");
+}
+
+#[test]
+fn a_narrowed_offer_takes_no_keys_away() {
+    let capabilities = Capabilities {
+        encodings: vec![Encoding::Opus, Encoding::L16At16000, Encoding::Pcmu, Encoding::Pcma],
+        comfort_noise: true,
+        ..Capabilities::default()
+    };
+    // Each of what goes beside the sound, as the answer keeps it.
+    let events =
+        ["rtpmap:96 opus/48000/2", "rtpmap:100 L16/16000", "rtpmap:101 telephone-event/8000"];
+    let both = [&events[..], &["rtpmap:104 telephone-event/48000"]].concat();
+    for (kept, attributes, narrowed, clock) in [
+        ("96 0 101", &events[..], "96 104 101", Some(8000)),
+        ("96 0 104 101", &both, "96 104", Some(48_000)),
+        ("100 0 101", &events, "100 105 103 101", Some(8000)),
+        ("0 8 13 101", &events, "0 13 101", Some(8000)),
+        ("96 0", &events, "96 104", None),
+    ] {
+        let answer = plain("IP4 192.0.2.1", &format!("m=audio 4000 RTP/AVP {kept}"), attributes);
+        let negotiation = accept_answer(answer.as_bytes(), &capabilities).unwrap();
+        let agreed = negotiation.media();
+        assert_eq!(agreed.telephone_event.map(|events| events.clock_rate), clock, "{kept}");
+        let offer = negotiation.narrowed_offer(&local(), &capabilities);
+        assert!(offer.contains(&format!("\r\nm=audio 16384 RTP/AVP {narrowed}\r\n")), "{offer}");
+        // The phone answers with what it had of that.
+        let has = |number: &&str| kept.split(' ').any(|kept| kept == *number);
+        let line = narrowed.split(' ').filter(has).collect::<Vec<_>>().join(" ");
+        let answer = plain("IP4 192.0.2.1", &format!("m=audio 4000 RTP/AVP {line}"), attributes);
+        let later = negotiation.accept_answer(answer.as_bytes(), &capabilities).unwrap().media();
+        assert_eq!(
+            (later.encoding, later.telephone_event),
+            (agreed.encoding, agreed.telephone_event)
+        );
+    }
 }
 
 #[test]

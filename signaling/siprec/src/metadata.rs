@@ -149,17 +149,19 @@ impl Metadata {
         senders.next().is_none().then_some(first)
     }
 
-    /// Everyone who sends the stream of this label, as far as they are still there.
+    /// Everyone who sends a stream of this label, as far as they are still there: each communication
+    /// session may have one under it.
     pub fn senders(&self, label: &str) -> impl Iterator<Item = &Participant> {
-        let stream = self.streams.iter().rfind(|stream| stream.label == label);
-        let id = stream.map_or("", |stream| stream.id.as_str());
-        let is_sending = move |association: &&Association| {
-            association.disassociate_time.is_none()
-                && association.sends.iter().any(|sent| sent == id)
+        let streams = self.streams.iter().filter(move |stream| stream.label == label);
+        let ids: Vec<&str> = streams.map(|stream| stream.id.as_str()).collect();
+        let is_sending = move |who: &Participant| {
+            self.associations.iter().any(|association| {
+                association.participant == who.id
+                    && association.disassociate_time.is_none()
+                    && association.sends.iter().any(|sent| ids.contains(&sent.as_str()))
+            })
         };
-        let sending = self.associations.iter().filter(is_sending);
-        let who = |it: &Association| self.participants.iter().find(|who| who.id == it.participant);
-        sending.filter_map(who).filter(|who| !who.has_left())
+        self.participants.iter().filter(move |who| !who.has_left() && is_sending(who))
     }
 
     /// Adds what is known about a participant. A name that is not repeated stays, and so do the
@@ -239,6 +241,30 @@ mod tests {
         assert_eq!(metadata.senders("1").count(), 2);
         metadata.associations[0].disassociate_time = Some("later".into());
         assert_eq!(sender(&metadata, "1").as_deref(), Some("b"));
+    }
+
+    /// One line may be a stream in each of several communication sessions.
+    #[test]
+    fn of_several_streams_under_one_label_the_senders_of_all_count() {
+        let left = |who: &str| {
+            let left = Presence { disassociate_time: Some("later".into()), ..Presence::default() };
+            Participant { sessions: vec![left], ..person(who, None) }
+        };
+        let both = || vec![stream("x", "1"), stream("y", "1")];
+        let metadata = |streams: Vec<Stream>| Metadata { streams, ..two() };
+        let reversed = || both().into_iter().rev().collect();
+        for streams in [both(), reversed()] {
+            assert_eq!(sender(&metadata(streams.clone()), "1"), None, "a in one, b in the other");
+            assert_eq!(metadata(streams.clone()).senders("1").count(), 2);
+            let mut one = metadata(streams.clone());
+            one.associations.pop();
+            assert_eq!(sender(&one, "1").as_deref(), Some("a"), "nobody sends the other");
+            one.associations[0].sends.push("y".into());
+            assert_eq!(sender(&one, "1").as_deref(), Some("a"), "the same in both");
+            let mut gone = metadata(streams);
+            gone.participants[0] = left("a");
+            assert_eq!(sender(&gone, "1").as_deref(), Some("b"), "a has left");
+        }
     }
 
     #[test]

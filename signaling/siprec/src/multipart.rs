@@ -30,14 +30,32 @@ pub struct Part {
     /// What it is for, in small letters and without parameters, where that is said: `session`,
     /// `recording-session`.
     pub disposition: Option<String>,
-    /// Whether its sender allows it to be ignored (`handling=optional`).
-    pub is_optional: bool,
-    /// Whether its sender says that it must not be ignored (`handling=required`).
-    pub is_required: bool,
+    /// Whether it may be ignored, where its sender says that.
+    pub handling: Option<Handling>,
     /// Whether it is in an encoding of its own: then it cannot be read as it is.
     pub is_encoded: bool,
     /// What it holds.
     pub content: Bytes,
+}
+
+/// What its sender allows to be done with a part that is not understood (RFC 3261 section 20.11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handling {
+    /// It may be ignored.
+    Optional,
+    /// It must not be.
+    Required,
+}
+
+impl Handling {
+    fn of(word: &str) -> Option<Self> {
+        let is = |known| word.eq_ignore_ascii_case(known);
+        match word {
+            _ if is("optional") => Some(Self::Optional),
+            _ if is("required") => Some(Self::Required),
+            _ => None,
+        }
+    }
 }
 
 /// Takes a body apart. What stands before the first delimiter and after the last is ignored.
@@ -144,8 +162,7 @@ fn part(text: &Bytes) -> Result<Part, Refusal> {
     let mut part = Part {
         content_type: "text/plain".to_owned(),
         disposition: None,
-        is_optional: false,
-        is_required: false,
+        handling: None,
         is_encoded: false,
         content: Bytes::new(),
     };
@@ -193,12 +210,9 @@ impl Part {
             "content-type" | "c" => self.content_type = first,
             "content-disposition" => {
                 self.disposition = Some(first);
-                let handling =
-                    fields.filter_map(|field| field.split_once('=')).find_map(|(name, value)| {
-                        name.trim().eq_ignore_ascii_case("handling").then(|| value.trim())
-                    });
-                let is = |word| handling.is_some_and(|said| said.eq_ignore_ascii_case(word));
-                (self.is_optional, self.is_required) = (is("optional"), is("required"));
+                let mut named = fields.filter_map(|field| field.split_once('='));
+                let said = named.find(|(name, _)| name.trim().eq_ignore_ascii_case("handling"));
+                self.handling = said.and_then(|(_, word)| Handling::of(word.trim()));
             }
             "content-transfer-encoding" => {
                 self.is_encoded |= !["7bit", "8bit", "binary"].contains(&first.as_str());
@@ -258,9 +272,9 @@ mod tests {
         let parts = parts(&Bytes::copy_from_slice(body.as_bytes()), b"b").unwrap();
         assert_eq!(parts[0].content_type, "application/gtd");
         assert_eq!(parts[0].disposition.as_deref(), Some("signal"));
-        assert!(parts[0].is_optional && !parts[0].is_encoded);
+        assert!(parts[0].handling == Some(Handling::Optional) && !parts[0].is_encoded);
         assert_eq!(parts[1].disposition.as_deref(), Some("recording-session"));
-        assert!(!parts[1].is_optional && parts[1].is_encoded);
+        assert!(parts[1].handling.is_none() && parts[1].is_encoded);
         assert!(parts[1].content.is_empty());
     }
 

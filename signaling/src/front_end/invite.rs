@@ -359,7 +359,7 @@ pub(super) fn new_call(
         media,
         session_timer,
         refresh: None,
-        accepted_refresh: None,
+        refusals: 0,
         deadlines: [None; CallTimer::COUNT],
         muted: false,
         gains: Gains::default(),

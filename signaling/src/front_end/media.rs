@@ -15,11 +15,14 @@ use crate::counters::Ending;
 use crate::fact::Fact;
 use crate::outside::Outside;
 use crate::random::Random;
-use crate::recording::{RecordedParticipant, RecordedTrack, RecordingStart};
+use crate::recording::{RecordState, RecordedParticipant, RecordedTrack, RecordingStart};
 use crate::refusal::Refusal;
 use crate::routing::Destination;
 use crate::siprec::Siprec;
 use crate::view::{Gains, ParticipantId};
+
+/// What somebody is told who would be recorded.
+pub(super) const NOT_RECORDED: Refusal = Refusal::Full("Recording is not possible now");
 
 /// A command that must reach the engine, however full its ring is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,10 +255,14 @@ impl FrontEnd {
             call_id: Some(call.dialog.call_id()),
             tracks: vec![track],
         };
-        let refused = |_| (Refusal::Full("Recording is not possible now"), Ending::RecordingFailed);
+        let refused = |_| (NOT_RECORDED, Ending::RecordingFailed);
         let recording = out.begin_recording(start).map_err(refused)?;
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.recording.begun = Some(recording);
+        let is_aware = self.record_aware.contains(&id);
+        let Some(call) = self.calls.get_mut(&id) else { return Ok(()) };
+        call.recording.begun = Some(recording);
+        call.recorded_here = RecordState::On;
+        if let Some(media) = call.media.as_mut().filter(|_| is_aware) {
+            media.set_recorded(RecordState::On);
         }
         Ok(())
     }
@@ -358,7 +365,7 @@ fn no_room(refusal: EngineRefusal) -> Refusal {
 }
 
 /// What a caller is told where the engine refused. `full`: where there is none left of it.
-pub(super) fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal {
+fn unavailable(refusal: EngineRefusal, full: &'static str) -> Refusal {
     Refusal::Full(match refusal {
         EngineRefusal::Full => full,
         EngineRefusal::NoPort => "No media socket could be opened",

@@ -5,7 +5,8 @@ use media_units::Instant;
 use sipx_sip::Headers;
 
 use super::FrontEnd;
-use crate::body::description;
+use super::refresh::BUSY_WAIT;
+use crate::call::CallTimer;
 use crate::counters::Ending;
 use crate::outside::Outside;
 use crate::refusal::Refusal;
@@ -45,7 +46,7 @@ impl FrontEnd {
         Ok(media.offer())
     }
 
-    /// Makes the offer that a call is due, where there is one and as soon as it may be made.
+    /// Makes the offer that a call is due, where there is one: at once, or as soon as it may be made.
     pub(super) fn make_due_offer(
         &mut self,
         now: Instant,
@@ -56,10 +57,14 @@ impl FrontEnd {
         let is_busy = call.refresh.is_some() || call.unacknowledged.is_some() || call.is_offering();
         let is_there = call.confirmed && call.ending.is_none();
         let Some(media) = &mut call.media else { return };
-        if is_there && !is_busy && media.is_offer_due() {
-            let offer = media.due_offer();
-            self.send_refresh(now, id, Some(offer), out);
+        if !is_there || !media.is_offer_due() {
+            return;
         }
+        if is_busy {
+            return self.set_timer(id, CallTimer::Offer, now + BUSY_WAIT);
+        }
+        let offer = media.due_offer();
+        self.send_refresh(now, id, Some(offer), out);
     }
 
     /// The answer to an offer of ours, from an ACK or from the 2xx to our INVITE. An answer that
@@ -75,18 +80,33 @@ impl FrontEnd {
         let Some(media) = self.calls.get_mut(&id).and_then(|call| call.media.as_mut()) else {
             return;
         };
-        let answer = description(headers, body).ok().flatten();
+        let answer = crate::body::answer(headers, body);
         let negotiation = answer.and_then(|answer| media.read_answer(&answer).ok());
         let Some(negotiation) = negotiation else {
             return self.end(now, id, Ending::BadAnswer, out);
         };
-        let agreed = negotiation.media();
         media.answered(negotiation);
-        if media.agreed == Some(agreed) {
-            return;
-        }
-        if let Err((_, ending)) = self.connect(now, id, agreed, out) {
+        if let Err(ending) = self.follow_negotiation(now, id, out) {
             self.end(now, id, ending, out);
         }
+    }
+
+    /// Lets the engine do what was agreed on, where that is something else than before.
+    pub(super) fn follow_negotiation(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        out: &mut dyn Outside,
+    ) -> Result<(), Ending> {
+        let media = self.calls.get(&id).and_then(|call| call.media.as_ref());
+        let Some((media, negotiation)) = media.and_then(|it| Some((it, it.negotiation.as_ref()?)))
+        else {
+            return Ok(());
+        };
+        let agreed = negotiation.media();
+        if media.agreed == Some(agreed) {
+            return Ok(());
+        }
+        self.connect(now, id, agreed, out).map_err(|(_, ending)| ending)
     }
 }

@@ -11,7 +11,7 @@ use signaling_siprec::Refusal as BodyRefusal;
 use sipx_sip::Request;
 
 use super::invite::{caller, is_reachable, new_call, with_session_timer};
-use super::media::{Duty, session_open, unavailable};
+use super::media::{Duty, NOT_RECORDED, no_session, session_open};
 use super::{Asked, FrontEnd};
 use crate::counters::Ending;
 use crate::outside::{Outside, Peer};
@@ -29,8 +29,6 @@ const USER: &str = "recorder";
 
 /// An engine whose ring was full may be asked again after so many seconds.
 const BUSY_SECONDS: u32 = 1;
-
-const NOT_NOW: Refusal = Refusal::Full("Recording is not possible now");
 
 impl FrontEnd {
     /// Admits a recording session, opens a media session for each of its streams, begins the
@@ -67,7 +65,7 @@ impl FrontEnd {
         };
         let Ok(recording) = out.begin_recording(start) else {
             self.release_streams(now, &mut recorded, out);
-            return Err(NOT_NOW);
+            return Err(NOT_RECORDED);
         };
         recorded.recording = Some(recording);
         tell_recording(&mut recorded, out);
@@ -243,13 +241,12 @@ impl FrontEnd {
         from: Peer,
         out: &mut dyn Outside,
     ) -> Result<Received, Refusal> {
-        let full = |refusal| unavailable(refusal, "Every media session is in use");
         let toward = if is_reachable(media.rtp, from) { media.rtp } else { from.remote };
-        let (session, address) = out.open_media(shard, toward).map_err(full)?;
+        let (session, address) = out.open_media(shard, toward).map_err(no_session)?;
         let open = session_open(&mut self.random, media, Route::Idle);
         if let Err(refusal) = out.command(Command::OpenSession { session, open }) {
             out.abandon_media(session);
-            return Err(full(refusal));
+            return Err(no_session(refusal));
         }
         Ok(Received {
             session,

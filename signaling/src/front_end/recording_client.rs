@@ -142,7 +142,7 @@ impl FrontEnd {
         push(headers, HeaderName::Require, "siprec");
         push(headers, HeaderName::Supported, "timer");
         if let Some(timer) = call.session_timer.or(policy.ours()) {
-            push(headers, HeaderName::SessionExpires, timer.in_refresh());
+            push(headers, HeaderName::SessionExpires, timer.in_request());
             push(headers, HeaderName::MinSe, policy.shortest.as_secs().max(90).to_string());
         }
         push(headers, HeaderName::ContentType, content_type);
@@ -235,7 +235,6 @@ impl FrontEnd {
         let is_dialog = call.dialog.answered(response);
         call.confirmed = true;
         let number = answered_sequence(response).unwrap_or_default();
-        call.accepted_refresh = Some((calling.transaction, number));
         self.acknowledge(id, number, out);
         if calling.is_given_up || !is_dialog {
             return self.end(now, id, Ending::Refused, out);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use media_units::Instant;
-use sipx_sip::{Header, HeaderName, Headers, Method, Request, Response};
+use sipx_sip::{CSeq, Header, HeaderName, Headers, Method, Request, Response};
 
 use super::FrontEnd;
-use crate::call::{CallTimer, Media, Refresh};
+use crate::call::{CallTimer, Media, Refresh, StillDue};
 use crate::counters::Ending;
 use crate::dialog::answered_sequence;
 use crate::endpoint::TransactionId;
@@ -22,8 +22,14 @@ const GLARE_WAIT_MS_MAX: u32 = 2000;
 /// A request that was refused is not sent again before this.
 const RETRY_WAIT_MIN: Duration = Duration::from_secs(2);
 
-/// A refresh that would cross another request waits for this long.
-const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// Where a session has no end, a refusal is taken for half of this.
+const UNTIMED: Duration = Duration::from_secs(1800);
+
+/// So often the wait is doubled.
+const DOUBLINGS_MAX: u32 = 8;
+
+/// A request that would cross another one waits for this long.
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(2);
 
 impl FrontEnd {
     /// A request went well that counts as a sign of life: the session interval begins anew.
@@ -48,10 +54,6 @@ impl FrontEnd {
         };
         if call.refresh.is_some() || call.unacknowledged.is_some() {
             return self.set_timer(id, CallTimer::Refresh, now + BUSY_WAIT);
-        }
-        if call.media.as_ref().is_some_and(Media::is_offer_due) {
-            // That is a refresh too.
-            return self.make_due_offer(now, id, out);
         }
         let Some(timer) = call.session_timer else { return };
         if matches!(call.siprec, Some(Siprec::Client(_))) {
@@ -83,7 +85,7 @@ impl FrontEnd {
         push(headers, HeaderName::Allow, ALLOW);
         push(headers, HeaderName::Supported, "timer");
         if let Some(timer) = timer {
-            push(headers, HeaderName::SessionExpires, timer.in_refresh());
+            push(headers, HeaderName::SessionExpires, timer.in_request());
             push(headers, HeaderName::MinSe, self.config.min_se.as_secs().max(90).to_string());
         }
         let invite = offer.as_ref().and_then(|_| crate::dialog::sequence(&request));
@@ -144,22 +146,22 @@ impl FrontEnd {
             return self.recorder_is_there(now, id, response, out);
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
-        if let Some((accepted, sequence)) = call.accepted_refresh
-            && accepted == transaction
-        {
-            return self.acknowledge(id, sequence, out);
-        }
         let is_refresh = call.refresh.as_ref().is_some_and(|r| r.transaction == transaction);
-        if !is_refresh || response.status.is_provisional() {
+        if !is_refresh {
+            return self.acknowledge_copy(id, response, out);
+        }
+        if response.status.is_provisional() {
             return;
         }
         let invite = call.refresh.take().and_then(|refresh| refresh.invite);
         match response.status.code() {
-            200..=299 => self.refresh_accepted(now, id, transaction, invite, response, out),
+            200..=299 => self.refresh_accepted(now, id, invite, response, out),
             // The caller no longer knows the dialog (RFC 5057 section 5.1).
             408 | 481 => self.hang_up(now, id, Ending::SessionExpired, out),
             code => {
-                self.refresh_refused(now, id, code, &response.headers, out);
+                self.refresh_refused(now, id, invite, code, &response.headers, out);
+                // Where the engine has no ear for it now, the call stays as it was.
+                let _ = self.follow_negotiation(now, id, out);
                 self.offer_is_over(now, id, out);
             }
         }
@@ -190,12 +192,12 @@ impl FrontEnd {
         &mut self,
         now: Instant,
         id: ParticipantId,
-        transaction: TransactionId,
         invite: Option<u32>,
         response: &Response,
         out: &mut dyn Outside,
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        call.refusals = 0;
         call.dialog.retarget(&response.headers);
         if let Some(media) = &mut call.media {
             media.offer_accepted();
@@ -209,9 +211,6 @@ impl FrontEnd {
         else {
             return;
         };
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.accepted_refresh = Some((transaction, sequence));
-        }
         self.acknowledge(id, sequence, out);
         if self.is_sending(id) {
             self.take_recorder_answer(now, id, response, out);
@@ -221,13 +220,14 @@ impl FrontEnd {
         self.make_due_offer(now, id, out);
     }
 
-    /// Tries again: at once where that helps, later where it was refused for now. Where neither
-    /// does the session runs out in its time, unless the caller promised nothing: whoever knows no
-    /// timers and answers at all is there.
+    /// Tries again: at once where that helps, later where it was refused for now, and an offer that is
+    /// due in any case. Where nothing does the session runs out in its time, unless the caller promised
+    /// nothing: whoever knows no timers and answers at all is there.
     fn refresh_refused(
         &mut self,
         now: Instant,
         id: ParticipantId,
+        invite: Option<u32>,
         code: u16,
         headers: &Headers,
         out: &mut dyn Outside,
@@ -239,42 +239,63 @@ impl FrontEnd {
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
         let is_for_now =
-            matches!(code, 480 | 486 | 500 | 503 | 504) || retry_after(headers).is_some();
-        let mut is_due = false;
-        if let Some(media) = &mut call.media {
-            media.offer_refused(is_for_now || matches!(code, 422 | 491));
-            is_due = media.is_offer_due();
+            matches!(code, 480 | 486 | 491 | 500 | 503 | 504) || retry_after(headers).is_some();
+        let longer = timer.filter(|_| code == 422).and_then(|timer| timer.lengthened(headers));
+        let refused = |media: &mut Media| media.offer_refused(is_for_now || longer.is_some());
+        let still_due = call.media.as_mut().map_or(StillDue::Unasked, refused);
+        if matches!(code, 405 | 501) && invite.is_none() && call.dialog.allows_update() {
+            call.dialog.forbid_update();
+            return self.refresh(now, id, out);
         }
-        match code {
-            422 => {
-                let longer = call.session_timer.and_then(|timer| timer.lengthened(headers));
-                if longer.is_some() {
-                    call.session_timer = longer;
-                    self.refresh(now, id, out);
-                }
-            }
-            405 | 501 if call.dialog.allows_update() => {
-                call.dialog.forbid_update();
-                self.refresh(now, id, out);
-            }
-            491 => {
-                let wait = Duration::from_millis(self.random.below(GLARE_WAIT_MS_MAX).into());
+        if longer.is_some() {
+            call.session_timer = longer;
+        }
+        let is_offer = still_due != StillDue::Unasked;
+        let wait = self.wait_after(now, id, code, headers, is_offer);
+        match still_due {
+            StillDue::Rest => self.make_due_offer(now, id, out),
+            StillDue::Same if longer.is_some() => self.make_due_offer(now, id, out),
+            StillDue::Same => self.set_timer(id, CallTimer::Offer, now + wait),
+            StillDue::Unasked if longer.is_some() => self.refresh(now, id, out),
+            StillDue::Unasked if code == 491 || (is_for_now && !is_there) => {
                 self.set_timer(id, CallTimer::Refresh, now + wait);
             }
-            _ if is_due || (is_for_now && !is_there) => self.try_later(now, id, headers),
-            _ => {}
+            StillDue::Unasked | StillDue::Nothing => {}
         }
     }
 
-    /// Sets the time of another try: what the endpoint asks for, where the session lasts so long,
-    /// else half of what is left of it.
-    fn try_later(&mut self, now: Instant, id: ParticipantId, headers: &Headers) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let Some(end) = call.deadlines[CallTimer::Expiry as usize] else { return };
-        let left = end.at().since(now);
+    /// How long a request waits that was refused: as long as the endpoint asks for, where the session
+    /// lasts so long, else for half of what is left of it; after a 491 for a while that chance decides.
+    /// Who is to be asked something and always refuses is asked ever more rarely.
+    fn wait_after(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        code: u16,
+        headers: &Headers,
+        is_offer: bool,
+    ) -> Duration {
+        let Some(call) = self.calls.get_mut(&id) else { return RETRY_WAIT_MIN };
+        let times = 1 << call.refusals.min(DOUBLINGS_MAX);
+        call.refusals += 1;
+        if code == 491 {
+            return Duration::from_millis(self.random.below(GLARE_WAIT_MS_MAX * times).into());
+        }
+        let end = call.deadlines[CallTimer::Expiry as usize];
+        let left = end.map_or(UNTIMED, |end| end.at().since(now));
         let asked = retry_after(headers).filter(|wait| *wait < left);
-        let wait = asked.unwrap_or(left / 2).max(RETRY_WAIT_MIN);
-        self.set_timer(id, CallTimer::Refresh, now + wait);
+        let least = if is_offer { RETRY_WAIT_MIN * times } else { RETRY_WAIT_MIN };
+        asked.unwrap_or(left / 2).max(least)
+    }
+
+    /// A 2xx comes to an INVITE of ours that is over: it is a copy, whose ACK was lost (RFC 3261 section
+    /// 13.2.2.4).
+    fn acknowledge_copy(&mut self, id: ParticipantId, response: &Response, out: &mut dyn Outside) {
+        let Some(Ok(answered)) = response.headers.typed::<CSeq>() else { return };
+        let is_accepted = (200..300).contains(&response.status.code());
+        if is_accepted && answered.method == Method::Invite {
+            self.acknowledge(id, answered.sequence, out);
+        }
     }
 
     /// Sends the ACK of a 2xx to our INVITE: outside of any transaction.

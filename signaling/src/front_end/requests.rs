@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use media_units::Instant;
 use sipx_sip::{Finding, HeaderName, Method, Request, Scheme, validate_request};
 
-use super::media::no_session;
+use super::media::{NOT_RECORDED, no_session};
 use super::{Asked, FrontEnd};
 use crate::body::check_encoding;
 use crate::counters::{Dropped, Ending};
@@ -200,11 +200,15 @@ impl FrontEnd {
         if self.is_to_record(request) {
             self.admit_recording(asked.from.remote.ip())?;
             out.may_open_media(None).map_err(no_session)?;
+            out.may_record().map_err(|_| NOT_RECORDED)?;
         } else if request.uri.user().is_some() {
             let (_, destination) = self.dialled(request)?;
             self.admit()?;
             let shard = self.seat_there(&destination)?;
             out.may_open_media(shard).map_err(no_session)?;
+            if destination == Destination::Record {
+                out.may_record().map_err(|_| NOT_RECORDED)?;
+            }
         }
         let tag = self.stateless_tag(&asked.request);
         self.answer(now, asked, &self.capabilities(), &tag, out);

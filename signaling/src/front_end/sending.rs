@@ -12,7 +12,7 @@ use crate::outside::Outside;
 use crate::recording::{RecordedTrack, RecordingId, RecordingStart};
 use crate::routing::Destination;
 use crate::siprec::RecorderAddress;
-use crate::siprec::sent::{OwnRecording, Person, Sent, Subject};
+use crate::siprec::sent::{OwnRecording, Part, Person, Sent, Subject};
 use crate::view::{NotFound, ParticipantId};
 
 impl FrontEnd {
@@ -230,9 +230,11 @@ impl FrontEnd {
     pub(super) fn cover(&mut self, subject: &Subject, out: &mut dyn Outside) {
         let Some(sent) = self.sent.get(subject).filter(|_| !self.is_stopping) else { return };
         let sending = sent.call.and_then(|id| self.sending(id));
-        let is_taken = |point| sending.is_some_and(|sending| sending.carries(point));
+        let is_taken = |part: &&Part| sending.is_some_and(|sending| sending.takes(part));
+        let taken: Vec<TapPoint> =
+            sent.parts().iter().filter(is_taken).map(|part| part.point).collect();
         let mut wanted = sent.tracks();
-        wanted.retain(|track| !is_taken(track.point));
+        wanted.retain(|track| !taken.contains(&track.point));
         let of_call =
             |id| self.calls.get(id).map(|call| (&call.caller.dialled, call.dialog.call_id()));
         let start = |tracks| match subject {

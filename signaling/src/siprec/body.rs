@@ -1,7 +1,8 @@
 //! What a message of a recording session carries: a session description, metadata, or both.
 
 use bytes::Bytes;
-use signaling_siprec::{Metadata, Refusal as BodyRefusal, multipart, read};
+use signaling_siprec::multipart::{self, Handling};
+use signaling_siprec::{Metadata, Refusal as BodyRefusal, read};
 use sipx_sip::Headers;
 
 use crate::body::{check_encoding, content_type};
@@ -46,8 +47,7 @@ impl Bodies {
             bodies.take(multipart::Part {
                 content_type: String::from_utf8_lossy(&name).into_owned(),
                 disposition: None,
-                is_optional: false,
-                is_required: false,
+                handling: None,
                 is_encoded: false,
                 content: body.clone(),
             })?;
@@ -64,7 +64,8 @@ impl Bodies {
         if part.is_encoded || !(is_metadata || part.content_type == SDP) {
             let reason =
                 if part.is_encoded { BodyRefusal::PartEncoding } else { BodyRefusal::PartType };
-            return if part.is_optional { Ok(()) } else { Err(Refusal::Body(reason)) };
+            let is_optional = part.handling == Some(Handling::Optional);
+            return if is_optional { Ok(()) } else { Err(Refusal::Body(reason)) };
         }
         // The first of each kind counts.
         if is_metadata {

@@ -32,8 +32,6 @@ pub(crate) struct Line {
     pub point: TapPoint,
     /// Whether the engine has the session: the recorder takes the line.
     pub is_open: bool,
-    /// Whether nothing is to be heard in it: it is offered as inactive.
-    pub is_held: bool,
     /// Whether the recorder has wanted what it carries: what it wants no more is a pause of its own.
     pub was_wanted: bool,
 }
@@ -71,9 +69,9 @@ impl Sending {
         if self.lines.is_empty() {
             self.local.address = address;
         }
-        let (is_held, point) = (!part.is_active, part.point);
-        self.streams.hold(place, is_held);
-        self.lines.push(Line { place, session, point, is_open: false, is_held, was_wanted: false });
+        self.streams.hold(place, !part.is_active);
+        let point = part.point;
+        self.lines.push(Line { place, session, point, is_open: false, was_wanted: false });
         true
     }
 
@@ -92,22 +90,19 @@ impl Sending {
     pub(crate) fn hold(&mut self, parts: Vec<Part>) -> Vec<Part> {
         let mut without = Vec::new();
         for part in parts {
-            match self.lines.iter_mut().find(|line| line.point == part.point) {
-                Some(line) => {
-                    line.is_held = !part.is_active;
-                    self.streams.hold(line.place, line.is_held);
-                }
+            match self.lines.iter().find(|line| line.point == part.point) {
+                Some(line) => self.streams.hold(line.place, !part.is_active),
                 None => without.push(part),
             }
         }
         without
     }
 
-    /// Whether the recorder takes what this point carries: a line that it has never wanted to hear
-    /// (`a=inactive` in its first answer) it does not.
-    pub(crate) fn carries(&self, point: TapPoint) -> bool {
-        let takes = |line: &Line| line.is_open && (line.was_wanted || line.is_held);
-        self.lines.iter().any(|line| line.point == point && takes(line))
+    /// Whether the recorder takes this part: what it has never wanted to hear (`a=inactive` in its
+    /// answers) it does not, unless nothing is to be heard in it now.
+    pub(crate) fn takes(&self, part: &Part) -> bool {
+        let mut lines = self.lines.iter().filter(|line| line.point == part.point);
+        lines.any(|line| line.is_open && (line.was_wanted || !part.is_active))
     }
 
     /// Our offer.

@@ -102,7 +102,7 @@ fn who_refuses_to_be_told_is_told_again() {
     let mut invite = world.only();
     for (status, headers, seconds) in [
         ("500 Server Internal Error", "Retry-After: 5\r\n", 5),
-        ("491 Request Pending", "", 2),
+        ("491 Request Pending", "", 4),
         ("488 Not Acceptable Here", "", 884),
     ] {
         world.send(response_to(&invite, status, headers, ""));
@@ -117,6 +117,133 @@ fn who_refuses_to_be_told_is_told_again() {
     world.take();
     set(&mut world, id, RecordState::Off);
     world.silent();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+/// A phone that keeps several sounds, and is asked to keep to one just when its recording begins.
+#[test]
+fn who_refuses_to_keep_to_one_sound_is_told_at_once() {
+    let mut world = World::new();
+    let mut phone = aware("conf1");
+    let (narrowed, id) = answered_with_both(&mut world, &mut phone);
+    assert_eq!(said(&narrowed), Some("off"));
+    set(&mut world, id, RecordState::On);
+    world.silent();
+    world.send(response_to(&narrowed, "488 Not Acceptable Here", "", ""));
+    let sent = world.take();
+    assert_eq!(sent.iter().map(Sent::method).collect::<Vec<_>>(), ["ACK", "INVITE"]);
+    assert_eq!(said(&sent[1]), Some("on"));
+    // That one is refused, too: it is not asked again at once.
+    world.send(response_to(&sent[1], "488 Not Acceptable Here", "", ""));
+    assert_eq!(world.only().method(), "ACK");
+    world.pass_ms(60_000);
+    world.silent();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+/// Calls without an offer and answers ours with both of its sounds: the offer of one of them.
+fn answered_with_both(world: &mut World, phone: &mut Phone) -> (Sent, ParticipantId) {
+    let invite = phone.invite("");
+    let offer = world.ask(invite);
+    phone.learn(&offer);
+    let ack = phone.ack(OFFER);
+    world.send(ack);
+    let narrowed = world.only();
+    assert!(narrowed.body().contains("RTP/AVP 0 101"), "{}", narrowed.body());
+    (narrowed, world.participant().participant)
+}
+
+#[test]
+fn who_can_never_be_told_now_is_asked_ever_more_rarely() {
+    for (status, headers) in
+        [("491 Request Pending", ""), ("503 Service Unavailable", "Retry-After: 0\r\n")]
+    {
+        let mut world = World::new();
+        let mut phone = aware("conf1");
+        phone.connect(&mut world);
+        let id = world.participant().participant;
+        set(&mut world, id, RecordState::On);
+        let mut asked = 0;
+        for _ in 0..600 {
+            let invites = world.take().into_iter().filter(|sent| sent.method() == "INVITE");
+            for invite in invites.collect::<Vec<_>>() {
+                asked += 1;
+                world.send(response_to(&invite, status, headers, ""));
+            }
+            world.pass_ms(100);
+        }
+        assert!((3..=10).contains(&asked), "{asked} times in a minute: {status}");
+        // Once it can be told, it is, and begins anew to be asked soon.
+        let invite = loop {
+            world.pass_ms(1000);
+            if let Some(invite) = world.take().pop() {
+                break invite;
+            }
+        };
+        accept(&mut world, &invite, "sendrecv");
+        set(&mut world, id, RecordState::Paused);
+        let invite = world.only();
+        world.send(response_to(&invite, status, headers, ""));
+        assert_eq!(world.only().method(), "ACK");
+        world.pass_ms(2000);
+        assert_eq!(said(&world.take()[0]), Some("paused"));
+        phone.hang_up(&mut world);
+        world.leaves_nothing_behind();
+    }
+}
+
+/// What a phone will not be told is no reason to let its session run out.
+#[test]
+fn who_refuses_to_be_told_has_its_session_refreshed() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1").with(
+        "Supported: timer, record-aware\r\nAllow: INVITE, UPDATE\r\n\
+         Session-Expires: 300;refresher=uas",
+    );
+    phone.connect(&mut world);
+    let id = world.participant().participant;
+    set(&mut world, id, RecordState::On);
+    let mut refreshed = 0;
+    for _ in 0..900 {
+        for request in world.take() {
+            match request.method() {
+                "INVITE" => world.send(response_to(&request, "488 Not Acceptable Here", "", "")),
+                "UPDATE" => {
+                    refreshed += 1;
+                    let expires = "Session-Expires: 300;refresher=uac\r\n";
+                    world.send(response_to(&request, "200 OK", expires, ""));
+                }
+                method => assert_eq!(method, "ACK"),
+            }
+        }
+        world.pass_ms(1000);
+    }
+    assert!((5..=6).contains(&refreshed), "{refreshed} times in 900 s");
+    phone.extra.clear();
+    world.take();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+#[test]
+fn a_call_to_the_recorder_is_told_in_its_answer_that_it_is_recorded() {
+    let mut world = World::new();
+    let mut phone = aware("record");
+    let answer = phone.connect(&mut world);
+    assert_eq!(said(&answer), Some("on"));
+    let id = world.participant().participant;
+    set(&mut world, id, RecordState::On);
+    world.silent();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+
+    // Where it answers in its ACK, by the offer that it gets anyway.
+    let mut phone = aware("record").named("late");
+    let (narrowed, _) = answered_with_both(&mut world, &mut phone);
+    assert_eq!(said(&narrowed), Some("on"));
+    accept(&mut world, &narrowed, "sendrecv");
     phone.hang_up(&mut world);
     world.leaves_nothing_behind();
 }

@@ -64,6 +64,29 @@ fn an_ack_without_the_answer_or_with_a_bad_one_ends_the_call() {
     }
 }
 
+/// An ACK cannot be refused: what stands beside a usable answer is passed over, whatever it says.
+#[test]
+fn an_ack_whose_answer_has_a_part_beside_it_that_we_do_not_have_is_taken() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("3000");
+    let invite = phone.invite("");
+    let offer = world.ask(invite);
+    phone.learn(&offer);
+    let answer = OFFER.replace("0 8 101", "8 101");
+    let parts = format!(
+        "--b\r\nContent-Type: application/sdp\r\n\r\n{answer}\r\n\
+         --b\r\nContent-Type: application/pidf+xml\r\n\
+         Content-Disposition: render;handling=required\r\n\r\n<x/>\r\n--b--\r\n"
+    );
+    phone.branches += 1;
+    let ack = phone.write("ACK", phone.sequence, "multipart/mixed;boundary=b", &parts);
+    world.send(ack);
+    world.silent();
+    assert_eq!(world.outside.media().encoding, Encoding::Pcma);
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
 #[test]
 fn every_service_can_be_dialled_by_name_and_by_number() {
     let table = [
@@ -275,6 +298,22 @@ fn options_are_refused_where_a_call_would_be() {
     assert_eq!(ask(&mut world, "").status(), 200, "it is here");
     second.hang_up(&mut world);
     assert_eq!(ask(&mut world, "conf2").status(), 200);
+}
+
+#[test]
+fn options_to_the_recorder_are_refused_where_nothing_can_be_recorded() {
+    let mut world = World::new();
+    let ask = |world: &mut World, user: &str| {
+        let options = Phone::calling(user).request("OPTIONS", "");
+        world.ask(options)
+    };
+    assert_eq!(ask(&mut world, "8000").status(), 200);
+    world.outside.cannot_record = true;
+    let refusal = ask(&mut world, "8000");
+    assert_eq!(refusal.status(), 503);
+    assert!(refusal.header("Warning").contains("Recording is not possible"), "{}", refusal.text);
+    assert_eq!(ask(&mut world, "echo").status(), 200);
+    assert!(world.outside.recordings.is_empty(), "nothing is begun");
 }
 
 #[test]

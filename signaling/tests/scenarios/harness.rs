@@ -290,9 +290,7 @@ impl Outside for Surroundings {
     }
 
     fn begin_recording(&mut self, start: RecordingStart) -> Result<RecordingId, Refusal> {
-        if self.cannot_record {
-            return Err(Refusal::Full);
-        }
+        self.may_record()?;
         for track in &start.tracks {
             let exists = match track.point {
                 TapPoint::Room(room) => self.open_rooms.contains(&room),
@@ -304,10 +302,12 @@ impl Outside for Surroundings {
         Ok(RecordingId::new(self.recordings.len() as u64))
     }
 
+    fn may_record(&mut self) -> Result<(), Refusal> {
+        if self.cannot_record { Err(Refusal::Full) } else { Ok(()) }
+    }
+
     fn add_track(&mut self, recording: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
-        if self.cannot_record {
-            return Err(Refusal::Full);
-        }
+        self.may_record()?;
         self.tracks_of(recording).push(track);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use engine_control::Command;
 use media_units::{Direction, Encoding};
+use signaling::RecordState;
 use signaling_sdp::Families;
 
 use crate::harness::{OFFER, Phone, Sent, World, response_to, udp};
@@ -136,6 +137,32 @@ fn an_answer_that_keeps_several_sounds_is_narrowed_to_the_one_we_expect_and_once
     world.leaves_nothing_behind();
 }
 
+/// A phone with one clock for all its keys is heard pressing them afterwards, too.
+#[test]
+fn a_narrowed_offer_leaves_the_phone_its_keys() {
+    let mut world = World::with(|config| {
+        config.capabilities.encodings = vec![Encoding::Opus, Encoding::Pcma];
+    });
+    let mut phone = Phone::calling("echo");
+    let invite = phone.invite("");
+    let offer = world.ask(invite);
+    phone.learn(&offer);
+    let kept =
+        |formats| format!("{}a=rtpmap:96 opus/48000/2\r\n", OFFER.replace("0 8 101", formats));
+    let ack = phone.ack(&kept("96 8 101"));
+    world.send(ack);
+    let narrowed = world.only();
+    assert!(narrowed.body().contains("RTP/AVP 96 104 101\r\n"), "{}", narrowed.body());
+    let contact = "Contact: <sip:alice@192.0.2.10:5060>\r\n";
+    world.send(response_to(&narrowed, "200 OK", contact, &kept("96 101")));
+    assert_eq!(world.only().method(), "ACK");
+    let media = world.outside.media();
+    let keys = media.telephone_event.map(|keys| (keys.receive, keys.clock_rate));
+    assert_eq!((media.encoding, keys), (Encoding::Opus, Some((101, 8000))));
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
 #[test]
 fn a_phone_that_cannot_narrow_its_answer_now_is_asked_again_and_one_that_will_not_is_not() {
     let mut world = World::new();
@@ -150,13 +177,66 @@ fn a_phone_that_cannot_narrow_its_answer_now_is_asked_again_and_one_that_will_no
     assert_eq!(world.only().method(), "ACK");
     world.pass_ms(60_000);
     world.silent();
-    assert_eq!(world.front.calls(), 1, "the call stays as it was");
+    assert_eq!(world.front.calls(), 1);
+    // Whoever will not keep to our order goes by its own: it is heard in the first of its answer.
+    assert_eq!(world.outside.media().encoding, Encoding::Pcma);
     let invite = phone.invite("");
     let later = world.ask(invite);
-    assert_eq!(version(&later), version(&offer), "what was refused was never said");
+    assert!(later.body().contains("RTP/AVP 8 0 101"), "{}", later.body());
+    assert_eq!(version(&later), version(&offer) + 1, "what was refused was never said");
     let ack = phone.ack(&OFFER.replace("0 8 101", "0 101"));
     world.send(ack);
     world.silent();
+}
+
+/// An UPDATE without an offer is a sign of life and settles nothing.
+#[test]
+fn a_refresh_by_the_phone_does_not_stop_what_it_is_to_be_asked_again() {
+    for timer in ["", "Supported: timer\r\n"] {
+        let mut world = World::new();
+        let mut phone = Phone::calling("echo");
+        let (_, crossed) = answered_with_both(&mut world, &mut phone);
+        world.send(response_to(&crossed, "491 Request Pending", "", ""));
+        assert_eq!(world.only().method(), "ACK");
+        phone.extra = timer.to_owned();
+        let update = phone.request("UPDATE", "");
+        assert_eq!(world.ask(update).status(), 200);
+        world.pass_ms(2000);
+        let again = world.take().remove(0);
+        assert_eq!((again.method(), again.body()), ("INVITE", crossed.body()), "{timer}");
+        world.send(both(&again));
+        assert_eq!(world.only().method(), "ACK");
+        phone.hang_up(&mut world);
+    }
+}
+
+/// RFC 3261 section 13.2.2.4: each copy of a 2xx, also where another INVITE of ours came after.
+#[test]
+fn a_copy_of_the_200_to_an_earlier_invite_of_ours_is_acknowledged() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1").with("Supported: record-aware");
+    let (_, first) = answered_with_both(&mut world, &mut phone);
+    let id = world.participant().participant;
+    world.front.set_recorded(world.now, id, RecordState::On, &mut world.outside);
+    world.send(both(&first));
+    let second = world.take().remove(1);
+    let number = |sent: &Sent| sent.header("CSeq").split(' ').next().unwrap().to_owned();
+    assert!(number(&second) > number(&first));
+    for _ in 0..2 {
+        world.send(both(&first));
+        let ack = world.only();
+        assert_eq!((ack.method(), number(&ack)), ("ACK", number(&first)), "while the other waits");
+        world.pass_ms(100);
+    }
+    world.send(both(&second));
+    assert_eq!(world.only().method(), "ACK");
+    for invite in [&first, &second] {
+        world.send(both(invite));
+        let ack = world.only();
+        assert_eq!((ack.method(), number(&ack)), ("ACK", number(invite)));
+    }
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
 }
 
 #[test]

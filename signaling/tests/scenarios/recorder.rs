@@ -374,6 +374,9 @@ fn options_about_recording_are_answered_as_an_invite_would_be() {
     assert_eq!(ask(&mut World::with(|config| config.siprec = allowed(0))), 503);
     let elsewhere = SiprecConfig { accept_from: vec!["10.0.0.0/8".parse().unwrap()], ..allowed(1) };
     assert_eq!(ask(&mut World::with(|config| config.siprec = elsewhere)), 403);
+    let mut world = recorder();
+    world.outside.cannot_record = true;
+    assert_eq!(ask(&mut world), 503);
 }
 
 #[test]

@@ -499,6 +499,44 @@ fn what_a_recorder_has_never_wanted_is_recorded_here_until_it_does() {
     world.leaves_nothing_behind();
 }
 
+/// Who comes back from hold while the recorder is told something else is offered only afterwards.
+#[test]
+fn what_was_offered_on_hold_is_recorded_here_until_the_recorder_wants_it() {
+    let mut world = world();
+    let (mut anna, mut bert) = (phone("anna"), phone("bert"));
+    let held = crate::harness::OFFER.to_owned() + "a=inactive\r\n";
+    let hold = anna.invite(&held);
+    world.send(hold);
+    let (answers, mut invites): (Vec<_>, Vec<_>) =
+        world.take().into_iter().partition(|sent| sent.status() == 200);
+    anna.learn(&answers[0]);
+    let ack = anna.ack("");
+    world.send(ack);
+    let invite = invites.remove(0);
+    let (sdp, _) = parts(&invite);
+    let [(1.., "inactive", "1")] = lines(&sdp)[..] else { panic!("{sdp}") };
+    accept(&mut world, &invite);
+    assert!(recorded(&world).is_empty(), "nothing is said");
+    let update = join(&mut world, &mut bert).remove(0);
+    let resume = anna.invite(crate::harness::OFFER);
+    world.send(resume);
+    let ack = anna.ack("");
+    world.send(ack);
+    assert!(world.take().iter().all(|sent| sent.status() == 200), "the recorder is not told yet");
+    let both = recorded(&world);
+    assert_eq!(both.len(), 2, "no recorder wants either yet");
+    assert!(said(&world).iter().all(|point| both.contains(point)));
+    let sent = accept(&mut world, &update);
+    assert_eq!(recorded(&world), said(&world)[..1]);
+    accept(&mut world, &sent[1]);
+    assert!(recorded(&world).is_empty());
+    world.front.drain(world.now, &mut world.outside);
+    for bye in world.take().iter().filter(|sent| sent.method() == "BYE") {
+        refuse(&mut world, bye, "200 OK");
+    }
+    world.leaves_nothing_behind();
+}
+
 #[test]
 fn our_own_recording_that_is_lost_begins_again_with_the_next_change() {
     let mut world = world();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use media_units::Instant;
-use signaling::Ending;
+use signaling::{Ending, RecordState};
 
 use crate::harness::{OFFER, Phone, Sent, World, response_to};
 
@@ -218,6 +218,30 @@ fn we_refresh_by_invite_where_update_is_not_allowed_and_acknowledge_its_200() {
     assert_eq!(world.outside.commands.len(), commands, "nothing changed");
     pass_s(&mut world, 150);
     assert_eq!(world.only().method(), "INVITE", "and again");
+}
+
+/// RFC 4028 section 7.4: who refreshes is not changed by an INVITE that is about something else.
+#[test]
+fn an_invite_of_ours_leaves_the_refresher_what_it_is() {
+    for (asked, ours, granted, we_refresh) in [
+        ("300;refresher=uac", "300;refresher=uas", "Session-Expires: 300;refresher=uas\r\n", false),
+        ("300;refresher=uac", "300;refresher=uas", "Session-Expires: 300\r\n", false),
+        ("300;refresher=uac", "300;refresher=uas", "", false),
+        ("300;refresher=uas", "300;refresher=uac", "Session-Expires: 300;refresher=uac\r\n", true),
+        ("300;refresher=uas", "300;refresher=uac", "Session-Expires: 300\r\n", true),
+    ] {
+        let timer = "Supported: timer, record-aware\r\nAllow: UPDATE\r\nSession-Expires: ";
+        let (mut world, _, _) = call(&format!("{timer}{asked}"));
+        let id = world.participant().participant;
+        world.front.set_recorded(world.now, id, RecordState::On, &mut world.outside);
+        let invite = world.only();
+        assert_eq!(invite.header("Session-Expires"), ours, "{asked}");
+        world.send(response_to(&invite, "200 OK", granted, OFFER));
+        assert_eq!(world.only().method(), "ACK");
+        pass_s(&mut world, 150);
+        let refreshes = world.take().iter().any(|sent| sent.method() == "UPDATE");
+        assert_eq!(refreshes, we_refresh, "{asked} {granted}");
+    }
 }
 
 #[test]
