@@ -143,7 +143,9 @@ pub fn replay_file(path: &Path) -> Result<String, String> {
         trouble(match fault {
             FlightFileFault::Foreign => "no file of the flight recorder".to_owned(),
             FlightFileFault::Version(version) => {
-                format!("of another version ({version}): run it again with the program that wrote it")
+                format!(
+                    "of another version ({version}): run it again with the program that wrote it"
+                )
             }
             FlightFileFault::Length(octets, written) => {
                 format!(

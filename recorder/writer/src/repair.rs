@@ -73,9 +73,8 @@ pub(crate) fn repair_all<S: Storage>(storage: &mut S) -> Vec<Outcome> {
 }
 
 /// The number for the next segment: above all that are there.
-pub(crate) fn next_segment<S: Storage>(storage: &S) -> u64 {
-    let last = segments(storage).ok().and_then(|segments| segments.last().copied());
-    last.map_or(1, |last| last.saturating_add(1))
+pub(crate) fn next_segment<S: Storage>(storage: &S) -> io::Result<u64> {
+    Ok(segments(storage)?.last().map_or(1, |last| last.saturating_add(1)))
 }
 
 /// Repairs one recording, but leaves its account. Returns the name of its metadata.

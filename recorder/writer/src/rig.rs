@@ -16,6 +16,7 @@ use recorder::container::Format;
 
 use crate::collector::{Ask, Collector};
 use crate::keeper::Keeper;
+use crate::repair::next_segment;
 use crate::report::{Event, RecordingId, Reporter, Status};
 use crate::testing::Memory;
 use crate::writer::{RecordingStart, TrackStart, WriterConfig};
@@ -44,6 +45,8 @@ pub(crate) struct Rig {
     pub(crate) held_back: usize,
     waiting: std::collections::VecDeque<crate::collector::Batch>,
     last: u64,
+    /// The folder of its recordings.
+    pub(crate) day: &'static str,
 }
 
 /// What a tap carries in a period.
@@ -58,7 +61,9 @@ pub(crate) enum Said<'a> {
 fn keeper_on(config: &WriterConfig, memory: &Memory) -> (Keeper<Memory>, Receiver<Event>) {
     let (sender, events) = sync_channel(10_000);
     let reporter = Reporter::new(Arc::new(Mutex::new(Status::default())), sender, Arc::default());
-    (Keeper::new(config, memory.clone(), reporter), events)
+    // Where it cannot be told, as it was when the folder was prepared.
+    let first = next_segment(memory).unwrap_or(9);
+    (Keeper::new(config, memory.clone(), first, reporter), events)
 }
 
 impl Rig {
@@ -87,6 +92,7 @@ impl Rig {
             held_back: 0,
             waiting: std::collections::VecDeque::new(),
             last: 0,
+            day: "day",
         }
     }
 
@@ -115,7 +121,7 @@ impl Rig {
         self.last += 1;
         let id = RecordingId(self.last);
         let about = About { subject: "test".into(), ..About::default() };
-        let name = format!("day/r{}", self.last);
+        let name = format!("{}/r{}", self.day, self.last);
         let start = RecordingStart { name, layout, format, rate, ends_with_tracks: false, about };
         self.ask(Ask::Begin(id, Box::new(start)));
         id

@@ -20,6 +20,7 @@ use crate::asks::{Asks, asks};
 use crate::collector::Ask;
 use crate::disk::Disk;
 use crate::journal::SyncPolicy;
+use crate::repair::next_segment;
 use crate::report::{Event, RecordingId, Reporter, Status};
 use crate::storage::Storage;
 use crate::threads::{CollectorThread, KeeperThread, Returned};
@@ -182,11 +183,13 @@ impl Writer {
     /// Prepares the folder, starts the threads, and repairs what a crash has left there. `taps`
     /// are the rings of all shards.
     pub fn start(config: &WriterConfig, taps: Vec<TapReader>) -> Result<Self, NotStarted> {
-        let disk = match Disk::prepare(&config.folder) {
-            Ok(disk) => disk,
+        let prepared = Disk::prepare(&config.folder)
+            .and_then(|disk| next_segment(&disk).map(|first_segment| (disk, first_segment)));
+        let (disk, first_segment) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => return Err((unprepared(config.folder.clone(), &error), taps)),
         };
-        let (writer, give) = match Self::start_on(config, disk, spawn) {
+        let (writer, give) = match Self::start_on(config, disk, first_segment, spawn) {
             Ok(started) => started,
             Err(error) => return Err((Failure::Thread(error.kind()), taps)),
         };
@@ -199,6 +202,7 @@ impl Writer {
     fn start_on(
         config: &WriterConfig,
         storage: impl Storage + 'static,
+        first_segment: u64,
         spawn: Spawn,
     ) -> io::Result<(Self, Sender<Vec<TapReader>>)> {
         // Few facts and questions of each recording while nobody looks.
@@ -215,7 +219,8 @@ impl Writer {
         let from_keeper =
             Returned { spare, queued: Arc::clone(&queued), status: Arc::clone(&status) };
         let collector = CollectorThread::new(config, asked, batches, from_keeper, late);
-        let keeper = KeeperThread { batches: kept, returned, queued: Arc::clone(&queued) };
+        let keeper =
+            KeeperThread { first_segment, batches: kept, returned, queued: Arc::clone(&queued) };
         let counted = collector.counted();
         let config = config.clone();
         let recordings_max = config.recordings_max;
@@ -496,7 +501,7 @@ mod tests {
             _ => Err(io::ErrorKind::WouldBlock.into()),
         };
         let disk = Disk::prepare(&folder.0).unwrap();
-        let failed = Writer::start_on(&config, disk, one).unwrap_err();
+        let failed = Writer::start_on(&config, disk, 1, one).unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::WouldBlock);
         let (mut sink, reader) = tap_ring(1 << 20);
         let writer = Writer::start(&config, vec![reader]).unwrap();
