@@ -247,7 +247,9 @@ impl<F> Recording<F> {
     /// The tracks that say how long it is: those of sound, or else all.
     fn timing(&self) -> impl Iterator<Item = &Track> {
         let is_sound = |track: &Track| track.kind != TrackKind::Packets;
-        let has_sound = self.tracks.iter().any(is_sound);
+        // One whose tap was refused has ended and never begun.
+        let gives = |track: &Track| track.first.is_some() || track.last.is_none();
+        let has_sound = self.tracks.iter().any(|track| is_sound(track) && gives(track));
         self.tracks.iter().filter(move |track| is_sound(track) || !has_sound)
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Rig {
     pub(crate) stalled_until: u64,
     /// Whether more waits whenever the keeper has told the journal.
     pub(crate) is_keeper_late: bool,
+    /// Whether the collector's thread stands still: nobody reads the ring.
+    pub(crate) is_held: bool,
     /// How many of the latest batches the keeper does not have yet when it turns.
     pub(crate) held_back: usize,
     waiting: std::collections::VecDeque<crate::collector::Batch>,
@@ -89,6 +91,7 @@ impl Rig {
             period: 1000,
             stalled_until: 0,
             is_keeper_late: false,
+            is_held: false,
             held_back: 0,
             waiting: std::collections::VecDeque::new(),
             last: 0,
@@ -149,7 +152,11 @@ impl Rig {
         let (tap, label, channel) = (TapId(tap), label.to_owned(), None);
         let start = TrackStart { tap, kind, label, participant, channel, local };
         self.sink.start();
-        self.ask(Ask::Track(recording, Box::new(start)));
+        self.ask(Ask::Track(recording, Box::new(start), self.at()));
+    }
+
+    pub(crate) fn end_track(&mut self, recording: RecordingId, tap: u32) {
+        self.ask(Ask::EndTrack(recording, TapId(tap), self.at()));
     }
 
     pub(crate) fn tell(&mut self, recording: RecordingId, note: Note) {
@@ -188,6 +195,9 @@ impl Rig {
     /// Time passes by one period: flushes where that is due.
     pub(crate) fn pass(&mut self) {
         self.period += 1;
+        if self.is_held {
+            return;
+        }
         if self.period.is_multiple_of(2) {
             let now = self.now();
             self.collector.drain(&mut self.readers, now, || None);

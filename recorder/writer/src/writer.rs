@@ -263,18 +263,30 @@ impl Writer {
         asked.map(|()| recording)
     }
 
-    /// Adds a track. Only then is its tap to be started.
-    pub fn add_track(&self, recording: RecordingId, start: TrackStart) -> Result<(), Failure> {
-        self.ask(Ask::Track(recording, Box::new(start)))
+    /// Adds a track, now being `at`. Only then is its tap to be started; of one that is there
+    /// already, nothing earlier is kept.
+    pub fn add_track(
+        &self,
+        recording: RecordingId,
+        start: TrackStart,
+        at: Instant,
+    ) -> Result<(), Failure> {
+        self.ask(Ask::Track(recording, Box::new(start), at))
     }
 
-    /// Ends a track, whether or not its tap goes on. It ends by itself with its tap.
-    pub fn end_track(&self, recording: RecordingId, tap: TapId) -> Result<(), Failure> {
-        self.ask(Ask::EndTrack(recording, tap))
+    /// Ends a track at `at`, which is now, whether or not its tap goes on. It ends by itself with its
+    /// tap.
+    pub fn end_track(
+        &self,
+        recording: RecordingId,
+        tap: TapId,
+        at: Instant,
+    ) -> Result<(), Failure> {
+        self.ask(Ask::EndTrack(recording, tap, at))
     }
 
-    /// Tells what happened; [`Failure::Full`] where too much of that waits. [`Note::Paused`] and
-    /// [`Note::Resumed`] are more than words: nothing is kept between them.
+    /// Tells what happened, at `at`, which is now; [`Failure::Full`] where too much of that waits.
+    /// [`Note::Paused`] and [`Note::Resumed`] are more than words: nothing is kept between them.
     pub fn tell(&self, recording: RecordingId, at: Instant, note: Note) -> Result<(), Failure> {
         self.ask(Ask::Tell(recording, at, note))
     }
@@ -397,7 +409,7 @@ mod tests {
         let (writer, mut sink) = start(&folder);
         let id = writer.begin(recording("day/one", Layout::Multichannel(1))).unwrap();
         sink.start();
-        writer.add_track(id, track(7)).unwrap();
+        writer.add_track(id, track(7), Instant::START).unwrap();
         let samples: [i16; 160] = std::array::from_fn(|i| i as i16 - 80);
         for period in 0..100 {
             let content =
@@ -507,7 +519,7 @@ mod tests {
         let writer = Writer::start(&config, vec![reader]).unwrap();
         let id = writer.begin(recording("a", Layout::Multichannel(1))).unwrap();
         sink.start();
-        writer.add_track(id, track(7)).unwrap();
+        writer.add_track(id, track(7), Instant::START).unwrap();
         sink.end(TapId(7), 0, Instant::START);
         let event = || writer.events.recv_timeout(Duration::from_secs(60)).unwrap();
         while !matches!(event(), Event::Finished { .. }) {}
