@@ -121,7 +121,7 @@ impl Inlet {
             TapContent::Ended => {
                 let end = self.end_of_packets().map_or(item.period, |end| end.min(item.period));
                 self.ended = Some(end.max(self.next));
-                return Ok(());
+                return if self.has_packets { Ok(()) } else { self.skip(end, paused, lost_end) };
             }
             TapContent::Packet { .. } => return self.take_place(item),
             TapContent::Block { class, .. } if paused.is_some() => {
@@ -139,13 +139,19 @@ impl Inlet {
         if item.period < self.next {
             return Err(Misplaced);
         }
-        if item.period > self.next && self.first.is_some() && lost_end <= self.next {
-            let cause = paused.unwrap_or(GapCause::Late);
-            self.portion.push_silence(self.next, item.period - self.next, Some(cause))?;
-        }
+        self.skip(item.period, paused, lost_end)?;
         self.portion.push(item.period, what, samples, sound)?;
         self.next = item.period + 1;
         self.first.get_or_insert((item.period, item.at));
+        Ok(())
+    }
+
+    /// Marks what the shard left out before this period. What the ring has lost stays a hole.
+    fn skip(&mut self, to: u64, paused: Option<GapCause>, lost_end: u64) -> Result<(), Misplaced> {
+        if to > self.next && self.first.is_some() && lost_end <= self.next {
+            let cause = paused.unwrap_or(GapCause::Late);
+            self.portion.push_silence(self.next, to - self.next, Some(cause))?;
+        }
         Ok(())
     }
 

@@ -1,6 +1,9 @@
-//! The collector's thread stands still while something is asked of it, in virtual time: what is
-//! asked counts from the moment at which it was asked, and not from when it is read.
+//! A thread that is behind, in virtual time. Of the collector's: what is asked of it counts from the
+//! moment at which it was asked, and not from when it is read. Of one shard of several: it is
+//! waited for.
 
+use engine_control::TapId;
+use media_units::{Instant, PERIOD};
 use recorder::GapCause;
 use recorder::account::{Layout, Note, TrackKind};
 use recorder::container::Format;
@@ -151,4 +154,58 @@ fn packets_beside_a_track_of_sound_that_was_refused_are_a_recording() {
     let metadata = metadata_of(&rig.memory, "day/r1");
     let periods = |samples: u64| samples * 50 / u64::from(metadata.clock_rate);
     assert_eq!(periods(metadata.samples), 200);
+}
+
+/// A room on two shards, of which one is so many periods behind for a while, which is told.
+fn spread(behind: u64) -> Rig {
+    let mut rig = Rig::new();
+    let recording = rig.begin(Layout::PerTrack, Format::Wav);
+    rig.track(recording, 2);
+    rig.track(recording, 1);
+    rig.other.start();
+    let mut next = rig.period;
+    for period in 1000..1400 {
+        let is_behind = (1100..1300).contains(&period);
+        while next <= period - if is_behind { behind } else { 0 } {
+            rig.say_late(2, next);
+            next += 1;
+        }
+        rig.speak(&[1], 1);
+    }
+    rig.other.end(TapId(2), rig.period, Instant::START + PERIOD * rig.period as u32);
+    rig.finish(recording, &[1]);
+    rig
+}
+
+#[test]
+fn a_shard_that_is_behind_others_loses_nothing() {
+    for behind in [1, 10, 40] {
+        let rig = spread(behind);
+        assert_eq!(gaps_of(&rig, "day/r1"), [], "{behind} periods behind");
+        for tap in [1, 2] {
+            let samples = samples_of(&rig.memory, &format!("day/r1-t{tap}.wav")).1;
+            assert!(samples == said(tap, 1000..1400), "tap {tap}, {behind} periods behind");
+        }
+    }
+}
+
+#[test]
+fn a_shard_that_is_far_behind_is_not_waited_for_and_its_gap_says_so() {
+    let rig = spread(150);
+    let gaps = gaps_of(&rig, "day/r1");
+    let Some(&(start, periods, GapCause::Late)) = gaps.first() else { panic!("{gaps:?}") };
+    assert!(gaps.len() == 1 && (90..=160).contains(&periods), "{gaps:?}");
+    let mut expected = said(2, 1000..1400);
+    expected[start as usize * 160..(start + periods) as usize * 160].fill(0);
+    assert!(samples_of(&rig.memory, "day/r1-t2.wav").1 == expected, "{gaps:?}");
+    assert!(samples_of(&rig.memory, "day/r1-t1.wav").1 == said(1, 1000..1400));
+}
+
+#[test]
+fn what_a_shard_leaves_out_before_a_tap_ends_is_late() {
+    let (mut rig, recording) = held();
+    rig.is_held = false;
+    rig.period += 15;
+    rig.finish(recording, &[1]);
+    assert_eq!(gaps_of(&rig, "day/r1"), [(50, 15, GapCause::Late)]);
 }

@@ -34,6 +34,8 @@ pub(crate) struct Rig {
     collector: Collector,
     pub(crate) keeper: Keeper<Memory>,
     sink: TapSink,
+    /// Another shard, which may be behind.
+    pub(crate) other: TapSink,
     readers: Vec<TapReader>,
     events: Receiver<Event>,
     pub(crate) period: u64,
@@ -80,13 +82,15 @@ impl Rig {
         change(&mut config);
         let (keeper, events) = keeper_on(&config, &memory);
         let (sink, reader) = tap_ring(8 << 20);
+        let (other, other_reader) = tap_ring(8 << 20);
         Self {
             memory,
             config,
             collector: Collector::default(),
             keeper,
             sink,
-            readers: vec![reader],
+            other,
+            readers: vec![reader, other_reader],
             events,
             period: 1000,
             stalled_until: 0,
@@ -190,6 +194,14 @@ impl Rig {
             Said::Packet(octets) => TapContent::Packet { source, on_rtcp_port: false, octets },
         };
         self.sink.push(&TapItem { tap: TapId(tap), period: self.period, at: self.at(), content });
+    }
+
+    /// What a tap of the other shard carried in a period comes now.
+    pub(crate) fn say_late(&mut self, tap: u32, period: u64) {
+        let samples = &block_of(tap, period);
+        let content = TapContent::Block { class: RateClass::Narrow, concealed: false, samples };
+        let at = Instant::START + PERIOD * period as u32;
+        self.other.push(&TapItem { tap: TapId(tap), period, at, content });
     }
 
     /// Time passes by one period: flushes where that is due.
