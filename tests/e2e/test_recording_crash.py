@@ -61,6 +61,7 @@ class Killed(unittest.TestCase):
                 caller.wait()
             unrepaired = {path.name.removesuffix(".part"): self.seconds_as_it_is(path, format)
                           for path in folder.rglob(f"*.{format}.part")}
+            self.assertEqual(recording("verify", folder).returncode, 1)
             if repaired_by_the_command:
                 repaired = recording("repair", folder)
                 self.assertEqual(repaired.returncode, 0, repaired.stderr)
@@ -170,6 +171,9 @@ class BesideAFolderOfOthers(unittest.TestCase):
         with OnADisk() as server:
             name = server.records("joe")
             server.kill()
+            # It is finished, but not all of it may be on the disk.
+            told = recording("verify", server.recordings)
+            self.assertEqual((told.returncode, told.stderr), (1, "error: .journal: was cut and is not repaired\n"))
             server.start()
             wait_until(lambda: server.request("DELETE", f"/v1/recordings/{name}")[0] == 204, "it is deleted")
             server.kill()

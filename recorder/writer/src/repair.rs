@@ -21,7 +21,7 @@ use crate::replay::{replay, segments};
 use crate::storage::{Reading, Storage, write_one};
 
 /// How the name of a recording's account ends, while it is needed.
-pub(crate) const ACCOUNT: &str = ".facts.part";
+const ACCOUNT: &str = ".facts.part";
 
 /// An account is never longer; of a longer one the beginning is read.
 const ACCOUNT_BYTES_MAX: u64 = 256 << 20;

@@ -488,6 +488,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crash_has_left_is_not_fine_whether_or_not_there_is_an_account() {
+        let folder = Folder::new("left");
+        fs::create_dir(folder.0.join(".journal")).unwrap();
+        let names = [".journal/0000000000000001.mmj", "a.facts.part", "a.wav.part", "b.json.part"];
+        for name in names.into_iter().chain(["c.wav.age.part", "c.shelf.part", ".journal/lock"]) {
+            fs::write(folder.0.join(name), "").unwrap();
+        }
+        let cut = |name: &str| crate::Finding {
+            name: name.into(),
+            faults: vec![crate::Fault::Cut],
+            is_encrypted: false,
+        };
+        let left = [".journal", "a.facts.part", "a.wav.part", "b.json.part"].map(cut);
+        assert_eq!(verify(&folder.0), Ok(left.to_vec()));
+    }
+
+    #[test]
     fn who_only_reads_changes_nothing_and_a_folder_that_is_not_there_is_not_said_to_refuse() {
         let folder = Folder::new("look");
         fs::write(folder.0.join("a.wav"), "").unwrap();
