@@ -121,7 +121,15 @@ class ByTheApi(WithCalls):
         tag = headers["ETag"]
         for meant, expected in [(tag, 206), ('"another"', 200)]:
             self.assertEqual(fetch(self.server, recording, name, "bytes=0-9", {"If-Range": meant})[0], expected)
-        self.assertEqual(fetch(self.server, recording, name, more={"If-None-Match": tag})[0], 304)
+        for held in (tag, "*"):
+            for method in ("GET", "HEAD"):
+                status, headers, _ = fetch(self.server, recording, name, more={"If-None-Match": held}, method=method)
+                self.assertEqual((status, headers["ETag"]), (304, tag))
+                self.assertIn(headers["Content-Length"], (None, str(len(whole))))
+        for meant, expected in [(tag, 206), ("*", 206), ('"another"', 412), (f"W/{tag}", 412)]:
+            conditions = {"If-Match": meant, "If-None-Match": '"another"'}
+            self.assertEqual(fetch(self.server, recording, name, "bytes=0-9", conditions)[0], expected, meant)
+        self.assertEqual(fetch(self.server, recording, name, more={"If-Match": '"another"', "If-None-Match": tag})[0], 412)
         status, headers, _ = fetch(self.server, recording, name, "bytes=0-9", method="HEAD")
         self.assertEqual((status, headers["Content-Length"]), (200, str(len(whole))), "a range is of GET alone")
         self.assertEqual(fetch(self.server, recording, "../log")[0], 404)

@@ -13,6 +13,9 @@ import subprocess
 import time
 import unittest
 
+import sound
+from phone import Phone
+from recordings import finished
 from server import BINARY, HOST, Server, wait_until
 
 TRACKS = 50
@@ -58,6 +61,7 @@ class Killed(unittest.TestCase):
                 caller.wait()
             unrepaired = {path.name.removesuffix(".part"): self.seconds_as_it_is(path, format)
                           for path in folder.rglob(f"*.{format}.part")}
+            self.assertEqual(recording("verify", folder).returncode, 1)
             if repaired_by_the_command:
                 repaired = recording("repair", folder)
                 self.assertEqual(repaired.returncode, 0, repaired.stderr)
@@ -110,6 +114,71 @@ class Killed(unittest.TestCase):
     def plays_in_ffmpeg(self, path):
         played = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-f", "null", "-"], capture_output=True, text=True, check=True)
         return played.stderr == ""
+
+
+class OnADisk(Server):
+    """A server whose folder of recordings is the root of a disk, whose `lost+found` it may not look into, be it root's or not."""
+
+    prefix = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+    def __init__(self, **sections):
+        super().__init__(**sections)
+        self.recordings = self.folder / "recordings"
+        others = self.recordings / "lost+found"
+        others.mkdir(parents=True)
+        if self.prefix:
+            os.chown(others, 65534, 65534)
+        others.chmod(0o700 if self.prefix else 0)
+
+    def start(self, before_it_runs=None):
+        super().start(before_it_runs)
+        self.log.close()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def records(self, user):
+        """The name of a finished call to the recorder."""
+        with Phone(self, user) as phone:
+            phone.call("8000")
+            phone.play(sound.tone(500, 1), seconds=1)
+            phone.stop_playing()
+            phone.hang_up()
+        return finished(self)["id"]
+
+
+class BesideAFolderOfOthers(unittest.TestCase):
+    def test_what_a_kill_leaves_is_repaired_and_what_comes_later_is_kept(self):
+        with OnADisk() as server:
+            with Phone(server, "joe") as phone:
+                phone.call("8000")
+                phone.play(sound.tone(500, 1), seconds=2)
+                phone.stop_playing()
+                server.kill()
+            told = recording("verify", server.recordings)
+            self.assertEqual(told.returncode, 1, told.stdout)
+            server.start()
+            cut = wait_until(lambda: server.get("/v1/recordings")["recordings"], "it is repaired")
+            self.assertEqual([one["state"] for one in cut], ["cut"])
+            later = server.records("jim")
+            self.assertEqual(server.terminate(), 0)
+            names = {path.stem for path in server.recordings.glob("*.json")}
+            self.assertEqual(names, {cut[0]["id"], later})
+            self.assertEqual(recording("verify", server.recordings).returncode, 0)
+
+    def test_what_is_deleted_after_a_kill_does_not_come_back(self):
+        with OnADisk() as server:
+            name = server.records("joe")
+            server.kill()
+            # It is finished, but not all of it may be on the disk.
+            told = recording("verify", server.recordings)
+            self.assertEqual((told.returncode, told.stderr), (1, "error: .journal: was cut and is not repaired\n"))
+            server.start()
+            wait_until(lambda: server.request("DELETE", f"/v1/recordings/{name}")[0] == 204, "it is deleted")
+            server.kill()
+            self.assertEqual(recording("repair", server.recordings).returncode, 0)
+            self.assertEqual([path for path in server.recordings.iterdir() if path.is_file()], [])
 
 
 class Offline(unittest.TestCase):

@@ -124,6 +124,7 @@ impl Shelf {
             hooks,
             outboxes: Vec::new(),
             due: std::collections::BTreeMap::new(),
+            sealed: std::collections::BTreeSet::new(),
         };
         let run = move || {
             if let Err(error) = work.run() {

@@ -2,13 +2,13 @@
 //! gives up what is not to be kept. What fails is tried again, later each time, for as long as it
 //! takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::{Instant, Interval, interval, sleep_until};
 
 use crate::config::Retry;
@@ -21,7 +21,8 @@ use crate::status::Event;
 use crate::upload::{Storage, Trouble};
 use crate::webhook::Hook;
 
-/// Recordings that are worked on at a time.
+/// Recordings that are encrypted at a time, and as many that are uploaded: a storage that does not
+/// answer leaves nothing in the clear.
 const AT_A_TIME: usize = 4;
 
 /// How often the rule of retention is applied.
@@ -61,6 +62,31 @@ pub(crate) struct Work {
     pub(crate) outboxes: Vec<Outbox>,
     /// What is to be done, and when; the number says how often it failed.
     pub(crate) due: BTreeMap<String, (Instant, u32)>,
+    /// Those of them of which nothing is left to be encrypted.
+    pub(crate) sealed: BTreeSet<String>,
+}
+
+/// What is being worked on.
+#[derive(Default)]
+struct Running {
+    encrypting: JoinSet<Done>,
+    uploading: JoinSet<Done>,
+}
+
+/// What is done to a recording at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Encrypt,
+    Upload,
+}
+
+impl Running {
+    fn at(&mut self, step: Step) -> &mut JoinSet<Done> {
+        match step {
+            Step::Encrypt => &mut self.encrypting,
+            Step::Upload => &mut self.uploading,
+        }
+    }
 }
 
 impl Work {
@@ -71,7 +97,7 @@ impl Work {
     }
 
     async fn serve(mut self) {
-        let mut running = JoinSet::new();
+        let mut running = Running::default();
         let mut round = interval(ROUND);
         while self.turn(&mut running, &mut round).await {}
         while let Ok(body) = self.announced.try_recv() {
@@ -80,9 +106,10 @@ impl Work {
     }
 
     /// Waits for one thing to happen; false for the order to stop.
-    async fn turn(&mut self, running: &mut JoinSet<Done>, round: &mut Interval) -> bool {
+    async fn turn(&mut self, running: &mut Running, round: &mut Interval) -> bool {
         let next = self.start(running);
         let is_open = !self.outboxes.is_empty();
+        let Running { encrypting, uploading } = running;
         tokio::select! {
             order = self.orders.recv() => match order {
                 Some(Order::Begin) => self.begin().await,
@@ -99,12 +126,8 @@ impl Work {
                 Some(Order::Stop) | None => return false,
             },
             Some(body) = self.announced.recv(), if is_open => self.announce(&body),
-            Some(done) = running.join_next() => {
-                if let Ok(done) = done {
-                    self.finish(done);
-                    self.retain();
-                }
-            }
+            Some(done) = encrypting.join_next() => self.finish(done),
+            Some(done) = uploading.join_next() => self.finish(done),
             () = sleep_until(next.unwrap_or_else(far)), if next.is_some() => {}
             _ = round.tick() => self.retain(),
         }
@@ -147,31 +170,33 @@ impl Work {
     }
 
     /// Starts what is due, as far as hands are free; says when the next is.
-    fn start(&mut self, running: &mut JoinSet<Done>) -> Option<Instant> {
+    fn start(&mut self, running: &mut Running) -> Option<Instant> {
         let now = Instant::now();
         let mut next = None;
         for (name, (at, failures)) in &self.due {
-            if running.len() == AT_A_TIME {
-                return None; // the first that ends makes room
-            }
+            let is_open = self.tools.encrypter.is_some() && !self.sealed.contains(name);
+            let step = if is_open { Step::Encrypt } else { Step::Upload };
+            let running = running.at(step);
             let mut catalogue = self.inside.catalogue();
             if *at > now {
                 next = Some(next.map_or(*at, |next: Instant| next.min(*at)));
-            } else if !catalogue.is_busy(name) {
+            } else if running.len() < AT_A_TIME && !catalogue.is_busy(name) {
+                // Where no hand is free, the first that becomes so is looked for work.
                 catalogue.set_busy(name, true);
                 let (inside, tools) = (Arc::clone(&self.inside), Arc::clone(&self.tools));
                 let (name, failures) = (name.clone(), *failures);
                 running.spawn(async move {
-                    let outcome = bring(&inside, &tools, &name).await;
-                    Done { name, failures, outcome }
+                    let outcome = bring(&inside, &tools, &name, step).await;
+                    Done { name, step, failures, outcome }
                 });
             }
         }
         next
     }
 
-    fn finish(&mut self, done: Done) {
-        let Done { name, failures, outcome } = done;
+    fn finish(&mut self, done: Result<Done, JoinError>) {
+        // A fault has been told by its panic.
+        let Ok(Done { name, step, failures, outcome }) = done else { return };
         let here = self.inside.refresh(&name);
         self.inside.catalogue().set_busy(&name, false);
         match outcome {
@@ -183,9 +208,17 @@ impl Work {
                 self.inside.count(|status| status.failures += 1);
                 self.inside.tell(Event::Failed { name, failures });
             }
+            Ok(()) if here && step == Step::Encrypt && self.tools.storage.is_some() => {
+                self.due.insert(name.clone(), (Instant::now(), 0));
+                self.sealed.insert(name);
+            }
             // Done, or there is nothing left to be done with.
-            _ => drop(self.due.remove(&name)),
+            _ => {
+                self.due.remove(&name);
+                self.sealed.remove(&name);
+            }
         }
+        self.retain();
     }
 
     fn retain(&self) {
@@ -200,6 +233,7 @@ impl Work {
 /// What became of one piece of work.
 pub(crate) struct Done {
     name: String,
+    step: Step,
     failures: u32,
     outcome: Result<(), Trouble>,
 }
@@ -209,16 +243,24 @@ fn far() -> Instant {
     Instant::now() + ROUND
 }
 
-/// Brings one recording to the state that is asked for. Each step is done once, and may be
-/// repeated where it was cut.
-async fn bring(inside: &Arc<Inside>, tools: &Arc<Tools>, name: &str) -> Result<(), Trouble> {
+/// Brings one recording a step nearer to the state that is asked for. Each step is done once, and
+/// may be repeated where it was cut.
+async fn bring(
+    inside: &Arc<Inside>,
+    tools: &Arc<Tools>,
+    name: &str,
+    step: Step,
+) -> Result<(), Trouble> {
     let mut mark = Mark::read(inside.folder(), name);
-    if tools.encrypter.is_some() && !mark.encrypted {
-        encrypt(inside, tools, name).await?;
-        mark.encrypted = true;
-        mark.write(inside.folder(), name)?;
-        inside.count(|status| status.encrypted += 1);
-        inside.tell(Event::Encrypted { name: name.to_owned() });
+    if step == Step::Encrypt {
+        if !mark.encrypted {
+            encrypt(inside, tools, name).await?;
+            mark.encrypted = true;
+            mark.write(inside.folder(), name)?;
+            inside.count(|status| status.encrypted += 1);
+            inside.tell(Event::Encrypted { name: name.to_owned() });
+        }
+        return Ok(());
     }
     if let Some(storage) = &tools.storage
         && !mark.uploaded

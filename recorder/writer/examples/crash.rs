@@ -147,7 +147,7 @@ fn victim(folder: &Path) -> Result<(), Box<dyn Error>> {
                 let (tap, label, kind) = (TapId(track), track.to_string(), TrackKind::Received);
                 let (participant, channel, local) = (None, None, None);
                 let start = TrackStart { tap, kind, label, participant, channel, local };
-                writer.add_track(recording, start)?;
+                writer.add_track(recording, start, media_units::Instant::START)?;
             }
             let samples = &block_of(track, period);
             let content = TapContent::Block { class: RateClass::Narrow, concealed: false, samples };

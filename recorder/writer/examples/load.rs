@@ -71,7 +71,7 @@ fn run(plan: &Plan) -> Result<(), Box<dyn Error>> {
         let recording = writer.begin(start(number, plan.format))?;
         for side in 0..2 {
             sink.start();
-            writer.add_track(recording, track(2 * number + side))?;
+            writer.add_track(recording, track(2 * number + side), media_units::Instant::START)?;
         }
         recordings.push(recording);
     }

@@ -67,7 +67,7 @@ mod tests {
         let id = RecordingId(1);
         let tell = || Ask::Tell(id, Instant::START, Note::Paused);
         assert_eq!([tell(), tell(), tell()].map(|ask| asks.ask(ask).is_ok()), [true, true, false]);
-        let ends = [Ask::EndTrack(id, TapId(1)), Ask::End(id), Ask::Forget(id)];
+        let ends = [Ask::EndTrack(id, TapId(1), Instant::START), Ask::End(id), Ask::Forget(id)];
         assert_eq!(ends.map(|ask| asks.ask(ask)), [Ok(()), Ok(()), Ok(())]);
         let order: Vec<Ask> = std::iter::from_fn(|| asked.next().ok()).collect();
         assert!(

@@ -15,23 +15,21 @@ use media_units::{Instant, RateClass};
 use recorder::account::{Note, TrackKind};
 use recorder::portion::Scattered;
 
-use crate::intake::{Inlet, Intake};
+use crate::intake::{END_PATIENCE, Inlet, Intake};
 use crate::report::{RecordingId, Status};
 use crate::writer::{RecordingStart, TrackStart};
-
-/// How long after its end was asked for a recording waits for the ends of its taps.
-const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Octets of packets of one recording that wait for the keeper. A few seconds of video would be
 /// too much, a few seconds of many calls are not.
 const PACKETS_BYTES_MAX: usize = 16 << 20;
 
-/// What is asked of the recorder.
+/// What is asked of the recorder, and where it matters when: it counts from that moment on, however
+/// late it is read.
 #[derive(Debug)]
 pub(crate) enum Ask {
     Begin(RecordingId, Box<RecordingStart>),
-    Track(RecordingId, Box<TrackStart>),
-    EndTrack(RecordingId, TapId),
+    Track(RecordingId, Box<TrackStart>, Instant),
+    EndTrack(RecordingId, TapId, Instant),
     Tell(RecordingId, Instant, Note),
     End(RecordingId),
     Forget(RecordingId),
@@ -137,7 +135,8 @@ struct Gathering {
     packet_bytes: usize,
     /// Tracks of which packets were forgotten since the keeper had it last.
     lacking: BTreeSet<usize>,
-    paused: bool,
+    /// Since when nothing is kept of it.
+    paused: Option<Instant>,
     /// Whether it was told that the disk does not take it, since the keeper had it last.
     is_late: bool,
     known: Known,
@@ -170,17 +169,17 @@ impl Collector {
                 gathering.changes.push(Change::Begin(start));
                 self.recordings.insert(id, gathering);
             }
-            Ask::Track(id, start) => self.add_track(id, start),
-            Ask::EndTrack(id, tap) => {
+            Ask::Track(id, start, at) => self.add_track(id, start, at),
+            Ask::EndTrack(id, tap, at) => {
                 if let Some(gathering) = self.recordings.get(&id) {
-                    self.intake.end(tap, &gathering.inlets);
+                    self.intake.end(tap, &gathering.inlets, at, now);
                 }
             }
             Ask::Tell(id, at, note) => {
                 let Some(gathering) = self.recordings.get_mut(&id) else { return };
                 match note {
-                    Note::Paused => gathering.pause(true, &mut self.intake),
-                    Note::Resumed => gathering.pause(false, &mut self.intake),
+                    Note::Paused => gathering.pause(at, &mut self.intake),
+                    Note::Resumed => gathering.resume(at, &mut self.intake),
                     _ => {}
                 }
                 gathering.changes.push(Change::Note(at, note));
@@ -200,13 +199,15 @@ impl Collector {
         }
     }
 
-    fn add_track(&mut self, id: RecordingId, start: Box<TrackStart>) {
+    fn add_track(&mut self, id: RecordingId, start: Box<TrackStart>, at: Instant) {
         let Some(gathering) = self.recordings.get_mut(&id) else { return };
         let portion = self.spare.portions.pop().unwrap_or_default();
         let mut inlet = Inlet::new(start.tap, id, gathering.inlets.len(), portion);
         inlet.has_packets = start.kind == TrackKind::Packets;
-        inlet.is_paused = gathering.paused;
-        gathering.inlets.push(self.intake.add(inlet));
+        if let Some(since) = gathering.paused {
+            inlet.pauses.begin(since);
+        }
+        gathering.inlets.push(self.intake.add(inlet, at));
         gathering.changes.push(Change::Track(start));
     }
 
@@ -291,6 +292,7 @@ impl Collector {
         let mut batch = Batch { recordings, sound, bytes };
         let mut over = Vec::new();
         for (&id, gathering) in &mut self.recordings {
+            gathering.end_overdue(now, &mut self.intake);
             let ends = gathering.is_over(now, &self.intake);
             if matches!(gathering.known, Known::No) {
                 gathering.known = Known::With(self.handed);
@@ -334,10 +336,17 @@ impl Gathering {
         is_unheard_of
     }
 
-    fn pause(&mut self, is_paused: bool, intake: &mut Intake) {
-        self.paused = is_paused;
+    fn pause(&mut self, at: Instant, intake: &mut Intake) {
+        self.paused.get_or_insert(at);
         for &inlet in &self.inlets {
-            intake.get_mut(inlet).is_paused = is_paused;
+            intake.get_mut(inlet).pauses.begin(at);
+        }
+    }
+
+    fn resume(&mut self, at: Instant, intake: &mut Intake) {
+        self.paused = None;
+        for &inlet in &self.inlets {
+            intake.get_mut(inlet).pauses.end(at);
         }
     }
 
@@ -371,6 +380,16 @@ impl Gathering {
         self.packet_bytes = 0;
     }
 
+    /// Ends tracks that should have, and whose taps give nothing any more.
+    fn end_overdue(&self, now: Duration, intake: &mut Intake) {
+        for &inlet in &self.inlets {
+            let inlet = intake.get_mut(inlet);
+            if inlet.is_overdue(now) {
+                inlet.end();
+            }
+        }
+    }
+
     fn is_over(&self, now: Duration, intake: &Intake) -> bool {
         let silent = self.inlets.iter().all(|&inlet| intake.get(inlet).ended.is_some());
         match self.ending {
@@ -388,7 +407,7 @@ impl Gathering {
         let mut tracks = Vec::with_capacity(self.inlets.len());
         let mut first: Option<(u64, Instant)> = None;
         // Where there is sound, packets have no say in when it begins.
-        let has_sound = self.inlets.iter().any(|&inlet| !intake.get(inlet).has_packets);
+        let has_sound = self.inlets.iter().any(|&inlet| intake.get(inlet).gives_sound());
         for &inlet in &self.inlets {
             let inlet = intake.get_mut(inlet);
             let begins = inlet.first.filter(|_| !(has_sound && inlet.has_packets));

@@ -224,6 +224,15 @@ impl Storage for Disk {
         Ok(found)
     }
 
+    fn names_in(&self, folder: &str) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        match look_into(&self.path(folder), &format!("{folder}/"), 0, &mut found) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            outcome => outcome?,
+        }
+        Ok(found)
+    }
+
     fn exists(&self, name: &str) -> bool {
         self.path(name).symlink_metadata().is_ok()
     }
@@ -237,10 +246,18 @@ fn look_into(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<String>)
         let name = format!("{prefix}{name}");
         let kind = entry.file_type()?;
         if kind.is_dir() && depth > 0 {
-            look_into(&entry.path(), &format!("{name}/"), depth - 1, found)?;
+            match look_into(&entry.path(), &format!("{name}/"), depth - 1, found) {
+                Err(error) if is_closed(&error) && name != crate::journal::FOLDER => {}
+                outcome => outcome?,
+            }
         } else if kind.is_file() {
             found.push(name);
         }
     }
     Ok(())
+}
+
+/// Whether a folder is somebody else's, as a disk's `lost+found` is, or was just removed.
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
 }

@@ -9,6 +9,7 @@ use recorder::account::{Layout, TrackKind};
 use recorder::container::Format;
 use recorder::whole;
 
+use crate::repair::next_segment;
 use crate::report::{Event, RecordingId};
 use crate::rig::{FLUSH_PERIODS, Rig, Said, block_of, metadata_of, restart, samples_of};
 use crate::testing::Memory;
@@ -237,6 +238,30 @@ fn a_recording_whose_last_bytes_are_refused_for_long_fails_and_is_repaired_at_th
     assert_eq!(restart(&memory), [Event::Repaired { metadata: "day/r1.json".into() }]);
     assert!(metadata_of(&memory, "day/r1").cut);
     assert!(samples_of(&memory, "day/r1.wav").1.len() >= 25 * 160);
+}
+
+#[test]
+fn a_disk_that_does_not_say_what_a_crash_has_left_settles_nothing_and_loses_nothing() {
+    let (mut rig, first) = running(|_| {});
+    rig.finish(first, &[1]);
+    let kind = ErrorKind::PermissionDenied;
+    let memory = rig.memory.after_kill();
+    memory.hide(Some(kind));
+    let told = next_segment(&memory).map_err(|error| error.kind());
+    assert_eq!(told, Err(kind), "no writer starts there");
+    // It was told when the writer started, and is not when it repairs.
+    let mut rig = Rig::on(memory.clone(), |_| {});
+    let unrepaired = Event::Unrepaired { account: ".journal".into(), kind };
+    assert_eq!(rig.events(), [unrepaired]);
+    assert!(!rig.keeper.reporter.status.settled, "what is deleted now would come back");
+    rig.day = "later";
+    let second = rig.begin(Layout::Multichannel(1), Format::Wav);
+    rig.track(second, 1);
+    rig.speak(&[1], 50);
+    memory.hide(None);
+    assert_eq!(restart(&memory.after_kill()).len(), 1, "it goes into a segment of its own");
+    rig.finish(second, &[1]);
+    assert_eq!(samples_of(&memory, "later/r1.wav").1, said(1000..1050));
 }
 
 #[test]

@@ -3,15 +3,21 @@
 //! in the cache.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use engine_control::{SilenceCause, TapContent, TapId, TapItem};
-use media_units::{Instant, RateClass};
+use media_units::{Instant, PERIOD, RateClass};
 use recorder::GapCause;
 use recorder::portion::{Misplaced, Scattered, What};
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
+use crate::pauses::Pauses;
 use crate::report::RecordingId;
+
+/// How long after its end was asked for a track waits for what its tap carried before, or a recording
+/// for its tracks.
+pub(crate) const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What came of one track since the keeper took it the last time.
 #[derive(Debug)]
@@ -29,7 +35,12 @@ pub(crate) struct Inlet {
     pub(crate) ended: Option<u64>,
     /// Whether the keeper knows of the end.
     pub(crate) told: bool,
-    pub(crate) is_paused: bool,
+    /// When nothing is kept of it.
+    pub(crate) pauses: Pauses,
+    /// What a tap that it shares carried before is not its.
+    since: Instant,
+    /// Nor is what the tap carries later; and when that was read of.
+    ending: Option<(Instant, Duration)>,
     /// Whether it has packets, and no sound.
     pub(crate) has_packets: bool,
     /// Its first period, and when that was mixed.
@@ -44,26 +55,55 @@ impl Inlet {
         track: usize,
         portion: Scattered,
     ) -> Self {
-        let (class, next, ended, first) = (None, 0, None, None);
-        let (told, is_paused, has_packets) = (false, false, false);
         Self {
             tap,
             recording,
             track,
             portion,
-            class,
-            next,
-            ended,
-            told,
-            is_paused,
-            has_packets,
-            first,
+            class: None,
+            next: 0,
+            ended: None,
+            told: false,
+            pauses: Pauses::default(),
+            since: Instant::START,
+            ending: None,
+            has_packets: false,
+            first: None,
         }
+    }
+
+    /// Whether sound came of it, or may still come: not so where the shard refused its tap.
+    pub(crate) fn gives_sound(&self) -> bool {
+        !self.has_packets && (self.first.is_some() || self.ended.is_none())
     }
 
     /// Nothing more comes.
     pub(crate) fn end(&mut self) {
-        self.ended = self.ended.or(Some(self.next));
+        let end = self.end_of_packets().unwrap_or_default();
+        self.ended = self.ended.or(Some(end.max(self.next)));
+    }
+
+    /// Whether its end was asked for so long ago that its tap is not expected to tell of it.
+    pub(crate) fn is_overdue(&self, now: Duration) -> bool {
+        self.ending.is_some_and(|(_, read)| now.saturating_sub(read) >= END_PATIENCE)
+    }
+
+    /// Where its end was asked for, by the clock of what came first: no packet may come to tell.
+    fn end_of_packets(&self) -> Option<u64> {
+        let ((at, _), (period, first)) = (self.ending?, self.first?);
+        let periods = at.since(first).as_nanos() / PERIOD.as_nanos();
+        self.has_packets.then_some(period + periods as u64)
+    }
+
+    /// Whether a record of its tap is its own. The first that is too late ends it.
+    fn wants(&mut self, item: &TapItem<'_>) -> bool {
+        if item.content == TapContent::Ended {
+            return self.ended.is_none();
+        }
+        if self.ending.is_some_and(|(at, _)| at <= item.at) {
+            self.end();
+        }
+        self.ended.is_none() && self.since <= item.at
     }
 
     /// Takes a period's sound or silence, the place of a packet, or the end. Samples go to the end of
@@ -72,14 +112,16 @@ impl Inlet {
     fn take(
         &mut self,
         item: &TapItem<'_>,
+        is_paused: bool,
         lost_end: u64,
         sound: &mut Vec<i16>,
     ) -> Result<(), Misplaced> {
-        let paused = self.is_paused.then_some(GapCause::Paused);
+        let paused = is_paused.then_some(GapCause::Paused);
         let (what, samples) = match item.content {
             TapContent::Ended => {
-                self.ended = Some(item.period.max(self.next));
-                return Ok(());
+                let end = self.end_of_packets().map_or(item.period, |end| end.min(item.period));
+                self.ended = Some(end.max(self.next));
+                return if self.has_packets { Ok(()) } else { self.skip(end, paused, lost_end) };
             }
             TapContent::Packet { .. } => return self.take_place(item),
             TapContent::Block { class, .. } if paused.is_some() => {
@@ -97,13 +139,19 @@ impl Inlet {
         if item.period < self.next {
             return Err(Misplaced);
         }
-        if item.period > self.next && self.first.is_some() && lost_end <= self.next {
-            let cause = paused.unwrap_or(GapCause::Late);
-            self.portion.push_silence(self.next, item.period - self.next, Some(cause))?;
-        }
+        self.skip(item.period, paused, lost_end)?;
         self.portion.push(item.period, what, samples, sound)?;
         self.next = item.period + 1;
         self.first.get_or_insert((item.period, item.at));
+        Ok(())
+    }
+
+    /// Marks what the shard left out before this period. What the ring has lost stays a hole.
+    fn skip(&mut self, to: u64, paused: Option<GapCause>, lost_end: u64) -> Result<(), Misplaced> {
+        if to > self.next && self.first.is_some() && lost_end <= self.next {
+            let cause = paused.unwrap_or(GapCause::Late);
+            self.portion.push_silence(self.next, to - self.next, Some(cause))?;
+        }
         Ok(())
     }
 
@@ -137,9 +185,12 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Adds an inlet, and says which it is.
-    pub(crate) fn add(&mut self, inlet: Inlet) -> usize {
+    /// Adds an inlet that was asked for at this moment, and says which it is.
+    pub(crate) fn add(&mut self, mut inlet: Inlet, at: Instant) -> usize {
         let tap = inlet.tap;
+        if self.routes.contains_key(&tap) {
+            inlet.since = at;
+        }
         let index = self.inlets.insert(inlet);
         let others = |route: &mut Route| route.others.push(index);
         let routes = self.routes.entry(tap).and_modify(others);
@@ -162,12 +213,13 @@ impl Intake {
         self.inlets.iter_mut().map(|(_, inlet)| inlet)
     }
 
-    /// Ends the inlets of a tap that are among these.
-    pub(crate) fn end(&mut self, tap: TapId, among: &[usize]) {
+    /// The inlets of a tap that are among these end at a moment of which is read now. What was said
+    /// before may still be in the ring.
+    pub(crate) fn end(&mut self, tap: TapId, among: &[usize], at: Instant, now: Duration) {
         for &index in among {
-            if self.inlets[index].tap == tap {
-                self.inlets[index].end();
-                self.cut(index);
+            let inlet = &mut self.inlets[index];
+            if inlet.tap == tap {
+                inlet.ending.get_or_insert((at, now));
             }
         }
     }
@@ -218,13 +270,15 @@ impl Intake {
         let mut misplaced = 0;
         for index in [route.first].iter().chain(&route.others) {
             let Some(inlet) = self.inlets.get_mut(*index) else { continue };
-            if inlet.ended.is_some() {
+            if !inlet.wants(item) {
                 continue;
             }
-            if matches!(item.content, TapContent::Packet { .. }) && !inlet.is_paused {
+            let is_paused = inlet.pauses.hold(item.at);
+            if matches!(item.content, TapContent::Packet { .. }) && !is_paused {
                 packet(inlet);
             }
-            misplaced += u64::from(inlet.take(item, lost_end, &mut self.sound).is_err());
+            let taken = inlet.take(item, is_paused, lost_end, &mut self.sound);
+            misplaced += u64::from(taken.is_err());
         }
         if item.content == TapContent::Ended {
             self.routes.remove(&item.tap);
@@ -256,7 +310,10 @@ mod tests {
     }
 
     fn add(intake: &mut Intake, tap: u32, recording: u64) -> usize {
-        intake.add(Inlet::new(TapId(tap), RecordingId(recording), 0, Scattered::default()))
+        intake.add(
+            Inlet::new(TapId(tap), RecordingId(recording), 0, Scattered::default()),
+            Instant::START,
+        )
     }
 
     #[test]
@@ -266,12 +323,14 @@ mod tests {
         let other = add(&mut intake, 8, 0);
         assert_eq!(said(&mut intake, 7, 5), 0);
         assert_eq!(intake.remove(inlets[0]).portion.end(), Some(6));
-        intake.end(TapId(7), &[inlets[1]]);
+        intake.end(TapId(7), &[inlets[1]], Instant::START, Duration::ZERO);
         assert_eq!(said(&mut intake, 7, 6), 0);
         assert_eq!(intake.get(inlets[1]).portion.end(), Some(6));
         assert_eq!(intake.get(inlets[2]).portion.end(), Some(7));
         intake.remove(inlets[2]);
-        assert_eq!(said(&mut intake, 7, 7), 1, "nobody asked for it any more");
+        assert_eq!(said(&mut intake, 7, 7), 0, "it is known of, though it is over");
+        intake.remove(inlets[1]);
+        assert_eq!(said(&mut intake, 7, 8), 1, "nobody asked for it any more");
         assert!(!intake.expect(TapId(7)));
         assert_eq!(intake.remove(other).portion, Scattered::default());
     }

@@ -90,12 +90,17 @@ struct Checkpoint {
 }
 
 impl<S: Storage> Keeper<S> {
-    /// Repairs what a crash has left, and is ready to keep more.
-    pub(crate) fn new(config: &WriterConfig, mut storage: S, mut reporter: Reporter) -> Self {
+    /// Repairs what a crash has left, and is ready to keep more. `first` is the journal's next
+    /// segment, above all that a crash has left.
+    pub(crate) fn new(
+        config: &WriterConfig,
+        mut storage: S,
+        first: u64,
+        mut reporter: Reporter,
+    ) -> Self {
         let repaired = repair::repair_all(&mut storage);
-        let first = repair::next_segment(&storage);
         // Segments that could not be replayed or removed may be replayed after a crash.
-        reporter.status.settled = first == 1;
+        reporter.status.settled = replay::segments(&storage).is_ok_and(|left| left.is_empty());
         for outcome in repaired {
             match outcome {
                 Ok(metadata) => {

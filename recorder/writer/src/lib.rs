@@ -15,7 +15,10 @@ mod growing;
 mod intake;
 mod journal;
 mod keeper;
+#[cfg(test)]
+mod lagging;
 mod offline;
+mod pauses;
 mod recording;
 mod repair;
 mod replay;

@@ -10,7 +10,9 @@ use recorder::journal::is_harmless;
 use recorder::metadata::FileEntry;
 
 use crate::disk::Disk;
-use crate::repair::{ACCOUNT, checksum, repair_all};
+use crate::growing::PART;
+use crate::journal::{FOLDER, segment_number};
+use crate::repair::{checksum, repair_all};
 use crate::sealed::{self, ENCRYPTED};
 use crate::storage::{Reading, Storage};
 use crate::writer::{Failure, unprepared};
@@ -18,13 +20,16 @@ use crate::writer::{Failure, unprepared};
 /// How the name of metadata ends.
 const METADATA: &str = ".json";
 
+/// How the names end of what is made of finished recordings: it is made anew where that was cut.
+const OF_THE_SHELF: [&str; 2] = [".age.part", ".shelf.part"];
+
 /// A file of metadata is never longer.
 const METADATA_BYTES_MAX: u64 = 64 << 20;
 
 /// What is wrong with a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// It was cut and is not repaired yet.
+    /// It was cut, or a journal is left that may hold what was, and is not repaired yet.
     Cut,
     /// The metadata is not what this server writes.
     Metadata,
@@ -60,7 +65,7 @@ impl fmt::Display for Fault {
 /// What was found out about one recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Its metadata, or its account where it has none yet; relative to the folder.
+    /// Its metadata, or where it has none yet a file that was cut, or the journal; relative to the folder.
     pub name: String,
     /// What is wrong; nothing where it is as it should be.
     pub faults: Vec<Fault>,
@@ -100,10 +105,15 @@ pub fn verify(path: &Path) -> Result<Vec<Finding>, Failure> {
     };
     let mut disk = Disk::look(path).map_err(unread)?;
     let names = disk.names().map_err(unread)?;
-    let mut findings = Vec::new();
+    let cut = |name| Finding { name, faults: vec![Fault::Cut], is_encrypted: false };
+    // Nobody records here, and who did and ended in order has left no journal.
+    let is_journaled = names.iter().any(|name| segment_number(name).is_some());
+    let mut findings = Vec::from_iter(is_journaled.then(|| cut(FOLDER.to_owned())));
     for name in names.into_iter().filter(|name| is_harmless(name)) {
-        if name.ends_with(ACCOUNT) {
-            findings.push(Finding { name, faults: vec![Fault::Cut], is_encrypted: false });
+        if name.ends_with(PART) {
+            if !OF_THE_SHELF.iter().any(|ending| name.ends_with(ending)) {
+                findings.push(cut(name));
+            }
         } else if name.ends_with(METADATA) {
             findings.push(verify_one(&mut disk, name));
         }

@@ -29,6 +29,9 @@ const LABEL_LENGTH_MAX: usize = 64;
 /// is lost, and marked.
 const REFUSED_BYTES_MAX: usize = 1 << 20;
 
+/// Periods for which a recording waits for what is behind: a second.
+const BEHIND_MAX: u64 = 50;
+
 /// A recording that goes on, or whose end is not yet on the disk.
 #[expect(clippy::struct_excessive_bools, reason = "each is true or not whatever the others are")]
 pub(crate) struct Recording<F> {
@@ -227,8 +230,7 @@ impl<F> Recording<F> {
         self.place_all();
         self.files.iter_mut().for_each(|file| file.gather(bench));
         let latest = self.timing().map(|track| track.end).max().unwrap_or(origin);
-        // The ring may have been read in the middle of a tick: others of that period come later.
-        let known = if self.is_over { latest } else { latest.saturating_sub(1) };
+        let known = if self.is_over { latest } else { self.known(latest) };
         let periods = known.saturating_sub(origin).max(self.periods);
         for index in 0..self.tracks.len() {
             self.tell_of_track(index, origin, origin + periods);
@@ -244,10 +246,22 @@ impl<F> Recording<F> {
         self.tell_end();
     }
 
+    /// Up to where everything has come that comes: as far as all that goes on has, whichever shard it
+    /// is of. But of who is far behind, it is said to be late.
+    fn known(&self, latest: u64) -> u64 {
+        let is_going = |track: &&Track| track.first.is_some() && track.last.is_none();
+        let sounds = self.timing().filter(|track| track.kind != TrackKind::Packets);
+        let least = sounds.filter(is_going).map(|track| track.end).min().unwrap_or(latest);
+        // The ring may have been read in the middle of a tick: others of that period come later.
+        least.clamp(latest.saturating_sub(BEHIND_MAX), latest.saturating_sub(1))
+    }
+
     /// The tracks that say how long it is: those of sound, or else all.
     fn timing(&self) -> impl Iterator<Item = &Track> {
         let is_sound = |track: &Track| track.kind != TrackKind::Packets;
-        let has_sound = self.tracks.iter().any(is_sound);
+        // One whose tap was refused has ended and never begun.
+        let gives = |track: &Track| track.first.is_some() || track.last.is_none();
+        let has_sound = self.tracks.iter().any(|track| is_sound(track) && gives(track));
         self.tracks.iter().filter(move |track| is_sound(track) || !has_sound)
     }
 

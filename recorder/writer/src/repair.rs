@@ -21,7 +21,7 @@ use crate::replay::{replay, segments};
 use crate::storage::{Reading, Storage, write_one};
 
 /// How the name of a recording's account ends, while it is needed.
-pub(crate) const ACCOUNT: &str = ".facts.part";
+const ACCOUNT: &str = ".facts.part";
 
 /// An account is never longer; of a longer one the beginning is read.
 const ACCOUNT_BYTES_MAX: u64 = 256 << 20;
@@ -73,9 +73,8 @@ pub(crate) fn repair_all<S: Storage>(storage: &mut S) -> Vec<Outcome> {
 }
 
 /// The number for the next segment: above all that are there.
-pub(crate) fn next_segment<S: Storage>(storage: &S) -> u64 {
-    let last = segments(storage).ok().and_then(|segments| segments.last().copied());
-    last.map_or(1, |last| last.saturating_add(1))
+pub(crate) fn next_segment<S: Storage>(storage: &S) -> io::Result<u64> {
+    Ok(segments(storage)?.last().map_or(1, |last| last.saturating_add(1)))
 }
 
 /// Repairs one recording, but leaves its account. Returns the name of its metadata.

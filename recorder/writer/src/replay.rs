@@ -10,7 +10,7 @@ use std::io;
 use recorder::journal::{Damage, HEADER_BYTES, Header, Operation};
 
 use crate::growing::PART;
-use crate::journal::{segment_name, segment_number};
+use crate::journal::{FOLDER, segment_name, segment_number};
 use crate::storage::{Storage, Write};
 
 /// Files that are open at one time.
@@ -18,8 +18,8 @@ const OPEN_MAX: usize = 256;
 
 /// The numbers of all segments that are there, oldest first.
 pub(crate) fn segments<S: Storage>(storage: &S) -> io::Result<Vec<u64>> {
-    let mut numbers: Vec<u64> =
-        storage.names()?.iter().filter_map(|name| segment_number(name)).collect();
+    let names = storage.names_in(FOLDER)?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
@@ -131,6 +131,14 @@ pub(crate) fn read_up_to<S: Storage>(
     Ok(filled)
 }
 
+/// What was opened; none where there is no such file.
+fn or_none<F>(opened: io::Result<F>) -> io::Result<Option<F>> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// A file that a segment names.
 struct Target<F> {
     name: String,
@@ -217,18 +225,18 @@ impl<F> Targets<F> {
             return Ok(());
         }
         let part = format!("{}{PART}", target.name);
-        let opened = if storage.exists(&part) {
-            storage.open(&part)?
-        } else if storage.exists(&target.name) {
-            storage.open(&target.name)?
-        } else if offset == 0 {
-            storage.create(&part)?
-        } else {
-            target.is_gone = true;
-            return Ok(());
+        // What cannot be opened is not gone: the journal is needed until it can be.
+        let opened = match or_none(storage.open(&part))? {
+            None => or_none(storage.open(&target.name))?,
+            opened => opened,
         };
-        target.file = Some(opened);
-        self.open += 1;
+        let opened = match opened {
+            None if offset == 0 => Some(storage.create(&part)?),
+            opened => opened,
+        };
+        target.is_gone = opened.is_none();
+        self.open += usize::from(opened.is_some());
+        target.file = opened;
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use recorder::container::Format;
 
 use crate::collector::{Ask, Collector};
 use crate::keeper::Keeper;
+use crate::repair::next_segment;
 use crate::report::{Event, RecordingId, Reporter, Status};
 use crate::testing::Memory;
 use crate::writer::{RecordingStart, TrackStart, WriterConfig};
@@ -33,6 +34,8 @@ pub(crate) struct Rig {
     collector: Collector,
     pub(crate) keeper: Keeper<Memory>,
     sink: TapSink,
+    /// Another shard, which may be behind.
+    pub(crate) other: TapSink,
     readers: Vec<TapReader>,
     events: Receiver<Event>,
     pub(crate) period: u64,
@@ -40,10 +43,14 @@ pub(crate) struct Rig {
     pub(crate) stalled_until: u64,
     /// Whether more waits whenever the keeper has told the journal.
     pub(crate) is_keeper_late: bool,
+    /// Whether the collector's thread stands still: nobody reads the ring.
+    pub(crate) is_held: bool,
     /// How many of the latest batches the keeper does not have yet when it turns.
     pub(crate) held_back: usize,
     waiting: std::collections::VecDeque<crate::collector::Batch>,
     last: u64,
+    /// The folder of its recordings.
+    pub(crate) day: &'static str,
 }
 
 /// What a tap carries in a period.
@@ -58,7 +65,9 @@ pub(crate) enum Said<'a> {
 fn keeper_on(config: &WriterConfig, memory: &Memory) -> (Keeper<Memory>, Receiver<Event>) {
     let (sender, events) = sync_channel(10_000);
     let reporter = Reporter::new(Arc::new(Mutex::new(Status::default())), sender, Arc::default());
-    (Keeper::new(config, memory.clone(), reporter), events)
+    // Where it cannot be told, as it was when the folder was prepared.
+    let first = next_segment(memory).unwrap_or(9);
+    (Keeper::new(config, memory.clone(), first, reporter), events)
 }
 
 impl Rig {
@@ -73,20 +82,24 @@ impl Rig {
         change(&mut config);
         let (keeper, events) = keeper_on(&config, &memory);
         let (sink, reader) = tap_ring(8 << 20);
+        let (other, other_reader) = tap_ring(8 << 20);
         Self {
             memory,
             config,
             collector: Collector::default(),
             keeper,
             sink,
-            readers: vec![reader],
+            other,
+            readers: vec![reader, other_reader],
             events,
             period: 1000,
             stalled_until: 0,
             is_keeper_late: false,
+            is_held: false,
             held_back: 0,
             waiting: std::collections::VecDeque::new(),
             last: 0,
+            day: "day",
         }
     }
 
@@ -115,7 +128,7 @@ impl Rig {
         self.last += 1;
         let id = RecordingId(self.last);
         let about = About { subject: "test".into(), ..About::default() };
-        let name = format!("day/r{}", self.last);
+        let name = format!("{}/r{}", self.day, self.last);
         let start = RecordingStart { name, layout, format, rate, ends_with_tracks: false, about };
         self.ask(Ask::Begin(id, Box::new(start)));
         id
@@ -143,7 +156,11 @@ impl Rig {
         let (tap, label, channel) = (TapId(tap), label.to_owned(), None);
         let start = TrackStart { tap, kind, label, participant, channel, local };
         self.sink.start();
-        self.ask(Ask::Track(recording, Box::new(start)));
+        self.ask(Ask::Track(recording, Box::new(start), self.at()));
+    }
+
+    pub(crate) fn end_track(&mut self, recording: RecordingId, tap: u32) {
+        self.ask(Ask::EndTrack(recording, TapId(tap), self.at()));
     }
 
     pub(crate) fn tell(&mut self, recording: RecordingId, note: Note) {
@@ -179,9 +196,20 @@ impl Rig {
         self.sink.push(&TapItem { tap: TapId(tap), period: self.period, at: self.at(), content });
     }
 
+    /// What a tap of the other shard carried in a period comes now.
+    pub(crate) fn say_late(&mut self, tap: u32, period: u64) {
+        let samples = &block_of(tap, period);
+        let content = TapContent::Block { class: RateClass::Narrow, concealed: false, samples };
+        let at = Instant::START + PERIOD * period as u32;
+        self.other.push(&TapItem { tap: TapId(tap), period, at, content });
+    }
+
     /// Time passes by one period: flushes where that is due.
     pub(crate) fn pass(&mut self) {
         self.period += 1;
+        if self.is_held {
+            return;
+        }
         if self.period.is_multiple_of(2) {
             let now = self.now();
             self.collector.drain(&mut self.readers, now, || None);

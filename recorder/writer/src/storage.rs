@@ -55,8 +55,12 @@ pub(crate) trait Storage: Send {
     /// Removes a file.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 
-    /// The names of all files, those of the journal included.
+    /// The names of all files, those of the journal included. Folders below that may not be read, or
+    /// go away meanwhile, hide nothing but what is in them.
     fn names(&self) -> io::Result<Vec<String>>;
+
+    /// The names of the files of one folder; none where there is no such folder.
+    fn names_in(&self, folder: &str) -> io::Result<Vec<String>>;
 
     /// Whether there is a file of this name.
     fn exists(&self, name: &str) -> bool;

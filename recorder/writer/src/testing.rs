@@ -52,6 +52,8 @@ struct Inner {
     held_names: BTreeMap<String, u64>,
     next: u64,
     refusal: Option<io::ErrorKind>,
+    /// Why it does not say which files there are.
+    unreadable: Option<io::ErrorKind>,
     /// Octets that all files may have together.
     room: Option<u64>,
     /// Writes that are taken before everything is refused.
@@ -76,6 +78,11 @@ impl Memory {
     /// Refuses everything that changes something from now on, or no longer.
     pub(crate) fn refuse(&self, kind: Option<io::ErrorKind>) {
         self.inner().refusal = kind;
+    }
+
+    /// Does not say which files there are from now on, or no longer.
+    pub(crate) fn hide(&self, kind: Option<io::ErrorKind>) {
+        self.inner().unreadable = kind;
     }
 
     /// Refuses everything that changes something after so many writes, or no longer.
@@ -308,7 +315,13 @@ impl Storage for Memory {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        Ok(self.inner().names.keys().cloned().collect())
+        self.names_in("")
+    }
+
+    fn names_in(&self, folder: &str) -> io::Result<Vec<String>> {
+        let inner = self.inner();
+        inner.unreadable.map_or(Ok(()), |kind| Err(io::Error::from(kind)))?;
+        Ok(inner.names.keys().filter(|name| name.starts_with(folder)).cloned().collect())
     }
 
     fn exists(&self, name: &str) -> bool {

@@ -134,6 +134,8 @@ impl CollectorThread {
 
 /// Writes the files.
 pub(crate) struct KeeperThread {
+    /// The journal's next segment.
+    pub(crate) first_segment: u64,
     pub(crate) batches: Receiver<Batch>,
     pub(crate) returned: Sender<Spare>,
     pub(crate) queued: Arc<AtomicUsize>,
@@ -149,7 +151,7 @@ impl KeeperThread {
         counts: &Counts,
     ) {
         let started = Instant::now();
-        let mut keeper = Keeper::new(config, storage, reporter);
+        let mut keeper = Keeper::new(config, storage, self.first_segment, reporter);
         let mut ends_at = None;
         while ends_at.is_none_or(|end| started.elapsed() < end) {
             let batch = if keeper.is_ready() {

@@ -87,7 +87,9 @@ impl Track {
             first
         });
         let end = self.last.map_or(to, |last| last.min(to));
-        let gaps = waiting.map(|waiting| gaps(waiting.between(from, end), from, end));
+        // Of what has not come it is not known what became of it: it is behind the others.
+        let rest = if self.last.is_none() { GapCause::Late } else { GapCause::Overrun };
+        let gaps = waiting.map(|waiting| gaps(waiting.between(from, end), from, end, rest));
         for (start, periods, cause) in gaps.into_iter().flatten() {
             facts.push(Fact::Gap { track, gap: Gap { start: start - origin, periods, cause } });
         }
@@ -100,11 +102,13 @@ impl Track {
     }
 }
 
-/// The parts between two periods that are not what was said: start, length, cause.
+/// The parts between two periods that are not what was said: start, length, cause. What is missing
+/// between what came found no room in the ring; what is missing at the end has the cause `rest`.
 fn gaps<'a>(
     runs: impl Iterator<Item = (Run, &'a [i16])>,
     from: u64,
     to: u64,
+    rest: GapCause,
 ) -> Vec<(u64, u64, GapCause)> {
     let mut found: Vec<(u64, u64, GapCause)> = Vec::new();
     let mut mark = |start: u64, end: u64, cause| match found.last_mut() {
@@ -122,7 +126,7 @@ fn gaps<'a>(
         }
         at = run.end();
     }
-    mark(at, to, GapCause::Overrun);
+    mark(at, to, rest);
     found
 }
 
@@ -154,9 +158,9 @@ mod tests {
             (11, 1, GapCause::Overrun),
             (12, 2, GapCause::Concealed),
             (14, 1, GapCause::Muted),
-            (16, 2, GapCause::Overrun),
+            (16, 2, GapCause::Late),
         ];
-        let gaps = |from, to| gaps(portion.between(from, to), from, to);
+        let gaps = |from, to| gaps(portion.between(from, to), from, to, GapCause::Late);
         assert_eq!(gaps(9, 18), expected);
         assert_eq!(gaps(15, 16), []);
         assert_eq!(gaps(16, 16), []);

@@ -20,6 +20,7 @@ use crate::asks::{Asks, asks};
 use crate::collector::Ask;
 use crate::disk::Disk;
 use crate::journal::SyncPolicy;
+use crate::repair::next_segment;
 use crate::report::{Event, RecordingId, Reporter, Status};
 use crate::storage::Storage;
 use crate::threads::{CollectorThread, KeeperThread, Returned};
@@ -182,11 +183,13 @@ impl Writer {
     /// Prepares the folder, starts the threads, and repairs what a crash has left there. `taps`
     /// are the rings of all shards.
     pub fn start(config: &WriterConfig, taps: Vec<TapReader>) -> Result<Self, NotStarted> {
-        let disk = match Disk::prepare(&config.folder) {
-            Ok(disk) => disk,
+        let prepared = Disk::prepare(&config.folder)
+            .and_then(|disk| next_segment(&disk).map(|first_segment| (disk, first_segment)));
+        let (disk, first_segment) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => return Err((unprepared(config.folder.clone(), &error), taps)),
         };
-        let (writer, give) = match Self::start_on(config, disk, spawn) {
+        let (writer, give) = match Self::start_on(config, disk, first_segment, spawn) {
             Ok(started) => started,
             Err(error) => return Err((Failure::Thread(error.kind()), taps)),
         };
@@ -199,6 +202,7 @@ impl Writer {
     fn start_on(
         config: &WriterConfig,
         storage: impl Storage + 'static,
+        first_segment: u64,
         spawn: Spawn,
     ) -> io::Result<(Self, Sender<Vec<TapReader>>)> {
         // Few facts and questions of each recording while nobody looks.
@@ -215,7 +219,8 @@ impl Writer {
         let from_keeper =
             Returned { spare, queued: Arc::clone(&queued), status: Arc::clone(&status) };
         let collector = CollectorThread::new(config, asked, batches, from_keeper, late);
-        let keeper = KeeperThread { batches: kept, returned, queued: Arc::clone(&queued) };
+        let keeper =
+            KeeperThread { first_segment, batches: kept, returned, queued: Arc::clone(&queued) };
         let counted = collector.counted();
         let config = config.clone();
         let recordings_max = config.recordings_max;
@@ -258,18 +263,30 @@ impl Writer {
         asked.map(|()| recording)
     }
 
-    /// Adds a track. Only then is its tap to be started.
-    pub fn add_track(&self, recording: RecordingId, start: TrackStart) -> Result<(), Failure> {
-        self.ask(Ask::Track(recording, Box::new(start)))
+    /// Adds a track, now being `at`. Only then is its tap to be started; of one that is there
+    /// already, nothing earlier is kept.
+    pub fn add_track(
+        &self,
+        recording: RecordingId,
+        start: TrackStart,
+        at: Instant,
+    ) -> Result<(), Failure> {
+        self.ask(Ask::Track(recording, Box::new(start), at))
     }
 
-    /// Ends a track, whether or not its tap goes on. It ends by itself with its tap.
-    pub fn end_track(&self, recording: RecordingId, tap: TapId) -> Result<(), Failure> {
-        self.ask(Ask::EndTrack(recording, tap))
+    /// Ends a track at `at`, which is now, whether or not its tap goes on. It ends by itself with its
+    /// tap.
+    pub fn end_track(
+        &self,
+        recording: RecordingId,
+        tap: TapId,
+        at: Instant,
+    ) -> Result<(), Failure> {
+        self.ask(Ask::EndTrack(recording, tap, at))
     }
 
-    /// Tells what happened; [`Failure::Full`] where too much of that waits. [`Note::Paused`] and
-    /// [`Note::Resumed`] are more than words: nothing is kept between them.
+    /// Tells what happened, at `at`, which is now; [`Failure::Full`] where too much of that waits.
+    /// [`Note::Paused`] and [`Note::Resumed`] are more than words: nothing is kept between them.
     pub fn tell(&self, recording: RecordingId, at: Instant, note: Note) -> Result<(), Failure> {
         self.ask(Ask::Tell(recording, at, note))
     }
@@ -392,7 +409,7 @@ mod tests {
         let (writer, mut sink) = start(&folder);
         let id = writer.begin(recording("day/one", Layout::Multichannel(1))).unwrap();
         sink.start();
-        writer.add_track(id, track(7)).unwrap();
+        writer.add_track(id, track(7), Instant::START).unwrap();
         let samples: [i16; 160] = std::array::from_fn(|i| i as i16 - 80);
         for period in 0..100 {
             let content =
@@ -471,6 +488,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crash_has_left_is_not_fine_whether_or_not_there_is_an_account() {
+        let folder = Folder::new("left");
+        fs::create_dir(folder.0.join(".journal")).unwrap();
+        let names = [".journal/0000000000000001.mmj", "a.facts.part", "a.wav.part", "b.json.part"];
+        for name in names.into_iter().chain(["c.wav.age.part", "c.shelf.part", ".journal/lock"]) {
+            fs::write(folder.0.join(name), "").unwrap();
+        }
+        let cut = |name: &str| crate::Finding {
+            name: name.into(),
+            faults: vec![crate::Fault::Cut],
+            is_encrypted: false,
+        };
+        let left = [".journal", "a.facts.part", "a.wav.part", "b.json.part"].map(cut);
+        assert_eq!(verify(&folder.0), Ok(left.to_vec()));
+    }
+
+    #[test]
     fn who_only_reads_changes_nothing_and_a_folder_that_is_not_there_is_not_said_to_refuse() {
         let folder = Folder::new("look");
         fs::write(folder.0.join("a.wav"), "").unwrap();
@@ -496,13 +530,13 @@ mod tests {
             _ => Err(io::ErrorKind::WouldBlock.into()),
         };
         let disk = Disk::prepare(&folder.0).unwrap();
-        let failed = Writer::start_on(&config, disk, one).unwrap_err();
+        let failed = Writer::start_on(&config, disk, 1, one).unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::WouldBlock);
         let (mut sink, reader) = tap_ring(1 << 20);
         let writer = Writer::start(&config, vec![reader]).unwrap();
         let id = writer.begin(recording("a", Layout::Multichannel(1))).unwrap();
         sink.start();
-        writer.add_track(id, track(7)).unwrap();
+        writer.add_track(id, track(7), Instant::START).unwrap();
         sink.end(TapId(7), 0, Instant::START);
         let event = || writer.events.recv_timeout(Duration::from_secs(60)).unwrap();
         while !matches!(event(), Event::Finished { .. }) {}

@@ -55,6 +55,8 @@ pub(crate) enum Trouble {
     Mark,
     /// A range beyond the end of a file.
     Range,
+    /// A file is another version than the one that is meant.
+    Changed,
     /// The disk refuses.
     Disk,
     /// A body longer than allowed.
@@ -94,6 +96,7 @@ impl Trouble {
                 StatusCode::CONFLICT
             }
             Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::Disk => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Query | Self::Gain | Self::Keys | Self::RoomName | Self::Wish | Self::Mark => {
@@ -229,6 +232,11 @@ impl Trouble {
                 "range",
                 "the range begins beyond the end of the file",
                 "a range within the length that Content-Range names",
+            ),
+            Self::Changed => (
+                "changed",
+                "the file is none of the versions that If-Match names",
+                "the ETag of the file as it is now, or *",
             ),
             Self::Disk => {
                 ("disk", "the disk refuses", "the same request, later; the log tells what is wrong")

@@ -4,8 +4,8 @@
 use std::fs::Metadata;
 use std::time::UNIX_EPOCH;
 
-use axum::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// Names the version of a file: one that is written again has another. None where the file system
 /// tells no time.
@@ -14,12 +14,25 @@ pub(super) fn tag(file: &Metadata) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{:x}-{:x}\"", file.len(), changed.as_nanos())).ok()
 }
 
+/// Whether who asks means another version than this one: none that `If-Match` names, where it names
+/// any. A weak tag is no version.
+pub(super) fn is_changed(headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
+    let tag = tag.and_then(|tag| tag.to_str().ok());
+    headers.contains_key(IF_MATCH)
+        && !named(headers, &IF_MATCH).any(|named| named == "*" || Some(named) == tag)
+}
+
 /// Whether who asks has this version already.
 pub(super) fn is_held(headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
-    let Some(tag) = tag.and_then(|tag| tag.to_str().ok()) else { return false };
-    let lists = headers.get_all(IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
-    let mut named = lists.flat_map(|list| list.split(',')).map(str::trim);
-    named.any(|named| named == "*" || named.strip_prefix("W/").unwrap_or(named) == tag)
+    let tag = tag.and_then(|tag| tag.to_str().ok());
+    let is_it = |named: &str| Some(named.strip_prefix("W/").unwrap_or(named)) == tag;
+    named(headers, &IF_NONE_MATCH).any(|named| named == "*" || is_it(named))
+}
+
+/// The versions that a condition names.
+fn named<'a>(headers: &'a HeaderMap, condition: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lists = headers.get_all(condition).iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim)
 }
 
 /// The Range header, where it counts: only of GET, and only of the version that `If-Range` names. Of
@@ -128,11 +141,26 @@ mod tests {
             assert!(!counts(Method::GET, "if-range", other), "{other}");
         }
         assert!(range(&Method::GET, &headers("if-range", "\"a-1\""), None).is_none());
-        for held in ["*", "\"a-1\"", "\"b-1\", W/\"a-1\""] {
-            assert!(is_held(&headers("if-none-match", held), Some(&tag)), "{held}");
-        }
-        assert!(!is_held(&headers("if-none-match", "\"b-1\""), Some(&tag)));
-        assert!(!is_held(&headers("if-none-match", "*"), None));
+    }
+
+    #[test]
+    fn conditions_name_versions_of_which_the_present_one_may_be_one() {
+        let tag = HeaderValue::from_static("\"a-1\"");
+        let headers = |name: &'static str, value: &'static str| {
+            HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))])
+        };
+        let held = |value| is_held(&headers("if-none-match", value), Some(&tag));
+        assert!(held("*") && held("\"a-1\"") && held("\"b-1\", W/\"a-1\""));
+        assert!(!held("\"b-1\"") && !is_held(&HeaderMap::new(), Some(&tag)));
+        let changed = |value| is_changed(&headers("if-match", value), Some(&tag));
+        assert!(!changed("*") && !changed("\"a-1\"") && !changed("\"b-1\", \"a-1\""));
+        assert!(changed("\"b-1\"") && changed("W/\"a-1\"") && changed(""));
+        assert!(!is_changed(&HeaderMap::new(), Some(&tag)));
+        // A file whose version nobody knows is there all the same.
+        assert!(is_held(&headers("if-none-match", "*"), None));
+        assert!(!is_held(&headers("if-none-match", "\"a-1\""), None));
+        assert!(!is_changed(&headers("if-match", "*"), None));
+        assert!(is_changed(&headers("if-match", "\"a-1\""), None));
     }
 
     #[test]

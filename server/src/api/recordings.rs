@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::answer::Refused;
 use super::model::Page;
-use super::range::{self, Asked, asked, is_held};
+use super::range::{self, Asked, asked, is_changed, is_held};
 use super::routes::{checked, done, number};
 use super::{Ask, Queue, Trouble};
 use crate::config::Arrangement;
@@ -348,13 +348,15 @@ pub(super) async fn mark(
 }
 
 /// A file of a finished recording, or one range of it (RFC 9110 section 14), as browsers ask for it.
-/// Its version is named by `ETag`, which `If-Range` and `If-None-Match` take.
+/// Its version is named by `ETag`, which `If-Match`, `If-None-Match` and `If-Range` take.
 #[utoipa::path(get, path = "/v1/recordings/{id}/files/{file}", params(
     ("id" = String, description = "The recording's id"), ("file" = String, description = "The file's name"),
+    ("If-Match" = Option<String>, Header, description = "The ETags of the versions that are meant, or *"),
+    ("If-None-Match" = Option<String>, Header, description = "The ETags of the versions that are held already, or *"),
     ("Range" = Option<String>, Header, description = "One range of octets"),
     ("If-Range" = Option<String>, Header, description = "The ETag of the version that the range is of")), responses(
     (status = 200, body = Vec<u8>), (status = 206, body = Vec<u8>), (status = 304), (status = 404, body = Refused),
-    (status = 416, body = Refused), (status = 500, body = Refused), (status = 503, body = Refused)))]
+    (status = 412, body = Refused), (status = 416, body = Refused), (status = 500, body = Refused), (status = 503, body = Refused)))]
 pub(super) async fn file(
     Extension(shelf): Extension<Shelf>,
     Path((id, name)): Path<(String, String)>,
@@ -367,9 +369,14 @@ pub(super) async fn file(
         Ok::<_, Refusal>((opened, tag))
     };
     let (Opened { file, bytes, media_type }, tag) = on_disk(read).await?.map_err(trouble)?;
+    if is_changed(&headers, tag.as_ref()) {
+        return Err(Trouble::Changed);
+    }
     if is_held(&headers, tag.as_ref()) {
+        // Else the length that HEAD tells were that of this answer, which is empty.
+        let length = (method == Method::HEAD).then_some([(CONTENT_LENGTH, bytes)]);
         let tag = tag.map(|tag| [(ETAG, tag)]);
-        return Ok((StatusCode::NOT_MODIFIED, tag, ()).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, tag, length, ()).into_response());
     }
     let range = range::range(&method, &headers, tag.as_ref());
     let (status, first, length) = match asked(range, bytes) {

@@ -288,13 +288,14 @@ impl World {
             channel: None,
             local,
         };
-        let added = self.recorder.writer().and_then(|writer| writer.add_track(written, start));
+        let at = self.engine.now();
+        let added = self.recorder.writer().and_then(|writer| writer.add_track(written, start, at));
         added.map_err(|failure| self.refuse(&track.label, &failure))?;
         let point = track.point;
         if known.is_none()
             && let Err(refusal) = self.command(Command::StartTap { point, tap, class: None })
         {
-            self.tell_writer(|writer| writer.end_track(written, tap));
+            self.tell_writer(|writer| writer.end_track(written, tap, at));
             return Err(refusal);
         }
         let users = self.recordings.taps.entry(point).or_insert(Tap { id: tap, users: Vec::new() });
@@ -310,7 +311,7 @@ impl World {
     pub(crate) fn untap(&mut self, id: RecordingId, point: TapPoint) {
         let Some(going) = self.recordings.going.get_mut(&id) else { return };
         going.tracks.retain(|track| track.point != point);
-        let written = going.written;
+        let (written, at) = (going.written, self.engine.now());
         let Some(tap) = self.recordings.taps.get_mut(&point) else { return };
         tap.users.retain(|user| *user != id);
         let (tap_id, is_unused) = (tap.id, tap.users.is_empty());
@@ -321,7 +322,7 @@ impl World {
                 tracing::debug!(?point, ?refusal, "a tap goes on");
             }
         }
-        self.tell_writer(|writer| writer.end_track(written, tap_id));
+        self.tell_writer(|writer| writer.end_track(written, tap_id, at));
     }
 
     /// Ends a recording.
@@ -348,11 +349,11 @@ impl World {
         else {
             return Vec::new();
         };
-        let mut over = Vec::new();
+        let (mut over, at) = (Vec::new(), self.engine.now());
         for (id, was_last) in self.recordings.lose(*point, *tap) {
             let written = self.recordings.get(id).map(|going| going.written);
             if let (Event::Refused { .. }, Some(written)) = (event, written) {
-                self.tell_writer(|writer| writer.end_track(written, *tap));
+                self.tell_writer(|writer| writer.end_track(written, *tap, at));
             }
             if was_last {
                 self.end_kept(id);

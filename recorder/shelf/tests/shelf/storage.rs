@@ -132,6 +132,27 @@ fn what_need_not_stay_goes_once_it_is_confirmed_and_only_ciphertext_leaves() {
 }
 
 #[test]
+fn a_storage_that_never_answers_keeps_nothing_in_the_clear() {
+    let folder = Folder::new();
+    // It takes connections, and what is sent, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let recipients = vec![age::x25519::Identity::generate().to_public().to_string()];
+    let config = ShelfConfig {
+        encryption: Some(Encryption { recipients }),
+        upload: Some(upload(&url)),
+        ..config(&folder)
+    };
+    for day in 1..=9 {
+        folder.record(&format!("r{day}"), day, b"sound");
+    }
+    let shelf = open(&config);
+    wait_until("all are encrypted", || shelf.status().encrypted == 9);
+    assert_eq!((shelf.status().uploaded, shelf.status().failures), (0, 0));
+    shelf.stop();
+}
+
+#[test]
 fn what_the_storage_has_lost_is_not_confirmed_and_is_uploaded_again() {
     let folder = Folder::new();
     let server = StorageServer::start(Script { loses_content: true, ..Script::default() });
