@@ -39,8 +39,7 @@ pub(crate) struct Call {
     pub media: Option<Media>,
     pub session_timer: Option<SessionTimer>,
     pub refresh: Option<Refresh>,
-    /// How often requests of ours were refused since one was accepted.
-    pub refusals: u32,
+    pub refused: Refused,
     pub deadlines: [Option<Deadline>; CallTimer::COUNT],
     pub muted: bool,
     pub gains: Gains,
@@ -51,6 +50,15 @@ pub(crate) struct Call {
     pub recorded_here: RecordState,
     /// Where it is a recording session: then it has no media of its own.
     pub siprec: Option<Siprec>,
+}
+
+/// What the endpoint has refused since it accepted a request of ours.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    /// How many offers that were due.
+    pub offers: u32,
+    /// Whether an interval was too short for it, and was lengthened.
+    pub is_lengthened: bool,
 }
 
 /// Who calls.
@@ -233,9 +241,9 @@ impl Media {
         self.described.clone()
     }
 
-    /// The endpoint wants to know whether it is recorded; it is so now.
-    pub(crate) fn set_recorded(&mut self, state: RecordState) {
-        self.recorded = Some(state);
+    /// The endpoint wants to know whether it is recorded; it is so now. Whether that is news.
+    pub(crate) fn set_recorded(&mut self, state: RecordState) -> bool {
+        self.recorded.replace(state) != Some(state)
     }
 
     /// Whether the endpoint is to be made an offer: it was told something of recording that is not
@@ -263,9 +271,11 @@ impl Media {
         self.described.clone()
     }
 
-    /// The endpoint accepted our offer.
+    /// The endpoint accepted a request of ours. A repeated description keeps nobody to one sound.
     pub(crate) fn offer_accepted(&mut self) {
-        self.before = None;
+        if self.before.take().is_some() {
+            self.to_narrow = false;
+        }
     }
 
     /// The endpoint refused a request of ours: where that was an offer that was due, all is as it was
@@ -308,7 +318,7 @@ impl Media {
     /// an ACK answers, is to be narrowed where it keeps several sounds: once, whatever comes of it.
     pub(crate) fn answered(&mut self, negotiation: Negotiation) {
         let was_of_all = std::mem::take(&mut self.is_offering);
-        self.to_narrow = was_of_all && negotiation.keeps_several();
+        self.to_narrow = negotiation.keeps_several() && (was_of_all || self.to_narrow);
         self.negotiation = Some(negotiation);
     }
 

@@ -40,8 +40,10 @@ impl FrontEnd {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let state = if is_sent { RecordState::On } else { call.recorded_here };
         let Some(media) = &mut call.media else { return };
-        media.set_recorded(state);
-        self.make_due_offer(now, id, out);
+        // What was refused is asked again in its time, whatever is recorded elsewhere.
+        if media.set_recorded(state) {
+            self.make_due_offer(now, id, out);
+        }
     }
 
     /// What is sent began or ends to be: its members are told.

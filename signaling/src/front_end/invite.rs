@@ -11,7 +11,7 @@ use sipx_sip::{HeaderName, Request, Response};
 
 use super::{Asked, FrontEnd};
 use crate::body::description;
-use crate::call::{Call, CallTimer, Caller, Media, Provisional, Ringing, Unacknowledged};
+use crate::call::{Call, CallTimer, Caller, Media, Provisional, Refused, Ringing, Unacknowledged};
 use crate::counters::Dropped;
 use crate::dialog::{Dialog, FIRST_SEQUENCE_MAX, sequence};
 use crate::endpoint::TransactionId;
@@ -359,7 +359,7 @@ pub(super) fn new_call(
         media,
         session_timer,
         refresh: None,
-        refusals: 0,
+        refused: Refused::default(),
         deadlines: [None; CallTimer::COUNT],
         muted: false,
         gains: Gains::default(),

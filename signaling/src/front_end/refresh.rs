@@ -6,7 +6,7 @@ use media_units::Instant;
 use sipx_sip::{CSeq, Header, HeaderName, Headers, Method, Request, Response};
 
 use super::FrontEnd;
-use crate::call::{CallTimer, Media, Refresh, StillDue};
+use crate::call::{CallTimer, Media, Refresh, Refused, StillDue};
 use crate::counters::Ending;
 use crate::dialog::answered_sequence;
 use crate::endpoint::TransactionId;
@@ -59,11 +59,16 @@ impl FrontEnd {
         if matches!(call.siprec, Some(Siprec::Client(_))) {
             return self.offer_to_recorder(now, id, out);
         }
-        let Some(media) = call.media.as_ref() else { return };
         if !timer.we_refresh {
             return;
         }
-        let offer = (!call.dialog.allows_update()).then(|| media.repeat());
+        let must_offer = !call.dialog.allows_update();
+        let offer = match (&call.media, &call.siprec) {
+            (Some(media), _) => must_offer.then(|| media.repeat()),
+            // A session that is recorded is its client's to describe: whatever it answers, it is there.
+            (None, Some(_)) => None,
+            (None, None) => return,
+        };
         self.send_refresh(now, id, offer, out);
     }
 
@@ -197,7 +202,7 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        call.refusals = 0;
+        call.refused = Refused::default();
         call.dialog.retarget(&response.headers);
         if let Some(media) = &mut call.media {
             media.offer_accepted();
@@ -233,22 +238,28 @@ impl FrontEnd {
         out: &mut dyn Outside,
     ) {
         let timer = self.calls.get(&id).and_then(|call| call.session_timer);
-        let is_there = timer.is_some_and(|timer| !timer.known_to_peer);
+        let Some(call) = self.calls.get(&id) else { return };
+        let knows_no_update = matches!(code, 405 | 501) && invite.is_none();
+        let is_there = timer.is_some_and(|timer| !timer.known_to_peer)
+            || (knows_no_update && call.media.is_none());
         if is_there {
             self.session_refreshed(now, id);
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
         let is_for_now =
             matches!(code, 480 | 486 | 491 | 500 | 503 | 504) || retry_after(headers).is_some();
-        let longer = timer.filter(|_| code == 422).and_then(|timer| timer.lengthened(headers));
+        // Who asks for a longer interval again and again is not followed.
+        let timer = timer.filter(|_| code == 422 && !call.refused.is_lengthened);
+        let longer = timer.and_then(|timer| timer.lengthened(headers));
         let refused = |media: &mut Media| media.offer_refused(is_for_now || longer.is_some());
         let still_due = call.media.as_mut().map_or(StillDue::Unasked, refused);
-        if matches!(code, 405 | 501) && invite.is_none() && call.dialog.allows_update() {
+        if knows_no_update && call.media.is_some() && call.dialog.allows_update() {
             call.dialog.forbid_update();
             return self.refresh(now, id, out);
         }
         if longer.is_some() {
             call.session_timer = longer;
+            call.refused.is_lengthened = true;
         }
         let is_offer = still_due != StillDue::Unasked;
         let wait = self.wait_after(now, id, code, headers, is_offer);
@@ -266,7 +277,7 @@ impl FrontEnd {
 
     /// How long a request waits that was refused: as long as the endpoint asks for, where the session
     /// lasts so long, else for half of what is left of it; after a 491 for a while that chance decides.
-    /// Who is to be asked something and always refuses is asked ever more rarely.
+    /// Who refuses offer after offer that is due is made them ever more rarely.
     fn wait_after(
         &mut self,
         now: Instant,
@@ -276,16 +287,15 @@ impl FrontEnd {
         is_offer: bool,
     ) -> Duration {
         let Some(call) = self.calls.get_mut(&id) else { return RETRY_WAIT_MIN };
-        let times = 1 << call.refusals.min(DOUBLINGS_MAX);
-        call.refusals += 1;
+        let times = if is_offer { 1 << call.refused.offers.min(DOUBLINGS_MAX) } else { 1 };
+        call.refused.offers += u32::from(is_offer);
         if code == 491 {
             return Duration::from_millis(self.random.below(GLARE_WAIT_MS_MAX * times).into());
         }
         let end = call.deadlines[CallTimer::Expiry as usize];
         let left = end.map_or(UNTIMED, |end| end.at().since(now));
         let asked = retry_after(headers).filter(|wait| *wait < left);
-        let least = if is_offer { RETRY_WAIT_MIN * times } else { RETRY_WAIT_MIN };
-        asked.unwrap_or(left / 2).max(least)
+        asked.unwrap_or(left / 2).max(RETRY_WAIT_MIN * times)
     }
 
     /// A 2xx comes to an INVITE of ours that is over: it is a copy, whose ACK was lost (RFC 3261 section

@@ -1,5 +1,7 @@
 //! Endpoints that want to know whether they are recorded (RFC 7866 section 6).
 
+use std::time::Duration;
+
 use signaling::{EndpointRule, Fact, ParticipantId, RecordState, RecordWish, Subject};
 
 use crate::harness::{OFFER, Phone, Sent, World, response_to};
@@ -225,6 +227,49 @@ fn who_refuses_to_be_told_has_its_session_refreshed() {
     world.take();
     phone.hang_up(&mut world);
     world.leaves_nothing_behind();
+}
+
+/// What it refuses to be told does not count against the refreshes of its session.
+#[test]
+fn after_a_glare_a_refresh_is_tried_again_soon_whatever_was_refused_before() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("conf1").with(
+        "Supported: timer, record-aware\r\nAllow: INVITE, UPDATE\r\n\
+         Session-Expires: 300;refresher=uas",
+    );
+    phone.connect(&mut world);
+    let id = world.participant().participant;
+    for number in 0..8 {
+        set(&mut world, id, [RecordState::On, RecordState::Paused][number % 2]);
+        for invite in world.take().into_iter().filter(|sent| sent.method() == "INVITE") {
+            world.send(response_to(&invite, "503 Service Unavailable", "Retry-After: 200\r\n", ""));
+        }
+        world.take();
+    }
+    world.pass(Duration::from_secs(150));
+    let update = world.take().into_iter().find(|sent| sent.method() == "UPDATE").unwrap();
+    world.send(response_to(&update, "491 Request Pending", "", ""));
+    world.pass_ms(2000);
+    assert!(world.take().iter().any(|sent| sent.method() == "UPDATE"));
+}
+
+/// The keeper tells all whenever something changes for one.
+#[test]
+fn who_refused_to_be_told_is_not_asked_again_because_others_are_recorded() {
+    let mut world = World::new();
+    let mut phone = aware("conf1");
+    phone.connect(&mut world);
+    let id = world.participant().participant;
+    set(&mut world, id, RecordState::On);
+    let invite = world.only();
+    world.send(response_to(&invite, "503 Service Unavailable", "Retry-After: 600\r\n", ""));
+    assert_eq!(world.only().method(), "ACK");
+    for _ in 0..5 {
+        set(&mut world, id, RecordState::On);
+        world.silent();
+    }
+    set(&mut world, id, RecordState::Paused);
+    assert_eq!(said(&world.only()), Some("paused"), "its own state is another");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! re-INVITE and UPDATE: hold, resume, another address, another codec, and crossing offers.
 
+use std::time::Duration;
+
 use engine_control::Command;
 use media_units::{Direction, Encoding};
 use signaling::RecordState;
@@ -208,6 +210,52 @@ fn a_refresh_by_the_phone_does_not_stop_what_it_is_to_be_asked_again() {
         assert_eq!(world.only().method(), "ACK");
         phone.hang_up(&mut world);
     }
+}
+
+#[test]
+fn a_refresh_of_ours_does_not_stop_what_the_phone_is_to_be_asked_again() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo").with("Session-Expires: 300;refresher=uas");
+    let (_, refused) = answered_with_both(&mut world, &mut phone);
+    world.send(response_to(&refused, "503 Service Unavailable", "Retry-After: 200\r\n", ""));
+    assert_eq!(world.only().method(), "ACK");
+    world.pass(Duration::from_secs(150));
+    let refresh = world.only();
+    assert_ne!(refresh.body(), refused.body(), "all is offered, as before");
+    world.send(both(&refresh));
+    let sent = world.take();
+    assert_eq!(sent[0].method(), "ACK");
+    assert_eq!(sent[1].method(), "INVITE");
+    let formats =
+        |sent: &Sent| sent.body().lines().find(|line| line.starts_with("m=")).unwrap().to_owned();
+    assert_eq!(formats(&sent[1]), formats(&refused), "and one alone again");
+    world.send(both(&sent[1]));
+    assert_eq!(world.only().method(), "ACK");
+    world.pass(Duration::from_secs(100));
+    world.silent();
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
+}
+
+/// It would be asked as fast as it can answer.
+#[test]
+fn an_interval_that_is_never_long_enough_is_lengthened_once() {
+    let mut world = World::new();
+    let mut phone = Phone::calling("echo").with("Session-Expires: 300;refresher=uas");
+    let (_, mut invite) = answered_with_both(&mut world, &mut phone);
+    let mut asked = 1;
+    for number in 0..10 {
+        let longer = format!("Min-SE: {}\r\n", 301 + number);
+        world.send(response_to(&invite, "422 Session Interval Too Small", &longer, ""));
+        match world.take().into_iter().find(|sent| sent.method() == "INVITE") {
+            Some(next) => invite = next,
+            None => break,
+        }
+        asked += 1;
+    }
+    assert_eq!(asked, 2);
+    phone.hang_up(&mut world);
+    world.leaves_nothing_behind();
 }
 
 /// RFC 3261 section 13.2.2.4: each copy of a 2xx, also where another INVITE of ours came after.

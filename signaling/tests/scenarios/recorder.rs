@@ -2,12 +2,13 @@
 //! changes, hold, what is refused. The flows are those of RFC 7866 section 4 and RFC 8068.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use engine_control::{Command, Event, Refusal, TapId, TapPoint};
 use media_units::{Direction, Encoding};
 use signaling::{Ending, FrontEndConfig, RecordingId, SiprecConfig};
 
-use crate::harness::{OFFER, Phone, Sent, World};
+use crate::harness::{OFFER, Phone, Sent, World, response_to};
 
 const MULTIPART: &str = "multipart/mixed;boundary=edge";
 
@@ -434,6 +435,33 @@ fn a_session_whose_recording_is_over_ends() {
         assert_eq!(world.front.counters().ended(ending), 1);
         world.send(crate::harness::response_to(&bye, "200 OK", "", ""));
         world.leaves_nothing_behind();
+    }
+}
+
+#[test]
+fn a_client_that_says_nothing_is_asked_whether_it_is_there() {
+    let timers = ["Subject: none", "Supported: timer\r\nSession-Expires: 1800;refresher=uas"];
+    for (timer, status) in timers
+        .into_iter()
+        .zip(["405 Method Not Allowed", "200 OK"])
+        .chain([(timers[0], "200 OK"), (timers[1], "501 Not Implemented")])
+    {
+        let mut world = recorder();
+        let mut client = client();
+        client.extra.push_str(&format!("{timer}\r\n"));
+        begin(&mut world, &mut client);
+        for _ in 0..4 {
+            world.pass(Duration::from_secs(900));
+            let update = world.only();
+            assert_eq!((update.method(), update.body()), ("UPDATE", ""), "{timer} {status}");
+            world.send(response_to(&update, status, "", ""));
+            world.silent();
+        }
+        assert_eq!(world.front.calls(), 1, "{timer} {status}");
+        world.pass(Duration::from_secs(900));
+        assert_eq!(world.only().method(), "UPDATE");
+        world.pass(Duration::from_secs(900));
+        assert_eq!(world.take().last().unwrap().method(), "BYE", "it is gone");
     }
 }
 
