@@ -28,8 +28,8 @@ LOADTEST = BINARY.with_name("loadtest")
 LOST_SECONDS_MAX = 1.2 if "MIXMINUS_KILLS" in os.environ else 15
 
 
-def recording(*arguments):
-    return subprocess.run([BINARY, "recording", *arguments], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+def recording(*arguments, by=()):
+    return subprocess.run([*by, BINARY, "recording", *arguments], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
 class Killed(unittest.TestCase):
@@ -124,11 +124,16 @@ class OnADisk(Server):
     def __init__(self, **sections):
         super().__init__(**sections)
         self.recordings = self.folder / "recordings"
-        others = self.recordings / "lost+found"
-        others.mkdir(parents=True)
+        self.recordings.mkdir()
+        self.close_to_it("lost+found")
+
+    def close_to_it(self, name):
+        """A folder of somebody else's."""
+        folder = self.recordings / name
+        folder.mkdir()
         if self.prefix:
-            os.chown(others, 65534, 65534)
-        others.chmod(0o700 if self.prefix else 0)
+            os.chown(folder, 65534, 65534)
+        folder.chmod(0o700 if self.prefix else 0)
 
     def start(self, before_it_runs=None):
         super().start(before_it_runs)
@@ -179,6 +184,17 @@ class BesideAFolderOfOthers(unittest.TestCase):
             server.kill()
             self.assertEqual(recording("repair", server.recordings).returncode, 0)
             self.assertEqual([path for path in server.recordings.iterdir() if path.is_file()], [])
+
+    def test_what_may_not_be_read_is_not_said_to_be_fine(self):
+        with OnADisk() as server:
+            server.records("joe")
+            self.assertEqual(server.terminate(), 0)
+            verify = lambda: recording("verify", server.recordings, by=server.prefix)
+            told = verify()
+            self.assertEqual(told.returncode, 0, told.stderr)
+            server.close_to_it("yesterday")
+            told = verify()
+            self.assertEqual((told.returncode, told.stderr), (1, "error: yesterday: yesterday: permission denied\n"))
 
 
 class Offline(unittest.TestCase):

@@ -15,6 +15,9 @@ use crate::storage::{Storage, Write};
 /// Folders within folders that are looked into.
 const DEPTH_MAX: usize = 8;
 
+/// What a disk keeps for itself at its root.
+const LOST_AND_FOUND: &str = "lost+found";
+
 /// A folder of recordings.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -64,6 +67,15 @@ impl Disk {
         };
         lock.as_ref().map_or(Ok(()), |lock| flock(lock, FlockOperation::NonBlockingLockShared))?;
         Self::at(folder, None, true, lock)
+    }
+
+    /// All that is below the folder, sorted.
+    pub(crate) fn find(&self) -> io::Result<Found> {
+        let mut found = Found::default();
+        look_into(&self.folder, "", DEPTH_MAX, &mut found)?;
+        found.files.sort();
+        found.closed.sort();
+        Ok(found)
     }
 
     fn at(
@@ -218,19 +230,16 @@ impl Storage for Disk {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        let mut found = Vec::new();
-        look_into(&self.folder, "", DEPTH_MAX, &mut found)?;
-        found.sort();
-        Ok(found)
+        self.find().map(|found| found.files)
     }
 
     fn names_in(&self, folder: &str) -> io::Result<Vec<String>> {
-        let mut found = Vec::new();
+        let mut found = Found::default();
         match look_into(&self.path(folder), &format!("{folder}/"), 0, &mut found) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             outcome => outcome?,
         }
-        Ok(found)
+        Ok(found.files)
     }
 
     fn exists(&self, name: &str) -> bool {
@@ -238,8 +247,17 @@ impl Storage for Disk {
     }
 }
 
-/// Collects plain files by their names relative to the first folder. What is not text is not ours.
-fn look_into(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<String>) -> io::Result<()> {
+/// What there is, by names relative to the first folder.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// Plain files.
+    pub(crate) files: Vec<String>,
+    /// Folders that may not be read.
+    pub(crate) closed: Vec<String>,
+}
+
+/// Collects all below a folder. What is not text is not ours, nor is what a disk keeps for itself.
+fn look_into(folder: &Path, prefix: &str, depth: usize, found: &mut Found) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
@@ -247,17 +265,20 @@ fn look_into(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<String>)
         let kind = entry.file_type()?;
         if kind.is_dir() && depth > 0 {
             match look_into(&entry.path(), &format!("{name}/"), depth - 1, found) {
-                Err(error) if is_closed(&error) && name != crate::journal::FOLDER => {}
+                Err(error) if is_closed(&error) && name != crate::journal::FOLDER => {
+                    found.closed.extend((name != LOST_AND_FOUND).then_some(name));
+                }
+                // Just removed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 outcome => outcome?,
             }
         } else if kind.is_file() {
-            found.push(name);
+            found.files.push(name);
         }
     }
     Ok(())
 }
 
-/// Whether a folder is somebody else's, as a disk's `lost+found` is, or was just removed.
 fn is_closed(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
+    error.kind() == io::ErrorKind::PermissionDenied
 }

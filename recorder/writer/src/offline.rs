@@ -9,7 +9,7 @@ use recorder::container::{Format, whole};
 use recorder::journal::is_harmless;
 use recorder::metadata::FileEntry;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Found};
 use crate::growing::PART;
 use crate::journal::{FOLDER, segment_number};
 use crate::repair::{checksum, repair_all};
@@ -35,7 +35,7 @@ pub enum Fault {
     Metadata,
     /// A file is missing.
     Missing(String),
-    /// A file cannot be read.
+    /// A file, or all in a folder, cannot be read.
     Unreadable(String, io::ErrorKind),
     /// A file is not what was written: its length or its checksum differs.
     Changed(String),
@@ -65,7 +65,8 @@ impl fmt::Display for Fault {
 /// What was found out about one recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Its metadata, or where it has none yet a file that was cut, or the journal; relative to the folder.
+    /// Its metadata, or where it has none yet a file that was cut, or the journal, or a folder; relative to the
+    /// first folder.
     pub name: String,
     /// What is wrong; nothing where it is as it should be.
     pub faults: Vec<Fault>,
@@ -104,7 +105,7 @@ pub fn verify(path: &Path) -> Result<Vec<Finding>, Failure> {
         failure => failure,
     };
     let mut disk = Disk::look(path).map_err(unread)?;
-    let names = disk.names().map_err(unread)?;
+    let Found { files: names, closed } = disk.find().map_err(unread)?;
     let cut = |name| Finding { name, faults: vec![Fault::Cut], is_encrypted: false };
     // Nobody records here, and who did and ended in order has left no journal.
     let is_journaled = names.iter().any(|name| segment_number(name).is_some());
@@ -118,6 +119,10 @@ pub fn verify(path: &Path) -> Result<Vec<Finding>, Failure> {
             findings.push(verify_one(&mut disk, name));
         }
     }
+    findings.extend(closed.into_iter().map(|name| {
+        let faults = vec![Fault::Unreadable(name.clone(), io::ErrorKind::PermissionDenied)];
+        Finding { name, faults, is_encrypted: false }
+    }));
     Ok(findings)
 }
 

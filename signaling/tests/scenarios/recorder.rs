@@ -448,7 +448,7 @@ fn a_client_that_says_nothing_is_asked_whether_it_is_there() {
     {
         let mut world = recorder();
         let mut client = client();
-        client.extra.push_str(&format!("{timer}\r\n"));
+        client.extra = [&client.extra, timer, "\r\n"].concat();
         begin(&mut world, &mut client);
         for _ in 0..4 {
             world.pass(Duration::from_secs(900));
