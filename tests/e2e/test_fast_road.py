@@ -87,8 +87,10 @@ class Cable:
         words = ["ip", "netns", "exec", self.here, sys.executable, "-c", hold]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
             holder.stdout.readline()
-            yield
-            holder.communicate("\n")
+            try:
+                yield
+            finally:
+                holder.communicate("\n")
 
     def __exit__(self, *_):
         for name in (self.here, self.there):
@@ -144,7 +146,15 @@ class ServerAt(Server):
             return False
 
     def play(self, address):
-        """Twenty callers in two rooms from the other end: what they heard, for five seconds."""
+        """Twenty callers in two rooms from the other end: what they heard, for five seconds. Callers who
+        were kept from the machine, and so spoke too late, say nothing of the server: others call."""
+        for _ in range(4):
+            report = self._play(address)
+            if report["generator"]["lateness"]["p99_ms"] < 100:
+                break
+        return report
+
+    def _play(self, address):
         host = f"[{address}]" if ":" in address else address
         with tempfile.TemporaryDirectory() as folder:
             report = f"{folder}/report.json"
