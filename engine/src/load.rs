@@ -16,7 +16,7 @@ const STRETCH: Duration = Duration::from_micros(10);
 
 /// One tick's work counts for no more than this: a shard that has too much to do has it in every
 /// tick, and one in which the host of a virtual machine stood still is no overload, however long.
-const BUSY_MAX: Duration = Duration::from_nanos(2 * TICK.as_nanos() as u64);
+const BUSY_MAX: Duration = TICK.saturating_mul(2);
 
 /// A tick counts for no more than this, however late it begins.
 const PRESSURE_MAX: u128 = NEVER_PERCENT as u128 * FULL_PRESSURE as u128 / 100;

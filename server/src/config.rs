@@ -160,8 +160,7 @@ impl Config {
 
     fn check_shards(&self, reader: &mut Reader<'_>) {
         let (first, last) = self.rtp.ports;
-        let cores = self.rtp.shards.cores.as_ref().map(Vec::len);
-        let shards = self.rtp.shards.count.unwrap_or(cores.unwrap_or(1) as u32);
+        let shards = self.rtp.shards.asked().unwrap_or(1);
         if let (Some(count), Some(cores)) = (self.rtp.shards.count, &self.rtp.shards.cores)
             && (count as usize) > cores.len()
         {

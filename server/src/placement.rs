@@ -37,11 +37,8 @@ impl Placement {
         if !cores.is_empty() || candidates.is_empty() {
             return Err(Forbidden { cores, allowed: allowed.to_vec() });
         }
-        let count = match (config.count, &config.cores) {
-            (Some(count), _) => count as usize,
-            (None, Some(cores)) => cores.len(),
-            (None, None) => (allowed.len() - 1).clamp(1, SHARDS_AUTO_MAX),
-        };
+        let automatic = || (allowed.len() - 1).clamp(1, SHARDS_AUTO_MAX);
+        let count = config.asked().unwrap_or_else(automatic);
         let mut shards: Vec<usize> = candidates.iter().cycle().take(count).copied().collect();
         if config.cores.is_none() {
             shards.reverse();

@@ -6,6 +6,7 @@ use engine_control::{Limits, PortPlan};
 use media_kernels::Kernels;
 
 use crate::flight::FlightConfig;
+use crate::host;
 
 /// Which system calls carry the packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,12 +94,11 @@ impl EngineConfig {
         }
     }
 
-    /// Sockets that all sessions have, one for RTP and one for RTCP each; none with a driver that
-    /// never gives them any.
+    /// Sockets that all sessions have; none with a driver that never gives them any.
     pub fn files_of_sessions(&self) -> u64 {
         if self.driver.must_be_steered() {
             return 0;
         }
-        2 * self.shards.len() as u64 * u64::from(self.limits.sessions_max)
+        host::sockets(self.shards.len() as u64, self.limits.sessions_max)
     }
 }

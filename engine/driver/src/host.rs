@@ -20,6 +20,11 @@ pub fn allow_files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
+/// An RTP and an RTCP socket for each session of each shard.
+pub(crate) const fn sockets(shards: u64, sessions_max: u32) -> u64 {
+    2 * shards * sessions_max as u64
+}
+
 /// Looks whether the sockets of all sessions may be opened beside so many other files. `Err`: needed,
 /// allowed, and how many sessions per shard would fit.
 pub(crate) fn allow_sockets(
@@ -28,11 +33,11 @@ pub(crate) fn allow_sockets(
     files_beside: u64,
 ) -> Result<(), (u64, u64, u32)> {
     let allowed = allow_files();
-    let needed = 2 * shards * u64::from(sessions_max) + files_beside;
+    let needed = sockets(shards, sessions_max) + files_beside;
     if needed <= allowed {
         return Ok(());
     }
-    let fit = allowed.saturating_sub(files_beside) / (2 * shards);
+    let fit = allowed.saturating_sub(files_beside) / sockets(shards, 1);
     Err((needed, allowed, u32::try_from(fit).unwrap_or(u32::MAX)))
 }
 

@@ -265,7 +265,10 @@ fn look_into(folder: &Path, prefix: &str, depth: usize, found: &mut Found) -> io
         let kind = entry.file_type()?;
         if kind.is_dir() && depth > 0 {
             match look_into(&entry.path(), &format!("{name}/"), depth - 1, found) {
-                Err(error) if is_closed(&error) && name != crate::journal::FOLDER => {
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && name != crate::journal::FOLDER =>
+                {
                     found.closed.extend((name != LOST_AND_FOUND).then_some(name));
                 }
                 // Just removed.
@@ -277,8 +280,4 @@ fn look_into(folder: &Path, prefix: &str, depth: usize, found: &mut Found) -> io
         }
     }
     Ok(())
-}
-
-fn is_closed(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
 }

@@ -15,7 +15,7 @@ use crate::rig::{FLUSH_PERIODS, Rig, Said, block_of, metadata_of, restart, sampl
 use crate::testing::Memory;
 
 fn said(periods: std::ops::Range<u64>) -> Vec<i16> {
-    periods.flat_map(|period| block_of(1, period)).collect()
+    crate::rig::said(1, periods)
 }
 
 fn lost(memory: &Memory) -> Vec<(u64, u64)> {

@@ -9,16 +9,7 @@ use recorder::account::{Layout, Note, TrackKind};
 use recorder::container::Format;
 
 use crate::report::{Event, RecordingId};
-use crate::rig::{FLUSH_PERIODS, Rig, Said, block_of, metadata_of, samples_of};
-
-fn said(tap: u32, periods: std::ops::Range<u64>) -> Vec<i16> {
-    periods.flat_map(|period| block_of(tap, period)).collect()
-}
-
-fn gaps_of(rig: &Rig, stem: &str) -> Vec<(u64, u64, GapCause)> {
-    let gaps = metadata_of(&rig.memory, stem).tracks[0].gaps.clone();
-    gaps.iter().map(|gap| (gap.start_sample / 160, gap.samples / 160, gap.cause)).collect()
-}
+use crate::rig::{FLUSH_PERIODS, Rig, Said, gaps_of, metadata_of, said, samples_of};
 
 /// A recording of one tap that has run for a second, and whose collector stands still from now on.
 fn held() -> (Rig, RecordingId) {
@@ -50,7 +41,7 @@ fn nothing_that_is_said_in_a_pause_is_kept_and_all_that_is_said_before_and_betwe
     rig.end(recording);
     release(&mut rig);
     let paused = GapCause::Paused;
-    assert_eq!(gaps_of(&rig, "day/r1"), [(80, 20, paused), (110, 20, paused)]);
+    assert_eq!(gaps_of(&rig.memory, "day/r1", 0), [(80, 20, paused), (110, 20, paused)]);
     let samples = samples_of(&rig.memory, "day/r1.wav").1;
     let silence = vec![0; 20 * 160];
     let kept = [1000..1080, 1100..1110, 1130..1140].map(|periods| said(1, periods));
@@ -95,7 +86,7 @@ fn what_is_said_until_a_recording_is_stopped_is_kept_and_nothing_later() {
     rig.end(other);
     release(&mut rig);
     assert!(samples_of(&rig.memory, "day/r1.wav").1 == said(1, 1000..1150));
-    assert_eq!(gaps_of(&rig, "day/r1"), []);
+    assert_eq!(gaps_of(&rig.memory, "day/r1", 0), []);
     let kept = samples_of(&rig.memory, "day/r2.wav").1;
     assert!(kept == said(1, 1150..1180), "the tap was there before: {}", kept.len() / 160);
     assert_eq!(rig.misplaced(), 0);
@@ -181,7 +172,7 @@ fn spread(behind: u64) -> Rig {
 fn a_shard_that_is_behind_others_loses_nothing() {
     for behind in [1, 10, 40] {
         let rig = spread(behind);
-        assert_eq!(gaps_of(&rig, "day/r1"), [], "{behind} periods behind");
+        assert_eq!(gaps_of(&rig.memory, "day/r1", 0), [], "{behind} periods behind");
         for tap in [1, 2] {
             let samples = samples_of(&rig.memory, &format!("day/r1-t{tap}.wav")).1;
             assert!(samples == said(tap, 1000..1400), "tap {tap}, {behind} periods behind");
@@ -192,7 +183,7 @@ fn a_shard_that_is_behind_others_loses_nothing() {
 #[test]
 fn a_shard_that_is_far_behind_is_not_waited_for_and_its_gap_says_so() {
     let rig = spread(150);
-    let gaps = gaps_of(&rig, "day/r1");
+    let gaps = gaps_of(&rig.memory, "day/r1", 0);
     let Some(&(start, periods, GapCause::Late)) = gaps.first() else { panic!("{gaps:?}") };
     assert!(gaps.len() == 1 && (90..=160).contains(&periods), "{gaps:?}");
     let mut expected = said(2, 1000..1400);
@@ -207,5 +198,5 @@ fn what_a_shard_leaves_out_before_a_tap_ends_is_late() {
     rig.is_held = false;
     rig.period += 15;
     rig.finish(recording, &[1]);
-    assert_eq!(gaps_of(&rig, "day/r1"), [(50, 15, GapCause::Late)]);
+    assert_eq!(gaps_of(&rig.memory, "day/r1", 0), [(50, 15, GapCause::Late)]);
 }

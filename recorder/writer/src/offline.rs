@@ -75,6 +75,13 @@ pub struct Finding {
     pub is_encrypted: bool,
 }
 
+impl Finding {
+    /// Of which this is wrong.
+    fn of(name: String, fault: Fault) -> Self {
+        Self { name, faults: vec![fault], is_encrypted: false }
+    }
+}
+
 /// Whether a writer has ever recorded in the folder.
 pub fn was_used(folder: &Path) -> bool {
     folder.join(crate::journal::FOLDER).is_dir()
@@ -89,8 +96,7 @@ pub fn repair(path: &Path) -> Result<Vec<Finding>, Failure> {
         Ok(name) => Finding { name, faults: Vec::new(), is_encrypted: false },
         Err((name, error)) => {
             let error: io::Error = error;
-            let faults = vec![Fault::Unrepaired(error.kind())];
-            Finding { name, faults, is_encrypted: false }
+            Finding::of(name, Fault::Unrepaired(error.kind()))
         }
     };
     Ok(repair_all(&mut disk).into_iter().map(finding).collect())
@@ -106,7 +112,7 @@ pub fn verify(path: &Path) -> Result<Vec<Finding>, Failure> {
     };
     let mut disk = Disk::look(path).map_err(unread)?;
     let Found { files: names, closed } = disk.find().map_err(unread)?;
-    let cut = |name| Finding { name, faults: vec![Fault::Cut], is_encrypted: false };
+    let cut = |name| Finding::of(name, Fault::Cut);
     // Nobody records here, and who did and ended in order has left no journal.
     let is_journaled = names.iter().any(|name| segment_number(name).is_some());
     let mut findings = Vec::from_iter(is_journaled.then(|| cut(FOLDER.to_owned())));
@@ -120,8 +126,8 @@ pub fn verify(path: &Path) -> Result<Vec<Finding>, Failure> {
         }
     }
     findings.extend(closed.into_iter().map(|name| {
-        let faults = vec![Fault::Unreadable(name.clone(), io::ErrorKind::PermissionDenied)];
-        Finding { name, faults, is_encrypted: false }
+        let fault = Fault::Unreadable(name.clone(), io::ErrorKind::PermissionDenied);
+        Finding::of(name, fault)
     }));
     Ok(findings)
 }
@@ -137,16 +143,15 @@ fn there(path: &Path) -> Result<(), Failure> {
 }
 
 fn verify_one<S: Storage>(storage: &mut S, name: String) -> Finding {
-    let alone = |name, fault| Finding { name, faults: vec![fault], is_encrypted: false };
     let metadata = match read_metadata(storage, &name) {
         Ok(Some(metadata)) => metadata,
-        Ok(None) => return alone(name, Fault::Metadata),
-        Err(error) => return alone(name.clone(), Fault::Unreadable(name, error.kind())),
+        Ok(None) => return Finding::of(name, Fault::Metadata),
+        Err(error) => return Finding::of(name.clone(), Fault::Unreadable(name, error.kind())),
     };
     let mut finding = Finding { name, faults: Vec::new(), is_encrypted: false };
     for file in &metadata.files {
         if !is_harmless(&file.name) {
-            return alone(finding.name, Fault::Metadata);
+            return Finding::of(finding.name, Fault::Metadata);
         }
         match verify_file(storage, &metadata, file) {
             Ok(is_encrypted) => finding.is_encrypted |= is_encrypted,

@@ -10,6 +10,7 @@ use engine_control::{
     PACKET_BYTES_MAX, SilenceCause, TapContent, TapId, TapItem, TapReader, TapSink, tap_ring,
 };
 use media_units::{Instant, PERIOD, RateClass, WallClock};
+use recorder::GapCause;
 use recorder::Metadata;
 use recorder::account::{About, Layout, Note, Participant, TrackKind};
 use recorder::container::Format;
@@ -310,4 +311,15 @@ pub(crate) fn metadata_of(memory: &Memory, stem: &str) -> Metadata {
     let name = format!("{stem}.json");
     let json = memory.bytes(&name).unwrap_or_else(|| panic!("{name} in {:?}", memory.visible()));
     Metadata::from_json(&json).unwrap()
+}
+
+/// What a tap has said in these periods.
+pub(crate) fn said(tap: u32, periods: std::ops::Range<u64>) -> Vec<i16> {
+    periods.flat_map(|period| block_of(tap, period)).collect()
+}
+
+/// The gaps of a track in periods: start, length, cause.
+pub(crate) fn gaps_of(memory: &Memory, stem: &str, track: usize) -> Vec<(u64, u64, GapCause)> {
+    let gaps = metadata_of(memory, stem).tracks[track].gaps.clone();
+    gaps.iter().map(|gap| (gap.start_sample / 160, gap.samples / 160, gap.cause)).collect()
 }

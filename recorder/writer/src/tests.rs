@@ -11,18 +11,8 @@ use recorder::container::Format;
 use recorder::metadata::SpanKind;
 
 use crate::report::Event;
-use crate::rig::{FLUSH_PERIODS, Rig, Said, block_of, metadata_of, restart, samples_of};
+use crate::rig::{FLUSH_PERIODS, Rig, Said, gaps_of, metadata_of, restart, said, samples_of};
 use crate::testing::Memory;
-
-/// What a tap has said in these periods.
-fn said(tap: u32, periods: std::ops::Range<u64>) -> Vec<i16> {
-    periods.flat_map(|period| block_of(tap, period)).collect()
-}
-
-fn gaps_of(memory: &Memory, stem: &str, track: usize) -> Vec<(u64, u64, GapCause)> {
-    let gaps = metadata_of(memory, stem).tracks[track].gaps.clone();
-    gaps.iter().map(|gap| (gap.start_sample / 160, gap.samples / 160, gap.cause)).collect()
-}
 
 #[test]
 fn what_is_said_to_one_tap_is_in_one_file() {

@@ -59,6 +59,13 @@ pub struct Shards {
     pub arrival_timestamps: bool,
 }
 
+impl Shards {
+    /// How many are asked for, where that is said: as many as there are cores for them.
+    pub fn asked(&self) -> Option<usize> {
+        self.count.map(|count| count as usize).or(self.cores.as_ref().map(Vec::len))
+    }
+}
+
 impl Rtp {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let address = section.address(

@@ -49,10 +49,9 @@ pub enum Handling {
 
 impl Handling {
     fn of(word: &str) -> Option<Self> {
-        let is = |known| word.eq_ignore_ascii_case(known);
-        match word {
-            _ if is("optional") => Some(Self::Optional),
-            _ if is("required") => Some(Self::Required),
+        match word.to_ascii_lowercase().as_str() {
+            "optional" => Some(Self::Optional),
+            "required" => Some(Self::Required),
             _ => None,
         }
     }

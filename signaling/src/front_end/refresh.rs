@@ -237,8 +237,8 @@ impl FrontEnd {
         headers: &Headers,
         out: &mut dyn Outside,
     ) {
-        let timer = self.calls.get(&id).and_then(|call| call.session_timer);
         let Some(call) = self.calls.get(&id) else { return };
+        let timer = call.session_timer;
         let knows_no_update = matches!(code, 405 | 501) && invite.is_none();
         let is_there = timer.is_some_and(|timer| !timer.known_to_peer)
             || (knows_no_update && call.media.is_none());

@@ -10,6 +10,13 @@ fn aware(user: &str) -> Phone {
     Phone::calling(user).with("Supported: record-aware")
 }
 
+fn aware_with_timer() -> Phone {
+    Phone::calling("conf1").with(
+        "Supported: timer, record-aware\r\nAllow: INVITE, UPDATE\r\n\
+         Session-Expires: 300;refresher=uas",
+    )
+}
+
 /// What a description says of recording.
 fn said(message: &Sent) -> Option<&str> {
     message.body().lines().find_map(|line| line.strip_prefix("a=record:"))
@@ -147,11 +154,7 @@ fn who_refuses_to_keep_to_one_sound_is_told_at_once() {
 
 /// Calls without an offer and answers ours with both of its sounds: the offer of one of them.
 fn answered_with_both(world: &mut World, phone: &mut Phone) -> (Sent, ParticipantId) {
-    let invite = phone.invite("");
-    let offer = world.ask(invite);
-    phone.learn(&offer);
-    let ack = phone.ack(OFFER);
-    world.send(ack);
+    phone.answer_late(world, OFFER);
     let narrowed = world.only();
     assert!(narrowed.body().contains("RTP/AVP 0 101"), "{}", narrowed.body());
     (narrowed, world.participant().participant)
@@ -200,10 +203,7 @@ fn who_can_never_be_told_now_is_asked_ever_more_rarely() {
 #[test]
 fn who_refuses_to_be_told_has_its_session_refreshed() {
     let mut world = World::new();
-    let mut phone = Phone::calling("conf1").with(
-        "Supported: timer, record-aware\r\nAllow: INVITE, UPDATE\r\n\
-         Session-Expires: 300;refresher=uas",
-    );
+    let mut phone = aware_with_timer();
     phone.connect(&mut world);
     let id = world.participant().participant;
     set(&mut world, id, RecordState::On);
@@ -233,10 +233,7 @@ fn who_refuses_to_be_told_has_its_session_refreshed() {
 #[test]
 fn after_a_glare_a_refresh_is_tried_again_soon_whatever_was_refused_before() {
     let mut world = World::new();
-    let mut phone = Phone::calling("conf1").with(
-        "Supported: timer, record-aware\r\nAllow: INVITE, UPDATE\r\n\
-         Session-Expires: 300;refresher=uas",
-    );
+    let mut phone = aware_with_timer();
     phone.connect(&mut world);
     let id = world.participant().participant;
     for number in 0..8 {

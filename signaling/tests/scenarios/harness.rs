@@ -489,6 +489,16 @@ impl Phone {
         answer
     }
 
+    /// Calls without an offer and answers ours, which is returned, in the ACK.
+    pub fn answer_late(&mut self, world: &mut World, answer: &str) -> Sent {
+        let invite = self.invite("");
+        let offer = world.ask(invite);
+        self.learn(&offer);
+        let ack = self.ack(answer);
+        world.send(ack);
+        offer
+    }
+
     /// Hangs up and expects 200.
     pub fn hang_up(&mut self, world: &mut World) {
         let bye = self.request("BYE", "");

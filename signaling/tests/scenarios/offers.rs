@@ -107,12 +107,8 @@ fn a_reinvite_without_an_offer_is_answered_with_ours() {
 /// Calls without an offer and takes ours with an answer that keeps both sounds: gives our offer and
 /// the one that follows.
 fn answered_with_both(world: &mut World, phone: &mut Phone) -> (Sent, Sent) {
-    let invite = phone.invite("");
-    let offer = world.ask(invite);
+    let offer = phone.answer_late(world, &OFFER.replace("0 8 101", "8 0 101"));
     assert!(offer.body().contains("RTP/AVP 0 8 101"));
-    phone.learn(&offer);
-    let ack = phone.ack(&OFFER.replace("0 8 101", "8 0 101"));
-    world.send(ack);
     let narrowed = world.only();
     assert_eq!(narrowed.method(), "INVITE");
     assert!(narrowed.body().contains("RTP/AVP 0 101"), "{}", narrowed.body());
