@@ -231,6 +231,8 @@ class Client(unittest.TestCase):
                     wait_until(lambda: server.metrics()["mixminus_recordings"] == 1, "only the room's own recording is left")
                     anna.play(sound.tone(frequency, 1), seconds=1)
                     anna.stop_playing()
+                    silent = lambda: server.participants()[0]["media"]["level_dbov"] == 127
+                    wait_until(silent, "all that was said is heard: how late that is, a busy machine decides")
                     recorder.terminate()
                 gone = lambda: server.metrics()["mixminus_siprec_recorders_gone_total"] == 1
                 wait_until(gone, "no recorder is left")
