@@ -227,10 +227,12 @@ impl Control {
                 self.front.engine_event(now, event, &mut self.world);
             }
         }
+        self.world.stop_unused();
         self.continue_survey();
     }
 
     fn look_after(&mut self, now: Instant) {
+        self.world.stop_unused();
         // Asked first: what was repaired is told before all is said to be.
         let is_settled = self.world.recorder.is_settled();
         while let Some(event) = self.world.recorder.next_event() {

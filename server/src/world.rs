@@ -87,6 +87,10 @@ impl Outside for World {
         self.engine.shard_of(session)
     }
 
+    fn may_go(&self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
+        self.engine.may_go(session, shard)
+    }
+
     fn send_away(&mut self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
         // What is recorded of it is in the order of one shard's ring.
         if self.recordings.is_tapped(session) {

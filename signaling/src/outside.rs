@@ -84,6 +84,12 @@ pub trait Outside {
         session.shard()
     }
 
+    /// Whether a session could go to a room on this shard now.
+    fn may_go(&self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
+        let _ = (session, shard);
+        Ok(())
+    }
+
     /// Sends an open session to another shard, with its ports and all that it is. Its key stays. It is
     /// connected to nothing until it is routed, which may be asked for at once.
     fn send_away(&mut self, session: SessionKey, shard: u8) -> Result<(), Refusal> {

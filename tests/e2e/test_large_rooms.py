@@ -1,11 +1,14 @@
 """Rooms that live on several shards."""
 
 import contextlib
+import json
+import re
+import socket
 import unittest
 
 import sound
 from phone import Phone
-from server import WithCalls, wait_until
+from server import PATIENCE, WithCalls, wait_until
 from sound import HEARD
 
 PORTS = 1024
@@ -58,15 +61,7 @@ class Transfers(WithCalls):
             mover, here = phones = [stack.enter_context(Phone(self.server, f"phone{tone}")) for tone in TONES[:2]]
             mover.call("3210")
             here.call("3210")
-            # The first that is tried, but where a shard was kept from its core at that moment.
-            for elsewhere in map(str, range(3211, 3231)):
-                there = stack.enter_context(Phone(self.server, f"phone{TONES[2]}"))
-                there.call(elsewhere)
-                if abs(mover.remote_media[1] - there.remote_media[1]) > PORTS / 4:
-                    break
-                there.hang_up()
-            else:
-                self.fail("no room is on the other shard")
+            elsewhere, there = self.room_elsewhere(stack, mover)
             phones.append(there)
             member = next(one["id"] for one in self.server.participants("3210") if "phone500" in one["caller"])
             self.said = 0
@@ -86,6 +81,54 @@ class Transfers(WithCalls):
             self.assertEqual(self.server.metrics()["mixminus_sessions_moved_total"], 3)
             for phone in phones:
                 phone.hang_up()
+
+    def test_a_crowd_of_orders_to_who_is_under_way_costs_neither_its_call_nor_its_track(self):
+        with contextlib.ExitStack() as stack:
+            mover = stack.enter_context(Phone(self.server, "mover"))
+            mover.call("3210")
+            (member,) = [one["id"] for one in self.server.participants("3210")]
+            elsewhere, there = self.room_elsewhere(stack, mover)
+            status, body = self.server.request("POST", f"/v1/rooms/{elsewhere}/recordings", {"tracks": ["mix", "received"]})
+            self.assertEqual(status, 201, body)
+            go = lambda room: ("PUT", f"/v1/participants/{member}/room", json.dumps({"name": room}))
+            mutes = [("POST", f"/v1/participants/{member}/{change}", "") for change in ("mute", "unmute")] * 10
+            for _ in range(5):
+                answers = self.at_once([go(elsewhere), *mutes, go("3210")])
+                self.assertEqual(answers[:-1], [204] * (len(answers) - 1))
+                self.assertIn(answers[-1], (204, 503))
+                room = self.server.get(f"/v1/participants/{member}")["room"]
+                self.assertEqual(room, "3210" if answers[-1] == 204 else elsewhere)
+                (going,) = self.server.get("/v1/recordings")["going"]
+                self.assertEqual(f"{member}-received" in going["tracks"], room == elsewhere, going)
+                wait_until(lambda: self.server.request(*go("3210")[:2], {"name": "3210"})[0] == 204, "it goes home")
+            ended = self.server.metrics().get('mixminus_calls_ended_total{cause="engine_failed"}')
+            self.assertEqual(ended, 0)
+            for phone in (mover, there):
+                phone.hang_up()
+
+    def at_once(self, requests):
+        """The statuses of requests that are sent on one connection before any is answered."""
+        host = self.server.api.removeprefix("http://")
+        name, port = host.split(":")
+        texts = [f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+                 for method, path, body in requests]
+        answers = ""
+        with socket.create_connection((name, int(port)), PATIENCE) as connection:
+            connection.sendall("".join(texts).encode())
+            while answers.count("HTTP/1.1 ") < len(requests):
+                answers += connection.recv(65536).decode()
+        return [int(status) for status in re.findall(r"HTTP/1\.1 (\d+)", answers)]
+
+    def room_elsewhere(self, stack, mover):
+        """A room on the other shard than its own, and who is in it: the first that is tried, but where a shard was
+        kept from its core at that moment."""
+        for elsewhere in map(str, range(3211, 3231)):
+            there = stack.enter_context(Phone(self.server, f"phone{TONES[2]}"))
+            there.call(elsewhere)
+            if abs(mover.remote_media[1] - there.remote_media[1]) > PORTS / 4:
+                return elsewhere, there
+            there.hang_up()
+        self.fail("no room is on the other shard")
 
     def test_a_room_that_nobody_could_dial_and_a_participant_who_is_not_there_are_refused(self):
         for path, body, expected in [("/v1/participants/77/room", {"name": "3210"}, 404),

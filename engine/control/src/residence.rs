@@ -14,7 +14,7 @@ use crate::{Command, Event, Refusal, SessionKey};
 pub const PASSAGES_MAX: usize = 16;
 
 /// Commands that wait for one session while it is under way.
-pub const WAITING_MAX: usize = 8;
+pub const WAITING_MAX: usize = 16;
 
 /// Where all sessions live. `W` is what waits: a command with what belongs to it.
 #[derive(Debug)]
@@ -82,6 +82,13 @@ impl<W> Residences<W> {
     pub fn check(&self, home: SessionKey) -> Result<(), Refusal> {
         let has_room = self.passages.len() < PASSAGES_MAX && !self.passages.contains_key(&home);
         if has_room { Ok(()) } else { Err(Refusal::Busy) }
+    }
+
+    /// How much more could wait for a session that is under way; for who is not nothing has to.
+    pub fn places_behind(&self, home: SessionKey) -> usize {
+        let passage = self.passages.get(&home);
+        let waiting = passage.and_then(|passage| passage.waiting.as_ref());
+        waiting.map_or(WAITING_MAX, |waiting| WAITING_MAX - waiting.len())
     }
 
     /// A session that was checked is sent to this place. Returns the command for the shard where it
@@ -244,12 +251,18 @@ mod tests {
         let other = SessionKey::new(0, 6, 1);
         assert_eq!(addressed(&residences, mute(other)), (Destination::Shard(0), other));
         for number in 0..WAITING_MAX as u32 {
+            assert_eq!(residences.places_behind(HOME), WAITING_MAX - number as usize);
             assert_eq!(residences.wait(HOME, number), Ok(()));
         }
         assert_eq!(residences.wait(HOME, 99), Err(99));
+        assert_eq!(
+            (residences.places_behind(HOME), residences.places_behind(other)),
+            (0, WAITING_MAX)
+        );
         let left = residences.left(HOME).unwrap();
         assert_eq!((left.from, left.to, left.waiting.len()), (HOME, ABROAD, WAITING_MAX));
         // It has not arrived, but what is sent now comes behind it.
+        assert_eq!(residences.places_behind(HOME), WAITING_MAX);
         assert_eq!(addressed(&residences, mute(HOME)), (Destination::Shard(1), ABROAD));
         assert_eq!(residences.check(HOME), Err(Refusal::Busy));
         assert_eq!(residences.wait(HOME, 1), Err(1));

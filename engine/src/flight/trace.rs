@@ -41,9 +41,9 @@ impl Trace {
         self.fold(3 << 56 | u64::from(slot) << 8 | u64::from(decision.to_bits()));
     }
 
-    /// Folds in a fact, but for what only reports.
+    /// Folds in a fact, but for what answers a question: questions are not kept.
     pub fn event(&mut self, event: &Event) {
-        let (kind, subject) = fact(event);
+        let Some((kind, subject)) = fact(event) else { return };
         self.fold(4 << 56 | kind);
         self.fold(subject);
     }
@@ -66,11 +66,11 @@ impl Trace {
     }
 }
 
-/// A number for the kind of a fact with what it says, and whom it is about.
-fn fact(event: &Event) -> (u64, u64) {
+/// A number for the kind of a fact with what it says, and whom it is about. None for what answers a question.
+fn fact(event: &Event) -> Option<(u64, u64)> {
     let of = |session: &SessionKey| session.as_u64();
     let room = |room: &RoomKey| room.as_u64();
-    match event {
+    Some(match event {
         Event::SessionOpened { session, .. } => (1 << 32, of(session)),
         Event::MediaReturned { session, .. } => (2 << 32, of(session)),
         Event::Latched { session, source, again } => {
@@ -91,10 +91,31 @@ fn fact(event: &Event) -> (u64, u64) {
         Event::Shedding { shedding, pressure_percent, .. } => {
             (13 << 32 | *shedding as u64, u64::from(*pressure_percent))
         }
-        Event::SessionsReported { .. } | Event::ShardReported { .. } => (0, 0),
+        Event::SessionsReported { .. } | Event::ShardReported { .. } => return None,
+        Event::Refused { command, .. } if command.is_question() => return None,
         Event::Refused { refusal, .. } => (14 << 32, *refusal as u64),
         Event::DigitsTaken { session } => (15 << 32, of(session)),
         Event::SessionLeft { session } => (16 << 32, of(session)),
         Event::SessionArrived { session } => (17 << 32, of(session)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use engine_control::{Command, Refusal, SessionReport};
+
+    use super::*;
+
+    #[test]
+    fn answers_to_questions_leave_nothing_as_questions_do() {
+        let session = SessionKey::new(0, 1, 1);
+        let reports = || Box::new(vec![SessionReport::of(session)]);
+        let command = Command::ReportSessions { reports: reports() };
+        let mut trace = Trace::default();
+        trace.event(&Event::SessionsReported { reports: reports() });
+        trace.event(&Event::Refused { command, refusal: Refusal::Gone });
+        assert_eq!(trace, Trace::default());
+        trace.event(&Event::TalkStarted { session });
+        assert_ne!(trace, Trace::default());
     }
 }

@@ -2,16 +2,17 @@
 //!
 //! One point of the engine has at most one tap, however many recordings want it: they share it.
 
+mod taps;
+
 use std::collections::{BTreeMap, HashMap};
 
 use engine_control::{Command, Event, Prompt, Refusal, SessionKey, TapId, TapPoint};
 use media_units::{Instant, RateClass};
-use recorder::account::TRACKS_MAX;
 use recorder::naming::{Named, Template};
 use recorder_shelf::Shelf;
 use recorder_writer::{
     About, Event as Told, Failure, Format, Layout, Note, Participant, RecordingStart as Written,
-    TrackKind, TrackStart,
+    TrackKind,
 };
 use serde_json::{Value, json};
 use signaling::{Outside, RecordedParticipant, RecordedTrack, RecordingId, RecordingStart};
@@ -44,6 +45,9 @@ pub(crate) struct Recordings {
     begun: u64,
     taps_begun: u32,
     taps: HashMap<TapPoint, Tap>,
+    /// The points of taps that nobody uses and whose shard was not told so yet: its ring is full, or too
+    /// much waits for a session that is under way.
+    unused: Vec<TapPoint>,
     /// By the writer's numbers.
     going: BTreeMap<RecordingId, Going>,
     /// Those that are over and were not on the shelf when this was looked at last.
@@ -93,6 +97,7 @@ impl Recordings {
             begun: 0,
             taps_begun: 0,
             taps: HashMap::new(),
+            unused: Vec::new(),
             going: BTreeMap::new(),
             finishing: BTreeMap::new(),
             volatile: BTreeMap::new(),
@@ -262,67 +267,6 @@ impl World {
             Failure::Full => Refusal::Full,
             _ => Refusal::Gone,
         }
-    }
-
-    /// Adds a track to a recording: the writer hears of it before its first block.
-    pub(crate) fn tap(&mut self, id: RecordingId, track: RecordedTrack) -> Result<(), Refusal> {
-        let going = self.recordings.going.get_mut(&id).ok_or(Refusal::Gone)?;
-        if going.tracks_begun == TRACKS_MAX {
-            return Err(self.refuse(&track.label, &Failure::Full));
-        }
-        let written = going.written;
-        let known = self.recordings.taps.get(&track.point).map(|tap| tap.id);
-        let tap = known.unwrap_or_else(|| {
-            self.recordings.taps_begun += 1;
-            TapId(self.recordings.taps_begun)
-        });
-        let local = match track.point {
-            TapPoint::Packets(session) => self.local_media(session),
-            _ => None,
-        };
-        let start = TrackStart {
-            tap,
-            kind: kind(track.point),
-            label: track.label.clone(),
-            participant: track.participant.as_ref().map(participant),
-            channel: None,
-            local,
-        };
-        let at = self.engine.now();
-        let added = self.recorder.writer().and_then(|writer| writer.add_track(written, start, at));
-        added.map_err(|failure| self.refuse(&track.label, &failure))?;
-        let point = track.point;
-        if known.is_none()
-            && let Err(refusal) = self.command(Command::StartTap { point, tap, class: None })
-        {
-            self.tell_writer(|writer| writer.end_track(written, tap, at));
-            return Err(refusal);
-        }
-        let users = self.recordings.taps.entry(point).or_insert(Tap { id: tap, users: Vec::new() });
-        users.users.push(id);
-        if let Some(going) = self.recordings.going.get_mut(&id) {
-            going.tracks.push(track);
-            going.tracks_begun += 1;
-        }
-        Ok(())
-    }
-
-    /// Ends one track of a recording.
-    pub(crate) fn untap(&mut self, id: RecordingId, point: TapPoint) {
-        let Some(going) = self.recordings.going.get_mut(&id) else { return };
-        going.tracks.retain(|track| track.point != point);
-        let (written, at) = (going.written, self.engine.now());
-        let Some(tap) = self.recordings.taps.get_mut(&point) else { return };
-        tap.users.retain(|user| *user != id);
-        let (tap_id, is_unused) = (tap.id, tap.users.is_empty());
-        if is_unused {
-            self.recordings.taps.remove(&point);
-            if let Err(refusal) = self.command(Command::StopTap { point }) {
-                // The shard ends it with what it taps.
-                tracing::debug!(?point, ?refusal, "a tap goes on");
-            }
-        }
-        self.tell_writer(|writer| writer.end_track(written, tap_id, at));
     }
 
     /// Ends a recording.

@@ -20,12 +20,13 @@ impl FrontEnd {
     ) -> Result<(), TransferRefusal> {
         let (session, _) = self.open_session_of(participant)?;
         self.has_seat(name).map_err(|_| TransferRefusal::Unavailable)?;
+        let here = out.shard_of(session);
         let whole = self.focus.get(name).filter(|room| room.spread.is_none());
-        let is_elsewhere = whole.is_some_and(|room| room.key.shard() != out.shard_of(session));
-        if is_elsewhere && self.is_sent(participant) {
+        let there = whole.map_or(here, |room| room.key.shard());
+        if here != there && self.is_sent(participant) {
             return Err(TransferRefusal::Immovable);
         }
-        Ok(())
+        Ok(out.may_go(session, there)?)
     }
 
     /// Sends a participant to the room of this name, which is opened if there is none. Where that lives

@@ -7,6 +7,10 @@ use super::{Engine, Tenant};
 use crate::rings::{Notice, Order};
 use crate::sockets::SocketPair;
 
+/// What is said to a session at most about one change of its room: where it goes, and that its taps end and
+/// others begin.
+const CHANGE_MAX: usize = 6;
+
 impl Engine {
     /// The shard where a session lives, or that it is on its way to.
     pub fn shard_of(&self, session: SessionKey) -> u8 {
@@ -28,18 +32,8 @@ impl Engine {
     /// what is said to it meanwhile follows it. Refused where too many are under way, and where
     /// packets come to a socket of the whole shard.
     pub fn send_away(&mut self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
+        self.may_send_away(session, shard)?;
         let from = self.shard_of(session);
-        if self.sockets.is_none() {
-            return Err(Refusal::Immovable);
-        }
-        let Some(Tenant::Open { .. }) = self.tenants.get(&session) else {
-            return Err(Refusal::Gone);
-        };
-        if from == shard {
-            return Err(Refusal::Occupied);
-        }
-        self.residences.check(session)?;
-        self.check_way(Destination::Shard(from))?;
         let now = self.clock.now();
         let there = self.shards.get_mut(usize::from(shard)).ok_or(Refusal::Gone)?;
         let at_home = (session.shard() == shard).then_some(session);
@@ -48,6 +42,33 @@ impl Engine {
         let command = self.residences.begin(session, to);
         let sent = self.send(Destination::Shard(from), command, SocketPair::default());
         sent.map_err(|(_, refusal)| refusal)
+    }
+
+    /// Whether a session could be connected to something on this shard now, with all that belongs to it:
+    /// so that nothing is changed for one that cannot.
+    pub fn may_go(&self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
+        if self.residences.places_behind(session) < CHANGE_MAX {
+            return Err(Refusal::Busy);
+        }
+        if self.shard_of(session) != shard {
+            self.may_send_away(session, shard)?;
+        }
+        self.check_way(Destination::Shard(shard))
+    }
+
+    fn may_send_away(&self, session: SessionKey, shard: u8) -> Result<(), Refusal> {
+        if self.sockets.is_none() {
+            return Err(Refusal::Immovable);
+        }
+        let Some(Tenant::Open { .. }) = self.tenants.get(&session) else {
+            return Err(Refusal::Gone);
+        };
+        let from = self.shard_of(session);
+        if from == shard {
+            return Err(Refusal::Occupied);
+        }
+        self.residences.check(session)?;
+        self.check_way(Destination::Shard(from))
     }
 
     /// Whether a command could go there now.
