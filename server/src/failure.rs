@@ -7,12 +7,20 @@ use std::net::SocketAddr;
 use media_kernels::Level;
 use signaling_transport::{BindCause, BindFailure, Protocol};
 
+use crate::log;
 use crate::placement::Forbidden;
 use crate::recording::BadPrompt;
 
 /// Why the server could not start, or go on.
 #[derive(Debug)]
 pub enum Failure {
+    /// What the environment says is to be logged is no filter.
+    Log {
+        /// What it says.
+        value: String,
+        /// What is wrong with that.
+        why: String,
+    },
     /// `rtp.cores` names cores that the process may not use.
     Cores {
         /// Which.
@@ -54,6 +62,9 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Log { value, why } => {
+                write!(f, "{} = \"{value}\": {why}; write {}", log::VARIABLE, log::RIGHT)
+            }
             Self::Prompt(bad) => bad.fmt(f),
             Self::Shelf(failure) => write!(f, "[recording]: {failure}"),
             Self::Cores { cores, allowed } => write!(

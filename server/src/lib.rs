@@ -36,7 +36,7 @@ use start::Server;
 /// Runs a server until SIGTERM or SIGINT, and ends its calls then. An error is why it could not
 /// start, or go on.
 pub fn run(config: &Config) -> Result<(), Failure> {
-    log::start(&config.log);
+    log::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

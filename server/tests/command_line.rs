@@ -99,6 +99,14 @@ fn check_tells_right_from_wrong_by_its_exit_code() {
 }
 
 #[test]
+fn a_filter_of_the_log_that_is_none_ends_the_start_with_an_error() {
+    let ended = mixminus(&["run"]).env("MIXMINUS_LOG", "noisy").output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(told.starts_with("error: MIXMINUS_LOG = \"noisy\": \"noisy\" is no level; "), "{told}");
+}
+
+#[test]
 fn a_taken_port_ends_the_start_with_an_error() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

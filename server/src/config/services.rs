@@ -79,7 +79,7 @@ impl Log {
             level: section.log_filter(
                 "level",
                 "info",
-                "What is logged; the environment variable `MIXMINUS_LOG` wins over it.",
+                "What is logged; the environment variable `MIXMINUS_LOG` wins over it, unless it is empty.",
             ),
             json: section.choice(
                 "format",

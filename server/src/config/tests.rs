@@ -125,7 +125,7 @@ fn a_level_of_the_log_that_is_none_is_no_filter_either() {
     for right in ["info", "OFF", "warn,signaling=debug", "mixminus[call]=trace"] {
         Config::parse("f", &format!("[log]\nlevel = \"{right}\"")).unwrap();
     }
-    for wrong in ["loud", "info,signaling", "signaling=loud"] {
+    for wrong in ["", "info,", "loud", "info,signaling", "signaling=loud"] {
         let problems = refused(&format!("[log]\nlevel = \"{wrong}\""));
         assert!(problems[0].starts_with("mixminus.toml:2: log.level = "), "{problems:?}");
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
-use tracing_subscriber::filter::LevelFilter;
 
 use super::reader::Section;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
+use crate::log;
 
 impl Section<'_, '_> {
     /// A whole number.
@@ -376,18 +376,9 @@ impl Section<'_, '_> {
     ) -> String {
         let read = |value: &DeValue<'_>| {
             let text = string(value)?;
-            // A word alone would be the name of a module, of which all is logged: a level misspelt.
-            let is_level = |part: &str| part.trim().parse::<LevelFilter>().is_ok();
-            let mut words = text.split(',').filter(|part| !part.contains(['=', '[', ']']));
-            if let Some(word) = words.find(|word| !is_level(word)) {
-                return Err(format!("{} is no level", quoted(word.trim())));
-            }
-            let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
-            parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
+            log::filter(text).map(|_| text.to_owned())
         };
-        let right =
-            "error, warn, info, debug or trace, or a filter such as \"info,signaling=debug\""
-                .to_owned();
+        let right = log::RIGHT.to_owned();
         self.key(name, quoted(default), right, meaning, read).unwrap_or_else(|| default.into())
     }
 }
