@@ -249,6 +249,11 @@ impl<'a> Section<'_, 'a> {
         self.reader.table(path, meaning, value, read)
     }
 
+    /// Whether the document has the key, and nobody has read it yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.contains_key(name)
+    }
+
     /// Refuses the section as a whole.
     pub(super) fn refuse(&mut self, why: &str) {
         if let Some(span) = &self.span {

@@ -304,6 +304,18 @@ fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
 }
 
 #[test]
+fn an_endpoint_that_is_as_usual_is_an_exception_from_the_tables_after_it() {
+    let text = "[[endpoint]]\nuser = \"guest\"\nmay_record = false\n\
+                [[endpoint]]\nuser = \"lobby\"\ncodecs = []\n\
+                [[endpoint]]\nuser = \"g*\"\nrecord = true\n";
+    let endpoints = Config::parse("f", text).unwrap().endpoints;
+    let rights = |rule: &EndpointRule| (rule.encodings.len(), rule.may_record, rule.is_recorded);
+    let rights: Vec<_> = endpoints.iter().map(rights).collect();
+    assert_eq!(rights, [(0, false, false), (0, false, false), (0, false, true)]);
+    assert!(refused("[rtp]\ncodecs = []\n")[0].contains("rtp.codecs = []: empty; write a list"));
+}
+
+#[test]
 fn a_room_by_name_is_as_all_rooms_but_for_what_it_says() {
     let text = "[rooms]\nselection = 3\nautomatic_gain = \"-20dBov\"\nlimiter = false\n\
                 [[room]]\nname = \"hall*\"\nselection = \"everyone\"\nnoise_gate = \"-60dBov\"\n";

@@ -91,7 +91,8 @@ impl Section<'_, '_> {
         self.key(name, quoted(word), one_of(choices), meaning, read).unwrap_or(default)
     }
 
-    /// Some of a few words, each at most once and at least one, in order of preference.
+    /// Some of a few words, each at most once, in order of preference: at least one, unless none is the
+    /// default.
     pub(super) fn choices<T: Copy + PartialEq>(
         &mut self,
         name: &'static str,
@@ -125,7 +126,11 @@ impl Section<'_, '_> {
                 }
                 picked.push(choice);
             }
-            if picked.is_empty() { Err("empty".to_owned()) } else { Ok(picked) }
+            if picked.is_empty() && !default.is_empty() {
+                Err("empty".to_owned())
+            } else {
+                Ok(picked)
+            }
         };
         let words: Vec<String> = default.iter().map(|word| quoted(word)).collect();
         let shown = format!("[{}]", words.join(", "));
