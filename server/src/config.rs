@@ -107,6 +107,7 @@ impl Config {
         self.check_shards(reader);
         self.check_steering(reader);
         self.check_overload(reader);
+        self.recording.check_keys(reader);
         if let Some(advertised) = self.rtp.advertised
             && advertised.is_ipv4() != self.rtp.address.is_ipv4()
         {

@@ -268,6 +268,32 @@ fn what_is_recorded_is_said_for_rooms_and_endpoints() {
 }
 
 #[test]
+fn keys_that_would_never_count_beside_others_are_refused() {
+    let keys = |record: &str, pause: &str, mark: &str| {
+        format!(
+            "[recording]\nkeys = \"{record}\"\npause_keys = \"{pause}\"\nmark_keys = \"{mark}\"\n"
+        )
+    };
+    assert_eq!(
+        refused(&keys("*1", "*1", "*1")),
+        [
+            "mixminus.toml:3: recording.pause_keys = \"*1\": the same keys as recording.keys; write others",
+            "mixminus.toml:4: recording.mark_keys = \"*1\": the same keys as recording.keys; write others",
+        ]
+    );
+    assert_eq!(
+        refused(&keys("*12", "off", "*1")),
+        [
+            "mixminus.toml:2: recording.keys = \"*12\": recording.mark_keys (\"*1\") counts before these are pressed to their end; write keys that have those at their end only, or not at all"
+        ]
+    );
+    assert_eq!(refused(&keys("off", "1", "*11")).len(), 1, "within");
+    for (record, pause, mark) in [("1", "*1", "**1"), ("*1", "*2", "*3"), ("off", "off", "off")] {
+        Config::parse("f", &keys(record, pause, mark)).unwrap();
+    }
+}
+
+#[test]
 fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
     let text = "[[endpoint]]\nnetwork = \"192.0.2.0/24\"\ncodecs = [\"PCMA\"]\n\
                 [[endpoint]]\nuser = \"30*\"\ncodecs = [\"GSM\", \"PCMU\"]\n";
