@@ -155,7 +155,7 @@ impl Config {
                 "port {port} is that of sip.udp, and this driver takes all datagrams to the range; write \
                  a range without {port}, or another port in sip.udp"
             );
-            reader.refuse(&["rtp.ports", "sip.udp", "rtp.driver"], why);
+            reader.refuse(&["rtp.ports", "sip.udp", "rtp.driver", "rtp.address"], why);
         }
     }
 
@@ -166,14 +166,14 @@ impl Config {
             && (count as usize) > cores.len()
         {
             let why = format!("more shards than cores; rtp.cores names {}", cores.len());
-            reader.refuse(&["rtp.shards"], why);
+            reader.refuse(&["rtp.shards", "rtp.cores"], why);
         }
         if PortPlan::divide(first, last, shards as u8).is_none() {
             let why = format!(
                 "too few for {shards} shards; write a range of at least {}",
                 2 * shards + 1
             );
-            reader.refuse(&["rtp.ports", "rtp.shards"], why);
+            reader.refuse(&["rtp.ports", "rtp.shards", "rtp.cores"], why);
         }
     }
 }
@@ -233,8 +233,7 @@ fn read(file: &str, text: &str) -> (Config, Read) {
         api: reader.section("api", "The HTTP API with health and metrics.", Api::read),
         log: reader.section("log", "The log, on standard error.", Log::read),
     };
-    if reader.is_clean() {
-        config.check(&mut reader);
-    }
+    reader.refuse_unknown_sections();
+    config.check(&mut reader);
     (config, reader.finish())
 }

@@ -4,7 +4,8 @@
 //! default, its range and its meaning. The same call documents the key, reads it, and refuses
 //! what is wrong with file, line, key, value and what would be right. What no call asked for
 //! is unknown. So a key cannot exist without its documentation, nor the other way round.
-//! Every problem of a file is found in one pass: a refused key counts as absent.
+//! Every problem of a file is found in one pass: a refused key counts as absent, and is compared
+//! with no other.
 
 use std::fmt;
 use std::ops::Range;
@@ -73,6 +74,8 @@ pub(super) struct Reader<'a> {
     keys: Vec<Key>,
     /// Where each value that was present stands, for checks across keys.
     present: Vec<(String, Range<usize>)>,
+    /// Keys and sections whose values are not what the user means: refused, or perhaps misspelt.
+    doubtful: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -94,6 +97,7 @@ impl<'a> Reader<'a> {
             sections: Vec::new(),
             keys: Vec::new(),
             present: Vec::new(),
+            doubtful: Vec::new(),
             problems: Vec::new(),
         };
         // One slip of the pen derails the parser for a while: only the first error is sure.
@@ -180,9 +184,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Refuses a value for a reason that several keys make together. The line is that of the
-    /// first of `paths` that the document names.
+    /// Refuses a value for a reason that several keys make together, all of which are in `paths`. The
+    /// line is that of the first of them that the document names. Where one of them is wrong by
+    /// itself, nothing is known of what they are together.
     pub(super) fn refuse(&mut self, paths: &[&str], why: String) {
+        if paths.iter().any(|path| self.is_doubtful(path)) {
+            return;
+        }
         let found = paths.iter().find_map(|path| {
             self.present.iter().find(|(present, _)| present == path).map(|(_, span)| (path, span))
         });
@@ -190,26 +198,45 @@ impl<'a> Reader<'a> {
             Some((path, span)) => (*path, span.clone()),
             None => (paths.first().copied().unwrap_or_default(), 0..0),
         };
-        self.refuse_span(&span, path, why);
+        self.refuse_at(&span, path, why);
     }
 
-    /// Whether no problem was found so far.
-    pub(super) fn is_clean(&self) -> bool {
-        self.problems.is_empty()
+    /// Whether the document names the key.
+    pub(super) fn is_present(&self, path: &str) -> bool {
+        self.present.iter().any(|(present, _)| present == path)
     }
 
-    /// Ends the reading: sections that nobody asked for are unknown.
-    pub(super) fn finish(mut self) -> Read {
+    fn is_doubtful(&self, path: &str) -> bool {
+        let is_of = |doubtful: &String| {
+            path.strip_prefix(doubtful.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.doubtful.iter().any(is_of)
+    }
+
+    /// Sections that nobody asked for are unknown.
+    pub(super) fn refuse_unknown_sections(&mut self) {
         let known: Vec<&str> = self.sections.iter().map(|heading| heading.name).collect();
         for (name, _) in std::mem::take(&mut self.root) {
-            let why = unknown("section", name.get_ref(), &known);
+            let nearest = nearest(name.get_ref(), &known);
+            self.doubtful.extend(nearest.map(str::to_owned));
+            let why = unknown("section", nearest, &known);
             self.refuse_key(&name.span(), name.get_ref(), why);
         }
+    }
+
+    /// Ends the reading.
+    pub(super) fn finish(mut self) -> Read {
         self.problems.sort_by_key(|problem| problem.line);
         Read { sections: self.sections, keys: self.keys, problems: self.problems }
     }
 
     fn refuse_span(&mut self, span: &Range<usize>, key: &str, why: String) {
+        self.doubtful.push(key.to_owned());
+        self.refuse_at(span, key, why);
+    }
+
+    fn refuse_at(&mut self, span: &Range<usize>, key: &str, why: String) {
         let value = self.text.get(span.clone()).unwrap_or_default();
         self.push(span, key, shorten(value), why);
     }
@@ -320,7 +347,10 @@ impl<'a> Section<'_, 'a> {
             .map(|key| key.name)
             .collect();
         for (name, _) in &self.table {
-            let why = unknown("key", name.get_ref(), &known);
+            let nearest = nearest(name.get_ref(), &known);
+            let meant = nearest.map(|nearest| format!("{}.{nearest}", self.name));
+            self.reader.doubtful.extend(meant);
+            let why = unknown("key", nearest, &known);
             let path = format!("{}.{}", self.name, name.get_ref());
             self.reader.refuse_key(&name.span(), &path, why);
         }
@@ -334,12 +364,18 @@ fn shorten(text: &str) -> String {
     if line.len() < text.len() { line + "..." } else { line }
 }
 
-fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|one| (distance(name, one), one)).min();
+fn unknown(what: &str, nearest: Option<&str>, known: &[&str]) -> String {
     match nearest {
-        Some((0..=3, one)) => format!("unknown {what}; did you mean {one}?"),
-        _ => format!("unknown {what}; known are {}", known.join(", ")),
+        Some(one) => format!("unknown {what}; did you mean {one}?"),
+        None => format!("unknown {what}; known are {}", known.join(", ")),
     }
+}
+
+/// The known word that is meant, as far as one can tell: a third of its letters may be wrong.
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let (distance, one) = known.iter().map(|one| (distance(name, one), *one)).min()?;
+    let wrong_max = (one.len() / 3).clamp(1, 3);
+    (distance <= wrong_max).then_some(one)
 }
 
 /// Levenshtein's distance of two short words.

@@ -43,6 +43,11 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         refused("[log]\nzzzzzzzz = 5\n"),
         ["mixminus.toml:2: log.zzzzzzzz: unknown key; known are level, format"]
     );
+    let far = refused("[sip]\nfoo = 1\n").concat();
+    assert!(
+        far.starts_with("mixminus.toml:2: sip.foo: unknown key; known are udp, tcp, "),
+        "{far}"
+    );
     assert_eq!(
         refused("[sips]\nt1 = 5\n"),
         ["mixminus.toml:1: sips: unknown section; did you mean sip?"]
@@ -186,6 +191,28 @@ fn keys_that_contradict_each_other_are_refused() {
             assert!(why.contains("an address of many machines"), "{why}");
         }
     }
+}
+
+#[test]
+fn what_keys_are_wrong_together_is_said_beside_what_others_are_alone() {
+    let wrong = refused("[sip]\nfoo = 1\nt1 = \"9s\"\nt2 = \"5s\"\ncalls_max = 0\n[bar]\n");
+    let wrong: Vec<&str> =
+        wrong.iter().map(|line| &line[.."mixminus.toml:2: sip.foo".len()]).collect();
+    assert_eq!(
+        wrong,
+        [
+            "mixminus.toml:2: sip.foo",
+            "mixminus.toml:3: sip.t1 ",
+            "mixminus.toml:5: sip.cal",
+            "mixminus.toml:6: bar: un"
+        ]
+    );
+    // What the other is meant to be is not known: the default is not it.
+    for meant in ["[sip]\nt1 = \"9s\"\nt2 = 10", "[sip]\nt1 = \"9s\"\nt_2 = \"10s\""] {
+        assert_eq!(refused(meant).len(), 1, "{meant}");
+    }
+    let meant = "[rtp]\ndriver = \"packet\"\nports = \"5060-6083\"\n[sipp]\nudp = []";
+    assert_eq!(refused(meant).len(), 1, "a section misspelt");
 }
 
 #[test]
