@@ -37,6 +37,7 @@ pub use rooms::Rooms;
 pub use rtp::{Rtp, Shards};
 pub use services::{Api, Log};
 pub use sip::{Connections, Sip};
+use units::show_duration;
 
 /// All settings of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +107,7 @@ impl Config {
         at_most(reader, "rtp.playout_delay_initial", begin, "rtp.playout_delay_max", most);
         self.check_shards(reader);
         self.check_steering(reader);
+        self.check_listeners(reader);
         self.check_overload(reader);
         self.recording.check_keys(reader);
         if let Some(advertised) = self.rtp.advertised
@@ -125,11 +127,8 @@ impl Config {
             ("overload.recordings_above", rule.taps_above),
         ];
         for pair in steps.windows(2) {
-            if let [(low, least), (high, most)] = pair
-                && least > most
-            {
-                let why = format!("{low} is above {high}; write them the other way round");
-                reader.refuse(&[low, high], why);
+            if let [low, high] = *pair {
+                in_order(reader, low, high, |percent| percent.to_string());
             }
         }
     }
@@ -159,6 +158,18 @@ impl Config {
         }
     }
 
+    /// Two listeners cannot have one port. A port of 0 is a free one.
+    fn check_listeners(&self, reader: &mut Reader<'_>) {
+        let Some(api) = self.api.listen.filter(|api| api.port() != 0) else { return };
+        let is_taken = |sip: &&SocketAddr| sip.port() == api.port() && overlap(api.ip(), sip.ip());
+        if let Some(sip) = self.sip.tcp.iter().find(is_taken) {
+            let why = format!(
+                "api.listen ({api}) and sip.tcp ({sip}) are the same port; write another in one of them"
+            );
+            reader.refuse(&["api.listen", "sip.tcp"], why);
+        }
+    }
+
     fn check_shards(&self, reader: &mut Reader<'_>) {
         let (first, last) = self.rtp.ports;
         let shards = self.rtp.shards.asked().unwrap_or(1);
@@ -178,21 +189,44 @@ impl Config {
     }
 }
 
-/// Whether a datagram to the one may be one to the other. A media socket at `::` is given those of
-/// IPv4 too, and one of SIP is not.
-fn overlap(steered: IpAddr, other: IpAddr) -> bool {
-    let is_same_family = steered.is_ipv4() == other.is_ipv4();
-    if steered.is_unspecified() {
-        return is_same_family || steered.is_ipv6();
+/// Whether what is for the one may be for the other, which is one of SIP. A socket of media or of the
+/// API at `::` is given what is for IPv4 too, and one of SIP is not.
+fn overlap(ours: IpAddr, sip: IpAddr) -> bool {
+    let is_same_family = ours.is_ipv4() == sip.is_ipv4();
+    if ours.is_unspecified() {
+        return is_same_family || ours.is_ipv6();
     }
-    (other.is_unspecified() && is_same_family) || steered == other
+    (sip.is_unspecified() && is_same_family) || ours == sip
 }
 
 fn at_most(reader: &mut Reader<'_>, low: &str, least: Duration, high: &str, most: Duration) {
-    if least > most {
-        let why = format!("{low} is above {high}; write them the other way round");
-        reader.refuse(&[low, high], why);
+    in_order(reader, (low, least), (high, most), |duration| {
+        format!("\"{}\"", show_duration(duration))
+    });
+}
+
+/// Refuses a value that should be at most another. One of the two is the default where only the other is
+/// written, and may not stand where that does.
+fn in_order<T: PartialOrd + Copy>(
+    reader: &mut Reader<'_>,
+    (low, least): (&str, T),
+    (high, most): (&str, T),
+    shown: impl Fn(T) -> String,
+) {
+    if least <= most {
+        return;
     }
+    let (least, most) = (shown(least), shown(most));
+    let why = match (reader.is_present(low), reader.is_present(high)) {
+        (true, false) => {
+            format!("{high} is {most} unless it is written; write at most {most}, or {high}, too")
+        }
+        (false, true) => {
+            format!("{low} is {least} unless it is written; write at least {least}, or {low}, too")
+        }
+        _ => format!("{low} ({least}) is above {high} ({most}); write them the other way round"),
+    };
+    reader.refuse(&[low, high], why);
 }
 
 fn read(file: &str, text: &str) -> (Config, Read) {

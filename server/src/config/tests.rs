@@ -141,7 +141,7 @@ fn keys_that_contradict_each_other_are_refused() {
     assert_eq!(
         refused("[rtp]\nplayout_delay_max = \"40ms\"\nplayout_delay_min = \"60ms\""),
         [
-            "mixminus.toml:3: rtp.playout_delay_min = \"60ms\": rtp.playout_delay_min is above rtp.playout_delay_max; write them the other way round"
+            "mixminus.toml:3: rtp.playout_delay_min = \"60ms\": rtp.playout_delay_min (\"60ms\") is above rtp.playout_delay_max (\"40ms\"); write them the other way round"
         ]
     );
     assert_eq!(
@@ -191,6 +191,23 @@ fn keys_that_contradict_each_other_are_refused() {
             assert!(why.contains("an address of many machines"), "{why}");
         }
     }
+}
+
+#[test]
+fn what_is_written_alone_is_compared_with_the_default_of_the_other() {
+    assert_eq!(
+        refused("[overload]\nrecordings_above = 10\n"),
+        [
+            "mixminus.toml:2: overload.recordings_above = 10: overload.complexity_above is 85 unless it is written; write at least 85, or overload.complexity_above, too"
+        ]
+    );
+    assert_eq!(
+        refused("[rtp]\nplayout_delay_min = \"310ms\"\n"),
+        [
+            "mixminus.toml:2: rtp.playout_delay_min = \"310ms\": rtp.playout_delay_max is \"300ms\" unless it is written; write at most \"300ms\", or rtp.playout_delay_max, too"
+        ]
+    );
+    Config::parse("f", "[overload]\nrecordings_above = 85\n").unwrap();
 }
 
 #[test]
@@ -463,6 +480,29 @@ fn a_driver_that_steers_the_media_ports_leaves_sip_its_own() {
     // The first even port is the first that is steered.
     let odd = text("packet", "0.0.0.0", "0.0.0.0:5061").replace("5060-6083", "5061-6083");
     assert!(Config::parse("f", &odd).is_ok());
+}
+
+#[test]
+fn the_api_and_sip_do_not_listen_on_one_port() {
+    let text =
+        |api: &str, sip: &str| format!("[sip]\ntcp = [\"{sip}\"]\n[api]\nlisten = \"{api}\"\n");
+    assert_eq!(
+        refused(&text("127.0.0.1:5060", "0.0.0.0:5060")),
+        [
+            "mixminus.toml:4: api.listen = \"127.0.0.1:5060\": api.listen (127.0.0.1:5060) and sip.tcp (0.0.0.0:5060) are the same port; write another in one of them"
+        ]
+    );
+    assert_eq!(refused("[sip]\ntcp = [\"0.0.0.0:8080\"]\n").len(), 1, "the default of the other");
+    assert_eq!(refused(&text("[::]:5060", "192.0.2.1:5060")).len(), 1, "also of IPv4");
+    for (api, sip) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:5061", "127.0.0.1:5060"),
+        ("127.0.0.1:5060", "192.0.2.1:5060"),
+        ("127.0.0.1:5060", "[::]:5060"),
+        ("off", "127.0.0.1:5060"),
+    ] {
+        Config::parse("f", &text(api, sip)).unwrap();
+    }
 }
 
 #[test]
