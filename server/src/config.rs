@@ -79,7 +79,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads and checks a configuration; `file` is its name in messages.
+    /// Reads and checks a configuration, with the announcement that it names; `file` is its name in
+    /// messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let (config, read) = read(file, text);
         if read.problems.is_empty() { Ok(config) } else { Err(read.problems) }

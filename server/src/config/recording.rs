@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::reader::{Reader, Section};
 use super::shelf::shelf;
+use crate::recording::prompts::{self, PLAYABLE};
 
 /// Recordings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,10 +199,10 @@ impl Recording {
             ),
             announcement: section.parsed_or_off(
                 "announcement",
-                "the path of a WAV file of 16 bits",
+                &format!("the path of {PLAYABLE}"),
                 "What everyone who begins to be recorded hears once, in place of the room: that \
                  this call is recorded.",
-                |text| if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.into()) },
+                |text| prompts::check(text.as_ref()).map(|()| text.into()),
             ),
             beep: section.duration_or_off(
                 "beep",

@@ -432,13 +432,17 @@ proptest! {
 }
 
 #[test]
-fn what_would_keep_the_shelf_from_opening_is_refused_where_it_is_written() {
+fn what_would_keep_the_server_from_starting_is_refused_where_it_is_written() {
     for (text, why) in [
         ("[recording.keep]\nencrypted_for = [\"age1notakey\"]\n", "no public key of age"),
         ("[recording.webhook]\nurls = [\"ftp://example.org\"]\n", "no URL of HTTP"),
         (
             "[recording.upload]\nbucket = \"b\"\nendpoint = \"http://192.0.2.1:9000\"\n",
             "plain HTTP to another machine",
+        ),
+        (
+            "[recording]\nannouncement = \"/nowhere/said.wav\"\n",
+            "mixminus.toml:2: recording.announcement = \"/nowhere/said.wav\": No such file",
         ),
         ("[api]\nhosts = [\"https://pbx.example.org\"]\n", "no host name"),
     ] {
