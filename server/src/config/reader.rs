@@ -44,6 +44,18 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What may be written for a key: in this server, and in any however it was built.
+pub(super) struct Right {
+    pub(super) here: String,
+    pub(super) anywhere: String,
+}
+
+impl From<String> for Right {
+    fn from(right: String) -> Self {
+        Self { here: right.clone(), anywhere: right }
+    }
+}
+
 /// What the documentation says about one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
@@ -316,16 +328,17 @@ impl<'a> Section<'_, 'a> {
         &mut self,
         name: &'static str,
         default: String,
-        right: String,
+        right: impl Into<Right>,
         meaning: &'static str,
         read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
     ) -> Option<T> {
+        let Right { here, anywhere } = right.into();
         let found = self.table.remove(name);
         let outcome = found.map(|value: Spanned<DeValue<'_>>| {
             let path = format!("{}.{name}", self.name);
             let read = read(value.get_ref());
             if let Err(why) = &read {
-                let why = format!("{why}; write {right}");
+                let why = format!("{why}; write {here}");
                 self.reader.refuse_span(&value.span(), &path, why);
             }
             self.reader.present.push((path, value.span()));
@@ -333,7 +346,7 @@ impl<'a> Section<'_, 'a> {
         });
         let keys = &mut self.reader.keys;
         if !keys.iter().any(|key| (key.section, key.name) == (self.name, name)) {
-            keys.push(Key { section: self.name, name, right, default, meaning });
+            keys.push(Key { section: self.name, name, right: anywhere, default, meaning });
         }
         outcome.flatten()
     }

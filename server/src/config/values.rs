@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::reader::Section;
+use super::reader::{Right, Section};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use crate::log;
 
@@ -119,7 +119,9 @@ impl Section<'_, '_> {
                 let word = string(item)?;
                 let Some(choice) = pick(word, choices)? else {
                     let feature = word.to_lowercase();
-                    return Err(format!("needs a server built with the feature {feature}"));
+                    return Err(format!(
+                        "\"{word}\" needs a server built with the feature {feature}"
+                    ));
                 };
                 if picked.contains(&choice) {
                     return Err("named twice".to_owned());
@@ -134,7 +136,10 @@ impl Section<'_, '_> {
         };
         let words: Vec<String> = default.iter().map(|word| quoted(word)).collect();
         let shown = format!("[{}]", words.join(", "));
-        let right = format!("a list, each {}", one_of(choices));
+        let built: Vec<_> =
+            choices.iter().filter(|(_, choice)| choice.is_some()).copied().collect();
+        let right = |choices: &[_]| format!("a list, each {}", one_of(choices));
+        let right = Right { here: right(&built), anywhere: right(choices) };
         let usual = || default.iter().filter_map(|word| pick(word, choices).ok()?).collect();
         self.key(name, shown, right, meaning, read).unwrap_or_else(usual)
     }
