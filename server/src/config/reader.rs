@@ -168,11 +168,11 @@ impl<'a> Reader<'a> {
         read: impl FnOnce(&mut Section<'_, 'a>) -> T,
     ) -> T {
         self.sections.push(Heading { name, meaning, is_repeated: false });
-        let (span, table) = match value {
-            None => (0..0, DeTable::new()),
-            Some(value) => self.expect_table(name, value, "[", "]"),
+        let (span, table) = match value.map(|value| self.expect_table(name, value, "[", "]")) {
+            None => (None, DeTable::new()),
+            Some((span, table)) => (Some(span), table),
         };
-        let mut section = Section { reader: self, name, table, span: Some(span) };
+        let mut section = Section { reader: self, name, table, span };
         let read = read(&mut section);
         section.refuse_unknown();
         read
@@ -271,7 +271,8 @@ pub(super) struct Section<'r, 'a> {
     reader: &'r mut Reader<'a>,
     name: &'static str,
     table: DeTable<'a>,
-    /// Where it stands; none: it is there for the documentation only.
+    /// Where it stands; none: the document has none, and it is there for the defaults or the
+    /// documentation only.
     span: Option<Range<usize>>,
 }
 
@@ -320,7 +321,7 @@ impl<'a> Section<'_, 'a> {
             }
             self.reader.present.push((path, value.span()));
         }
-        (!table.is_empty()).then_some(entries)
+        self.span.is_some().then_some(entries)
     }
 
     /// One key: documents it, reads it, refuses it with its place where `read` says why.

@@ -255,6 +255,8 @@ fn the_dial_plan_is_replaced_as_a_whole_and_keeps_its_order() {
     let patterns: Vec<String> =
         config.dial.entries().iter().map(|(pattern, _)| pattern.to_string()).collect();
     assert_eq!(patterns, ["7*", "11", "3*"]);
+    let empty = Config::parse("f", "[dial]\n").unwrap();
+    assert!(empty.dial.entries().is_empty(), "it replaces them, too");
 }
 
 #[test]
