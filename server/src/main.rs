@@ -23,7 +23,7 @@ struct CommandLine {
 enum Command {
     /// Runs the server until SIGTERM or SIGINT; a second signal ends it at once
     Run(Run),
-    /// Reads a configuration and names everything wrong in it, with file, line, key and value
+    /// Reads a configuration and names every key that is wrong in it, with file, line and value
     Check {
         /// The configuration
         file: PathBuf,
