@@ -37,6 +37,7 @@ pub use rooms::Rooms;
 pub use rtp::{Rtp, Shards};
 pub use services::{Api, Log};
 pub use sip::{Connections, Sip};
+use units::show_duration;
 
 /// All settings of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads and checks a configuration; `file` is its name in messages.
+    /// Reads and checks a configuration, with the announcement that it names; `file` is its name in
+    /// messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let (config, read) = read(file, text);
         if read.problems.is_empty() { Ok(config) } else { Err(read.problems) }
@@ -106,7 +108,9 @@ impl Config {
         at_most(reader, "rtp.playout_delay_initial", begin, "rtp.playout_delay_max", most);
         self.check_shards(reader);
         self.check_steering(reader);
+        self.check_listeners(reader);
         self.check_overload(reader);
+        self.recording.check_keys(reader);
         if let Some(advertised) = self.rtp.advertised
             && advertised.is_ipv4() != self.rtp.address.is_ipv4()
         {
@@ -124,11 +128,8 @@ impl Config {
             ("overload.recordings_above", rule.taps_above),
         ];
         for pair in steps.windows(2) {
-            if let [(low, least), (high, most)] = pair
-                && least > most
-            {
-                let why = format!("{low} is above {high}; write them the other way round");
-                reader.refuse(&[low, high], why);
+            if let [low, high] = *pair {
+                in_order(reader, low, high, |percent| percent.to_string());
             }
         }
     }
@@ -154,7 +155,19 @@ impl Config {
                 "port {port} is that of sip.udp, and this driver takes all datagrams to the range; write \
                  a range without {port}, or another port in sip.udp"
             );
-            reader.refuse(&["rtp.ports", "sip.udp", "rtp.driver"], why);
+            reader.refuse(&["rtp.ports", "sip.udp", "rtp.driver", "rtp.address"], why);
+        }
+    }
+
+    /// Two listeners cannot have one port. A port of 0 is a free one.
+    fn check_listeners(&self, reader: &mut Reader<'_>) {
+        let Some(api) = self.api.listen.filter(|api| api.port() != 0) else { return };
+        let is_taken = |sip: &&SocketAddr| sip.port() == api.port() && overlap(api.ip(), sip.ip());
+        if let Some(sip) = self.sip.tcp.iter().find(is_taken) {
+            let why = format!(
+                "api.listen ({api}) and sip.tcp ({sip}) are the same port; write another in one of them"
+            );
+            reader.refuse(&["api.listen", "sip.tcp"], why);
         }
     }
 
@@ -165,33 +178,56 @@ impl Config {
             && (count as usize) > cores.len()
         {
             let why = format!("more shards than cores; rtp.cores names {}", cores.len());
-            reader.refuse(&["rtp.shards"], why);
+            reader.refuse(&["rtp.shards", "rtp.cores"], why);
         }
         if PortPlan::divide(first, last, shards as u8).is_none() {
             let why = format!(
                 "too few for {shards} shards; write a range of at least {}",
                 2 * shards + 1
             );
-            reader.refuse(&["rtp.ports", "rtp.shards"], why);
+            reader.refuse(&["rtp.ports", "rtp.shards", "rtp.cores"], why);
         }
     }
 }
 
-/// Whether a datagram to the one may be one to the other. A media socket at `::` is given those of
-/// IPv4 too, and one of SIP is not.
-fn overlap(steered: IpAddr, other: IpAddr) -> bool {
-    let is_same_family = steered.is_ipv4() == other.is_ipv4();
-    if steered.is_unspecified() {
-        return is_same_family || steered.is_ipv6();
+/// Whether what is for the one may be for the other, which is one of SIP. A socket of media or of the
+/// API at `::` is given what is for IPv4 too, and one of SIP is not.
+fn overlap(ours: IpAddr, sip: IpAddr) -> bool {
+    let is_same_family = ours.is_ipv4() == sip.is_ipv4();
+    if ours.is_unspecified() {
+        return is_same_family || ours.is_ipv6();
     }
-    (other.is_unspecified() && is_same_family) || steered == other
+    (sip.is_unspecified() && is_same_family) || ours == sip
 }
 
 fn at_most(reader: &mut Reader<'_>, low: &str, least: Duration, high: &str, most: Duration) {
-    if least > most {
-        let why = format!("{low} is above {high}; write them the other way round");
-        reader.refuse(&[low, high], why);
+    in_order(reader, (low, least), (high, most), |duration| {
+        format!("\"{}\"", show_duration(duration))
+    });
+}
+
+/// Refuses a value that should be at most another. One of the two is the default where only the other is
+/// written, and may not stand where that does.
+fn in_order<T: PartialOrd + Copy>(
+    reader: &mut Reader<'_>,
+    (low, least): (&str, T),
+    (high, most): (&str, T),
+    shown: impl Fn(T) -> String,
+) {
+    if least <= most {
+        return;
     }
+    let (least, most) = (shown(least), shown(most));
+    let why = match (reader.is_present(low), reader.is_present(high)) {
+        (true, false) => {
+            format!("{high} is {most} unless it is written; write at most {most}, or {high}, too")
+        }
+        (false, true) => {
+            format!("{low} is {least} unless it is written; write at least {least}, or {low}, too")
+        }
+        _ => format!("{low} ({least}) is above {high} ({most}); write them the other way round"),
+    };
+    reader.refuse(&[low, high], why);
 }
 
 fn read(file: &str, text: &str) -> (Config, Read) {
@@ -232,8 +268,7 @@ fn read(file: &str, text: &str) -> (Config, Read) {
         api: reader.section("api", "The HTTP API with health and metrics.", Api::read),
         log: reader.section("log", "The log, on standard error.", Log::read),
     };
-    if reader.is_clean() {
-        config.check(&mut reader);
-    }
+    reader.refuse_unknown_sections();
+    config.check(&mut reader);
     (config, reader.finish())
 }

@@ -4,15 +4,24 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use engine_driver::StartFailure;
 use media_kernels::Level;
 use signaling_transport::{BindCause, BindFailure, Protocol};
 
+use crate::log;
 use crate::placement::Forbidden;
 use crate::recording::BadPrompt;
 
 /// Why the server could not start, or go on.
 #[derive(Debug)]
 pub enum Failure {
+    /// What the environment says is to be logged is no filter.
+    Log {
+        /// What it says.
+        value: String,
+        /// What is wrong with that.
+        why: String,
+    },
     /// `rtp.cores` names cores that the process may not use.
     Cores {
         /// Which.
@@ -41,7 +50,7 @@ pub enum Failure {
     /// What becomes of recordings is not possible as configured.
     Shelf(recorder_shelf::Failure),
     /// The shards could not be started.
-    Engine(engine_driver::StartFailure),
+    Engine(StartFailure),
     /// The thread of a shard has ended: a fault of ours, told on standard error.
     Shard {
         /// Which.
@@ -54,6 +63,9 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Log { value, why } => {
+                write!(f, "{} = \"{value}\": {why}; write {}", log::VARIABLE, log::RIGHT)
+            }
             Self::Prompt(bad) => bad.fmt(f),
             Self::Shelf(failure) => write!(f, "[recording]: {failure}"),
             Self::Cores { cores, allowed } => write!(
@@ -75,7 +87,7 @@ impl fmt::Display for Failure {
             Self::Api { address, error } => {
                 write!(f, "api.listen {address}: {}", advice(error, "api.listen"))
             }
-            Self::Engine(failure) => write!(f, "the media engine could not start: {failure}"),
+            Self::Engine(failure) => engine(f, failure),
             Self::Shard { shard } => write!(
                 f,
                 "the thread of shard {shard} has ended, which is a fault of mixminus; start it anew"
@@ -104,6 +116,16 @@ fn sip(f: &mut fmt::Formatter<'_>, failure: &BindFailure) -> fmt::Result {
     }
 }
 
+fn engine(f: &mut fmt::Formatter<'_>, failure: &StartFailure) -> fmt::Result {
+    match failure {
+        StartFailure::Bind { address, error } => {
+            write!(f, "rtp.address {address}: {}", advice(error, "rtp.address"))
+        }
+        StartFailure::PortTaken { .. } => write!(f, "rtp.ports: {failure}"),
+        _ => write!(f, "the media engine could not start: {failure}"),
+    }
+}
+
 /// What went wrong with a listening socket, and what can be done about it.
 fn advice(error: &io::Error, key: &str) -> String {
     match error.kind() {
@@ -118,5 +140,21 @@ fn advice(error: &io::Error, key: &str) -> String {
             format!("not permitted: ports below 1024 need root or CAP_NET_BIND_SERVICE; set {key}")
         }
         _ => format!("{error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_the_machine_lacks_is_told_by_its_key() {
+        let address = "192.0.2.1".parse().unwrap();
+        let error = io::ErrorKind::AddrNotAvailable.into();
+        assert_eq!(
+            Failure::Engine(StartFailure::Bind { address, error }).to_string(),
+            "rtp.address 192.0.2.1: this machine has no such address; set rtp.address to one that \
+             `ip address` shows"
+        );
     }
 }

@@ -30,13 +30,12 @@ use std::io::{self, Write};
 use config::Config;
 pub use failure::Failure;
 pub use flight::replay_file as replay;
-use recording::Prompts;
 use start::Server;
 
 /// Runs a server until SIGTERM or SIGINT, and ends its calls then. An error is why it could not
 /// start, or go on.
 pub fn run(config: &Config) -> Result<(), Failure> {
-    log::start(&config.log);
+    log::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -48,12 +47,6 @@ pub fn run(config: &Config) -> Result<(), Failure> {
         // On the heap: it holds the whole control task.
         Box::pin(server.run()).await
     })
-}
-
-/// Whether the files that a server with this configuration begins with can be read.
-pub fn check(config: &Config) -> Result<(), Failure> {
-    let announcement = config.recording.announcement.as_deref();
-    Prompts::new(announcement, false).map(|_| ()).map_err(Failure::Prompt)
 }
 
 /// The `OpenAPI` document of the HTTP API, as JSON.

@@ -62,6 +62,9 @@ fn absolute(folder: &std::path::Path) -> String {
 }
 
 fn dial(text: &mut String, plan: &DialPlan) {
+    if plan.entries().is_empty() {
+        text.push_str("  nothing: every number is answered 404\n");
+    }
     for service in Service::ALL {
         let patterns: Vec<String> = plan
             .entries()
@@ -106,4 +109,22 @@ fn trial(text: &mut String, plan: &DialPlan, transport: &Transport) {
         text,
         "\nTry    sipp -sn uac -s {user} {near} -i {ip} -p 6000 -mp 7000 -rtp_echo -d 5000 -m 1"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_dialled_is_told_and_where_it_is_nothing_that() {
+        let told = |plan: &DialPlan| {
+            let mut text = String::new();
+            dial(&mut text, plan);
+            text
+        };
+        let usual = told(&DialPlan::default());
+        assert!(usual.contains("conf*, 3000-3999") && usual.contains("echo, 9000"), "{usual}");
+        let nothing = told(&DialPlan::new(Vec::new()).unwrap());
+        assert_eq!(nothing, "  nothing: every number is answered 404\n");
+    }
 }

@@ -83,19 +83,18 @@ fn check_tells_right_from_wrong_by_its_exit_code() {
         assert!(told.starts_with(&format!("error: {path}:2: sip.t1 = \"200\": ")), "{told}");
         assert!(told.contains(&format!("error: {path}:3: sip.t3: unknown key; ")), "{told}");
     }
-    let silent =
-        File::new("silent.toml", "[recording]\nannouncement = \"/nonexistent/said.wav\"\n");
-    let refused = run(&["check", silent.path()]);
-    assert_eq!(refused.status.code(), Some(1));
-    let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(
-        told.starts_with("error: recording.announcement = \"/nonexistent/said.wav\": "),
-        "{told}"
-    );
     let missing = run(&["check", "/nonexistent/mixminus.toml"]);
     assert_eq!(missing.status.code(), Some(1));
     let told = String::from_utf8(missing.stderr).unwrap();
     assert!(told.starts_with("error: /nonexistent/mixminus.toml: cannot be read: "), "{told}");
+}
+
+#[test]
+fn a_filter_of_the_log_that_is_none_ends_the_start_with_an_error() {
+    let ended = mixminus(&["run"]).env("MIXMINUS_LOG", "noisy").output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(told.starts_with("error: MIXMINUS_LOG = \"noisy\": \"noisy\" is no level; "), "{told}");
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl DialPlan {
 
     /// What the user part `user` reaches, or `None` where it is an unknown number.
     pub fn destination(&self, user: &str) -> Option<Destination> {
-        if !may_name_a_room(user) {
+        if !may_be_dialled(user) {
             return None;
         }
         let (name, service) = self
@@ -99,6 +99,7 @@ impl DialPlan {
             .iter()
             .find_map(|(pattern, service)| Some((pattern.matched(user)?, *service)))?;
         Some(match service {
+            Service::Room if !may_name_a_room(name) => return None,
             Service::Room => Destination::Room(name.to_owned()),
             Service::Echo => Destination::Echo,
             Service::Tone => Destination::Tone,
@@ -230,9 +231,14 @@ impl fmt::Display for PlanError {
 
 impl std::error::Error for PlanError {}
 
-/// Whether a room could have this name: whether it could be dialled.
+/// Whether a room could have this name: whether it could be dialled, and be asked for in the path of a
+/// URL, where clients take `.` and `..` for folders.
 pub fn may_name_a_room(name: &str) -> bool {
-    (1..=USER_CHARS_MAX).contains(&name.len()) && name.chars().all(is_dialled)
+    may_be_dialled(name) && name.chars().any(|c| c != '.')
+}
+
+fn may_be_dialled(user: &str) -> bool {
+    (1..=USER_CHARS_MAX).contains(&user.len()) && user.chars().all(is_dialled)
 }
 
 /// Characters that are safe in a URI without escapes, in a file name and in a log line.
@@ -272,6 +278,16 @@ mod tests {
         for user in ["", "conf", "2999", "4000", "03000", "+3000", "confa/b", "conf\0", &long] {
             assert_eq!(plan.destination(user), None, "{user:?}");
         }
+    }
+
+    #[test]
+    fn no_room_has_a_name_that_means_a_folder_in_a_url() {
+        let plan = DialPlan::default();
+        for name in [".", "..", "..."] {
+            assert_eq!(plan.destination(&format!("conf{name}")), None, "{name}");
+            assert!(!may_name_a_room(name), "{name}");
+        }
+        assert_eq!(plan.destination("conf.a."), Some(room(".a.")));
     }
 
     #[test]

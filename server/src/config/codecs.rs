@@ -135,6 +135,8 @@ fn opus(section: &mut Section<'_, '_>, plain: EncodingParameters) -> EncodingPar
 
 /// One `[[endpoint]]`; none where it says nothing of use.
 pub(super) fn endpoint(section: &mut Section<'_, '_>) -> Option<EndpointRule> {
+    // What is as usual is an exception, too: from a table further down.
+    let says = ["codecs", "may_record", "record"].into_iter().any(|key| section.has(key));
     let network = section.parsed(
         "network",
         "an address or a network, for example \"192.0.2.0/24\"",
@@ -151,7 +153,7 @@ pub(super) fn endpoint(section: &mut Section<'_, '_>) -> Option<EndpointRule> {
         "codecs",
         &NAMES,
         &[],
-        "Its payload formats in order; left out: those of `rtp.codecs`.",
+        "Its payload formats in order; [], or left out: those of `rtp.codecs`.",
     );
     let may_record = section.flag(
         "may_record",
@@ -168,7 +170,7 @@ pub(super) fn endpoint(section: &mut Section<'_, '_>) -> Option<EndpointRule> {
         section.refuse("for nobody; write network or user");
         return None;
     }
-    if encodings.is_empty() && !may_record && !is_recorded {
+    if !says {
         section.refuse("says nothing; write codecs, may_record or record");
         return None;
     }

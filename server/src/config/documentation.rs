@@ -9,8 +9,9 @@ const PREFACE: &str = "\
 # Configuration
 
 One TOML file, given as `mixminus run --config FILE`. Every key is optional; without a file the server runs on the
-defaults below. `mixminus check FILE` reads a file and names everything wrong in it, each with file, line, key, value and what
-would be right; a server refuses to start with such a file.
+defaults below. `mixminus check FILE` reads a file and names every key that is wrong in it, by itself or beside others, each with file,
+line, value and what would be right (of a text that is no TOML the first place only); a server refuses to start with such a file. Whether this
+machine has the addresses, ports and cores that it names shows when the server starts.
 
 A duration is a whole number with its unit: `\"20ms\"`, `\"3s\"`, `\"5min\"`, `\"1h\"` (also `us`, `ns`). A size is a whole
 number of `B`, `KiB`, `MiB` or `GiB`. A path that does not begin with `/` begins in the folder that the server was started in. Each key

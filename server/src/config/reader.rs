@@ -4,7 +4,8 @@
 //! default, its range and its meaning. The same call documents the key, reads it, and refuses
 //! what is wrong with file, line, key, value and what would be right. What no call asked for
 //! is unknown. So a key cannot exist without its documentation, nor the other way round.
-//! Every problem of a file is found in one pass: a refused key counts as absent.
+//! Every problem of a file is found in one pass: a refused key counts as absent, and is compared
+//! with no other.
 
 use std::fmt;
 use std::ops::Range;
@@ -43,6 +44,18 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What may be written for a key: in this server, and in any however it was built.
+pub(super) struct Right {
+    pub(super) here: String,
+    pub(super) anywhere: String,
+}
+
+impl From<String> for Right {
+    fn from(right: String) -> Self {
+        Self { here: right.clone(), anywhere: right }
+    }
+}
+
 /// What the documentation says about one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
@@ -73,6 +86,8 @@ pub(super) struct Reader<'a> {
     keys: Vec<Key>,
     /// Where each value that was present stands, for checks across keys.
     present: Vec<(String, Range<usize>)>,
+    /// Keys and sections whose values are not what the user means: refused, or perhaps misspelt.
+    doubtful: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -94,6 +109,7 @@ impl<'a> Reader<'a> {
             sections: Vec::new(),
             keys: Vec::new(),
             present: Vec::new(),
+            doubtful: Vec::new(),
             problems: Vec::new(),
         };
         // One slip of the pen derails the parser for a while: only the first error is sure.
@@ -152,11 +168,11 @@ impl<'a> Reader<'a> {
         read: impl FnOnce(&mut Section<'_, 'a>) -> T,
     ) -> T {
         self.sections.push(Heading { name, meaning, is_repeated: false });
-        let (span, table) = match value {
-            None => (0..0, DeTable::new()),
-            Some(value) => self.expect_table(name, value, "[", "]"),
+        let (span, table) = match value.map(|value| self.expect_table(name, value, "[", "]")) {
+            None => (None, DeTable::new()),
+            Some((span, table)) => (Some(span), table),
         };
-        let mut section = Section { reader: self, name, table, span: Some(span) };
+        let mut section = Section { reader: self, name, table, span };
         let read = read(&mut section);
         section.refuse_unknown();
         read
@@ -180,9 +196,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Refuses a value for a reason that several keys make together. The line is that of the
-    /// first of `paths` that the document names.
+    /// Refuses a value for a reason that several keys make together, all of which are in `paths`. The
+    /// line is that of the first of them that the document names. Where one of them is wrong by
+    /// itself, nothing is known of what they are together.
     pub(super) fn refuse(&mut self, paths: &[&str], why: String) {
+        if paths.iter().any(|path| self.is_doubtful(path)) {
+            return;
+        }
         let found = paths.iter().find_map(|path| {
             self.present.iter().find(|(present, _)| present == path).map(|(_, span)| (path, span))
         });
@@ -190,26 +210,45 @@ impl<'a> Reader<'a> {
             Some((path, span)) => (*path, span.clone()),
             None => (paths.first().copied().unwrap_or_default(), 0..0),
         };
-        self.refuse_span(&span, path, why);
+        self.refuse_at(&span, path, why);
     }
 
-    /// Whether no problem was found so far.
-    pub(super) fn is_clean(&self) -> bool {
-        self.problems.is_empty()
+    /// Whether the document names the key.
+    pub(super) fn is_present(&self, path: &str) -> bool {
+        self.present.iter().any(|(present, _)| present == path)
     }
 
-    /// Ends the reading: sections that nobody asked for are unknown.
-    pub(super) fn finish(mut self) -> Read {
+    fn is_doubtful(&self, path: &str) -> bool {
+        let is_of = |doubtful: &String| {
+            path.strip_prefix(doubtful.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.doubtful.iter().any(is_of)
+    }
+
+    /// Sections that nobody asked for are unknown.
+    pub(super) fn refuse_unknown_sections(&mut self) {
         let known: Vec<&str> = self.sections.iter().map(|heading| heading.name).collect();
         for (name, _) in std::mem::take(&mut self.root) {
-            let why = unknown("section", name.get_ref(), &known);
+            let nearest = nearest(name.get_ref(), &known);
+            self.doubtful.extend(nearest.map(str::to_owned));
+            let why = unknown("section", nearest, &known);
             self.refuse_key(&name.span(), name.get_ref(), why);
         }
+    }
+
+    /// Ends the reading.
+    pub(super) fn finish(mut self) -> Read {
         self.problems.sort_by_key(|problem| problem.line);
         Read { sections: self.sections, keys: self.keys, problems: self.problems }
     }
 
     fn refuse_span(&mut self, span: &Range<usize>, key: &str, why: String) {
+        self.doubtful.push(key.to_owned());
+        self.refuse_at(span, key, why);
+    }
+
+    fn refuse_at(&mut self, span: &Range<usize>, key: &str, why: String) {
         let value = self.text.get(span.clone()).unwrap_or_default();
         self.push(span, key, shorten(value), why);
     }
@@ -232,7 +271,8 @@ pub(super) struct Section<'r, 'a> {
     reader: &'r mut Reader<'a>,
     name: &'static str,
     table: DeTable<'a>,
-    /// Where it stands; none: it is there for the documentation only.
+    /// Where it stands; none: the document has none, and it is there for the defaults or the
+    /// documentation only.
     span: Option<Range<usize>>,
 }
 
@@ -247,6 +287,11 @@ impl<'a> Section<'_, 'a> {
         let name = path.rsplit('.').next().unwrap_or(path);
         let value = self.table.remove(name);
         self.reader.table(path, meaning, value, read)
+    }
+
+    /// Whether the document has the key, and nobody has read it yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.contains_key(name)
     }
 
     /// Refuses the section as a whole.
@@ -276,7 +321,7 @@ impl<'a> Section<'_, 'a> {
             }
             self.reader.present.push((path, value.span()));
         }
-        (!table.is_empty()).then_some(entries)
+        self.span.is_some().then_some(entries)
     }
 
     /// One key: documents it, reads it, refuses it with its place where `read` says why.
@@ -284,16 +329,17 @@ impl<'a> Section<'_, 'a> {
         &mut self,
         name: &'static str,
         default: String,
-        right: String,
+        right: impl Into<Right>,
         meaning: &'static str,
         read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
     ) -> Option<T> {
+        let Right { here, anywhere } = right.into();
         let found = self.table.remove(name);
         let outcome = found.map(|value: Spanned<DeValue<'_>>| {
             let path = format!("{}.{name}", self.name);
             let read = read(value.get_ref());
             if let Err(why) = &read {
-                let why = format!("{why}; write {right}");
+                let why = format!("{why}; write {here}");
                 self.reader.refuse_span(&value.span(), &path, why);
             }
             self.reader.present.push((path, value.span()));
@@ -301,7 +347,7 @@ impl<'a> Section<'_, 'a> {
         });
         let keys = &mut self.reader.keys;
         if !keys.iter().any(|key| (key.section, key.name) == (self.name, name)) {
-            keys.push(Key { section: self.name, name, right, default, meaning });
+            keys.push(Key { section: self.name, name, right: anywhere, default, meaning });
         }
         outcome.flatten()
     }
@@ -315,7 +361,10 @@ impl<'a> Section<'_, 'a> {
             .map(|key| key.name)
             .collect();
         for (name, _) in &self.table {
-            let why = unknown("key", name.get_ref(), &known);
+            let nearest = nearest(name.get_ref(), &known);
+            let meant = nearest.map(|nearest| format!("{}.{nearest}", self.name));
+            self.reader.doubtful.extend(meant);
+            let why = unknown("key", nearest, &known);
             let path = format!("{}.{}", self.name, name.get_ref());
             self.reader.refuse_key(&name.span(), &path, why);
         }
@@ -329,12 +378,18 @@ fn shorten(text: &str) -> String {
     if line.len() < text.len() { line + "..." } else { line }
 }
 
-fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|one| (distance(name, one), one)).min();
+fn unknown(what: &str, nearest: Option<&str>, known: &[&str]) -> String {
     match nearest {
-        Some((0..=3, one)) => format!("unknown {what}; did you mean {one}?"),
-        _ => format!("unknown {what}; known are {}", known.join(", ")),
+        Some(one) => format!("unknown {what}; did you mean {one}?"),
+        None => format!("unknown {what}; known are {}", known.join(", ")),
     }
+}
+
+/// The known word that is meant, as far as one can tell: a third of its letters may be wrong.
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let (distance, one) = known.iter().map(|one| (distance(name, one), *one)).min()?;
+    let wrong_max = (one.len() / 3).clamp(1, 3);
+    (distance <= wrong_max).then_some(one)
 }
 
 /// Levenshtein's distance of two short words.

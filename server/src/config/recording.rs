@@ -10,8 +10,9 @@ use recorder_writer::{Format, SyncPolicy, TrackKind};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::reader::Section;
+use super::reader::{Reader, Section};
 use super::shelf::shelf;
+use crate::recording::prompts::{self, PLAYABLE};
 
 /// Recordings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +117,34 @@ impl Recording {
         Self { folder, name, format, rate, layout, channels, room_tracks, call_tracks, ..rest }
     }
 
+    /// Refuses keys that would never count beside others. Keys that end with others would: of several
+    /// the longest do.
+    pub(super) fn check_keys(&self, reader: &mut Reader<'_>) {
+        let all = [
+            ("recording.keys", self.keys.as_deref()),
+            ("recording.pause_keys", self.pause_keys.as_deref()),
+            ("recording.mark_keys", self.mark_keys.as_deref()),
+        ];
+        let all = all.iter().filter_map(|(path, keys)| Some((*path, (*keys)?)));
+        for (path, keys) in all.clone() {
+            if let Some((same, _)) = all.clone().find(|(_, others)| *others == keys)
+                && same != path
+            {
+                let why = format!("the same keys as {same}; write others");
+                reader.refuse(&[path, same], why);
+            }
+            // Keys are of one octet each.
+            let begin = &keys[..keys.len() - 1];
+            for (other, others) in all.clone().filter(|(_, others)| begin.contains(others)) {
+                let why = format!(
+                    "{other} (\"{others}\") counts before these are pressed to their end; write keys \
+                     that have those at their end only, or not at all"
+                );
+                reader.refuse(&[path, other], why);
+            }
+        }
+    }
+
     /// The keys that say how much and how safe; the rest is made up.
     fn limits(section: &mut Section<'_, '_>, folder: PathBuf) -> Self {
         let s = Duration::from_secs;
@@ -157,7 +186,8 @@ impl Recording {
             keys: section.keys_or_off(
                 "keys",
                 "The keys by which a member of a room who may (`[[endpoint]]`) begins its \
-                 recording, and ends it when pressed again.",
+                 recording, and ends it when pressed again. Keys count as soon as they are pressed; where \
+                 some end with others, the longer ones do.",
             ),
             pause_keys: section.keys_or_off(
                 "pause_keys",
@@ -169,10 +199,10 @@ impl Recording {
             ),
             announcement: section.parsed_or_off(
                 "announcement",
-                "the path of a WAV file of 16 bits",
+                &format!("the path of {PLAYABLE}"),
                 "What everyone who begins to be recorded hears once, in place of the room: that \
                  this call is recorded.",
-                |text| if text.is_empty() { Err("empty".to_owned()) } else { Ok(text.into()) },
+                |text| prompts::check(text.as_ref()).map(|()| text.into()),
             ),
             beep: section.duration_or_off(
                 "beep",

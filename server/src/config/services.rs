@@ -11,7 +11,7 @@ use super::reader::Section;
 /// What `[dial]` means, for the documentation.
 pub(super) const DIAL: &str = "\
 What can be dialled: `\"pattern\" = \"service\"`, where the first pattern that matches the user part of the
-request URI decides. The section as a whole replaces the defaults. A pattern is one user part (`echo`), a prefix that
+request URI decides. The section as a whole replaces the defaults: where it is empty, nothing can be dialled. A pattern is one user part (`echo`), a prefix that
 ends in a star (`conf*`), or a range of numbers of equal length (`3000-3999`). Services: `room` (named by what the star
 stands for, or by the number), `echo` (the caller's own sound), `tone` (1 kHz), `record` (until hang-up). Anything else
 is answered 404.";
@@ -79,7 +79,7 @@ impl Log {
             level: section.log_filter(
                 "level",
                 "info",
-                "What is logged; the environment variable `MIXMINUS_LOG` wins over it.",
+                "What is logged; the environment variable `MIXMINUS_LOG` wins over it, unless it is empty.",
             ),
             json: section.choice(
                 "format",

@@ -43,6 +43,11 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         refused("[log]\nzzzzzzzz = 5\n"),
         ["mixminus.toml:2: log.zzzzzzzz: unknown key; known are level, format"]
     );
+    let far = refused("[sip]\nfoo = 1\n").concat();
+    assert!(
+        far.starts_with("mixminus.toml:2: sip.foo: unknown key; known are udp, tcp, "),
+        "{far}"
+    );
     assert_eq!(
         refused("[sips]\nt1 = 5\n"),
         ["mixminus.toml:1: sips: unknown section; did you mean sip?"]
@@ -125,7 +130,7 @@ fn a_level_of_the_log_that_is_none_is_no_filter_either() {
     for right in ["info", "OFF", "warn,signaling=debug", "mixminus[call]=trace"] {
         Config::parse("f", &format!("[log]\nlevel = \"{right}\"")).unwrap();
     }
-    for wrong in ["loud", "info,signaling", "signaling=loud"] {
+    for wrong in ["", "info,", "loud", "info,signaling", "signaling=loud"] {
         let problems = refused(&format!("[log]\nlevel = \"{wrong}\""));
         assert!(problems[0].starts_with("mixminus.toml:2: log.level = "), "{problems:?}");
     }
@@ -136,7 +141,7 @@ fn keys_that_contradict_each_other_are_refused() {
     assert_eq!(
         refused("[rtp]\nplayout_delay_max = \"40ms\"\nplayout_delay_min = \"60ms\""),
         [
-            "mixminus.toml:3: rtp.playout_delay_min = \"60ms\": rtp.playout_delay_min is above rtp.playout_delay_max; write them the other way round"
+            "mixminus.toml:3: rtp.playout_delay_min = \"60ms\": rtp.playout_delay_min (\"60ms\") is above rtp.playout_delay_max (\"40ms\"); write them the other way round"
         ]
     );
     assert_eq!(
@@ -189,6 +194,45 @@ fn keys_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn what_is_written_alone_is_compared_with_the_default_of_the_other() {
+    assert_eq!(
+        refused("[overload]\nrecordings_above = 10\n"),
+        [
+            "mixminus.toml:2: overload.recordings_above = 10: overload.complexity_above is 85 unless it is written; write at least 85, or overload.complexity_above, too"
+        ]
+    );
+    assert_eq!(
+        refused("[rtp]\nplayout_delay_min = \"310ms\"\n"),
+        [
+            "mixminus.toml:2: rtp.playout_delay_min = \"310ms\": rtp.playout_delay_max is \"300ms\" unless it is written; write at most \"300ms\", or rtp.playout_delay_max, too"
+        ]
+    );
+    Config::parse("f", "[overload]\nrecordings_above = 85\n").unwrap();
+}
+
+#[test]
+fn what_keys_are_wrong_together_is_said_beside_what_others_are_alone() {
+    let wrong = refused("[sip]\nfoo = 1\nt1 = \"9s\"\nt2 = \"5s\"\ncalls_max = 0\n[bar]\n");
+    let wrong: Vec<&str> =
+        wrong.iter().map(|line| &line[.."mixminus.toml:2: sip.foo".len()]).collect();
+    assert_eq!(
+        wrong,
+        [
+            "mixminus.toml:2: sip.foo",
+            "mixminus.toml:3: sip.t1 ",
+            "mixminus.toml:5: sip.cal",
+            "mixminus.toml:6: bar: un"
+        ]
+    );
+    // What the other is meant to be is not known: the default is not it.
+    for meant in ["[sip]\nt1 = \"9s\"\nt2 = 10", "[sip]\nt1 = \"9s\"\nt_2 = \"10s\""] {
+        assert_eq!(refused(meant).len(), 1, "{meant}");
+    }
+    let meant = "[rtp]\ndriver = \"packet\"\nports = \"5060-6083\"\n[sipp]\nudp = []";
+    assert_eq!(refused(meant).len(), 1, "a section misspelt");
+}
+
+#[test]
 fn every_problem_of_a_file_is_named_in_the_order_of_its_lines() {
     let problems = refused(
         "[log]\nformat = \"xml\"\n[api]\nlisten = \"nowhere\"\n[dial]\n\"9\" = \"sauna\"\n[sip]\nt9 = 1\n",
@@ -211,6 +255,8 @@ fn the_dial_plan_is_replaced_as_a_whole_and_keeps_its_order() {
     let patterns: Vec<String> =
         config.dial.entries().iter().map(|(pattern, _)| pattern.to_string()).collect();
     assert_eq!(patterns, ["7*", "11", "3*"]);
+    let empty = Config::parse("f", "[dial]\n").unwrap();
+    assert!(empty.dial.entries().is_empty(), "it replaces them, too");
 }
 
 #[test]
@@ -268,6 +314,32 @@ fn what_is_recorded_is_said_for_rooms_and_endpoints() {
 }
 
 #[test]
+fn keys_that_would_never_count_beside_others_are_refused() {
+    let keys = |record: &str, pause: &str, mark: &str| {
+        format!(
+            "[recording]\nkeys = \"{record}\"\npause_keys = \"{pause}\"\nmark_keys = \"{mark}\"\n"
+        )
+    };
+    assert_eq!(
+        refused(&keys("*1", "*1", "*1")),
+        [
+            "mixminus.toml:3: recording.pause_keys = \"*1\": the same keys as recording.keys; write others",
+            "mixminus.toml:4: recording.mark_keys = \"*1\": the same keys as recording.keys; write others",
+        ]
+    );
+    assert_eq!(
+        refused(&keys("*12", "off", "*1")),
+        [
+            "mixminus.toml:2: recording.keys = \"*12\": recording.mark_keys (\"*1\") counts before these are pressed to their end; write keys that have those at their end only, or not at all"
+        ]
+    );
+    assert_eq!(refused(&keys("off", "1", "*11")).len(), 1, "within");
+    for (record, pause, mark) in [("1", "*1", "**1"), ("*1", "*2", "*3"), ("off", "off", "off")] {
+        Config::parse("f", &keys(record, pause, mark)).unwrap();
+    }
+}
+
+#[test]
 fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
     let text = "[[endpoint]]\nnetwork = \"192.0.2.0/24\"\ncodecs = [\"PCMA\"]\n\
                 [[endpoint]]\nuser = \"30*\"\ncodecs = [\"GSM\", \"PCMU\"]\n";
@@ -276,6 +348,11 @@ fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
     assert_eq!(endpoints[0].network.unwrap().to_string(), "192.0.2.0/24");
     assert_eq!(endpoints[1].user.as_ref().unwrap().to_string(), "30*");
     assert_eq!(endpoints[1].encodings, [Encoding::Gsm, Encoding::Pcmu]);
+    let built =
+        "a list, each one of \"opus\", \"G722\", \"PCMU\", \"PCMA\", \"G726-32\", \"GSM\", \
+                 \"iLBC\", \"L16/8000\", \"L16/16000\", \"L16/44100\", \"L16/48000\""
+            .to_owned();
+    let built = built + if Encoding::G729_IF_BUILT_IN.is_some() { ", \"G729\"" } else { "" };
     assert_eq!(
         refused(
             "[[endpoint]]\ncodecs = [\"PCMA\"]\n\n[[endpoint]]\nuser = \"7\"\n\n[[endpoint]]\nnetwork = \"here\"\ncodecs = [\"mp3\"]\ncodec = 1"
@@ -285,7 +362,9 @@ fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
             "mixminus.toml:4: endpoint: says nothing; write codecs, may_record or record",
             "mixminus.toml:7: endpoint: for nobody; write network or user",
             "mixminus.toml:8: endpoint.network = \"here\": no network; write an address or a network, for example \"192.0.2.0/24\"",
-            "mixminus.toml:9: endpoint.codecs = [\"mp3\"]: \"mp3\" is not known; write a list, each one of \"opus\", \"G722\", \"PCMU\", \"PCMA\", \"G726-32\", \"GSM\", \"iLBC\", \"L16/8000\", \"L16/16000\", \"L16/44100\", \"L16/48000\", \"G729\"",
+            &format!(
+                "mixminus.toml:9: endpoint.codecs = [\"mp3\"]: \"mp3\" is not known; write {built}"
+            ),
             "mixminus.toml:10: endpoint.codec: unknown key; did you mean codecs?",
         ]
     );
@@ -295,12 +374,30 @@ fn endpoints_have_codecs_of_their_own_in_the_order_of_their_tables() {
             let encodings = Config::parse("f", g729).unwrap().rtp.capabilities.encodings;
             assert_eq!(encodings, [Encoding::Pcma, g729_encoding]);
         }
-        None => assert!(refused(g729)[0].contains("a server built with the feature g729")),
+        None => assert_eq!(
+            refused(g729),
+            [format!(
+                "mixminus.toml:2: rtp.codecs = [\"PCMA\", \"G729\"]: \"G729\" needs a server built with \
+                 the feature g729; write {built}"
+            )]
+        ),
     }
     assert_eq!(
         refused("endpoint = 3\n"),
         ["mixminus.toml:1: endpoint = 3: this is an integer; write tables: [[endpoint]]"]
     );
+}
+
+#[test]
+fn an_endpoint_that_is_as_usual_is_an_exception_from_the_tables_after_it() {
+    let text = "[[endpoint]]\nuser = \"guest\"\nmay_record = false\n\
+                [[endpoint]]\nuser = \"lobby\"\ncodecs = []\n\
+                [[endpoint]]\nuser = \"g*\"\nrecord = true\n";
+    let endpoints = Config::parse("f", text).unwrap().endpoints;
+    let rights = |rule: &EndpointRule| (rule.encodings.len(), rule.may_record, rule.is_recorded);
+    let rights: Vec<_> = endpoints.iter().map(rights).collect();
+    assert_eq!(rights, [(0, false, false), (0, false, false), (0, false, true)]);
+    assert!(refused("[rtp]\ncodecs = []\n")[0].contains("rtp.codecs = []: empty; write a list"));
 }
 
 #[test]
@@ -350,13 +447,17 @@ proptest! {
 }
 
 #[test]
-fn what_would_keep_the_shelf_from_opening_is_refused_where_it_is_written() {
+fn what_would_keep_the_server_from_starting_is_refused_where_it_is_written() {
     for (text, why) in [
         ("[recording.keep]\nencrypted_for = [\"age1notakey\"]\n", "no public key of age"),
         ("[recording.webhook]\nurls = [\"ftp://example.org\"]\n", "no URL of HTTP"),
         (
             "[recording.upload]\nbucket = \"b\"\nendpoint = \"http://192.0.2.1:9000\"\n",
             "plain HTTP to another machine",
+        ),
+        (
+            "[recording]\nannouncement = \"/nowhere/said.wav\"\n",
+            "mixminus.toml:2: recording.announcement = \"/nowhere/said.wav\": No such file",
         ),
         ("[api]\nhosts = [\"https://pbx.example.org\"]\n", "no host name"),
     ] {
@@ -398,6 +499,29 @@ fn a_driver_that_steers_the_media_ports_leaves_sip_its_own() {
     // The first even port is the first that is steered.
     let odd = text("packet", "0.0.0.0", "0.0.0.0:5061").replace("5060-6083", "5061-6083");
     assert!(Config::parse("f", &odd).is_ok());
+}
+
+#[test]
+fn the_api_and_sip_do_not_listen_on_one_port() {
+    let text =
+        |api: &str, sip: &str| format!("[sip]\ntcp = [\"{sip}\"]\n[api]\nlisten = \"{api}\"\n");
+    assert_eq!(
+        refused(&text("127.0.0.1:5060", "0.0.0.0:5060")),
+        [
+            "mixminus.toml:4: api.listen = \"127.0.0.1:5060\": api.listen (127.0.0.1:5060) and sip.tcp (0.0.0.0:5060) are the same port; write another in one of them"
+        ]
+    );
+    assert_eq!(refused("[sip]\ntcp = [\"0.0.0.0:8080\"]\n").len(), 1, "the default of the other");
+    assert_eq!(refused(&text("[::]:5060", "192.0.2.1:5060")).len(), 1, "also of IPv4");
+    for (api, sip) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:5061", "127.0.0.1:5060"),
+        ("127.0.0.1:5060", "192.0.2.1:5060"),
+        ("127.0.0.1:5060", "[::]:5060"),
+        ("off", "127.0.0.1:5060"),
+    ] {
+        Config::parse("f", &text(api, sip)).unwrap();
+    }
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
-use tracing_subscriber::filter::LevelFilter;
 
-use super::reader::Section;
+use super::reader::{Right, Section};
 use super::units::{parse_duration, parse_size, show_duration, show_size};
+use crate::log;
 
 impl Section<'_, '_> {
     /// A whole number.
@@ -91,7 +91,8 @@ impl Section<'_, '_> {
         self.key(name, quoted(word), one_of(choices), meaning, read).unwrap_or(default)
     }
 
-    /// Some of a few words, each at most once and at least one, in order of preference.
+    /// Some of a few words, each at most once, in order of preference: at least one, unless none is the
+    /// default.
     pub(super) fn choices<T: Copy + PartialEq>(
         &mut self,
         name: &'static str,
@@ -118,18 +119,27 @@ impl Section<'_, '_> {
                 let word = string(item)?;
                 let Some(choice) = pick(word, choices)? else {
                     let feature = word.to_lowercase();
-                    return Err(format!("needs a server built with the feature {feature}"));
+                    return Err(format!(
+                        "\"{word}\" needs a server built with the feature {feature}"
+                    ));
                 };
                 if picked.contains(&choice) {
                     return Err("named twice".to_owned());
                 }
                 picked.push(choice);
             }
-            if picked.is_empty() { Err("empty".to_owned()) } else { Ok(picked) }
+            if picked.is_empty() && !default.is_empty() {
+                Err("empty".to_owned())
+            } else {
+                Ok(picked)
+            }
         };
         let words: Vec<String> = default.iter().map(|word| quoted(word)).collect();
         let shown = format!("[{}]", words.join(", "));
-        let right = format!("a list, each {}", one_of(choices));
+        let built: Vec<_> =
+            choices.iter().filter(|(_, choice)| choice.is_some()).copied().collect();
+        let right = |choices: &[_]| format!("a list, each {}", one_of(choices));
+        let right = Right { here: right(&built), anywhere: right(choices) };
         let usual = || default.iter().filter_map(|word| pick(word, choices).ok()?).collect();
         self.key(name, shown, right, meaning, read).unwrap_or_else(usual)
     }
@@ -376,18 +386,9 @@ impl Section<'_, '_> {
     ) -> String {
         let read = |value: &DeValue<'_>| {
             let text = string(value)?;
-            // A word alone would be the name of a module, of which all is logged: a level misspelt.
-            let is_level = |part: &str| part.trim().parse::<LevelFilter>().is_ok();
-            let mut words = text.split(',').filter(|part| !part.contains(['=', '[', ']']));
-            if let Some(word) = words.find(|word| !is_level(word)) {
-                return Err(format!("{} is no level", quoted(word.trim())));
-            }
-            let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
-            parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
+            log::filter(text).map(|_| text.to_owned())
         };
-        let right =
-            "error, warn, info, debug or trace, or a filter such as \"info,signaling=debug\""
-                .to_owned();
+        let right = log::RIGHT.to_owned();
         self.key(name, quoted(default), right, meaning, read).unwrap_or_else(|| default.into())
     }
 }

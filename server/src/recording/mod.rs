@@ -3,7 +3,7 @@
 
 mod desk;
 mod keeper;
-mod prompts;
+pub(crate) mod prompts;
 mod recorder;
 
 pub(crate) use desk::{Going, Keeping, Recordings};

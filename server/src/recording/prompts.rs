@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine_control::Renditions;
-use hound::{SampleFormat, WavReader};
+use hound::{SampleFormat, WavReader, WavSpec};
 use media::resample::whole;
 use media_kernels::Kernels;
 use media_units::RateClass;
@@ -25,6 +25,9 @@ pub struct BadPrompt {
     path: PathBuf,
     why: String,
 }
+
+/// What can be played.
+pub(crate) const PLAYABLE: &str = "a WAV file of 16 bits, mono or stereo, of at most 60 s";
 
 /// An announcement longer than this is refused.
 const SECONDS_MAX: u32 = 60;
@@ -55,30 +58,14 @@ impl Prompts {
 impl fmt::Display for BadPrompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (path, why) = (self.path.display(), &self.why);
-        write!(
-            f,
-            "recording.announcement = \"{path}\": {why}; name a WAV file of 16 bits, mono or stereo, of at most {SECONDS_MAX} s"
-        )
+        write!(f, "recording.announcement = \"{path}\": {why}; name {PLAYABLE}")
     }
 }
 
 impl std::error::Error for BadPrompt {}
 
 fn read(path: &Path) -> Result<Renditions, BadPrompt> {
-    let bad = |why: String| BadPrompt { path: path.to_owned(), why };
-    let mut file = WavReader::open(path).map_err(|error| bad(error.to_string()))?;
-    let spec = file.spec();
-    if spec.sample_format != SampleFormat::Int || spec.bits_per_sample != 16 {
-        return Err(bad(format!("samples of {} bits", spec.bits_per_sample)));
-    }
-    if !(8000..=192_000).contains(&spec.sample_rate) {
-        return Err(bad(format!("{} samples in a second", spec.sample_rate)));
-    }
-    if file.duration() > SECONDS_MAX * spec.sample_rate {
-        return Err(bad("too long".to_owned()));
-    }
-    let samples: Result<Vec<i16>, _> = file.samples::<i16>().collect();
-    let samples = samples.map_err(|error| bad(error.to_string()))?;
+    let (spec, samples) = samples(path).map_err(|why| BadPrompt { path: path.to_owned(), why })?;
     // One channel: the mean of all.
     let channels = usize::from(spec.channels.max(1));
     let mean = |frame: &[i16]| {
@@ -86,6 +73,27 @@ fn read(path: &Path) -> Result<Renditions, BadPrompt> {
     };
     let mono: Vec<i16> = samples.chunks_exact(channels).map(|frame| mean(frame) as i16).collect();
     Ok(Renditions::new(|class| whole(Kernels::detect(), &mono, spec.sample_rate, class.hertz())))
+}
+
+/// Why a file cannot be played as an announcement, if so.
+pub(crate) fn check(path: &Path) -> Result<(), String> {
+    samples(path).map(|_| ())
+}
+
+fn samples(path: &Path) -> Result<(WavSpec, Vec<i16>), String> {
+    let mut file = WavReader::open(path).map_err(|error| error.to_string())?;
+    let spec = file.spec();
+    if spec.sample_format != SampleFormat::Int || spec.bits_per_sample != 16 {
+        return Err(format!("samples of {} bits", spec.bits_per_sample));
+    }
+    if !(8000..=192_000).contains(&spec.sample_rate) {
+        return Err(format!("{} samples in a second", spec.sample_rate));
+    }
+    if file.duration() > SECONDS_MAX * spec.sample_rate {
+        return Err("too long".to_owned());
+    }
+    let samples: Result<Vec<i16>, _> = file.samples::<i16>().collect();
+    samples.map(|samples| (spec, samples)).map_err(|error| error.to_string())
 }
 
 fn beep(class: RateClass) -> Vec<i16> {
