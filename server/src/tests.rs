@@ -1,5 +1,7 @@
 //! A whole server in this process: real sockets on free ports, real shards, real requests.
 
+mod refusals;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,8 +26,18 @@ struct Addresses {
 
 /// Runs `test` beside a server whose media ports begin at `port`.
 fn with_server<F: Future<Output = ()>>(port: u16, more: &str, test: impl FnOnce(Addresses) -> F) {
+    with_sip(port, "", more, test);
+}
+
+/// As [`with_server`], and `sip` is for its SIP.
+fn with_sip<F: Future<Output = ()>>(
+    port: u16,
+    sip: &str,
+    more: &str,
+    test: impl FnOnce(Addresses) -> F,
+) {
     let text = format!(
-        "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n[rtp]\naddress = \"127.0.0.1\"\n\
+        "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n{sip}[rtp]\naddress = \"127.0.0.1\"\n\
          ports = \"{port}-{}\"\nrealtime = false\nshards = 1\n[api]\nlisten = \"127.0.0.1:0\"\n{more}",
         port + 63
     );

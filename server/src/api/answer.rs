@@ -63,8 +63,10 @@ pub(crate) enum Trouble {
     TooLarge,
     /// A body that did not arrive in time.
     Slow,
-    /// Too many requests, or listeners, at one time.
+    /// Too many requests at one time.
     Busy,
+    /// Too many listeners to events.
+    Listeners,
     /// A shard did not answer in time.
     Late,
     /// The server is on its way down.
@@ -105,6 +107,7 @@ impl Trouble {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy
+            | Self::Listeners
             | Self::Stopping
             | Self::NotRecordable
             | Self::KeysWaiting
@@ -252,6 +255,11 @@ impl Trouble {
                 "as many octets as Content-Length says, at once",
             ),
             Self::Busy => ("busy", "too many requests at one time", "the same request, later"),
+            Self::Listeners => (
+                "listeners",
+                "as many listen to events as may: half of api.connections_max",
+                "the same request once one of them has gone, or a larger api.connections_max",
+            ),
             Self::Late => ("late", "a shard did not answer in time", "the same request, later"),
             Self::Stopping => ("stopping", "the server is about to end", "another server"),
         };
