@@ -154,6 +154,11 @@ impl Shelf {
         Page { recordings, next }
     }
 
+    /// Whether there is a recording of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.inside.catalogue().has(name)
+    }
+
     /// The recording of this name.
     pub fn find(&self, name: &str) -> Option<Recording> {
         self.inside.catalogue().has(name).then(|| self.inside.read(name))?

@@ -87,9 +87,9 @@ async fn whole(request: Request, body_max: u64) -> Result<Request, Trouble> {
     let (mut head, body) = request.into_parts();
     let limit = usize::try_from(body_max).unwrap_or(usize::MAX);
     if body.size_hint().lower() > body_max {
-        return Err(Trouble::TooLarge);
+        return Err(Trouble::TooLarge(body_max));
     }
-    let body = to_bytes(body, limit).await.map_err(|_| Trouble::TooLarge)?;
+    let body = to_bytes(body, limit).await.map_err(|_| Trouble::TooLarge(body_max))?;
     if body.is_empty() {
         head.headers.remove(CONTENT_TYPE);
     } else {

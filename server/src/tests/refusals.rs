@@ -28,3 +28,68 @@ fn only_who_listens_to_events_takes_a_place() {
         }
     });
 }
+
+#[test]
+fn who_rings_is_not_said_to_be_unknown() {
+    with_sip(9868, "ring_time = \"1min\"\n", "", async |at| {
+        let ann = Phone::new(at.sip, "ann").await;
+        ann.send("INVITE", "3001", "INVITE", OFFER).await;
+        ann.receive("SIP/2.0 180").await;
+        let one = get(at.api, "/v1/participants").await["participants"][0]["id"].clone();
+        for (method, order, body) in [
+            ("POST", "recordings", ""),
+            ("POST", "digits", "{\"digits\":\"1\"}"),
+            ("PUT", "room", "{\"name\":\"3002\"}"),
+            ("PUT", "siprec", ""),
+            ("DELETE", "siprec", ""),
+        ] {
+            let path = format!("/v1/participants/{one}/{order}");
+            let answer = refused(at.api, method, &path, body).await;
+            assert_eq!(answer, (409, "not_answered".to_owned()), "{method} {order}");
+            let path = format!("/v1/participants/77/{order}");
+            let answer = refused(at.api, method, &path, body).await;
+            assert_eq!(answer, (404, "no_participant".to_owned()), "{method} {order}");
+        }
+    });
+}
+
+#[test]
+fn where_there_is_no_recorder_a_room_and_a_call_are_there_all_the_same() {
+    with_server(9932, "", async |at| {
+        let _ann = Phone::call(at.sip, "ann", "3001").await;
+        let one = get(at.api, "/v1/participants").await["participants"][0]["id"].clone();
+        let call = format!("/v1/participants/{one}/siprec");
+        for path in ["/v1/rooms/3001/siprec", &call] {
+            let asked = async |method| refused(at.api, method, path, "").await;
+            assert_eq!(asked("PUT").await, (409, "no_recorder".to_owned()), "{path}");
+            assert_eq!(asked("DELETE").await, (409, "not_sent".to_owned()), "{path}");
+        }
+        let elsewhere = refused(at.api, "PUT", "/v1/rooms/3002/siprec", "").await;
+        assert_eq!(elsewhere, (404, "no_room".to_owned()));
+    });
+}
+
+#[test]
+fn what_is_over_is_not_said_to_be_unknown_and_a_limit_is_named() {
+    let folder = std::env::temp_dir().join(format!("mixminus-over-{}", std::process::id()));
+    let more = format!("[recording]\nfolder = {folder:?}\nmax = 1\n");
+    with_server(9996, &more, async |at| {
+        let _ann = Phone::call(at.sip, "ann", "3001").await;
+        let _bob = Phone::call(at.sip, "bob", "3002").await;
+        let (status, body) = ask(at.api, "POST", "/v1/rooms/3001/recordings").await;
+        assert_eq!(status, 201, "{body}");
+        let another = refused(at.api, "POST", "/v1/rooms/3002/recordings", "").await;
+        assert_eq!(another, (503, "recordings_full".to_owned()));
+        let begun: Value = serde_json::from_str(&body).unwrap();
+        let path = format!("/v1/recordings/{}", begun["id"].as_str().unwrap());
+        assert_eq!(ask(at.api, "POST", &format!("{path}/stop")).await.0, 204);
+        until(at.api, &path, |recording| recording["state"] == "finished").await;
+        for (act, body) in [("stop", ""), ("pause", ""), ("marks", "{\"label\":\"offer\"}")] {
+            let answer = refused(at.api, "POST", &format!("{path}/{act}"), body).await;
+            assert_eq!(answer, (409, "recording_over".to_owned()), "{act}");
+        }
+        let unknown = refused(at.api, "POST", "/v1/recordings/none/stop", "").await;
+        assert_eq!(unknown, (404, "no_recording".to_owned()));
+    });
+    std::fs::remove_dir_all(folder).unwrap();
+}
