@@ -71,6 +71,8 @@ pub(crate) enum Trouble {
     Changed,
     /// The disk refuses.
     Disk,
+    /// A body that is a list where an object is meant.
+    List,
     /// A body longer than so many octets.
     TooLarge(u64),
     /// A body that did not arrive in time.
@@ -119,9 +121,13 @@ impl Trouble {
             Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::Disk => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Query | Self::Gain | Self::Keys | Self::RoomName | Self::Wish | Self::Mark => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Query
+            | Self::Gain
+            | Self::Keys
+            | Self::RoomName
+            | Self::Wish
+            | Self::Mark
+            | Self::List => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy
@@ -288,6 +294,11 @@ impl Trouble {
             Self::Disk => {
                 ("disk", "the disk refuses", "the same request, later; the log tells what is wrong")
             }
+            Self::List => (
+                "list",
+                "the body is a JSON list",
+                "a JSON object, whose members GET /openapi.json names",
+            ),
             Self::TooLarge(_) => ("too_large", "the body is longer than api.body_max", "a body"),
             Self::Slow => (
                 "slow",

@@ -93,3 +93,21 @@ fn what_is_over_is_not_said_to_be_unknown_and_a_limit_is_named() {
     });
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_list_is_no_object() {
+    with_server(10060, "", async |at| {
+        let _ann = Phone::call(at.sip, "ann", "3001").await;
+        let one = get(at.api, "/v1/participants").await["participants"][0]["id"].clone();
+        for (method, order, body) in [
+            ("PUT", "gain", "[1,2]"),
+            ("POST", "digits", " [\"1\",100,80,10]"),
+            ("PUT", "room", "\n[\"3002\"]"),
+            ("POST", "recordings", "[[\"received\"],\"flac\",8000,\"stereo\",1]"),
+        ] {
+            let path = format!("/v1/participants/{one}/{order}");
+            let answer = refused(at.api, method, &path, body).await;
+            assert_eq!(answer, (400, "list".to_owned()), "{order}");
+        }
+    });
+}
