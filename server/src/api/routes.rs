@@ -283,7 +283,7 @@ async fn write_flight(
 /// Whether the server lives (it answers at all) and takes calls (200, else 503).
 #[utoipa::path(get, path = "/health", responses((status = 200, body = Health), (status = 503, body = Health)))]
 async fn health(State(control): State<Queue>) -> Result<(StatusCode, Json<Health>), Trouble> {
-    let health = control.ask(Ask::Health).await?;
+    let health = control.ask_in_turn(Ask::Health).await?;
     let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(health)))
 }

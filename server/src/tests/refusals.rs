@@ -111,3 +111,18 @@ fn a_list_is_no_object() {
         }
     });
 }
+
+#[test]
+fn a_server_with_as_many_requests_as_may_be_is_well() {
+    with_server(10124, "requests_max = 1\n", async |at| {
+        let mut one = TcpStream::connect(at.api).await.unwrap();
+        let head = "PUT /v1/participants/1/room HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
+        one.write_all(head.as_bytes()).await.unwrap();
+        let busy = (503, "busy".to_owned());
+        while refused(at.api, "GET", "/v1/rooms", "").await != busy {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(get(at.api, "/health").await["ready"], true);
+        drop(one);
+    });
+}
