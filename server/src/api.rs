@@ -89,4 +89,12 @@ impl Queue {
         self.0.try_send(ask(reply)).map_err(|_| Trouble::Busy)?;
         answer.await.map_err(|_| Trouble::Stopping)?
     }
+
+    /// Asks once there is a place among those who wait.
+    async fn ask_in_turn<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, Trouble> {
+        let place = self.0.reserve().await.map_err(|_| Trouble::Stopping)?;
+        let (reply, answer) = oneshot::channel();
+        place.send(ask(reply));
+        answer.await.map_err(|_| Trouble::Stopping)?
+    }
 }

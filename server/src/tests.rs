@@ -1,5 +1,7 @@
 //! A whole server in this process: real sockets on free ports, real shards, real requests.
 
+mod refusals;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,8 +26,18 @@ struct Addresses {
 
 /// Runs `test` beside a server whose media ports begin at `port`.
 fn with_server<F: Future<Output = ()>>(port: u16, more: &str, test: impl FnOnce(Addresses) -> F) {
+    with_sip(port, "", more, test);
+}
+
+/// As [`with_server`], and `sip` is for its SIP.
+fn with_sip<F: Future<Output = ()>>(
+    port: u16,
+    sip: &str,
+    more: &str,
+    test: impl FnOnce(Addresses) -> F,
+) {
     let text = format!(
-        "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n[rtp]\naddress = \"127.0.0.1\"\n\
+        "[sip]\nudp = [\"127.0.0.1:0\"]\ntcp = []\n{sip}[rtp]\naddress = \"127.0.0.1\"\n\
          ports = \"{port}-{}\"\nrealtime = false\nshards = 1\n[api]\nlisten = \"127.0.0.1:0\"\n{more}",
         port + 63
     );
@@ -97,14 +109,20 @@ struct Phone {
     to_tag: String,
 }
 
-impl Phone {
-    async fn call(server: SocketAddr, name: &'static str, user: &str) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let mut phone = Self { socket, server, name, to_tag: String::new() };
-        let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+/// What a phone offers.
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
                      m=audio 9 RTP/AVP 8 0\r\n";
+
+impl Phone {
+    async fn new(server: SocketAddr, name: &'static str) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self { socket, server, name, to_tag: String::new() }
+    }
+
+    async fn call(server: SocketAddr, name: &'static str, user: &str) -> Self {
+        let mut phone = Self::new(server, name).await;
         let answer = loop {
-            phone.send("INVITE", user, "INVITE", offer).await;
+            phone.send("INVITE", user, "INVITE", OFFER).await;
             let answer = phone.receive("SIP/2.0 ");
             // As RFC 3261 has it: datagrams get lost on a busy machine.
             if let Ok(answer) = tokio::time::timeout(Duration::from_millis(500), answer).await {

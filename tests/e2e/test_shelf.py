@@ -243,7 +243,7 @@ class GivenUp(unittest.TestCase):
                 found += [one["id"] for one in page["recordings"]]
                 if "next" not in page:
                     break
-                after = f"&after={page['next'].replace(' ', '%20')}"
+                after = f"&after={page['next']}"
             self.assertEqual(found, newest_first)
 
 

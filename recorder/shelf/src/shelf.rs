@@ -136,11 +136,12 @@ impl Shelf {
         Ok(Self { inside, orders, thread })
     }
 
-    /// A page of the list, newest first. `from`: what the page before named as `next`.
+    /// A page of the list, newest first. `from`: what the page before named as `next`, which is a time, `_`
+    /// and a name: nothing that a URL could not have as it is.
     pub fn list(&self, from: Option<&str>, count: usize) -> Page {
         let count = count.clamp(1, RECORDINGS_PER_PAGE_MAX);
         let before = from.map(|from| {
-            let (started, name) = from.split_once(' ').unwrap_or((from, ""));
+            let (started, name) = from.split_once('_').unwrap_or((from, ""));
             (started.to_owned(), name.to_owned())
         });
         // One more, to know whether there is another page.
@@ -148,9 +149,14 @@ impl Shelf {
         let is_last = keys.len() <= count;
         keys.truncate(count);
         let next = keys.last().filter(|_| !is_last);
-        let next = next.map(|(started, name)| format!("{started} {name}"));
+        let next = next.map(|(started, name)| format!("{started}_{name}"));
         let recordings = keys.iter().filter_map(|(_, name)| self.inside.read(name)).collect();
         Page { recordings, next }
+    }
+
+    /// Whether there is a recording of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.inside.catalogue().has(name)
     }
 
     /// The recording of this name.

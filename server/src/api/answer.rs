@@ -1,5 +1,7 @@
 //! What the API says when it cannot do what was asked.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +15,12 @@ pub(crate) enum Trouble {
     NoRoom,
     /// No participant of that identity.
     NoParticipant,
+    /// Nothing is agreed with it yet: its call rings.
+    NotAnswered,
+    /// There is no recorder elsewhere that anything could be sent to.
+    NoRecorder,
+    /// It is not sent to a recorder.
+    NotSent,
     /// No shard of that number, or none has a flight recorder.
     NoFlight,
     /// Nothing at that path.
@@ -47,8 +55,12 @@ pub(crate) enum Trouble {
     NeverRecorded,
     /// It is the recording of what no recorder elsewhere takes.
     Cover,
-    /// Nothing more can be recorded now.
+    /// The recorder does not run, or a shard refuses.
     NotRecordable,
+    /// As many recordings go on as may.
+    RecordingsFull,
+    /// The recording is over.
+    RecordingOver,
     /// The recording goes on, or is being finished, encrypted or uploaded.
     RecordingBusy,
     /// A mark cannot be read.
@@ -59,12 +71,16 @@ pub(crate) enum Trouble {
     Changed,
     /// The disk refuses.
     Disk,
-    /// A body longer than allowed.
-    TooLarge,
+    /// A body that is a list where an object is meant.
+    List,
+    /// A body longer than so many octets.
+    TooLarge(u64),
     /// A body that did not arrive in time.
     Slow,
-    /// Too many requests, or listeners, at one time.
+    /// Too many requests at one time.
     Busy,
+    /// Too many listeners to events.
+    Listeners,
     /// A shard did not answer in time.
     Late,
     /// The server is on its way down.
@@ -80,7 +96,8 @@ pub(crate) struct Refused {
     /// What was refused, for people.
     what: &'static str,
     /// What would be right.
-    right: &'static str,
+    #[schema(value_type = String)]
+    right: Cow<'static, str>,
 }
 
 impl Trouble {
@@ -92,21 +109,32 @@ impl Trouble {
             | Self::NoRecording
             | Self::NoFlight => StatusCode::NOT_FOUND,
             Self::NeverRecorded | Self::ForeignHost | Self::ForeignPage => StatusCode::FORBIDDEN,
-            Self::Recorded | Self::Cover | Self::RecordingBusy | Self::Immovable => {
-                StatusCode::CONFLICT
-            }
+            Self::NotAnswered
+            | Self::NoRecorder
+            | Self::NotSent
+            | Self::Recorded
+            | Self::RecordingOver
+            | Self::Cover
+            | Self::RecordingBusy
+            | Self::Immovable => StatusCode::CONFLICT,
             Self::Range => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Changed => StatusCode::PRECONDITION_FAILED,
             Self::Disk => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Query | Self::Gain | Self::Keys | Self::RoomName | Self::Wish | Self::Mark => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Query
+            | Self::Gain
+            | Self::Keys
+            | Self::RoomName
+            | Self::Wish
+            | Self::Mark
+            | Self::List => StatusCode::BAD_REQUEST,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy
+            | Self::Listeners
             | Self::Stopping
             | Self::NotRecordable
+            | Self::RecordingsFull
             | Self::KeysWaiting
             | Self::NoSeat => StatusCode::SERVICE_UNAVAILABLE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
@@ -114,7 +142,7 @@ impl Trouble {
     }
 
     #[expect(clippy::too_many_lines, reason = "a table: one entry for each")]
-    const fn refused(self) -> Refused {
+    const fn words(self) -> [&'static str; 3] {
         let (error, what, right) = match self {
             Self::NoRoom => (
                 "no_room",
@@ -125,6 +153,21 @@ impl Trouble {
                 "no_participant",
                 "there is no participant of that identity now",
                 "an id that GET /v1/participants lists",
+            ),
+            Self::NotAnswered => (
+                "not_answered",
+                "the call is not answered yet: there is nothing to hear of it, and nobody who hears",
+                "the same request once GET /v1/participants/{id} says that it is answered",
+            ),
+            Self::NoRecorder => (
+                "no_recorder",
+                "there is no recorder that anything could be sent to",
+                "the same request to a server whose siprec.send_to names one",
+            ),
+            Self::NotSent => (
+                "not_sent",
+                "it is not sent to a recorder",
+                "a room or participant after PUT .../siprec, or one that siprec.rooms or siprec.calls names",
             ),
             Self::NoFlight => (
                 "no_flight",
@@ -215,8 +258,18 @@ impl Trouble {
             ),
             Self::NotRecordable => (
                 "not_recordable",
-                "as many recordings as allowed go on, or the recorder does not run",
-                "the same request, later; GET /health tells what is wrong",
+                "the recorder does not run, or the shard takes nothing now",
+                "the same request, later; recording_failure of GET /health, or else the log, tells what is wrong",
+            ),
+            Self::RecordingsFull => (
+                "recordings_full",
+                "as many recordings go on as recording.max allows, or more is asked at once than can be done",
+                "the same request once one of them has ended, or a larger recording.max",
+            ),
+            Self::RecordingOver => (
+                "recording_over",
+                "the recording is over",
+                "the id of one that goes on, as GET /v1/recordings lists them, or a new one by POST .../recordings",
             ),
             Self::RecordingBusy => (
                 "recording_busy",
@@ -241,19 +294,34 @@ impl Trouble {
             Self::Disk => {
                 ("disk", "the disk refuses", "the same request, later; the log tells what is wrong")
             }
-            Self::TooLarge => (
-                "too_large",
-                "the body is longer than api.body_max",
-                "a shorter body: no request here needs more than 200 octets",
+            Self::List => (
+                "list",
+                "the body is a JSON list",
+                "a JSON object, whose members GET /openapi.json names",
             ),
+            Self::TooLarge(_) => ("too_large", "the body is longer than api.body_max", "a body"),
             Self::Slow => (
                 "slow",
                 "the body did not arrive within api.timeout",
                 "as many octets as Content-Length says, at once",
             ),
             Self::Busy => ("busy", "too many requests at one time", "the same request, later"),
+            Self::Listeners => (
+                "listeners",
+                "as many listen to events as may: half of api.connections_max",
+                "the same request once one of them has gone, or a larger api.connections_max",
+            ),
             Self::Late => ("late", "a shard did not answer in time", "the same request, later"),
             Self::Stopping => ("stopping", "the server is about to end", "another server"),
+        };
+        [error, what, right]
+    }
+
+    fn refused(self) -> Refused {
+        let [error, what, right] = self.words();
+        let right = match self {
+            Self::TooLarge(max) => format!("{right} of at most {max} octets").into(),
+            _ => right.into(),
         };
         Refused { error, what, right }
     }
@@ -262,5 +330,17 @@ impl Trouble {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         (self.status(), Json(self.refused())).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_is_too_long_is_told_how_long_it_may_be() {
+        let Refused { what, right, .. } = Trouble::TooLarge(1024).refused();
+        assert_eq!(what, "the body is longer than api.body_max");
+        assert_eq!(right, "a body of at most 1024 octets");
     }
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
+use axum::http::Method;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use recorder_shelf::{Announcement, Shelf};
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -47,10 +48,14 @@ impl Listeners {
 pub(super) async fn events(
     Extension(shelf): Extension<Shelf>,
     Extension(Listeners(places)): Extension<Listeners>,
+    method: Method,
 ) -> Result<Response, Trouble> {
-    let place = places.try_acquire_owned().map_err(|_| Trouble::Busy)?;
     let (ours, theirs) = duplex(WAITING_BYTES);
-    tokio::spawn(tell(shelf.listen(), ours, place));
+    // Who wants the head alone does not listen.
+    if method != Method::HEAD {
+        let place = places.try_acquire_owned().map_err(|_| Trouble::Listeners)?;
+        tokio::spawn(tell(shelf.listen(), ours, place));
+    }
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(ReaderStream::new(theirs))).into_response())
 }
@@ -61,7 +66,12 @@ async fn tell(
     _place: OwnedSemaphorePermit,
 ) {
     loop {
-        let text = match timeout(PATIENCE, news.recv()).await {
+        let next = tokio::select! {
+            next = timeout(PATIENCE, news.recv()) => next,
+            // Nobody writes to us: that is its end, which the connection drops when it is closed.
+            _ = listener.read_u8() => return,
+        };
+        let text = match next {
             Ok(Ok(Announcement { event, body })) => format!("event: {event}\ndata: {body}\n\n"),
             Ok(Err(RecvError::Lagged(count))) => {
                 format!("event: missed\ndata: {{\"event\":\"missed\",\"count\":{count}}}\n\n")
@@ -110,8 +120,7 @@ mod tests {
         let rest = "event: b\ndata: {}\n\nevent: c\ndata: {}\n\n";
         assert_eq!(read(&mut theirs, rest.len()).await, rest);
         drop(theirs);
-        sender.send(announcement("d")).unwrap();
-        telling.await.unwrap();
+        timeout(PATIENCE / 3, telling).await.expect("at once, without news").unwrap();
         assert_eq!(places.available_permits(), 1);
     }
 }

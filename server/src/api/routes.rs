@@ -107,10 +107,11 @@ async fn end_room(
 }
 
 /// Sends a room to the recorders of `siprec.send_to` (RFC 7866), if it is not sent already. Where
-/// none of them takes it, it is recorded here. 404 where nobody is in such a room, or where there is
-/// no recorder; 403 where it is never to be recorded.
+/// none of them takes it, it is recorded here. 404 where nobody is in such a room; 409 where there is no
+/// recorder, or all who are in it ring; 403 where it is never to be recorded.
 #[utoipa::path(put, path = "/v1/rooms/{name}/siprec", params(("name" = String, description = "The room's name")),
-    responses((status = 204), (status = 403, body = Refused), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 403, body = Refused), (status = 404, body = Refused), (status = 409, body = Refused),
+    (status = 503, body = Refused)))]
 async fn send_room(
     State(control): State<Queue>,
     Path(name): Path<String>,
@@ -118,9 +119,9 @@ async fn send_room(
     done(control.ask(|reply| Ask::Send(Subject::Room(name), true, reply)).await)
 }
 
-/// Ends the sending of a room to a recorder. 404 where it is not sent.
+/// Ends the sending of a room to a recorder. 409 where it is not sent.
 #[utoipa::path(delete, path = "/v1/rooms/{name}/siprec", params(("name" = String, description = "The room's name")),
-    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 404, body = Refused), (status = 409, body = Refused), (status = 503, body = Refused)))]
 async fn end_sending_room(
     State(control): State<Queue>,
     Path(name): Path<String>,
@@ -129,10 +130,11 @@ async fn end_sending_room(
 }
 
 /// Sends one call to the recorders of `siprec.send_to`, if it is not sent already: what its caller
-/// says, and what it hears. 404 where there is no such participant, or no recorder; 403 where it is in
-/// a room that is never to be recorded.
+/// says, and what it hears. 404 where there is no such participant; 409 where there is no recorder, or it
+/// rings; 403 where it is in a room that is never to be recorded.
 #[utoipa::path(put, path = "/v1/participants/{id}/siprec", params(("id" = u64, description = "The participant's id")),
-    responses((status = 204), (status = 403, body = Refused), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 403, body = Refused), (status = 404, body = Refused), (status = 409, body = Refused),
+    (status = 503, body = Refused)))]
 async fn send_call(
     State(control): State<Queue>,
     Path(id): Path<String>,
@@ -141,9 +143,9 @@ async fn send_call(
     done(control.ask(|reply| Ask::Send(call, true, reply)).await)
 }
 
-/// Ends the sending of one call to a recorder. 404 where it is not sent.
+/// Ends the sending of one call to a recorder. 409 where it is not sent.
 #[utoipa::path(delete, path = "/v1/participants/{id}/siprec", params(("id" = u64, description = "The participant's id")),
-    responses((status = 204), (status = 404, body = Refused), (status = 503, body = Refused)))]
+    responses((status = 204), (status = 404, body = Refused), (status = 409, body = Refused), (status = 503, body = Refused)))]
 async fn end_sending_call(
     State(control): State<Queue>,
     Path(id): Path<String>,
@@ -236,8 +238,8 @@ async fn amplify(
 /// them, else as tones in what it hears. 503 where more would wait than may (32).
 #[utoipa::path(post, path = "/v1/participants/{id}/digits", params(("id" = u64, description = "The participant's id")),
     request_body = WrittenKeys,
-    responses((status = 204), (status = 400, body = Refused), (status = 404, body = Refused), (status = 503, body = Refused),
-    (status = 504, body = Refused)))]
+    responses((status = 204), (status = 400, body = Refused), (status = 404, body = Refused), (status = 409, body = Refused),
+    (status = 503, body = Refused), (status = 504, body = Refused)))]
 async fn press(
     State(control): State<Queue>,
     Path(id): Path<String>,
@@ -281,7 +283,7 @@ async fn write_flight(
 /// Whether the server lives (it answers at all) and takes calls (200, else 503).
 #[utoipa::path(get, path = "/health", responses((status = 200, body = Health), (status = 503, body = Health)))]
 async fn health(State(control): State<Queue>) -> Result<(StatusCode, Json<Health>), Trouble> {
-    let health = control.ask(Ask::Health).await?;
+    let health = control.ask_in_turn(Ask::Health).await?;
     let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(health)))
 }

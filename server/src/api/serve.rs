@@ -7,6 +7,7 @@ use axum::{Extension, Router, middleware};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
@@ -32,6 +33,10 @@ pub(crate) struct Limits {
 
 /// Octets of a request's line and headers.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Octets of an answer that the kernel keeps unsent. Of the megabytes that it takes otherwise it tells
+/// of room only once a third is gone, and who reads slowly would look like one who does not read.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
 /// How long to wait where the process has no descriptor left for a connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -63,6 +68,9 @@ async fn connection(
     timeout: Duration,
     _permit: OwnedSemaphorePermit,
 ) {
+    if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX) {
+        tracing::debug!(%error, "who reads an answer of the API slowly may be taken for gone");
+    }
     // Who does not read keeps the connection no longer than who does not ask.
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(timeout));
@@ -74,5 +82,46 @@ async fn connection(
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "an API connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// More than any kernel takes at once.
+    const LARGE: usize = 64 << 20;
+
+    /// A connection to a server that knows one large answer.
+    async fn connected(timeout: Duration) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || vec![0; LARGE]));
+        let limits =
+            Limits { connections_max: 2, requests_max: 1, body_max: 1, timeout, hosts: None };
+        tokio::spawn(serve(listener, router, limits));
+        TcpStream::connect(address).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_but_steadily_gets_all() {
+        let timeout = Duration::from_secs(1);
+        let mut client = connected(timeout).await;
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let (begun, mut read, mut piece) = (Instant::now(), 0, vec![0; 8 * 1024]);
+        while begun.elapsed() < 3 * timeout {
+            read += client.read(&mut piece).await.unwrap();
+            sleep(Duration::from_millis(20)).await;
+        }
+        // What was on its way before the connection was closed could be read on for long, too.
+        piece.resize(1 << 20, 0);
+        while let Ok(more @ 1..) = client.read(&mut piece).await {
+            read += more;
+        }
+        assert!(read > LARGE, "{read} octets came");
     }
 }

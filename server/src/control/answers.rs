@@ -49,7 +49,7 @@ impl Control {
                 let done = self.front.send_digits(id, digits, cadence, &mut self.world);
                 match done {
                     Ok(session) => self.presses.add(session, reply),
-                    Err(DigitsRefusal::NotFound) => tell(reply, Err(Trouble::NoParticipant)),
+                    Err(DigitsRefusal::NotFound) => tell(reply, Err(self.no_media_of(id))),
                     Err(DigitsRefusal::Busy) => tell(reply, Err(Trouble::Busy)),
                 }
             }
@@ -62,21 +62,8 @@ impl Control {
                 let done = self.front.end_room(now, &name, &mut self.world);
                 tell(reply, done.map_err(|NotFound| Trouble::NoRoom));
             }
-            Ask::Send(subject, begin, reply) => {
-                let missing = match subject {
-                    Subject::Room(_) => Trouble::NoRoom,
-                    Subject::Call(_) => Trouble::NoParticipant,
-                };
-                if begin && self.keeper.never_keeps(&subject) {
-                    return tell(reply, Err(Trouble::NeverRecorded));
-                }
-                let done = if begin {
-                    self.front.begin_sending(now, &subject, &mut self.world)
-                } else {
-                    self.front.end_sending(now, &subject, &mut self.world)
-                };
-                tell(reply, done.map_err(|NotFound| missing));
-            }
+            Ask::Send(subject, true, reply) => tell(reply, self.begin_sending(now, &subject)),
+            Ask::Send(subject, false, reply) => tell(reply, self.end_sending(now, &subject)),
             Ask::Recordings(reply) => tell(reply, Ok(self.recordings_going(now))),
             Ask::Record(of, wish, reply) => tell(reply, self.record(now, of, &wish)),
             Ask::ActOnRecording(name, act, reply) => tell(reply, self.act_on(&name, act)),
@@ -91,6 +78,43 @@ impl Control {
         }
     }
 
+    fn begin_sending(&mut self, now: Instant, subject: &Subject) -> Result<(), Trouble> {
+        if self.keeper.never_keeps(subject) {
+            return Err(Trouble::NeverRecorded);
+        }
+        let done = self.front.begin_sending(now, subject, &mut self.world);
+        done.map_err(|NotFound| self.nothing_of(subject).unwrap_or(Trouble::NoRecorder))
+    }
+
+    fn end_sending(&mut self, now: Instant, subject: &Subject) -> Result<(), Trouble> {
+        let done = self.front.end_sending(now, subject, &mut self.world);
+        done.map_err(|NotFound| self.nothing_of(subject).unwrap_or(Trouble::NotSent))
+    }
+
+    /// Why there is nothing of a room or a call that could be sent, where there is not.
+    fn nothing_of(&self, subject: &Subject) -> Option<Trouble> {
+        let has_media = |view: &ParticipantView| view.agreed.is_some();
+        match subject {
+            Subject::Room(name) => {
+                let Some(room) = self.front.rooms().find(|view| view.name == *name) else {
+                    return Some(Trouble::NoRoom);
+                };
+                (!room.members.iter().any(has_media)).then_some(Trouble::NotAnswered)
+            }
+            Subject::Call(id) => {
+                let is_there = self.front.participant(*id).is_some_and(|view| has_media(&view));
+                (!is_there).then(|| self.no_media_of(*id))
+            }
+        }
+    }
+
+    /// Why there is nothing to be heard of a participant, and nobody who hears: it rings, or there is
+    /// none.
+    pub(super) fn no_media_of(&self, id: ParticipantId) -> Trouble {
+        let rings = self.front.participant(id).is_some_and(|view| view.agreed.is_none());
+        if rings { Trouble::NotAnswered } else { Trouble::NoParticipant }
+    }
+
     /// Sends a participant to another room. Its tracks in the recording of the one that it leaves end
     /// before it goes.
     fn transfer(&mut self, now: Instant, id: u64, room: &str) -> Result<(), Trouble> {
@@ -99,7 +123,8 @@ impl Control {
         if present.room.as_deref() == Some(room) {
             return Ok(());
         }
-        self.front.may_transfer(id, room, &self.world).map_err(not_moved)?;
+        let may = self.front.may_transfer(id, room, &self.world);
+        may.map_err(|refusal| self.not_moved(id, refusal))?;
         self.keeper.leaves_room(id, &mut self.world);
         let done = self.front.transfer(now, id, room, &mut self.world);
         // A room that was opened for it is known before it comes.
@@ -112,7 +137,15 @@ impl Control {
             // Not found: it was not sent.
             let _ = self.front.end_sending(now, &call, &mut self.world);
         }
-        done.map_err(not_moved)
+        done.map_err(|refusal| self.not_moved(id, refusal))
+    }
+
+    fn not_moved(&self, id: ParticipantId, refusal: TransferRefusal) -> Trouble {
+        match refusal {
+            TransferRefusal::NotFound => self.no_media_of(id),
+            TransferRefusal::Immovable => Trouble::Immovable,
+            TransferRefusal::Unavailable => Trouble::NoSeat,
+        }
     }
 
     /// Writes what a shard's flight recorder holds, beside everything else.
@@ -280,14 +313,6 @@ fn room(view: &RoomView, recorded: bool, now: Instant) -> Room {
         participants: view.members.len(),
         age_s: now.since(view.since).as_secs(),
         recorded,
-    }
-}
-
-fn not_moved(refusal: TransferRefusal) -> Trouble {
-    match refusal {
-        TransferRefusal::NotFound => Trouble::NoParticipant,
-        TransferRefusal::Immovable => Trouble::Immovable,
-        TransferRefusal::Unavailable => Trouble::NoSeat,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the control task does with recordings for the API.
 
+use engine_control::Refusal;
 use media_units::Instant;
 use recorder_writer::Note;
 use signaling::{ParticipantId, RecordingId};
@@ -33,7 +34,7 @@ impl Control {
             }
             Of::Participant(id) => {
                 let id = ParticipantId::new(id);
-                (self.keeper.record_call(id, wish, &mut self.world), Trouble::NoParticipant)
+                (self.keeper.record_call(id, wish, &mut self.world), self.no_media_of(id))
             }
         };
         let id = begun.map_err(|reason| match reason {
@@ -41,16 +42,16 @@ impl Control {
             NotKept::Never => Trouble::NeverRecorded,
             NotKept::Already => Trouble::Recorded,
             NotKept::Track => Trouble::Wish,
-            NotKept::Refused => Trouble::NotRecordable,
+            NotKept::Refused(Refusal::Full) => Trouble::RecordingsFull,
+            NotKept::Refused(_) => Trouble::NotRecordable,
         })?;
         let going = self.world.recordings.get(id).ok_or(Trouble::NotRecordable)?;
         Ok(recording(going, now))
     }
 
     pub(super) fn act_on(&mut self, name: &str, act: Act) -> Result<(), Trouble> {
-        let missing =
-            if self.is_finishing(name) { Trouble::RecordingBusy } else { Trouble::NoRecording };
-        let id: RecordingId = self.world.recordings.named(name).ok_or(missing)?;
+        let going = self.world.recordings.named(name);
+        let id: RecordingId = going.ok_or_else(|| self.not_going(name))?;
         match act {
             Act::Stop if self.front.is_cover(id) => return Err(Trouble::Cover),
             Act::Stop => self.keeper.end(id, &mut self.world),
@@ -75,6 +76,17 @@ impl Control {
         }
         // One that the shelf does not have yet is being finished.
         self.world.release(name).map_err(|_| Trouble::RecordingBusy)
+    }
+
+    /// Why nothing of this name goes on.
+    fn not_going(&self, name: &str) -> Trouble {
+        if self.is_finishing(name) {
+            Trouble::RecordingBusy
+        } else if self.world.shelf.has(name) {
+            Trouble::RecordingOver
+        } else {
+            Trouble::NoRecording
+        }
     }
 
     /// Whether the recording of this name is over and not on the shelf yet.

@@ -130,7 +130,7 @@ pub(crate) enum NotKept {
     /// A call has no such track.
     Track,
     /// The recorder or the engine has no room for it.
-    Refused,
+    Refused(Refusal),
 }
 
 /// The keeper of recordings.
@@ -309,7 +309,7 @@ impl Keeper {
             tracks: mix.into_iter().collect(),
         };
         let keeping = Keeping { ends_with_tracks: false, ..keeping };
-        let id = desk.begin(start, &keeping).map_err(|_| NotKept::Refused)?;
+        let id = desk.begin(start, &keeping).map_err(NotKept::Refused)?;
         let kept = Kept { id, own_tracks };
         room.recording = Some(kept.clone());
         room.is_owed = false;
@@ -358,7 +358,7 @@ impl Keeper {
             tracks: tracks.iter().map(|kind| track(view, *kind, false)).collect(),
         };
         let keeping = Keeping { ends_with_tracks: true, ..keeping };
-        let id = desk.begin(start, &keeping).map_err(|_| NotKept::Refused)?;
+        let id = desk.begin(start, &keeping).map_err(NotKept::Refused)?;
         person.recording = Some(id);
         self.has_changed = true;
         include(&person.view, &Kept { id, own_tracks: Vec::new() }, desk);

@@ -57,6 +57,9 @@ fn recordings_are_listed_newest_first_by_page() {
     let shelf = open(&config(&folder));
     let first = shelf.list(None, 2);
     assert_eq!(names(&first), ["2026/01/e", "d"]);
+    let next = first.next.as_deref().unwrap();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:/".contains(c);
+    assert!(next.chars().all(is_plain), "{next} is not fit for a URL as it is");
     // What comes or goes meanwhile moves nothing.
     shelf.started("f");
     folder.record("f", 6, b"sound");
