@@ -50,7 +50,8 @@ pub(crate) struct Room {
     pub(crate) participants: usize,
     /// Since when it exists, in seconds.
     pub(crate) age_s: u64,
-    /// Whether it is recorded.
+    /// Whether it is recorded here, also where that is for want of a recorder elsewhere. That it is
+    /// sent to one is not said.
     pub(crate) recorded: bool,
 }
 

@@ -10,7 +10,9 @@ use axum::{Extension, Router};
 use recorder_shelf::Shelf;
 use signaling::{ParticipantId, Subject};
 use utoipa::OpenApi;
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::{
+    self as openapi, ContentBuilder, OpenApi as Document, PathItem, Ref, ResponseBuilder,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -59,9 +61,39 @@ fn routes() -> OpenApiRouter<Queue> {
         .routes(routes!(openapi))
 }
 
+/// The routes, and the document with what [`super::guard`] answers whatever is asked.
+fn split() -> (Router<Queue>, Document) {
+    let (router, mut document) = routes().split_for_parts();
+    for path in document.paths.paths.values_mut() {
+        let PathItem { get, put, post, delete, .. } = path;
+        for operation in [get, put, post, delete].into_iter().flatten() {
+            for (status, what) in REFUSED_ANYWHERE {
+                let responses = &mut operation.responses.responses;
+                responses.entry(status.to_owned()).or_insert_with(|| refused(what).into());
+            }
+        }
+    }
+    (router, document)
+}
+
+fn refused(what: &str) -> openapi::Response {
+    let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("Refused"))).build();
+    ResponseBuilder::new().description(what).content("application/json", body).build()
+}
+
+/// What any request may be refused with.
+const REFUSED_ANYWHERE: [(&str, &str); 6] = [
+    ("400", "The body is a list"),
+    ("403", "Asked by a page of others, or by a name that is none of this machine's"),
+    ("408", "The body did not arrive within api.timeout"),
+    ("413", "The body is longer than api.body_max"),
+    ("503", "Too much is asked at one time, or the server is about to end"),
+    ("504", "Not answered within api.timeout"),
+];
+
 /// The API's routes.
 pub(crate) fn router(control: Queue, shelf: Shelf) -> Router {
-    let (router, document) = routes().split_for_parts();
+    let (router, document) = split();
     router
         .layer(Extension(std::sync::Arc::new(document)))
         .layer(Extension(shelf))
@@ -72,7 +104,7 @@ pub(crate) fn router(control: Queue, shelf: Shelf) -> Router {
 
 /// The `OpenAPI` document of the routes.
 pub(crate) fn document() -> Document {
-    routes().split_for_parts().1
+    split().1
 }
 
 /// Rooms, in the order of their names.

@@ -1,5 +1,7 @@
 //! What the control task answers to the API.
 
+use std::collections::BTreeSet;
+
 use engine_control::SessionKey;
 use engine_driver::Engine;
 use media_units::{Gain, Instant};
@@ -197,11 +199,12 @@ impl Control {
 
     fn rooms(&self, now: Instant, page: &Page) -> RoomPage {
         // By name: that is the front end's own order.
-        let rooms = self.front.rooms();
+        let (rooms, covered) = (self.front.rooms(), self.rooms_covered());
+        let is_recorded = |name: &str| self.keeper.records(name) || covered.contains(name);
         let mut rooms: Vec<Room> = rooms
             .filter(|view| page.after.as_ref().is_none_or(|after| view.name > *after))
             .take(page.limit + 1)
-            .map(|view| room(&view, self.keeper.records(&view.name), now))
+            .map(|view| room(&view, is_recorded(&view.name), now))
             .collect();
         let is_last = rooms.len() <= page.limit;
         rooms.truncate(page.limit);
@@ -211,7 +214,15 @@ impl Control {
 
     fn room(&self, now: Instant, name: &str) -> Result<Room, Trouble> {
         let found = self.front.rooms().find(|view| view.name == name);
-        found.map(|view| room(&view, self.keeper.records(name), now)).ok_or(Trouble::NoRoom)
+        let is_recorded = self.keeper.records(name) || self.rooms_covered().contains(name);
+        found.map(|view| room(&view, is_recorded, now)).ok_or(Trouble::NoRoom)
+    }
+
+    /// Rooms that are recorded here because no recorder takes them, of which the keeper knows nothing.
+    fn rooms_covered(&self) -> BTreeSet<&str> {
+        let going = self.world.recordings.going();
+        let covers = going.filter(|(id, _)| self.front.is_cover(*id));
+        covers.filter_map(|(_, going)| going.about.room.as_deref()).collect()
     }
 
     fn participants(

@@ -116,7 +116,8 @@ fn a_list_is_no_object() {
 fn a_server_with_as_many_requests_as_may_be_is_well() {
     with_server(10124, "requests_max = 1\n", async |at| {
         let mut one = TcpStream::connect(at.api).await.unwrap();
-        let head = "PUT /v1/participants/1/room HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
+        let head =
+            "PUT /v1/participants/1/room HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
         one.write_all(head.as_bytes()).await.unwrap();
         let busy = (503, "busy".to_owned());
         while refused(at.api, "GET", "/v1/rooms", "").await != busy {
@@ -125,4 +126,26 @@ fn a_server_with_as_many_requests_as_may_be_is_well() {
         assert_eq!(get(at.api, "/health").await["ready"], true);
         drop(one);
     });
+}
+
+#[test]
+fn a_room_that_no_recorder_takes_is_recorded_here_and_that_is_told() {
+    let folder = std::env::temp_dir().join(format!("mixminus-cover-{}", std::process::id()));
+    // Nobody is there.
+    let more = format!(
+        "[recording]\nfolder = {folder:?}\n[siprec]\nsend_to = [\"sip:srs@127.0.0.1:9\"]\n\
+         answer_timeout = \"500ms\"\n"
+    );
+    with_server(10188, &more, async |at| {
+        let _ann = Phone::call(at.sip, "ann", "3001").await;
+        let _bob = Phone::call(at.sip, "bob", "3002").await;
+        assert_eq!(ask(at.api, "PUT", "/v1/rooms/3001/siprec").await.0, 204);
+        until(at.api, "/v1/rooms/3001", |room| room["recorded"] == true).await;
+        let all = get(at.api, "/v1/rooms").await;
+        let recorded = [0, 1].map(|at| all["rooms"][at]["recorded"].as_bool().unwrap());
+        assert_eq!(recorded, [true, false], "{all}");
+        assert_eq!(ask(at.api, "DELETE", "/v1/rooms/3001/siprec").await.0, 204);
+        until(at.api, "/v1/rooms/3001", |room| room["recorded"] == false).await;
+    });
+    std::fs::remove_dir_all(folder).unwrap();
 }
