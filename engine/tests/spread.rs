@@ -446,3 +446,39 @@ fn a_place_of_the_exchange_holds_one_room_and_is_free_when_that_is_closed() {
     let heard = hall.heard(0);
     assert!(heard.windows(2).all(|pair| pair[1].0.since(pair[0].0) <= PERIOD + 3 * TICK));
 }
+
+/// How loud the last packets that a phone was sent are at most.
+fn peaks(heard: &[(Instant, Vec<u8>)]) -> Vec<u16> {
+    let peak = |(_, bytes): &(Instant, Vec<u8>)| {
+        let mut samples = [0; 160];
+        Kernels::SCALAR.decode_ulaw(&bytes[12..], &mut samples);
+        samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap()
+    };
+    heard.iter().map(peak).collect()
+}
+
+#[test]
+fn who_hangs_up_between_two_ticks_changes_nothing_about_who_is_heard() {
+    for (places, shards) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+        for wait in 0..PHASES as usize {
+            let sound = RoomSound { selection: Selection::Loudest(places), ..RoomSound::DEFAULT };
+            let mut hall = Hall::new(shards, true, sound);
+            // The first is soft and leaves, the loudest is right behind it, the last listens.
+            for peak in [300.0, 9000.0, 300.0, 300.0, 300.0, 8000.0] {
+                hall.join(Encoding::Pcmu, Some((300.0, peak)));
+            }
+            let listener = hall.join(Encoding::Pcmu, None);
+            hall.run(100);
+            hall.ticks(wait);
+            hall.tell(0, |session| Command::CloseSession { session });
+            let before = hall.heard(listener).len();
+            hall.run(5);
+            let peaks = peaks(&hall.heard(listener)[before - 1..]);
+            let least = if places == 1 { 8500 } else { 12_000 };
+            assert!(
+                peaks.iter().all(|&peak| peak > least),
+                "{places} are heard, {shards} shards, {wait} ticks later: {peaks:?}"
+            );
+        }
+    }
+}
