@@ -255,6 +255,7 @@ impl Playout {
             delay = delay.max(base);
         }
         if delay.wrapping_sub(base) > self.delay_max as i32 + self.period as i32 {
+            self.estimate.too_late();
             return;
         }
         self.estimate.packet(delay, units);
