@@ -24,6 +24,7 @@ const LIMITS: PlayoutLimits = PlayoutLimits {
     delay_max: Duration::from_millis(300),
 };
 
+mod pauses;
 mod rig;
 
 use rig::*;
