@@ -366,6 +366,10 @@ impl<O: Output> Run<'_, O> {
     fn speak_encoded(&mut self, position: u32, part: Part, class: RateClass, room: u32) {
         let Self { sessions, sources, rooms, mix, monitors, encoded, moment, .. } = self;
         let member = part.member as usize;
+        if sessions[member].rests {
+            // It was sent this period already: its encoder may not hear it twice.
+            return sessions[member].end_turn_with(None, moment);
+        }
         let is_silent = mix.hears_nothing(position);
         let block = match sessions[member].sharing {
             Sharing::Alone(_) => {
