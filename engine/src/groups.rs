@@ -126,9 +126,8 @@ impl Groups {
             let is_spoken_to = session.sends_digits || session.is_prompted;
             match (session.sharing, hears_otherwise(position as u32) || is_spoken_to) {
                 (_, true) => {
-                    let others = parts.iter().enumerate();
-                    let others = others.filter(|(at, _)| !hears_otherwise(*at as u32));
-                    self.go_alone(sessions, slot, others.map(|(_, part)| part.member), period);
+                    // Whoever takes over may be about to go as well: then it hands over in its turn.
+                    self.go_alone(sessions, slot, parts.iter().map(|part| part.member), period);
                 }
                 (Sharing::Alone(until), false) => {
                     let waited_long = until + PATIENCE_PERIODS <= period;

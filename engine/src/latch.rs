@@ -221,7 +221,9 @@ impl Latch {
         self.heard = period;
         self.challenger.packets = 0;
         self.packets += 1;
-        if self.packets >= PROBATION_PACKETS || period - self.since >= PROBATION_PERIODS {
+        if self.packets >= PROBATION_PACKETS
+            || period.saturating_sub(self.since) >= PROBATION_PERIODS
+        {
             self.settle()
         } else {
             Verdict::Accepted

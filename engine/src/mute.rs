@@ -49,7 +49,11 @@ impl Session {
     pub(crate) fn soften(&mut self, kernels: &Kernels, block: &mut [i16]) -> bool {
         let (from, to) = match self.fade {
             Fade::None => return false,
-            Fade::In => (0, UNITY),
+            Fade::In => {
+                // What it said while it was muted is still in there.
+                self.interrupt_suppression();
+                (0, UNITY)
+            }
             Fade::Out => (UNITY, 0),
         };
         self.fade = Fade::None;

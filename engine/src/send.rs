@@ -18,7 +18,8 @@ const PERIODS: u32 = 50;
 pub(crate) struct SendStream {
     ssrc: Ssrc,
     sequence: SequenceNumber,
-    /// The timestamp of one period, and which one.
+    /// The timestamp of one period, and which one: that behind the last in which sound was sent, or
+    /// a later one.
     anchor: (RtpTimestamp, PeriodIndex),
     /// Units of the timestamp in a period.
     period_units: u32,
@@ -71,13 +72,21 @@ impl SendStream {
     }
 
     /// Sends another payload format from this period on. Where its clock is another one, the
-    /// timestamp goes on from where it is.
+    /// timestamp goes on from where it is, and from behind all that was sent: that may be of this
+    /// very period, or of a later one of another shard.
     pub(crate) fn set_format(&mut self, payload_type: u8, clock_rate: u32, period: PeriodIndex) {
         self.payload_type = payload_type;
         let units = clock_rate / PERIODS;
         if units != self.period_units {
-            self.anchor = (self.timestamp(period), period);
+            self.advance_to(period);
             self.period_units = units;
+        }
+    }
+
+    /// What comes before this period keeps its timestamp, whatever the clock is from then on.
+    fn advance_to(&mut self, period: PeriodIndex) {
+        if self.anchor.1 < period {
+            self.anchor = (self.timestamp(period), period);
         }
     }
 
@@ -90,6 +99,7 @@ impl SendStream {
     /// whose first sample is so many units older than the period's.
     pub(crate) fn header(&mut self, period: PeriodIndex, age: i32, octets: usize) -> RtpHeader {
         let marker = std::mem::take(&mut self.paused);
+        self.advance_to(period + 1);
         let timestamp = self.timestamp(period).plus(age.wrapping_neg() as u32);
         self.next(self.payload_type, marker, timestamp, octets)
     }
@@ -103,6 +113,7 @@ impl SendStream {
         octets: usize,
     ) -> RtpHeader {
         self.paused = true;
+        self.advance_to(period + 1);
         let timestamp = self.timestamp(period).plus(age.wrapping_neg() as u32);
         self.next(payload_type, false, timestamp, octets)
     }
@@ -149,5 +160,21 @@ mod tests {
         stream.pause();
         assert_eq!(stream.header(3, 0, 160).write(), [0x80, 0x88, 0, 1, 0, 0, 1, 64, 1, 2, 3, 4]);
         assert_eq!((stream.packets(), stream.octets()), (3, 480));
+    }
+    #[test]
+    fn with_another_clock_the_timestamp_goes_on_behind_what_was_sent() {
+        let (period, start) = (100, RtpTimestamp(u32::MAX - 50_000));
+        for (before, after) in [(8000, 48_000), (48_000, 8000)] {
+            for told_in in period - 1..period + 3 {
+                let mut stream = SendStream::new(Ssrc(1), SequenceNumber(1), start, 96);
+                stream.set_format(96, before, 0);
+                let last = stream.header(period, 0, 160).timestamp;
+                // As a shard tells it that is behind the one before, in the same period, or later.
+                stream.set_format(97, after, told_in);
+                let next = told_in.max(period + 1);
+                let passed = stream.header(next, 0, 160).timestamp.distance_from(last);
+                assert_eq!(passed as u32, before / PERIODS * (next - period) as u32, "{told_in}");
+            }
+        }
     }
 }

@@ -134,6 +134,12 @@ impl Sender {
         self.pending[..self.filled].copy_from_slice(&other.pending[..other.filled]);
     }
 
+    /// What comes next does not follow what came last: what waits for a whole packet is out of date.
+    pub(crate) fn interrupt(&mut self) {
+        self.filled = 0;
+        self.heard = History::SILENT;
+    }
+
     /// Those who are sent what this one encodes lose so much (of 256).
     pub(crate) fn far_end_lost(&mut self, fraction_lost: u8) {
         self.encoder.far_end_lost(fraction_lost);

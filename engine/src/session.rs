@@ -296,6 +296,11 @@ impl Session {
             self.playout.reset();
             self.interrupt_suppression();
         }
+        if !before.direction.sends()
+            && let Some(equipment) = &mut self.equipment
+        {
+            equipment.sender.interrupt();
+        }
         if !before.direction.receives() {
             self.latch.hear(moment.period);
             self.timed_out = false;

@@ -87,7 +87,10 @@ impl<O: Output> Run<'_, O> {
         self.moment.fills_pauses = is_whole && parts.len() == 2;
         match (span.room, span.way, parts) {
             (NO_ROOM, ..) => parts.iter().for_each(|part| self.alone(part.member)),
-            (_, Way::Relay, [one, other]) => self.relay([one.member, other.member]),
+            (room, Way::Relay, [one, other]) => {
+                self.rooms[room as usize].state.passed_by();
+                self.relay([one.member, other.member]);
+            }
             (room, Way::Part, _) => self.part(parts, span, room),
             (room, Way::Translate, &[one, other]) => self.translate([one, other], room),
             _ => self.mix(upcoming, count, span),
@@ -363,6 +366,10 @@ impl<O: Output> Run<'_, O> {
     fn speak_encoded(&mut self, position: u32, part: Part, class: RateClass, room: u32) {
         let Self { sessions, sources, rooms, mix, monitors, encoded, moment, .. } = self;
         let member = part.member as usize;
+        if sessions[member].rests {
+            // It was sent this period already: its encoder may not hear it twice.
+            return sessions[member].end_turn_with(None, moment);
+        }
         let is_silent = mix.hears_nothing(position);
         let block = match sessions[member].sharing {
             Sharing::Alone(_) => {
@@ -389,6 +396,7 @@ impl<O: Output> Run<'_, O> {
 
     /// Sends each of two what the other says, in its own payload format.
     fn translate(&mut self, parts: [Part; 2], room: u32) {
+        self.rooms[room as usize].state.passed_by();
         self.mix.start_pair();
         self.moment.bench.contributors.clear();
         let said = parts.map(|part| self.say(part));

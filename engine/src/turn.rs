@@ -202,11 +202,11 @@ impl Session {
         Carried::Silence(match pulled {
             _ if !self.media.direction.receives() => SilenceCause::Held,
             // It was made here: a recording has what came.
-            Pulled::Noise => SilenceCause::NothingReceived,
+            Pulled::Noise if !self.has_tones => SilenceCause::NothingReceived,
             _ if energy > 0 => return Carried::Sound { concealed: pulled == Pulled::Concealed },
             _ if is_digit => SilenceCause::Digit,
             Pulled::Played => SilenceCause::Silent,
-            Pulled::Silence | Pulled::Concealed => SilenceCause::NothingReceived,
+            Pulled::Silence | Pulled::Concealed | Pulled::Noise => SilenceCause::NothingReceived,
         })
     }
 
@@ -317,6 +317,10 @@ impl Session {
         packets: &mut Packets,
         moment: &mut Moment<'_, O>,
     ) {
+        if self.rests {
+            // It was sent this period already: its encoder may not hear it twice.
+            return;
+        }
         if let Some(lost) = self.reported_loss.take() {
             self.far_end_lost(lost);
         }

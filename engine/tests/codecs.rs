@@ -115,6 +115,30 @@ fn nobody_hears_when_a_listener_begins_to_speak_comes_back_or_leaves() {
 }
 
 #[test]
+fn nobody_hears_when_the_leader_of_a_group_and_others_of_it_begin_to_speak_at_once() {
+    let with_state = [Encoding::G722, Encoding::Opus, Encoding::G726];
+    for encoding in with_state.into_iter().chain(Encoding::G729_IF_BUILT_IN) {
+        let mut conference = Conference::new(4);
+        let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
+        conference.phone(talker).says = Some((400.0, 6000.0));
+        let listeners = [0; 3].map(|_| conference.join(encoding, EncodingParameters::DEFAULT));
+        conference.run(100);
+        conference.forget();
+        conference.run(50);
+        let usual = roughness(&conference.phone(listeners[1]).heard);
+        conference.forget();
+        for &listener in &listeners {
+            conference.phone(listener).says = Some((400.0, 40.0));
+        }
+        conference.run(50);
+        for &listener in &listeners {
+            let heard = roughness(&conference.phone(listener).heard);
+            assert!(heard <= usual * 2, "{encoding}, listener {listener}: {heard}, else {usual}");
+        }
+    }
+}
+
+#[test]
 fn a_prompt_is_heard_by_one_of_a_group_only() {
     let mut conference = Conference::new(4);
     let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);

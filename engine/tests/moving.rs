@@ -12,7 +12,7 @@ use engine_control::{
 use media::rtp::RtpView;
 use media_kernels::Kernels;
 use media_units::{Direction, Law, PERIOD, PHASES, RtpTimestamp, SequenceNumber, Ssrc};
-use rig::{Phone, datagram, limits, media};
+use rig::{Phone, SETTLED, datagram, limits, media};
 
 /// Takes what comes out of both shards, into memory that is there already.
 struct Taken {
@@ -296,4 +296,20 @@ fn a_move_neither_allocates_nor_frees() {
     });
     assert_eq!((usage.count_total, usage.bytes_current), (0, 0), "{usage:?}");
     assert!(matches!(taken.events.last(), Some(Event::SessionArrived { .. })));
+}
+
+#[test]
+fn who_is_on_trial_may_move_to_a_shard_that_is_behind() {
+    let mut two = Two::new();
+    // The phone is heard for the first time by a shard that is a period ahead.
+    for _ in 0..=PHASES {
+        let now = two.shards[0].next_tick();
+        two.shards[0].tick(now, &mut two.taken);
+    }
+    (0..PHASES).for_each(|_| two.tick(0));
+    two.leave();
+    two.arrive();
+    two.taken.sent.clear();
+    (0..SETTLED).for_each(|_| (0..PHASES).for_each(|_| two.tick(1)));
+    assert!(two.taken.sent.len() >= SETTLED / 2, "{}", two.taken.sent.len());
 }

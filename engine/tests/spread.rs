@@ -287,6 +287,76 @@ fn however_many_shards_a_room_is_spread_over_every_packet_is_the_same() {
     }
 }
 
+/// A conference in which anything may happen, the same for the same seed.
+fn any_conference(hall: &mut Hall, seed: u64) {
+    let mut random = media::Random::new(seed);
+    let mut roll = move |sides: u32| random.next_u32() % sides;
+    let encodings = [
+        Encoding::Pcmu,
+        Encoding::L16At8000,
+        Encoding::Pcma,
+        Encoding::L16At16000,
+        Encoding::L16At48000,
+        Encoding::L16At44100,
+    ];
+    let kinds = 1 + roll(6);
+    let first = encodings.into_iter().take(kinds as usize).cycle().take(4);
+    let mut there: Vec<usize> =
+        first.map(|encoding| hall.join(encoding, Some((300.0, 9000.0)))).collect();
+    for _ in 0..40 {
+        let at = roll(there.len() as u32) as usize;
+        let phone = there[at];
+        let tone = (150.0 + f64::from(roll(900)), f64::from(20 + roll(32_000)));
+        let says = (roll(3) > 0).then_some(tone);
+        match roll(9) {
+            0..=2 if hall.phones.len() < PHONES_MAX as usize => {
+                there.push(hall.join(encodings[roll(kinds) as usize], says));
+            }
+            3 if there.len() > 4 => {
+                there.remove(at);
+                hall.phones[phone].1.says = None;
+                hall.tell(phone, |session| Command::CloseSession { session });
+            }
+            4 => {
+                let muted = roll(2) == 0;
+                hall.tell(phone, |session| Command::MuteSession { session, muted });
+            }
+            5 => {
+                let gains = [0, 60, -60, 100];
+                let [says, hears] =
+                    [roll(4), roll(4)].map(|at| Gain { tenths_db: gains[at as usize] });
+                hall.tell(phone, |session| Command::SetGain { session, says, hears });
+            }
+            6 => {
+                hall.phones[phone].1.tells_level = (roll(2) == 0).then_some(roll(128) as u8);
+            }
+            7 => hall.phones[phone].1.says = says,
+            _ => hall.phones[phone].1.lose(1 + roll(4) as usize),
+        }
+        hall.run(1 + roll(8) as usize);
+    }
+}
+
+#[test]
+fn whatever_happens_in_it_a_room_on_several_shards_is_as_on_one() {
+    let more = [
+        RoomSound { noise_gate_dbov: Some(45), ..RoomSound::DEFAULT },
+        RoomSound { limiter: false, ..RoomSound::DEFAULT },
+    ];
+    for (seed, sound) in (0..).zip(sounds().into_iter().chain(more)) {
+        let mut whole = Hall::new(1, false, sound);
+        any_conference(&mut whole, seed);
+        let mut spread = Hall::new(if seed % 2 == 0 { 2 } else { 5 }, true, sound);
+        any_conference(&mut spread, seed);
+        for phone in 0..whole.phones.len() {
+            for (heard, expected) in spread.heard(phone).iter().zip(whole.heard(phone)) {
+                let (at, then) = (heard.0, expected.0);
+                assert_eq!((at, &heard.1), (then + 3 * TICK, &expected.1), "{seed}: {phone}");
+            }
+        }
+    }
+}
+
 #[test]
 fn who_moves_from_shard_to_shard_and_back_is_sent_and_gives_the_very_same_packets() {
     let talk = |hall: &mut Hall, moves: &[(usize, usize)]| {
@@ -445,4 +515,40 @@ fn a_place_of_the_exchange_holds_one_room_and_is_free_when_that_is_closed() {
     assert_eq!(hall.report(1).parts_late, 0);
     let heard = hall.heard(0);
     assert!(heard.windows(2).all(|pair| pair[1].0.since(pair[0].0) <= PERIOD + 3 * TICK));
+}
+
+/// How loud the last packets that a phone was sent are at most.
+fn peaks(heard: &[(Instant, Vec<u8>)]) -> Vec<u16> {
+    let peak = |(_, bytes): &(Instant, Vec<u8>)| {
+        let mut samples = [0; 160];
+        Kernels::SCALAR.decode_ulaw(&bytes[12..], &mut samples);
+        samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap()
+    };
+    heard.iter().map(peak).collect()
+}
+
+#[test]
+fn who_hangs_up_between_two_ticks_changes_nothing_about_who_is_heard() {
+    for (places, shards) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+        for wait in 0..PHASES as usize {
+            let sound = RoomSound { selection: Selection::Loudest(places), ..RoomSound::DEFAULT };
+            let mut hall = Hall::new(shards, true, sound);
+            // The first is soft and leaves, the loudest is right behind it, the last listens.
+            for peak in [300.0, 9000.0, 300.0, 300.0, 300.0, 8000.0] {
+                hall.join(Encoding::Pcmu, Some((300.0, peak)));
+            }
+            let listener = hall.join(Encoding::Pcmu, None);
+            hall.run(100);
+            hall.ticks(wait);
+            hall.tell(0, |session| Command::CloseSession { session });
+            let before = hall.heard(listener).len();
+            hall.run(5);
+            let peaks = peaks(&hall.heard(listener)[before - 1..]);
+            let least = if places == 1 { 8500 } else { 12_000 };
+            assert!(
+                peaks.iter().all(|&peak| peak > least),
+                "{places} are heard, {shards} shards, {wait} ticks later: {peaks:?}"
+            );
+        }
+    }
 }

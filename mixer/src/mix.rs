@@ -217,6 +217,10 @@ impl Mix {
     /// Conditions a source and lets it be heard, if anything is left of it.
     fn hear(&mut self, offer: &Offer, sound: Sound, source: &mut Source) {
         let is_heard = if self.conditions {
+            if !self.before.conditioned && !self.setting.sound.conditions_sources() {
+                // Until now it was heard as it is, and nobody noted that.
+                source.pass();
+            }
             let power = sound.energy / sound.class.block_samples() as u64;
             let Offer { level_dbov, is_talking, is_admitted, .. } = *offer;
             let measure = Measure { power, level_dbov, is_talking };
@@ -434,6 +438,7 @@ impl Mix {
             }
         }
         self.state.limits_listeners = self.limits_listeners;
+        self.state.conditioned = self.conditions;
         self.state.noise.advance(is_quiet);
         self.state
     }

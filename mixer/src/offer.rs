@@ -145,7 +145,10 @@ impl Offers {
 
     /// Whoever is at this position is gone. What it said before may still be heard.
     pub(crate) fn forget(&mut self, position: u32) {
-        self.list.retain(|offer| offer.position != position);
+        if let Ok(at) = self.list.binary_search_by_key(&position, |offer| offer.position) {
+            self.list.remove(at);
+            self.ranking.forget(at as u32);
+        }
     }
 
     /// The next whose sound is needed and not here.

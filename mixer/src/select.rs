@@ -91,6 +91,14 @@ impl Ranking {
         self.best.insert(place, (claim, who));
     }
 
+    /// Whoever was entered under this number is gone, and those behind it moved up.
+    pub(crate) fn forget(&mut self, who: u32) {
+        self.best.retain(|&(_, other)| other != who);
+        for (_, other) in &mut self.best {
+            *other -= u32::from(*other > who);
+        }
+    }
+
     /// The claims that have a place, greatest first.
     pub(crate) fn claims(&self) -> impl Iterator<Item = u64> {
         self.best.iter().map(|&(claim, _)| claim)

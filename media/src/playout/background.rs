@@ -88,6 +88,11 @@ impl Background {
         }
     }
 
+    /// Whether the sender said how its pause sounds.
+    pub(super) fn is_described(&self) -> bool {
+        self.generator.is_described() && self.left == LASTS
+    }
+
     /// What was before a loss has faded.
     pub(super) fn begin_loss(&mut self) {
         if !self.generator.is_described() {

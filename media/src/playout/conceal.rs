@@ -100,6 +100,11 @@ impl Concealer {
         self.invented = self.invented.max((FADE - HUSH) * self.quantum);
     }
 
+    /// How long what was said fades then.
+    pub(super) fn hush_length(&self) -> usize {
+        HUSH * self.quantum
+    }
+
     /// Lets a loss of `length` samples pass without hearing it.
     pub(super) fn skip(&mut self, length: usize) {
         self.invented = (self.invented + length).min(FADE * self.quantum);

@@ -40,6 +40,9 @@ const BASES: usize = 4;
 /// Packets that a bucket of the least delay lasts: 3 s.
 const BASE_PACKETS: u8 = 150;
 
+/// So many packets in a row that no delay would have helped: the way has become longer.
+const TOO_LATE_PACKETS: u8 = 50;
+
 /// A delay so much above the target is a peak.
 const PEAK_MS: u32 = 20;
 
@@ -64,6 +67,8 @@ pub(super) struct DelayEstimate {
     /// When the last packet arrived, on the stream's clock, in ms.
     now_ms: u32,
     base_packets: u8,
+    /// Packets in a row that no delay would have helped.
+    too_late: u8,
     until_look: u8,
     total: u16,
     /// What the histogram asks for, in ms.
@@ -95,6 +100,7 @@ impl DelayEstimate {
             base: FAR,
             bases: [FAR; BASES],
             base_packets: 0,
+            too_late: 0,
             counts: [0; BUCKETS],
             total: 0,
             until_look: 0,
@@ -116,11 +122,22 @@ impl DelayEstimate {
         self.base = FAR;
         self.bases = [FAR; BASES];
         self.base_packets = 0;
+        self.too_late = 0;
         self.drift.restart();
+    }
+
+    /// A packet came so late that no delay would have helped. Where all do, the way has become
+    /// longer for good, and what it was before tells nothing any more.
+    pub(super) fn too_late(&mut self) {
+        self.too_late += 1;
+        if self.too_late == TOO_LATE_PACKETS {
+            self.rebase();
+        }
     }
 
     /// Notes one packet: `delay` is its arrival less its place, `at` its arrival.
     pub(super) fn packet(&mut self, delay: i32, at: u32) {
+        self.too_late = 0;
         self.follow_base(delay, at);
         let relative = self.as_ms(delay.wrapping_sub(self.base).max(0) as u32);
         self.count(relative);

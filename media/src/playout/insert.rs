@@ -32,7 +32,8 @@ impl Playout {
         let length = self.length(payload, decoder)?;
         let before = self.newest.map_or(extended.0, |newest| newest.sequence.0);
         let position = self.place(packet, extended, length, arrival)?;
-        if self.silent.end == u64::MAX {
+        // What was overtaken by the beginning of the pause does not end it.
+        if self.silent.end == u64::MAX && extended.0 > before {
             self.silent.end = position;
         }
         self.note_length(length);
@@ -255,6 +256,7 @@ impl Playout {
             delay = delay.max(base);
         }
         if delay.wrapping_sub(base) > self.delay_max as i32 + self.period as i32 {
+            self.estimate.too_late();
             return;
         }
         self.estimate.packet(delay, units);

@@ -333,6 +333,10 @@ impl Playout {
             g711::encode(law, kernels, samples, codes);
             return pulled;
         }
+        if meant && self.background.is_described() {
+            self.concealer.skip(self.rate as usize);
+            return self.pass_hole(meant, law, kernels, codes);
+        }
         codes.fill(g711::silence(law));
         if meant {
             self.concealer.hush();
@@ -427,6 +431,14 @@ impl Playout {
         }
         if meant {
             self.concealer.hush();
+        }
+        let fade = self.concealer.hush_length().min(samples.len());
+        if meant && self.background.is_described() {
+            // What was said fades within 5 ms, and the pause sounds as it was described from there on.
+            let (faded, pause) = samples.split_at_mut(fade);
+            self.concealer.fill(past, faded);
+            self.concealer.skip(self.rate as usize);
+            return self.background.fill(self.wants_noise, pause);
         }
         self.concealer.fill(past, samples);
         self.fall_silent(meant);

@@ -24,6 +24,7 @@ const LIMITS: PlayoutLimits = PlayoutLimits {
     delay_max: Duration::from_millis(300),
 };
 
+mod pauses;
 mod rig;
 
 use rig::*;
@@ -242,6 +243,32 @@ fn after_a_long_stall_the_oldest_makes_way_and_the_delay_stays_bounded() {
     assert!(heard.longest_wait_after(0) <= millis(322), "{:?}", heard.longest_wait_after(0));
     assert!(heard.longest_wait_after(13 * 8000) <= millis(24));
     assert_conserved(&heard, &packets);
+}
+
+/// What is invented and cut out in the last minute of a call whose packets come ever later by up
+/// to `longer_ms`, in one leap after another, and by up to 30 ms of jitter.
+fn changed_on_a_longer_way(longer_ms: impl Fn(u64) -> u64) -> u64 {
+    let mut random = Random::new(3);
+    let mut packets = stream(START, 5000, 160);
+    for (index, packet) in (0..).zip(&mut packets) {
+        let jitter = Duration::from_micros((u64::from(random.next_u32()) * 30_000) >> 32);
+        packet.arrival += millis(longer_ms(index)) + jitter;
+    }
+    let changed = |packets: &[Sent]| {
+        let report = play(packets, START).report;
+        report.samples_concealed + report.samples_accelerated + report.samples_expanded
+    };
+    changed(&packets) - changed(&packets[..2000])
+}
+
+#[test]
+fn a_way_that_became_longer_than_any_delay_for_good_is_learned() {
+    let usual = changed_on_a_longer_way(|_| 0);
+    // A sender that stood still twice and whose timestamps did as well, and a queue that fills.
+    let stalls = |index| 180 * (u64::from(index > 200) + u64::from(index > 350));
+    let ramp = |index: u64| (index.saturating_sub(200) * 3).min(600);
+    let after = [changed_on_a_longer_way(stalls), changed_on_a_longer_way(ramp)];
+    assert!(after.iter().all(|&changed| changed < usual + 4000), "{after:?}, usually {usual}");
 }
 
 #[test]

@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_reads_slowly_but_steadily_gets_all() {
-        let timeout = Duration::from_secs(1);
+        let timeout = Duration::from_secs(2);
         let mut client = connected(timeout).await;
         client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let (begun, mut read, mut piece) = (Instant::now(), 0, vec![0; 8 * 1024]);
