@@ -81,7 +81,7 @@ fn a_gain_of_one_is_not_heard_in_what_another_says() {
 
 #[test]
 fn what_was_said_while_muted_is_not_heard_after_it() {
-    for early in 1..4 {
+    for early in 0..4 {
         let mut rig = Rig::new();
         let sound = RoomSound { noise_suppression: true, ..RoomSound::DEFAULT };
         let room = open_room(&mut rig, sound);

@@ -343,10 +343,10 @@ fn whatever_happens_in_it_a_room_on_several_shards_is_as_on_one() {
         RoomSound { noise_gate_dbov: Some(45), ..RoomSound::DEFAULT },
         RoomSound { limiter: false, ..RoomSound::DEFAULT },
     ];
-    for (seed, sound) in (0..).zip(sounds().into_iter().chain(more)) {
+    for (seed, sound) in (0_u64..).zip(sounds().into_iter().chain(more)) {
         let mut whole = Hall::new(1, false, sound);
         any_conference(&mut whole, seed);
-        let mut spread = Hall::new(if seed % 2 == 0 { 2 } else { 5 }, true, sound);
+        let mut spread = Hall::new(if seed.is_multiple_of(2) { 2 } else { 5 }, true, sound);
         any_conference(&mut spread, seed);
         for phone in 0..whole.phones.len() {
             for (heard, expected) in spread.heard(phone).iter().zip(whole.heard(phone)) {

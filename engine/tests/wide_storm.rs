@@ -588,10 +588,10 @@ impl Storm {
 #[test]
 fn whatever_happens_on_two_shards_every_stream_is_lawful_and_nothing_is_left() {
     let all: Vec<Encoding> = CHEAP.into_iter().chain([Encoding::Opus, Encoding::Ilbc]).collect();
-    for seed in 0..12 {
+    for seed in 0..12_u64 {
         let formats = [&all[..], &CHEAP[..2], &CHEAP, &CHEAP][seed as usize % 4];
         let mut storm = Storm::new(seed, formats);
-        storm.run(if seed % 4 == 0 { 400 } else { 1500 });
+        storm.run(if seed.is_multiple_of(4) { 400 } else { 1500 });
         storm.end();
     }
 }

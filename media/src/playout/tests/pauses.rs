@@ -4,6 +4,9 @@ use super::*;
 
 const COMFORT_NOISE: u8 = 13;
 
+/// Samples of 5 ms.
+const PART: usize = BLOCK_SAMPLES / 4;
+
 impl Line {
     /// Comfort noise at this level follows a packet.
     fn receive_comfort_noise_after(&mut self, last: &Sent, at: Instant, level_dbov: u8) {
@@ -74,8 +77,7 @@ fn a_noisy_line_goes_over_into_its_comfort_noise_without_a_hole() {
         heard[0].extend_from_slice(&decoded.0);
         heard[1].extend_from_slice(&relayed.0);
     }
-    // What was said fades in the first 5 ms.
-    const PART: usize = BLOCK_SAMPLES / 4;
+    // What was said fades in the first of them.
     for sound in heard {
         let root_mean_square =
             |part: &[i16]| (Kernels::SCALAR.energy(part) as f64 / part.len() as f64).sqrt();
