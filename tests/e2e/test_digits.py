@@ -109,10 +109,12 @@ class Digits(WithCalls):
             for body in [
                 {"digits": ""}, {"digits": "1E"}, {"digits": "1" * 33}, {"digits": 5}, {},
                 {"digits": "1", "duration_ms": 39}, {"digits": "1", "gap_ms": 8001},
-                {"digits": "1", "volume": 2}, {"digits": "1", "speed": 1}, [],
+                {"digits": "1", "volume": 2}, {"digits": "1", "speed": 1},
             ]:
                 status, answer = self.press("3205", body)
                 self.assertEqual((status, json.loads(answer)["error"]), (400, "keys"), body)
+            status, answer = self.press("3205", ["1"])
+            self.assertEqual((status, json.loads(answer)["error"]), (400, "list"))
             phone.hang_up()
 
 
