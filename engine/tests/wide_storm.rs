@@ -109,7 +109,7 @@ impl Phone {
             Talk::Noise if media.comfort_noise.is_some() => (COMFORT_NOISE, vec![50, 100, 90]),
             Talk::Digits if media.telephone_event.is_some() => {
                 let [digit, end, _, lasts] = random.next_u32().to_be_bytes();
-                (DIGITS, vec![digit % 18, end & 0x80 | 10, 3, lasts])
+                (DIGITS, vec![digit % 18, end & 0x80 | 0x0a, 3, lasts])
             }
             _ => (media.receive_payload_type, self.sound(random)),
         };
