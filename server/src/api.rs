@@ -27,6 +27,7 @@ pub(crate) use routes::{document, router};
 pub(crate) use serve::{Limits, serve};
 
 use signaling::{Gains, Subject};
+use tokio::sync::mpsc::Permit;
 use tokio::sync::{mpsc, oneshot};
 
 /// Where an answer goes.
@@ -85,16 +86,20 @@ pub(crate) fn queue(waiting_max: usize) -> (Queue, mpsc::Receiver<Ask>) {
 
 impl Queue {
     async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, Trouble> {
-        let (reply, answer) = oneshot::channel();
-        self.0.try_send(ask(reply)).map_err(|_| Trouble::Busy)?;
-        answer.await.map_err(|_| Trouble::Stopping)?
+        ask_from(self.0.try_reserve().map_err(|_| Trouble::Busy)?, ask).await
     }
 
     /// Asks once there is a place among those who wait.
     async fn ask_in_turn<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, Trouble> {
-        let place = self.0.reserve().await.map_err(|_| Trouble::Stopping)?;
-        let (reply, answer) = oneshot::channel();
-        place.send(ask(reply));
-        answer.await.map_err(|_| Trouble::Stopping)?
+        ask_from(self.0.reserve().await.map_err(|_| Trouble::Stopping)?, ask).await
     }
+}
+
+async fn ask_from<T>(
+    place: Permit<'_, Ask>,
+    ask: impl FnOnce(Reply<T>) -> Ask,
+) -> Result<T, Trouble> {
+    let (reply, answer) = oneshot::channel();
+    place.send(ask(reply));
+    answer.await.map_err(|_| Trouble::Stopping)?
 }

@@ -95,26 +95,26 @@ impl Control {
 
     /// Why there is nothing of a room or a call that could be sent, where there is not.
     fn nothing_of(&self, subject: &Subject) -> Option<Trouble> {
-        let has_media = |view: &ParticipantView| view.agreed.is_some();
         match subject {
-            Subject::Room(name) => {
-                let Some(room) = self.front.rooms().find(|view| view.name == *name) else {
-                    return Some(Trouble::NoRoom);
-                };
-                (!room.members.iter().any(has_media)).then_some(Trouble::NotAnswered)
-            }
-            Subject::Call(id) => {
-                let is_there = self.front.participant(*id).is_some_and(|view| has_media(&view));
-                (!is_there).then(|| self.no_media_of(*id))
-            }
+            Subject::Room(name) => match self.room_named(name) {
+                Ok(room) => room.members.iter().all(rings).then_some(Trouble::NotAnswered),
+                Err(trouble) => Some(trouble),
+            },
+            Subject::Call(id) => match self.front.participant(*id) {
+                Some(view) => rings(&view).then_some(Trouble::NotAnswered),
+                None => Some(Trouble::NoParticipant),
+            },
         }
     }
 
     /// Why there is nothing to be heard of a participant, and nobody who hears: it rings, or there is
     /// none.
     pub(super) fn no_media_of(&self, id: ParticipantId) -> Trouble {
-        let rings = self.front.participant(id).is_some_and(|view| view.agreed.is_none());
-        if rings { Trouble::NotAnswered } else { Trouble::NoParticipant }
+        self.nothing_of(&Subject::Call(id)).unwrap_or(Trouble::NoParticipant)
+    }
+
+    fn room_named(&self, name: &str) -> Result<RoomView, Trouble> {
+        self.front.rooms().find(|view| view.name == name).ok_or(Trouble::NoRoom)
     }
 
     /// Sends a participant to another room. Its tracks in the recording of the one that it leaves end
@@ -213,9 +213,8 @@ impl Control {
     }
 
     fn room(&self, now: Instant, name: &str) -> Result<Room, Trouble> {
-        let found = self.front.rooms().find(|view| view.name == name);
         let is_recorded = self.keeper.records(name) || self.rooms_covered().contains(name);
-        found.map(|view| room(&view, is_recorded, now)).ok_or(Trouble::NoRoom)
+        Ok(room(&self.room_named(name)?, is_recorded, now))
     }
 
     /// Rooms that are recorded here because no recorder takes them, of which the keeper knows nothing.
@@ -253,10 +252,7 @@ impl Control {
             None => None,
         };
         let mut views: Vec<ParticipantView> = match room {
-            Some(name) => {
-                let found = self.front.rooms().find(|view| view.name == name);
-                found.ok_or(Trouble::NoRoom)?.members
-            }
+            Some(name) => self.room_named(name)?.members,
             None => self.front.participants().collect(),
         };
         views.retain(|view| after.is_none_or(|after| view.participant.as_u64() > after));
@@ -316,6 +312,11 @@ impl Control {
             process: Usage::now(self.started),
         }
     }
+}
+
+/// Whether its call is not answered yet.
+fn rings(view: &ParticipantView) -> bool {
+    view.agreed.is_none()
 }
 
 fn room(view: &RoomView, recorded: bool, now: Instant) -> Room {

@@ -75,10 +75,9 @@ impl World {
     /// what it is on cannot leave its shard.
     pub(crate) fn stop_unused(&mut self) {
         for point in std::mem::take(&mut self.recordings.unused) {
-            if self.recordings.taps.get(&point).is_none_or(|tap| !tap.users.is_empty()) {
-                continue;
-            }
-            if self.command(Command::StopTap { point }) == Err(Refusal::Busy) {
+            // One that has ended by itself is unknown.
+            let is_there = self.recordings.taps.contains_key(&point);
+            if is_there && self.command(Command::StopTap { point }) == Err(Refusal::Busy) {
                 self.recordings.unused.push(point);
             } else {
                 self.recordings.taps.remove(&point);
