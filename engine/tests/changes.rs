@@ -12,10 +12,14 @@ fn session(slot: u32) -> SessionKey {
     SessionKey::new(0, slot, 1)
 }
 
-/// What a session was sent, in PCMU.
+/// The codes that a session was sent, in PCMU.
+fn codes(rig: &Rig, slot: u32) -> Vec<u8> {
+    rig.taken.rtp(slot).iter().flat_map(|sent| sent.view().payload()).copied().collect()
+}
+
+/// What they sound like.
 fn heard(rig: &Rig, slot: u32) -> Vec<i16> {
-    let sent = rig.taken.rtp(slot);
-    let codes: Vec<u8> = sent.iter().flat_map(|sent| sent.view().payload()).copied().collect();
+    let codes = codes(rig, slot);
     let mut samples = vec![0; codes.len()];
     Kernels::SCALAR.decode_ulaw(&codes, &mut samples);
     samples
@@ -71,8 +75,7 @@ fn a_gain_of_one_is_not_heard_in_what_another_says() {
             rig.command(Command::SetGain { session: session(members - 1), says, hears });
             rig.run(5);
         }
-        let codes: Vec<u8> =
-            rig.taken.rtp(1).iter().flat_map(|sent| sent.view().payload()).copied().collect();
+        let codes = codes(&rig, 1);
         assert_eq!(codes.len(), 18 * BLOCK_SAMPLES);
         let other = codes.iter().position(|&code| code != CODE);
         assert_eq!(other, None, "{members} members");

@@ -79,22 +79,38 @@ fn formats_that_differ_share_nothing_and_those_alike_share_one_encoder() {
     assert_eq!(conference.frames_encoded() - before, 10 * 3);
 }
 
+/// A talker, three who share an encoder and have heard it for a second, and how rough that is.
+fn group_that_hears(encoding: Encoding) -> (Conference, [usize; 3], i32) {
+    let mut conference = Conference::new(4);
+    let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
+    conference.phone(talker).says = Some((400.0, 6000.0));
+    // The first of them leads the group: it is its sender that encodes for all.
+    let listeners = [0; 3].map(|_| conference.join(encoding, EncodingParameters::DEFAULT));
+    conference.run(100);
+    conference.forget();
+    conference.run(50);
+    let usual = roughness(&conference.phone(listeners[2]).heard);
+    assert!(usual > 0, "{encoding}: something is heard");
+    (conference, listeners, usual)
+}
+
+fn assert_no_clicks(
+    conference: &mut Conference,
+    listeners: [usize; 3],
+    usual: i32,
+    encoding: Encoding,
+) {
+    for listener in listeners {
+        let heard = roughness(&conference.phone(listener).heard);
+        assert!(heard <= usual * 2, "{encoding}, listener {listener}: {heard}, else {usual}");
+    }
+}
+
 #[test]
 fn nobody_hears_when_a_listener_begins_to_speak_comes_back_or_leaves() {
     let with_state = [Encoding::G722, Encoding::Opus, Encoding::G726];
     for encoding in with_state.into_iter().chain(Encoding::G729_IF_BUILT_IN) {
-        let mut conference = Conference::new(4);
-        let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
-        conference.phone(talker).says = Some((400.0, 6000.0));
-        // The first of them leads the group: it is its sender that encodes for all.
-        let listeners = [0; 3].map(|_| conference.join(encoding, EncodingParameters::DEFAULT));
-        conference.run(100);
-        for &listener in &listeners {
-            conference.phone(listener).heard.clear();
-        }
-        conference.run(50);
-        let usual = roughness(&conference.phone(listeners[2]).heard);
-        assert!(usual > 0, "{encoding}: something is heard");
+        let (mut conference, listeners, usual) = group_that_hears(encoding);
         // The leader speaks for a while, so softly that its own sound says nothing of clicks.
         conference.phone(listeners[0]).says = Some((400.0, 40.0));
         conference.run(50);
@@ -107,10 +123,7 @@ fn nobody_hears_when_a_listener_begins_to_speak_comes_back_or_leaves() {
         conference.run(300);
         conference.leave(listeners[0]);
         conference.run(60);
-        for &listener in &listeners {
-            let heard = roughness(&conference.phone(listener).heard);
-            assert!(heard <= usual * 2, "{encoding}, listener {listener}: {heard}, else {usual}");
-        }
+        assert_no_clicks(&mut conference, listeners, usual, encoding);
     }
 }
 
@@ -118,23 +131,12 @@ fn nobody_hears_when_a_listener_begins_to_speak_comes_back_or_leaves() {
 fn nobody_hears_when_the_leader_of_a_group_and_others_of_it_begin_to_speak_at_once() {
     let with_state = [Encoding::G722, Encoding::Opus, Encoding::G726];
     for encoding in with_state.into_iter().chain(Encoding::G729_IF_BUILT_IN) {
-        let mut conference = Conference::new(4);
-        let talker = conference.join(Encoding::Pcmu, EncodingParameters::DEFAULT);
-        conference.phone(talker).says = Some((400.0, 6000.0));
-        let listeners = [0; 3].map(|_| conference.join(encoding, EncodingParameters::DEFAULT));
-        conference.run(100);
-        conference.forget();
-        conference.run(50);
-        let usual = roughness(&conference.phone(listeners[1]).heard);
-        conference.forget();
+        let (mut conference, listeners, usual) = group_that_hears(encoding);
         for &listener in &listeners {
             conference.phone(listener).says = Some((400.0, 40.0));
         }
         conference.run(50);
-        for &listener in &listeners {
-            let heard = roughness(&conference.phone(listener).heard);
-            assert!(heard <= usual * 2, "{encoding}, listener {listener}: {heard}, else {usual}");
-        }
+        assert_no_clicks(&mut conference, listeners, usual, encoding);
     }
 }
 

@@ -74,20 +74,25 @@ async fn ask_with(api: SocketAddr, method: &str, path: &str, body: &str) -> (u16
     (status, body.to_owned())
 }
 
-/// The status of what does not end.
-async fn endless(api: SocketAddr, path: &str) -> u16 {
+/// What does not end, and its status.
+async fn endless(api: SocketAddr, path: &str) -> (TcpStream, u16) {
     let mut stream = TcpStream::connect(api).await.unwrap();
     let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
-    str::from_utf8(&answer[9..]).unwrap().parse().unwrap()
+    (stream, str::from_utf8(&answer[9..]).unwrap().parse().unwrap())
 }
 
 async fn get(api: SocketAddr, path: &str) -> Value {
     let (status, body) = ask(api, "GET", path).await;
     assert_eq!(status, 200, "{path}: {body}");
     serde_json::from_str(&body).unwrap()
+}
+
+/// The identity of who came first of those who are there.
+async fn first_participant(api: SocketAddr) -> Value {
+    get(api, "/v1/participants").await["participants"][0]["id"].take()
 }
 
 /// Asks until the answer is as wanted.
@@ -348,7 +353,7 @@ fn every_documented_route_is_served() {
                 let path = path.replace("{name}", "x").replace("{id}", "1").replace("{file}", "f");
                 let path = path.replace("{shard}", "9");
                 let (status, body) = if path == "/v1/events" {
-                    (endless(at.api, &path).await, String::new())
+                    (endless(at.api, &path).await.1, String::new())
                 } else {
                     ask(at.api, &method.to_uppercase(), &path).await
                 };

@@ -15,15 +15,12 @@ fn only_who_listens_to_events_takes_a_place() {
         for _ in 0..2 {
             assert_eq!(ask(at.api, "HEAD", "/v1/events").await, (200, String::new()));
         }
-        let mut one = TcpStream::connect(at.api).await.unwrap();
-        one.write_all(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        let mut status = [0; 12];
-        one.read_exact(&mut status).await.unwrap();
-        assert_eq!(&status, b"HTTP/1.1 200");
+        let (one, status) = endless(at.api, "/v1/events").await;
+        assert_eq!(status, 200);
         let another = refused(at.api, "GET", "/v1/events", "").await;
         assert_eq!(another, (503, "listeners".to_owned()));
         drop(one);
-        while endless(at.api, "/v1/events").await != 200 {
+        while endless(at.api, "/v1/events").await.1 != 200 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
@@ -35,7 +32,7 @@ fn who_rings_is_not_said_to_be_unknown() {
         let ann = Phone::new(at.sip, "ann").await;
         ann.send("INVITE", "3001", "INVITE", OFFER).await;
         ann.receive("SIP/2.0 180").await;
-        let one = get(at.api, "/v1/participants").await["participants"][0]["id"].clone();
+        let one = first_participant(at.api).await;
         for (method, order, body) in [
             ("POST", "recordings", ""),
             ("POST", "digits", "{\"digits\":\"1\"}"),
@@ -57,7 +54,7 @@ fn who_rings_is_not_said_to_be_unknown() {
 fn where_there_is_no_recorder_a_room_and_a_call_are_there_all_the_same() {
     with_server(9932, "", async |at| {
         let _ann = Phone::call(at.sip, "ann", "3001").await;
-        let one = get(at.api, "/v1/participants").await["participants"][0]["id"].clone();
+        let one = first_participant(at.api).await;
         let call = format!("/v1/participants/{one}/siprec");
         for path in ["/v1/rooms/3001/siprec", &call] {
             let asked = async |method| refused(at.api, method, path, "").await;
@@ -98,7 +95,7 @@ fn what_is_over_is_not_said_to_be_unknown_and_a_limit_is_named() {
 fn a_list_is_no_object() {
     with_server(10060, "", async |at| {
         let _ann = Phone::call(at.sip, "ann", "3001").await;
-        let one = get(at.api, "/v1/participants").await["participants"][0]["id"].clone();
+        let one = first_participant(at.api).await;
         for (method, order, body) in [
             ("PUT", "gain", "[1,2]"),
             ("POST", "digits", " [\"1\",100,80,10]"),
